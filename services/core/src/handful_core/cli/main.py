@@ -1,0 +1,91 @@
+"""`handful`: one command whose subcommands are the entry points of what is installed."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from importlib.metadata import entry_points
+
+import click
+import typer
+
+from handful_core import __version__
+from handful_core.console import err
+from handful_core.errors import HandfulError, ResourceError
+
+GROUP = "handful.commands"
+"""The entry-point group that an installed service adds its subcommands to: a function or a `typer.Typer`."""
+
+_INTERRUPTED = 130
+_INTERNAL = 70
+
+
+def build_app() -> typer.Typer:
+    """The command with all subcommands that are installed."""
+    app = typer.Typer(
+        name="handful",
+        help="Take a vision model from labelled images to a served, watched model.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    app.callback()(_options)
+    for entry in sorted(entry_points(group=GROUP), key=lambda e: e.name):
+        command = entry.load()
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=entry.name)
+        else:
+            app.command(entry.name)(command)
+    return app
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command and exit: 0, or the error's own code with one line that says what is wrong."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words or os.environ.get("HANDFUL_DEBUG", "") not in {"", "0"}
+    sys.exit(_run([word for word in words if word != "--debug"], debug=debug))
+
+
+def _run(words: list[str], *, debug: bool) -> int:
+    try:
+        return int(build_app()(words, prog_name="handful", standalone_mode=False) or 0)
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.ClickException as error:
+        return _fail(error.format_message(), error.exit_code, debug=debug)
+    except (KeyboardInterrupt, click.Abort):
+        return _fail("interrupted", _INTERRUPTED, debug=False)
+    except HandfulError as error:
+        return _fail(str(error), error.exit_code, debug=debug)
+    except OSError as error:
+        return _fail(str(_as_resource(error)), ResourceError.exit_code, debug=debug)
+    except Exception as error:  # The edge of the program: whatever came up, the user gets one line.
+        line = f"unexpected {type(error).__name__}: {' '.join(str(error).split())}; run it again with --debug for the trace"
+        return _fail(line, _INTERNAL, debug=debug)
+
+
+def _fail(line: str, code: int, *, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    err.print(f"[bold red]error:[/] {line.replace('[', chr(92) + '[')}", highlight=False)
+    return code
+
+
+def _as_resource(error: OSError) -> ResourceError:
+    where = f" ({error.filename})" if error.filename else ""
+    return ResourceError(f"{error.strerror or error}{where}", "check free disk space, the path and its permissions")
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"handful {__version__}")
+        raise typer.Exit
+
+
+def _options(
+    _: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+    __: bool = typer.Option(False, "--debug", help="Show the trace of an error."),
+) -> None:
+    """Options of every command."""

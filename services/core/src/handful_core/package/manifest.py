@@ -1,0 +1,195 @@
+"""The manifest of a model package: all that is needed to run a model, and to know where it came from.
+
+Its JSON Schema is `manifest.schema.json` beside this file; `python -m handful_core.package.schema` writes it anew.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+SCHEMA_VERSION = "1.0"
+"""Major and minor. A reader refuses another major, and ignores fields that a later minor added."""
+
+
+def _plain_name(value: str) -> str:
+    path = PurePosixPath(value)
+    if path.is_absolute() or ".." in path.parts or "\\" in value or not path.parts or value != str(path):
+        raise ValueError(f"{value!r} is not a plain relative path")
+    return value
+
+
+FileName = Annotated[str, AfterValidator(_plain_name)]
+Unit = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Head(StrEnum):
+    """How the graph's output is laid out.
+
+    For `n` classes, `a` anchors and at most `k` detections:
+
+    - `raw`: (1, 4 + n, a); centre x, centre y, width, height in input pixels, then a score per class. Needs NMS.
+    - `nms_free`: (1, k, 6); x1, y1, x2, y2 in input pixels, score, class. The model itself gives one box per object (YOLO26).
+    - `nms_in_graph`: (1, k, 6) as above; NMS with baked thresholds is part of the graph.
+    - `probabilities`: (1, n); classification, a softmax is part of the graph.
+    - `logits`: (1, n); classification, before softmax.
+    """
+
+    RAW = "raw"
+    NMS_FREE = "nms_free"
+    NMS_IN_GRAPH = "nms_in_graph"
+    PROBABILITIES = "probabilities"
+    LOGITS = "logits"
+
+
+DETECTION_HEADS = frozenset({Head.RAW, Head.NMS_FREE, Head.NMS_IN_GRAPH})
+
+
+class Input(_Part):
+    """The graph's input: one image, float32, (1, 3, height, width), planes in the order of `colour`.
+
+    A pixel value p (0 to 255) of channel c becomes `(p * scale - mean[c]) / std[c]`.
+    """
+
+    name: str = "images"
+    width: int = Field(ge=8, le=8192)
+    height: int = Field(ge=8, le=8192)
+    colour: Literal["rgb", "bgr"] = "rgb"
+    resize: Literal["letterbox", "stretch", "crop"] = "letterbox"
+    """letterbox: keep the aspect, centre, pad; stretch: ignore the aspect; crop: shorter side to fit, cut the centre."""
+    pad: int = Field(default=114, ge=0, le=255)
+    """Grey value of the letterbox's border."""
+    scale: float = 1 / 255
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+
+class Output(_Part):
+    """The graph's output that is read."""
+
+    name: str = "output0"
+    head: Head
+    shape: tuple[int, ...]
+
+
+class Thresholds(_Part):
+    """What a prediction uses unless the request says otherwise."""
+
+    confidence: Unit = 0.25
+    iou: Unit = 0.7
+    """Boxes of one class that overlap by more than this are one object (raw heads only)."""
+    max_detections: int = Field(default=300, ge=1)
+
+
+class FileEntry(_Part):
+    """A file of the package."""
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    size: int = Field(ge=0)
+
+
+class GoldenDetection(_Part):
+    """A detection that the golden image must give."""
+
+    class_id: int = Field(ge=0)
+    confidence: Unit
+    box: tuple[float, float, float, float]
+    """x1, y1, x2, y2 in pixels of the golden image."""
+
+
+class Golden(_Part):
+    """An image with its expected answer, run before a model goes live.
+
+    A detector's answer is `detections`; a classifier's is `probabilities`, in the order of the classes.
+    """
+
+    image: FileName
+    confidence: Unit = 0.25
+    """The threshold at which the expected detections were made."""
+    detections: tuple[GoldenDetection, ...] = ()
+    probabilities: tuple[Unit, ...] | None = None
+
+
+class Dataset(_Part):
+    """What the model was trained on."""
+
+    name: str
+    fingerprint: str
+    images: dict[str, int] = {}
+    """Images in each split."""
+
+
+class Producer(_Part):
+    """Who made the package."""
+
+    handful: str
+    versions: dict[str, str] = {}
+    """Package name to version: torch, ultralytics, onnx and so on."""
+    git_commit: str | None = None
+
+
+class Manifest(_Part):
+    """`manifest.json`."""
+
+    schema_version: str = Field(default=SCHEMA_VERSION, pattern=r"^\d+\.\d+$")
+    name: str = Field(min_length=1)
+    """The registered model's name."""
+    task: Literal["detect", "classify"]
+    architecture: str
+    """Such as yolo11n."""
+    classes: tuple[str, ...] = Field(min_length=1)
+    """Class names; a class's id is its place."""
+    counts: dict[str, int] = {}
+    """What a detection of a class adds to the image's count. A class that is not named adds nothing."""
+    input: Input
+    output: Output
+    thresholds: Thresholds = Thresholds()
+    precision: Literal["fp32", "fp16", "int8"] = "fp32"
+    opset: int = Field(ge=9)
+    model: FileName = "model.onnx"
+    weights: FileName | None = None
+    files: dict[FileName, FileEntry]
+    """Every file of the package but the manifest itself."""
+    golden: Golden | None = None
+    dataset: Dataset | None = None
+    metrics: dict[str, Any] = {}
+    """Metrics on the test split, as `handful evaluate --json` prints them."""
+    producer: Producer
+    mlflow_run_id: str | None = None
+    created: str
+    """UTC, ISO 8601."""
+
+    @field_validator("classes")
+    @classmethod
+    def _distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError("class names must be distinct")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if unknown := sorted(set(self.counts) - set(self.classes)):
+            raise ValueError(f"counts name classes that do not exist: {', '.join(unknown)}")
+        if (self.output.head in DETECTION_HEADS) != (self.task == "detect"):
+            raise ValueError(f"a model of task {self.task} cannot have a {self.output.head.value} output")
+        needed = [self.model, self.weights, self.golden.image if self.golden else None]
+        if missing := [name for name in needed if name and name not in self.files]:
+            raise ValueError(f"files does not list {', '.join(missing)}")
+        return self
+
+    @property
+    def expected_shape(self) -> tuple[int | None, ...]:
+        """The output's shape that head and classes ask for; None where any size fits."""
+        n = len(self.classes)
+        if self.output.head is Head.RAW:
+            return (1, 4 + n, None)
+        if self.output.head in DETECTION_HEADS:
+            return (1, None, 6)
+        return (1, n)

@@ -1,0 +1,68 @@
+"""Do two answers to one image agree? Used by the parity gate and by the golden image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from handful_core.vision.detections import Detections, box_iou
+
+MIN_IOU = 0.99
+MAX_SCORE_GAP = 0.01
+"""Also the width of the band around the threshold in which a box may be there or not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How well one answer's boxes are found again in another."""
+
+    matched: int
+    unmatched: int
+    """Surely above the threshold in one answer, and without a partner in the other."""
+    worst_iou: float
+    worst_score_gap: float
+
+    @property
+    def ok(self) -> bool:
+        """Same boxes, same scores, within the tolerances."""
+        return self.unmatched == 0 and self.worst_iou >= MIN_IOU and self.worst_score_gap <= MAX_SCORE_GAP
+
+    def __str__(self) -> str:
+        return (
+            f"{self.matched} boxes agree, {self.unmatched} have no partner, "
+            f"worst IoU {self.worst_iou:.4f}, worst score gap {self.worst_score_gap:.4f}"
+        )
+
+
+def compare(expected: Detections, actual: Detections, confidence: float) -> Agreement:
+    """Pair the boxes of two answers, each made with a threshold of `confidence - MAX_SCORE_GAP` or lower.
+
+    A pair has the same class and the highest overlap left. A box within `MAX_SCORE_GAP` of the threshold may lack its
+    partner, since a rounding error decides whether it is there.
+    """
+    overlap = box_iou(expected.boxes, actual.boxes)
+    overlap[expected.classes[:, None] != actual.classes[None, :]] = 0
+    pairs = _best_pairs(overlap)
+    worst_iou, worst_gap = 1.0, 0.0
+    for i, j in pairs:
+        if max(expected.scores[i], actual.scores[j]) > confidence:
+            worst_iou = min(worst_iou, float(overlap[i, j]))
+            worst_gap = max(worst_gap, abs(float(expected.scores[i]) - float(actual.scores[j])))
+    surely = confidence + MAX_SCORE_GAP
+    lonely_expected = np.delete(expected.scores, [i for i, _ in pairs])
+    lonely_actual = np.delete(actual.scores, [j for _, j in pairs])
+    unmatched = int((lonely_expected > surely).sum() + (lonely_actual > surely).sum())
+    return Agreement(len(pairs), unmatched, worst_iou, worst_gap)
+
+
+def _best_pairs(overlap: np.ndarray) -> list[tuple[int, int]]:
+    """Greedy: the highest overlap first; each box is used once; below 0.5 there is no pair."""
+    pairs = []
+    overlap = overlap.copy()
+    while overlap.size and overlap.max() >= 0.5:
+        i, j = np.unravel_index(int(overlap.argmax()), overlap.shape)
+        pairs.append((int(i), int(j)))
+        overlap[i, :] = 0
+        overlap[:, j] = 0
+    return pairs

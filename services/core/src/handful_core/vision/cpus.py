@@ -1,0 +1,30 @@
+"""How many processors this process may use: containers and `taskset` count, not the machine's size."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+_CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
+_CGROUP_V1 = Path("/sys/fs/cgroup/cpu")
+
+
+def available_cpus() -> int:
+    """The lower of the affinity mask and the cgroup's quota, at least 1."""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _quota()
+    return max(1, min(affinity, math.ceil(quota) if quota else affinity))
+
+
+def _quota() -> float | None:
+    """Processors that the cgroup grants, None where it sets no limit."""
+    try:
+        if _CGROUP_V2.exists():
+            limit, period = _CGROUP_V2.read_text().split()
+        else:
+            limit = (_CGROUP_V1 / "cpu.cfs_quota_us").read_text().strip()
+            period = (_CGROUP_V1 / "cpu.cfs_period_us").read_text().strip()
+    except OSError:
+        return None
+    return None if limit in {"max", "-1"} else int(limit) / int(period)

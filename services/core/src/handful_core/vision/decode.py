@@ -1,0 +1,103 @@
+"""From the bytes of an image file to upright pixels."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from handful_core.errors import DataError
+
+Pixels = NDArray[np.uint8]
+"""(height, width, 3), blue green red, as OpenCV has it."""
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+MAX_PIXELS = 50_000_000
+"""A 50-megapixel photo. More than that is refused before anything is decoded."""
+
+_TRANSPOSED = {5, 6, 7, 8}
+_ORIENTATION = 0x0112
+
+
+class ImageError(DataError):
+    """The bytes are not an image that can be used."""
+
+
+class UnsupportedImageError(ImageError):
+    """The bytes are of no format that is read."""
+
+
+class ImageTooLargeError(ImageError):
+    """The image has more pixels than the limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What an image file says of itself before it is decoded."""
+
+    format: str
+    width: int
+    """Pixels of the upright image."""
+    height: int
+    """Pixels of the upright image."""
+    orientation: int
+    """EXIF orientation, 1 to 8; 1 is upright."""
+
+
+def read_header(data: bytes, max_pixels: int = MAX_PIXELS) -> Header:
+    """Look at an image file without decoding it.
+
+    Raises:
+        UnsupportedImageError: not an image, or of a format that is not read.
+        ImageTooLargeError: more than `max_pixels`.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                form, (width, height) = str(image.format), image.size
+                orientation = _orientation(image)
+    except UnidentifiedImageError as error:
+        what = "the file is empty" if not data else "the file is not an image"
+        raise UnsupportedImageError(what, f"send one of {', '.join(FORMATS)}") from error
+    except Image.DecompressionBombError as error:
+        raise ImageTooLargeError(f"the image is too large ({error})", "make it smaller") from error
+    except (OSError, SyntaxError, ValueError, TypeError, OverflowError, EOFError) as error:
+        raise ImageError(f"the image's header cannot be read ({error})", "send a whole image file") from error
+    if width * height > max_pixels:
+        raise ImageTooLargeError(
+            f"the image has {width * height / 1e6:.0f} megapixels, {max_pixels / 1e6:.0f} are allowed",
+            "make it smaller",
+        )
+    if orientation in _TRANSPOSED:
+        width, height = height, width
+    return Header(form, width, height, orientation)
+
+
+def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
+    """Decode an image file to upright 8-bit colour (EXIF orientation applied, alpha dropped, first frame).
+
+    Raises:
+        ImageError: one of its kinds, with what is wrong.
+    """
+    header = read_header(data, max_pixels)
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise ImageError(f"the image cannot be decoded ({error.err})", "send a whole image file") from error
+    if pixels is None or pixels.size == 0:
+        raise ImageError(f"the {header.format} image cannot be decoded", "it is damaged; send a whole image file")
+    return np.asarray(pixels, np.uint8)
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        value = image.getexif().get(_ORIENTATION, 1)
+    except (OSError, SyntaxError, ValueError, KeyError, TypeError):
+        return 1  # A damaged EXIF block is common and harmless: OpenCV ignores it too.
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1

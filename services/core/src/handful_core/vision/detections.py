@@ -1,0 +1,53 @@
+"""The boxes that a model found, and what they add up to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """`n` boxes, the surest first."""
+
+    boxes: NDArray[np.float32]
+    """(n, 4): x1, y1, x2, y2 in pixels."""
+    scores: NDArray[np.float32]
+    """(n,), 0 to 1."""
+    classes: NDArray[np.int64]
+    """(n,): class ids."""
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @classmethod
+    def empty(cls) -> Self:
+        """No boxes."""
+        return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
+
+    def take(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> Detections:
+        """The boxes at these places, or where the mask is true."""
+        return Detections(self.boxes[index], self.scores[index], self.classes[index])
+
+    def above(self, confidence: float) -> Detections:
+        """The boxes whose score is higher than `confidence`."""
+        return self.take(self.scores > confidence)
+
+    def count(self, names: Sequence[str], counts: Mapping[str, int]) -> int:
+        """What the image counts: the sum of what each box's class is worth."""
+        return sum(counts.get(names[i], 0) for i in self.classes.tolist())
+
+
+def box_iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Intersection over union of every box of `a` (n, 4) with every box of `b` (m, 4): (n, m)."""
+    top_left = np.maximum(a[:, None, :2], b[None, :, :2])
+    bottom_right = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    shared = np.prod(np.clip(bottom_right - top_left, 0, None), axis=2)
+    area_a = np.prod(a[:, 2:] - a[:, :2], axis=1)
+    area_b = np.prod(b[:, 2:] - b[:, :2], axis=1)
+    union = area_a[:, None] + area_b[None, :] - shared
+    return np.asarray(shared / np.maximum(union, 1e-9), np.float32)

@@ -1,0 +1,145 @@
+"""A model package, loaded: pixels in, an answer out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from handful_core.errors import PackageError
+from handful_core.package import Golden, Manifest, Package
+from handful_core.vision.agreement import MAX_SCORE_GAP, compare
+from handful_core.vision.cpus import available_cpus
+from handful_core.vision.decode import Pixels, decode_image
+from handful_core.vision.detections import Detections
+from handful_core.vision.heads import read_detections
+from handful_core.vision.preprocess import Floats, to_input
+from handful_core.vision.session import OnnxSession, Session
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model says of one image.
+
+    A detector fills `detections` and `count`; a classifier fills `probabilities`, one per class.
+    """
+
+    detections: Detections = field(default_factory=Detections.empty)
+    count: int | None = None
+    """None where no class of the model counts anything."""
+    probabilities: Floats | None = None
+    timings: dict[str, float] = field(default_factory=dict)
+    """Milliseconds by stage: preprocess, inference, postprocess."""
+
+
+class VisionModel:
+    """Runs a package. Safe to use from several threads at once.
+
+    Args:
+        package: a checked package.
+        session: what runs its graph.
+    """
+
+    def __init__(self, package: Package, session: Session) -> None:
+        self.package = package
+        self._session = session
+
+    @property
+    def manifest(self) -> Manifest:
+        """The package's manifest."""
+        return self.package.manifest
+
+    def predict(
+        self,
+        pixels: Pixels,
+        confidence: float | None = None,
+        iou: float | None = None,
+        *,
+        every_class: bool = False,
+    ) -> Answer:
+        """Answer one image.
+
+        Args:
+            pixels: (height, width, 3) uint8, BGR, upright.
+            confidence: only boxes that score higher; the manifest's threshold if None.
+            iou: overlap above which two boxes are one object; the manifest's threshold if None.
+            every_class: see `read_detections`; for measuring average precision.
+        """
+        started = time.perf_counter()
+        tensor, geometry = to_input(pixels, self.manifest.input)
+        prepared = time.perf_counter()
+        output = self._session.run(tensor)
+        inferred = time.perf_counter()
+        if self.manifest.task == "classify":
+            found, count, probabilities = Detections.empty(), None, _probabilities(output, self.manifest)
+        else:
+            limits = self.manifest.thresholds
+            found = read_detections(
+                output,
+                self.manifest.output.head,
+                limits.confidence if confidence is None else confidence,
+                limits.iou if iou is None else iou,
+                limits.max_detections,
+                every_class=every_class,
+            )
+            found = Detections(geometry.to_image(found.boxes), found.scores, found.classes)
+            count = found.count(self.manifest.classes, self.manifest.counts) if self.manifest.counts else None
+            probabilities = None
+        timings = {
+            "preprocess": (prepared - started) * 1e3,
+            "inference": (inferred - prepared) * 1e3,
+            "postprocess": (time.perf_counter() - inferred) * 1e3,
+        }
+        return Answer(found, count, probabilities, timings)
+
+
+def load_model(
+    package: Package,
+    threads: int | None = None,
+    session_factory: Callable[[Package, int], Session] = OnnxSession,
+) -> VisionModel:
+    """Load a package and let it answer its golden image.
+
+    Args:
+        package: a checked package.
+        threads: processors that one prediction may use; all that this process may use if None.
+        session_factory: what runs the graph.
+
+    Raises:
+        PackageError: the graph disagrees with the manifest, or the golden image's answer with what is expected.
+    """
+    model = VisionModel(package, session_factory(package, threads or available_cpus()))
+    if package.manifest.golden is not None:
+        _check_golden(model, package.manifest.golden)
+    return model
+
+
+def _check_golden(model: VisionModel, golden: Golden) -> None:
+    pixels = decode_image((model.package.root / golden.image).read_bytes())
+    answer = model.predict(pixels, confidence=golden.confidence - MAX_SCORE_GAP)
+    if golden.probabilities is not None:
+        gap = float(np.abs(np.float32(golden.probabilities) - answer.probabilities).max())
+        agrees, how = gap <= MAX_SCORE_GAP, f"worst gap {gap:.4f}"
+    else:
+        expected = Detections(
+            np.float32([d.box for d in golden.detections]).reshape(-1, 4),
+            np.float32([d.confidence for d in golden.detections]),
+            np.asarray([d.class_id for d in golden.detections], np.int64),
+        )
+        agreement = compare(expected, answer.detections, golden.confidence)
+        agrees, how = agreement.ok, str(agreement)
+    if not agrees:
+        raise PackageError(
+            f"model {model.manifest.name} does not give the expected answer on its golden image ({how})",
+            "package it again with the ONNX Runtime version that serves it",
+        )
+
+
+def _probabilities(output: Floats, manifest: Manifest) -> Floats:
+    values = output[0]
+    if manifest.output.head.value == "logits":
+        values = np.exp(values - values.max())
+        values /= values.sum()
+    return values

@@ -1,0 +1,89 @@
+"""From upright pixels to a model's input, and from the model's coordinates back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from handful_core.package.manifest import Input
+from handful_core.vision.decode import Pixels
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """How an image of `width` × `height` was laid into the model's input: x_input = x * scale_x + left."""
+
+    width: int
+    height: int
+    scale_x: float
+    scale_y: float
+    left: float
+    top: float
+
+    def to_image(self, boxes: Floats) -> Floats:
+        """Boxes (n, 4) as x1, y1, x2, y2 in input pixels, to pixels of the image, cut to its edges."""
+        boxes = (boxes - np.float32([self.left, self.top] * 2)) / np.float32([self.scale_x, self.scale_y] * 2)
+        return np.clip(boxes, 0, np.float32([self.width, self.height] * 2))
+
+
+def to_input(pixels: Pixels, spec: Input) -> tuple[Floats, Geometry]:
+    """Prepare an image for the graph.
+
+    Args:
+        pixels: (height, width, 3) uint8, BGR.
+        spec: the manifest's description of the input.
+
+    Returns:
+        (1, 3, spec.height, spec.width) float32, and the geometry that leads back.
+    """
+    fitted, geometry = _RESIZE[spec.resize](pixels, spec)
+    tensor = cv2.dnn.blobFromImage(fitted, spec.scale, swapRB=spec.colour == "rgb")
+    if spec.mean != (0.0, 0.0, 0.0) or spec.std != (1.0, 1.0, 1.0):
+        tensor -= np.float32(spec.mean).reshape(1, 3, 1, 1)
+        tensor /= np.float32(spec.std).reshape(1, 3, 1, 1)
+    return tensor, geometry
+
+
+def _letterbox(pixels: Pixels, spec: Input) -> tuple[Pixels, Geometry]:
+    """Keep the aspect, centre, pad. Rounds as Ultralytics' LetterBox does, so that boxes agree to the pixel."""
+    height, width = pixels.shape[:2]
+    ratio = min(spec.width / width, spec.height / height)
+    new_width, new_height = max(1, round(width * ratio)), max(1, round(height * ratio))
+    left, top = round((spec.width - new_width) / 2 - 0.1), round((spec.height - new_height) / 2 - 0.1)
+    if (new_width, new_height) != (width, height):
+        pixels = _resized(pixels, new_width, new_height)
+    right, bottom = spec.width - new_width - left, spec.height - new_height - top
+    if left or top or right or bottom:
+        border = (spec.pad,) * 3
+        pixels = np.asarray(
+            cv2.copyMakeBorder(pixels, top, bottom, left, right, cv2.BORDER_CONSTANT, value=border), np.uint8
+        )
+    return pixels, Geometry(width, height, ratio, ratio, left, top)
+
+
+def _stretch(pixels: Pixels, spec: Input) -> tuple[Pixels, Geometry]:
+    height, width = pixels.shape[:2]
+    geometry = Geometry(width, height, spec.width / width, spec.height / height, 0, 0)
+    return _resized(pixels, spec.width, spec.height), geometry
+
+
+def _crop(pixels: Pixels, spec: Input) -> tuple[Pixels, Geometry]:
+    height, width = pixels.shape[:2]
+    ratio = max(spec.width / width, spec.height / height)
+    new_width, new_height = max(spec.width, round(width * ratio)), max(spec.height, round(height * ratio))
+    left, top = (new_width - spec.width) // 2, (new_height - spec.height) // 2
+    resized = _resized(pixels, new_width, new_height)
+    cut = np.ascontiguousarray(resized[top : top + spec.height, left : left + spec.width])
+    return cut, Geometry(width, height, ratio, ratio, -left, -top)
+
+
+def _resized(pixels: Pixels, width: int, height: int) -> Pixels:
+    return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+_RESIZE = {"letterbox": _letterbox, "stretch": _stretch, "crop": _crop}

@@ -1,0 +1,3 @@
+"""Serves registered models."""
+
+__version__ = "0.1.0"
