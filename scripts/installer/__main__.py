@@ -1,0 +1,55 @@
+"""`python -m installer`: makes `.venv` and installs Handful into it; instant when that was done."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from installer.browser import ensure_browser
+from installer.environment import ensure_environment
+from installer.layout import Layout
+from installer.packages import ensure_packages, ensure_uv
+from installer.terminal import NO_RESOURCE, InstallError
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Install; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="installer", description=__doc__)
+    parser.add_argument(
+        "part", choices=("services", "dev", "tools"), help="dev: with what checks and tests; tools: only uv"
+    )
+    part = parser.parse_args(words).part
+    try:
+        _install(Layout.of_this_checkout(), part)
+    except InstallError as error:
+        return _fail(str(error), error.exit_code)
+    except OSError as error:
+        return _fail(f"{error.strerror} ({error.filename}): check free disk space and permissions", NO_RESOURCE)
+    except KeyboardInterrupt:
+        return _fail("interrupted: run this again, it goes on from here", 130)
+    return 0
+
+
+def _install(layout: Layout, part: str) -> None:
+    if not os.access(layout.root, os.W_OK):
+        raise InstallError(
+            f"{layout.root} cannot be written by this user: clone Handful to a folder of yours", NO_RESOURCE
+        )
+    ensure_environment(layout)
+    if part == "tools":
+        ensure_uv(layout)
+        return
+    ensure_packages(layout, part)
+    if part == "dev":
+        ensure_browser(layout)
+
+
+def _fail(line: str, exit_code: int) -> int:
+    print(f"error: {line}", file=sys.stderr)  # noqa: T201  # There is no Rich yet.
+    return exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""Packages of Debian and its kin."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from installer.terminal import NO_NETWORK, NO_RESOURCE, InstallError, run, say, works
+
+
+def has_apt() -> bool:
+    """Whether packages are installed with apt-get here."""
+    return shutil.which("apt-get") is not None
+
+
+def is_debian() -> bool:
+    """Whether this is Debian itself: Ubuntu's `chromium`, for one, is a snap."""
+    try:
+        return "ID=debian" in Path("/etc/os-release").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return False
+
+
+def rights() -> list[str] | None:
+    """The words to put before a command that only root may run; None if this user may not."""
+    if os.geteuid() == 0:
+        return []
+    return ["sudo", "-n"] if works(["sudo", "-n", "true"], timeout=10) else None
+
+
+def install(package: str) -> None:
+    """Install a package.
+
+    Raises:
+        InstallError: this user has no right to do so, or apt-get failed.
+    """
+    prefix = rights()
+    if prefix is None:
+        raise InstallError(
+            f"the package {package} is missing: run 'sudo apt-get install {package}', then this again", NO_RESOURCE
+        )
+    say(f"installing the package {package} with apt-get")
+    command = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"]
+    failure = InstallError(
+        f"apt-get could not install {package}, see above: run 'sudo apt-get install {package}', then this again",
+        NO_NETWORK,
+    )
+    run([*command, "update"], failure)
+    run([*command, "install", "--yes", "--no-install-recommends", package], failure)

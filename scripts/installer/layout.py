@@ -1,0 +1,43 @@
+"""Where things lie in a checkout."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The paths of the checkout at `root`."""
+
+    root: Path
+
+    @classmethod
+    def of_this_checkout(cls) -> Layout:
+        """The checkout that this file belongs to."""
+        return cls(Path(__file__).resolve().parents[2])
+
+    @property
+    def venv(self) -> Path:
+        """The virtual environment."""
+        return self.root / ".venv"
+
+    @property
+    def python(self) -> Path:
+        """The virtual environment's Python."""
+        return self.tool("python")
+
+    @property
+    def constraints(self) -> Path:
+        """The locked versions."""
+        return self.root / "constraints.txt"
+
+    @property
+    def services(self) -> list[Path]:
+        """The folders of the services that can be installed."""
+        return sorted(project.parent for project in self.root.glob("services/*/pyproject.toml"))
+
+    def tool(self, name: str) -> Path:
+        """A program of the virtual environment."""
+        return self.venv / ("Scripts" if os.name == "nt" else "bin") / (f"{name}.exe" if os.name == "nt" else name)

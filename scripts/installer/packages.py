@@ -1,0 +1,90 @@
+"""The packages in the virtual environment: uv, the services and the tools, at their locked versions."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from installer.layout import Layout
+from installer.stamp import Stamp, fingerprint
+from installer.terminal import NO_NETWORK, NO_RESOURCE, InstallError, run, say, works
+from installer.torch import choose_build
+
+_GIB = 1 << 30
+_ROOM = 3 * _GIB
+_ROOM_CUDA = 8 * _GIB
+
+
+def ensure_uv(layout: Layout) -> None:
+    """Install uv, which resolves and downloads many times faster than pip, at its locked version."""
+    locked = re.search(r"^uv==(\S+)", layout.constraints.read_text(encoding="utf-8"), re.MULTILINE)
+    if locked is None:
+        raise InstallError("constraints.txt does not lock uv: run scripts/lock.sh", NO_RESOURCE)
+    if works([layout.python, "-c", f"from importlib.metadata import version; assert version('uv') == {locked[1]!r}"]):
+        return
+    say("installing uv")
+    pip: list[str | Path] = [layout.python, "-m", "pip", "install", "--disable-pip-version-check", "--retries", "2"]
+    failure = InstallError("uv could not be installed, see above: check the network and run this again", NO_NETWORK)
+    run([*pip, f"uv=={locked[1]}"], failure)
+
+
+def ensure_packages(layout: Layout, part: str) -> None:
+    """Install the services, and with the part `dev` the tools that check and test them, unless they are there.
+
+    Raises:
+        InstallError: there is too little room, or the packages cannot be fetched.
+    """
+    wanted = fingerprint(layout)
+    stamp = Stamp.read(layout)
+    if stamp.parts.get(part) == wanted:
+        return
+    ensure_uv(layout)
+    build = choose_build(layout)
+    if not stamp.parts:
+        _check_room(layout, build)
+    started = time.monotonic()
+    say("installing the packages; the first time this takes some minutes")
+    failure = InstallError(
+        "the packages could not be installed, see above: once that is mended, run this again, it goes on from here",
+        NO_NETWORK,
+    )
+    run(_command(layout, part, build), failure, env=_environment())
+    stamp.write(layout, {"services": wanted, part: wanted})
+    say(f"installed in {time.monotonic() - started:.0f} s")
+
+
+def _command(layout: Layout, part: str, build: str) -> list[str | Path]:
+    locked: list[str | Path] = ["--constraints", layout.constraints, "--build-constraints", layout.constraints]
+    services = [word for service in layout.services for word in ("--editable", service)]
+    tools: list[str | Path] = ["--group", f"{layout.root / 'pyproject.toml'}:dev"] if part == "dev" else []
+    torch = [f"--torch-backend={build}"] if build else []
+    return [layout.tool("uv"), "pip", "install", "--python", layout.python, *locked, *torch, *tools, *services]
+
+
+def _environment() -> Mapping[str, str]:
+    """The environment, in which uv uses the index that pip was told to use."""
+    index = os.environ.get("PIP_INDEX_URL")
+    return {**({"UV_DEFAULT_INDEX": index} if index else {}), **os.environ}
+
+
+def _check_room(layout: Layout, build: str) -> None:
+    """Refuse to fill the disk, where the environment lies and where uv keeps what it downloaded."""
+    room = _ROOM_CUDA if build != "cpu" and sys.platform == "linux" else _ROOM
+    cache = subprocess.run([layout.tool("uv"), "cache", "dir"], capture_output=True, text=True, check=False).stdout
+    for folder in {layout.root, _existing(Path(cache.strip() or layout.root))}:
+        free = shutil.disk_usage(folder).free
+        if free < room:
+            raise InstallError(
+                f"{folder} has {free / _GIB:.1f} GB free and the installation needs {room / _GIB:.0f} GB: make room",
+                NO_RESOURCE,
+            )
+
+
+def _existing(folder: Path) -> Path:
+    return next(path for path in (folder, *folder.parents) if path.exists())

@@ -1,0 +1,53 @@
+"""Which build of PyTorch suits this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from installer.layout import Layout
+from installer.terminal import say, works
+
+_PATIENCE = {"UV_HTTP_RETRIES": "0", "UV_HTTP_TIMEOUT": "10", "UV_HTTP_CONNECT_TIMEOUT": "5"}
+
+
+def has_nvidia_driver() -> bool:
+    """Whether an NVIDIA driver runs here."""
+    return shutil.which("nvidia-smi") is not None and works(["nvidia-smi"], timeout=20)
+
+
+def choose_build(layout: Layout) -> str:
+    """The build to install: `cpu`, `auto` (what the driver can run), or empty for the default index's.
+
+    PyTorch keeps its builds in an index of its own, whose address uv knows. Where that does not answer, the default
+    index serves: its Linux build is the one for CUDA, which runs on processors too but is large.
+    """
+    if "UV_TORCH_BACKEND" in os.environ:
+        say(f"PyTorch: the build {os.environ['UV_TORCH_BACKEND']}, as UV_TORCH_BACKEND says")
+        return os.environ["UV_TORCH_BACKEND"]
+    if sys.platform == "darwin":
+        return ""
+    build = "auto" if has_nvidia_driver() else "cpu"
+    if _answers(layout, build):
+        say(f"PyTorch: the build for {'the NVIDIA driver' if build == 'auto' else 'CPUs (no NVIDIA driver found)'}")
+        return build
+    say("PyTorch: its own index does not answer; taking the default index's build, which is larger and runs as well")
+    return ""
+
+
+def _answers(layout: Layout, build: str) -> bool:
+    """Whether PyTorch's index has the locked version, asked once and not for long."""
+    ask: list[str | Path] = [
+        "pip",
+        "install",
+        "--dry-run",
+        "--no-deps",
+        "--python",
+        layout.python,
+        "--constraints",
+        layout.constraints,
+    ]
+    command = [layout.tool("uv"), *ask, f"--torch-backend={build}", "torch", "torchvision"]
+    return works(command, env={**os.environ, **_PATIENCE}, timeout=60)

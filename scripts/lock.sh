@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Writes constraints.txt: one version of every package for all services and tools, on Python 3.11 to 3.13 and every system.
+set -Eeuo pipefail
+
+usage() {
+    cat <<'TEXT'
+usage: scripts/lock.sh [--upgrade]
+
+Writes constraints.txt from the services' pyproject.toml and the groups of the top-level one. Versions that still
+fit stay as they are; --upgrade takes the newest of all, --upgrade-package NAME of one.
+TEXT
+}
+
+# shellcheck source=scripts/lib/install.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib/install.sh"
+
+case ${1:-} in -h | --help) usage; exit 0 ;; esac
+
+cd "$root"
+[ -x .venv/bin/uv ] || install_handful tools
+
+services=() ours=()
+for project in services/*/pyproject.toml; do
+    name=$(basename "$(dirname "$project")")
+    services+=("-e services/$name")
+    ours+=(--no-emit-package "handful-$name")
+done
+printf '%s\n' "${services[@]}" | UV_CUSTOM_COMPILE_COMMAND=scripts/lock.sh .venv/bin/uv pip compile - \
+    --universal --python-version 3.11 --group pyproject.toml:install --group pyproject.toml:dev \
+    --no-annotate --no-emit-index-url --no-emit-find-links "${ours[@]}" \
+    --quiet --output-file constraints.txt "$@"
