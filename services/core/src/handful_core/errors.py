@@ -52,9 +52,14 @@ class DataError(HandfulError):
 
 
 class PackageError(HandfulError):
-    """A model package is damaged, of an unknown version, or contradicts itself."""
+    """A model package is damaged, of an unknown version, or contradicts itself.
+
+    Its kinds are in `handful_core.package.errors`.
+    """
 
     exit_code = 4
+    kind: ClassVar[str] = "package"
+    """One word for a metric's label."""
 
 
 class UnavailableError(HandfulError):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pydantic import AliasChoices, Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from handful_core.errors import ConfigError
 
@@ -42,6 +42,8 @@ def load(kind: type[_Settings]) -> _Settings:
     """
     try:
         return kind()
+    except SettingsError as error:  # A list or mapping that is no JSON; the words name the field.
+        raise ConfigError(f"an environment variable is wrong ({error})", "correct or unset it") from None
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         prefix = kind.model_config.get("env_prefix", "")

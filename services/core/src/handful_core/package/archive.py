@@ -1,26 +1,27 @@
-"""Reading, checking and writing model packages, as folders or ZIP files."""
+"""Reading, checking and writing model packages."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import stat
 import tempfile
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from pydantic import ValidationError
 
-from handful_core.errors import PackageError
+from handful_core.package.errors import (
+    DamagedPackageError,
+    ManifestError,
+    MissingPackageError,
+    SchemaVersionError,
+)
 from handful_core.package.manifest import SCHEMA_VERSION, FileEntry, Manifest
+from handful_core.package.zipped import pack, unpack
 
 MANIFEST = "manifest.json"
-_MAX_UNPACKED = 4 << 30
-"""Bytes. A package holds a model and an image; more than this is a mistake or an attack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +75,11 @@ def read_folder(root: Path) -> Package:
     for name, entry in manifest.files.items():
         path = root / name
         if not path.is_file():
-            raise PackageError(f"{name} is missing from the model package {root}", "make or download the package again")
+            raise DamagedPackageError(
+                f"{name} is missing from the model package {root}", "make or download the package again"
+            )
         if path.stat().st_size != entry.size or sha256_of(path) != entry.sha256:
-            raise PackageError(
+            raise DamagedPackageError(
                 f"{name} of the model package {root} differs from the hash in its manifest",
                 "it was damaged or changed; make or download the package again",
             )
@@ -90,73 +93,37 @@ def open_package(path: Path) -> Iterator[Package]:
         yield read_folder(path)
         return
     if not path.is_file():
-        raise PackageError(f"{path} does not exist", "name a package's folder or ZIP file")
+        raise MissingPackageError(f"{path} does not exist", "name a package's folder or ZIP file")
     with tempfile.TemporaryDirectory(prefix="handful-package-") as folder:
         unpack(path, Path(folder))
         yield read_folder(Path(folder))
 
 
 def zip_package(package: Package, target: Path) -> Path:
-    """Write the package as a ZIP file. ONNX weights hardly deflate, so all is stored."""
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
-        for name in [MANIFEST, *package.manifest.files]:
-            archive.write(package.root / name, name)
-    return target
-
-
-def unpack(source: Path, target: Path) -> None:
-    """Unpack a package's ZIP file after a look at every name in it.
-
-    Raises:
-        PackageError: not a ZIP file, or one with links, absolute names, `..` or absurd sizes.
-    """
-    try:
-        with zipfile.ZipFile(source) as archive:
-            members = [m for m in archive.infolist() if not m.is_dir()]
-            for member in members:
-                _check_member(source, member)
-            if sum(m.file_size for m in members) > _MAX_UNPACKED:
-                raise PackageError(f"{source} would unpack to more than 4 GiB", "it is not a model package")
-            for member in members:
-                path = target / member.filename
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with archive.open(member) as data, path.open("wb") as file:
-                    shutil.copyfileobj(data, file)
-    except (zipfile.BadZipFile, EOFError) as error:
-        raise PackageError(
-            f"{source} is not a whole ZIP file ({error})", "make or download the package again"
-        ) from error
-
-
-def _check_member(source: Path, member: zipfile.ZipInfo) -> None:
-    path = PurePosixPath(member.filename)
-    is_link = stat.S_ISLNK(member.external_attr >> 16)
-    if path.is_absolute() or ".." in path.parts or "\\" in member.filename or ":" in member.filename or is_link:
-        raise PackageError(
-            f"{source} holds the unsafe name {member.filename!r}", "do not use a package from this source"
-        )
+    """Write the package as a ZIP file."""
+    return pack(package.root, [MANIFEST, *package.manifest.files], target)
 
 
 def _read_manifest(path: Path) -> Manifest:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise PackageError(f"{path.parent} has no {MANIFEST}", "name the folder that holds it") from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise PackageError(f"{path} is not JSON ({error})", "make or download the package again") from error
+        raise MissingPackageError(f"{path.parent} has no {MANIFEST}", "name the folder that holds it") from error
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise ManifestError(f"{path} is not JSON ({error})", "make or download the package again") from error
     _check_version(path, content)
     try:
         return Manifest.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "manifest"
-        raise PackageError(f"{path} is not a valid manifest: {where}: {first['msg']}") from error
+        raise ManifestError(f"{path} is not a valid manifest: {where}: {first['msg']}") from error
 
 
 def _check_version(path: Path, content: object) -> None:
     version = content.get("schema_version") if isinstance(content, dict) else None
     if not isinstance(version, str) or version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
-        raise PackageError(
+        raise SchemaVersionError(
             f"{path} has schema version {version!r}, this Handful reads {SCHEMA_VERSION.split('.')[0]}.x",
             "upgrade Handful, or package the model again with this version",
         )

@@ -36,7 +36,7 @@ class Head(StrEnum):
     For `n` classes, `a` anchors and at most `k` detections:
 
     - `raw`: (1, 4 + n, a); centre x, centre y, width, height in input pixels, then a score per class. Needs NMS.
-    - `nms_free`: (1, k, 6); x1, y1, x2, y2 in input pixels, score, class. The model itself gives one box per object (YOLO26).
+    - `nms_free`: (1, k, 6); x1, y1, x2, y2 in input pixels, score, class. One box per object by itself (YOLO26).
     - `nms_in_graph`: (1, k, 6) as above; NMS with baked thresholds is part of the graph.
     - `probabilities`: (1, n); classification, a softmax is part of the graph.
     - `logits`: (1, n); classification, before softmax.
@@ -63,7 +63,7 @@ class Input(_Part):
     height: int = Field(ge=8, le=8192)
     colour: Literal["rgb", "bgr"] = "rgb"
     resize: Literal["letterbox", "stretch", "crop"] = "letterbox"
-    """letterbox: keep the aspect, centre, pad; stretch: ignore the aspect; crop: shorter side to fit, cut the centre."""
+    """letterbox: keep the aspect, centre, pad; stretch: ignore the aspect; crop: fit the shorter side, cut the centre."""
     pad: int = Field(default=114, ge=0, le=255)
     """Grey value of the letterbox's border."""
     scale: float = 1 / 255
@@ -182,7 +182,17 @@ class Manifest(_Part):
         needed = [self.model, self.weights, self.golden.image if self.golden else None]
         if missing := [name for name in needed if name and name not in self.files]:
             raise ValueError(f"files does not list {', '.join(missing)}")
+        if self.golden:
+            self._check_golden(self.golden)
         return self
+
+    def _check_golden(self, golden: Golden) -> None:
+        """An expected answer of another kind or length would be compared with nothing."""
+        expected = len(golden.probabilities) if golden.probabilities is not None else None
+        if expected != (len(self.classes) if self.task == "classify" else None):
+            raise ValueError(f"golden gives {expected or 'no'} probabilities for a model of task {self.task}")
+        if any(d.class_id >= len(self.classes) for d in golden.detections):
+            raise ValueError("golden names a class that does not exist")
 
     @property
     def expected_shape(self) -> tuple[int | None, ...]:

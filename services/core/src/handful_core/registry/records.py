@@ -35,7 +35,6 @@ class Version:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Version:
         """Read MLflow's ModelVersion."""
-        created = data.get("creation_timestamp")
         return cls(
             name=data["name"],
             version=int(data["version"]),
@@ -45,7 +44,7 @@ class Version:
             source=data.get("source", ""),
             description=data.get("description", ""),
             tags={tag["key"]: tag["value"] for tag in data.get("tags", ())},
-            created=datetime.fromtimestamp(int(created) / 1000, UTC) if created else None,
+            created=_time(data.get("creation_timestamp")),
         )
 
 
@@ -55,11 +54,18 @@ class RegisteredModel:
 
     name: str
     aliases: Mapping[str, int]
+    created: datetime | None = None
+    """Tells a model from one of the same name that was deleted."""
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> RegisteredModel:
         """Read MLflow's RegisteredModel."""
-        return cls(data["name"], {a["alias"]: int(a["version"]) for a in data.get("aliases", ())})
+        aliases = {a["alias"]: int(a["version"]) for a in data.get("aliases", ())}
+        return cls(data["name"], aliases, _time(data.get("creation_timestamp")))
+
+
+def _time(milliseconds: Any) -> datetime | None:
+    return datetime.fromtimestamp(int(milliseconds) / 1000, UTC) if milliseconds else None
 
 
 def parse_reference(reference: str) -> tuple[str, str | int]:

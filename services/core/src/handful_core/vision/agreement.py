@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from handful_core.vision.detections import Detections, box_iou
 
@@ -56,12 +57,12 @@ def compare(expected: Detections, actual: Detections, confidence: float) -> Agre
     return Agreement(len(pairs), unmatched, worst_iou, worst_gap)
 
 
-def _best_pairs(overlap: np.ndarray) -> list[tuple[int, int]]:
+def _best_pairs(overlap: NDArray[np.float32]) -> list[tuple[int, int]]:
     """Greedy: the highest overlap first; each box is used once; below 0.5 there is no pair."""
     pairs = []
     overlap = overlap.copy()
-    while overlap.size and overlap.max() >= 0.5:
-        i, j = np.unravel_index(int(overlap.argmax()), overlap.shape)
+    while overlap.size and np.max(overlap) >= 0.5:
+        i, j = np.unravel_index(int(np.argmax(overlap)), overlap.shape)
         pairs.append((int(i), int(j)))
         overlap[i, :] = 0
         overlap[:, j] = 0

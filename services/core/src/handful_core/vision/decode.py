@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 import warnings
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ MAX_PIXELS = 50_000_000
 
 _TRANSPOSED = {5, 6, 7, 8}
 _ORIENTATION = 0x0112
+_FILTERS = threading.Lock()
 
 
 class ImageError(DataError):
@@ -57,11 +59,12 @@ def read_header(data: bytes, max_pixels: int = MAX_PIXELS) -> Header:
         ImageTooLargeError: more than `max_pixels`.
     """
     try:
-        with warnings.catch_warnings():
+        # Python keeps one list of warning filters for all threads: two that change it at once would leave it changed.
+        with _FILTERS, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 form, (width, height) = str(image.format), image.size
-                orientation = _orientation(image)
+                orientation = _orientation(image) if width * height <= max_pixels else 1
     except UnidentifiedImageError as error:
         what = "the file is empty" if not data else "the file is not an image"
         raise UnsupportedImageError(what, f"send one of {', '.join(FORMATS)}") from error
@@ -96,6 +99,8 @@ def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
 
 
 def _orientation(image: Image.Image) -> int:
+    if image.format == "PNG" and "exif" not in image.info:
+        return 1  # Pillow would decode all the pixels to look behind them.
     try:
         value = image.getexif().get(_ORIENTATION, 1)
     except (OSError, SyntaxError, ValueError, KeyError, TypeError):

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from handful_core.errors import PackageError
-from handful_core.package import Golden, Manifest, Package
+from handful_core.errors import DataError
+from handful_core.package import Golden, Head, Manifest, Package
+from handful_core.package.errors import GoldenError, GraphError
 from handful_core.vision.agreement import MAX_SCORE_GAP, compare
 from handful_core.vision.cpus import available_cpus
 from handful_core.vision.decode import Pixels, decode_image
@@ -85,6 +86,7 @@ class VisionModel:
                 every_class=every_class,
             )
             found = Detections(geometry.to_image(found.boxes), found.scores, found.classes)
+            _check_classes(found, self.manifest)
             count = found.count(self.manifest.classes, self.manifest.counts) if self.manifest.counts else None
             probabilities = None
         timings = {
@@ -100,7 +102,7 @@ def load_model(
     threads: int | None = None,
     session_factory: Callable[[Package, int], Session] = OnnxSession,
 ) -> VisionModel:
-    """Load a package and let it answer its golden image.
+    """Load a package and let it answer its golden image, or a grey one: the first run is the slow one.
 
     Args:
         package: a checked package.
@@ -108,38 +110,56 @@ def load_model(
         session_factory: what runs the graph.
 
     Raises:
-        PackageError: the graph disagrees with the manifest, or the golden image's answer with what is expected.
+        GraphError: the graph disagrees with the manifest.
+        GoldenError: the golden image's answer is not the expected one.
     """
     model = VisionModel(package, session_factory(package, threads or available_cpus()))
     if package.manifest.golden is not None:
         _check_golden(model, package.manifest.golden)
+    else:
+        spec = package.manifest.input
+        model.predict(np.full((spec.height, spec.width, 3), spec.pad, np.uint8))
     return model
 
 
 def _check_golden(model: VisionModel, golden: Golden) -> None:
-    pixels = decode_image((model.package.root / golden.image).read_bytes())
+    try:
+        pixels = decode_image((model.package.root / golden.image).read_bytes())
+    except DataError as error:
+        raise GoldenError(
+            f"the golden image of model {model.manifest.name} cannot be read ({error.message})"
+        ) from error
     answer = model.predict(pixels, confidence=golden.confidence - MAX_SCORE_GAP)
-    if golden.probabilities is not None:
-        gap = float(np.abs(np.float32(golden.probabilities) - answer.probabilities).max())
+    if golden.probabilities is not None and answer.probabilities is not None:
+        gap = float(np.max(np.abs(np.array(golden.probabilities, np.float32) - answer.probabilities)))
         agrees, how = gap <= MAX_SCORE_GAP, f"worst gap {gap:.4f}"
     else:
         expected = Detections(
-            np.float32([d.box for d in golden.detections]).reshape(-1, 4),
-            np.float32([d.confidence for d in golden.detections]),
-            np.asarray([d.class_id for d in golden.detections], np.int64),
+            np.array([d.box for d in golden.detections], np.float32).reshape(-1, 4),
+            np.array([d.confidence for d in golden.detections], np.float32),
+            np.array([d.class_id for d in golden.detections], np.int64),
         )
         agreement = compare(expected, answer.detections, golden.confidence)
         agrees, how = agreement.ok, str(agreement)
     if not agrees:
-        raise PackageError(
+        raise GoldenError(
             f"model {model.manifest.name} does not give the expected answer on its golden image ({how})",
             "package it again with the ONNX Runtime version that serves it",
         )
 
 
+def _check_classes(found: Detections, manifest: Manifest) -> None:
+    """The shape (1, k, 6) does not tell how many classes a graph knows."""
+    if len(found) and not 0 <= found.classes.min() <= found.classes.max() < len(manifest.classes):
+        raise GraphError(
+            f"the graph of model {manifest.name} answers with a class that its manifest does not name",
+            "package the model again",
+        )
+
+
 def _probabilities(output: Floats, manifest: Manifest) -> Floats:
-    values = output[0]
-    if manifest.output.head.value == "logits":
-        values = np.exp(values - values.max())
-        values /= values.sum()
+    values: Floats = output[0]
+    if manifest.output.head is Head.LOGITS:
+        powers = np.exp(values - np.max(values))
+        values = powers / powers.sum()
     return values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """How an image of `width` × `height` was laid into the model's input: x_input = x * scale_x + left."""
+    """How an image of `width` by `height` pixels was laid into the model's input: x_input = x * scale_x + left."""
 
     width: int
     height: int
@@ -27,8 +28,10 @@ class Geometry:
 
     def to_image(self, boxes: Floats) -> Floats:
         """Boxes (n, 4) as x1, y1, x2, y2 in input pixels, to pixels of the image, cut to its edges."""
-        boxes = (boxes - np.float32([self.left, self.top] * 2)) / np.float32([self.scale_x, self.scale_y] * 2)
-        return np.clip(boxes, 0, np.float32([self.width, self.height] * 2))
+        boxes = (boxes - np.array([self.left, self.top] * 2, np.float32)) / np.array(
+            [self.scale_x, self.scale_y] * 2, np.float32
+        )
+        return np.clip(boxes, 0, np.array([self.width, self.height] * 2, np.float32))
 
 
 def to_input(pixels: Pixels, spec: Input) -> tuple[Floats, Geometry]:
@@ -42,10 +45,10 @@ def to_input(pixels: Pixels, spec: Input) -> tuple[Floats, Geometry]:
         (1, 3, spec.height, spec.width) float32, and the geometry that leads back.
     """
     fitted, geometry = _RESIZE[spec.resize](pixels, spec)
-    tensor = cv2.dnn.blobFromImage(fitted, spec.scale, swapRB=spec.colour == "rgb")
+    tensor = np.asarray(cv2.dnn.blobFromImage(fitted, spec.scale, swapRB=spec.colour == "rgb"), np.float32)
     if spec.mean != (0.0, 0.0, 0.0) or spec.std != (1.0, 1.0, 1.0):
-        tensor -= np.float32(spec.mean).reshape(1, 3, 1, 1)
-        tensor /= np.float32(spec.std).reshape(1, 3, 1, 1)
+        tensor -= np.array(spec.mean, np.float32).reshape(1, 3, 1, 1)
+        tensor /= np.array(spec.std, np.float32).reshape(1, 3, 1, 1)
     return tensor, geometry
 
 
@@ -75,11 +78,27 @@ def _stretch(pixels: Pixels, spec: Input) -> tuple[Pixels, Geometry]:
 def _crop(pixels: Pixels, spec: Input) -> tuple[Pixels, Geometry]:
     height, width = pixels.shape[:2]
     ratio = max(spec.width / width, spec.height / height)
-    new_width, new_height = max(spec.width, round(width * ratio)), max(spec.height, round(height * ratio))
+    pixels, skipped_x, skipped_y = _middle(pixels, ceil(spec.width / ratio), ceil(spec.height / ratio))
+    new_width = max(spec.width, round(pixels.shape[1] * ratio))
+    new_height = max(spec.height, round(pixels.shape[0] * ratio))
     left, top = (new_width - spec.width) // 2, (new_height - spec.height) // 2
     resized = _resized(pixels, new_width, new_height)
     cut = np.ascontiguousarray(resized[top : top + spec.height, left : left + spec.width])
-    return cut, Geometry(width, height, ratio, ratio, -left, -top)
+    return cut, Geometry(width, height, ratio, ratio, -left - skipped_x * ratio, -top - skipped_y * ratio)
+
+
+def _middle(pixels: Pixels, width: int, height: int) -> tuple[Pixels, int, int]:
+    """The middle of an extremely long image, at most four times what the cut will keep of it, and where it begins.
+
+    Resizing all of a strip of 50,000,000 by 1 pixels would take terabytes.
+    """
+    skipped_x = max(0, pixels.shape[1] - 4 * width) // 2
+    skipped_y = max(0, pixels.shape[0] - 4 * height) // 2
+    return (
+        pixels[skipped_y : pixels.shape[0] - skipped_y, skipped_x : pixels.shape[1] - skipped_x],
+        skipped_x,
+        skipped_y,
+    )
 
 
 def _resized(pixels: Pixels, width: int, height: int) -> Pixels:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import onnxruntime as ort
 
-from handful_core.errors import PackageError
 from handful_core.package import Manifest, Package
+from handful_core.package.errors import GraphError
 from handful_core.vision.preprocess import Floats
 
 
@@ -29,18 +30,29 @@ class OnnxSession:
         threads: processors that one run may use.
 
     Raises:
-        PackageError: the file is no ONNX graph, or its input or output is not what the manifest says.
+        GraphError: the file is no ONNX graph, or its input or output is not what the manifest says.
     """
 
     def __init__(self, package: Package, threads: int) -> None:
         self._session = _open(package.model_path, threads)
         self._output = package.manifest.output.name
         self._input = package.manifest.input.name
+        self._expected = package.manifest.expected_shape
         _check_graph(self._session, package.manifest)
 
     def run(self, tensor: Floats) -> Floats:
-        """The graph's output for one input. Safe to call from several threads at once."""
-        return np.asarray(self._session.run([self._output], {self._input: tensor})[0], np.float32)
+        """The graph's output for one input. Safe to call from several threads at once.
+
+        Raises:
+            GraphError: the graph cannot be run, or its answer has another shape than the manifest asks for.
+        """
+        try:
+            output = np.asarray(self._session.run([self._output], {self._input: tensor})[0], np.float32)
+        except Exception as error:  # ONNX Runtime's exceptions share no base but Exception.
+            raise GraphError(f"ONNX Runtime cannot run the graph ({error})", "package the model again") from error
+        if not _agrees(output.shape, self._expected):  # A graph with free sizes may pass the check when it is loaded.
+            raise _disagreement("output", self._output, output.shape, self._expected)
+        return output
 
 
 def _open(path: Path, threads: int) -> ort.InferenceSession:
@@ -55,7 +67,7 @@ def _open(path: Path, threads: int) -> ort.InferenceSession:
     try:
         return ort.InferenceSession(path, options, providers=providers)
     except Exception as error:  # ONNX Runtime's exceptions share no base but Exception.
-        raise PackageError(
+        raise GraphError(
             f"{path.name} cannot be loaded by ONNX Runtime ({error})", "package the model again"
         ) from error
 
@@ -69,13 +81,19 @@ def _check_graph(session: ort.InferenceSession, manifest: Manifest) -> None:
 
 def _check_node(kind: str, name: str, nodes: dict[str, list[int | str]], expected: tuple[int | None, ...]) -> None:
     if name not in nodes:
-        raise PackageError(f"the graph has no {kind} {name!r}, it has {', '.join(nodes)}", "package the model again")
-    shape = nodes[name]
-    agrees = len(shape) == len(expected) and all(
+        raise GraphError(f"the graph has no {kind} {name!r}, it has {', '.join(nodes)}", "package the model again")
+    if not _agrees(nodes[name], expected):
+        raise _disagreement(kind, name, nodes[name], expected)
+
+
+def _agrees(shape: Sequence[int | str], expected: tuple[int | None, ...]) -> bool:
+    return len(shape) == len(expected) and all(
         want is None or not isinstance(have, int) or have == want for have, want in zip(shape, expected, strict=True)
     )
-    if not agrees:
-        raise PackageError(
-            f"the graph's {kind} {name!r} has shape {shape}, the manifest asks for {list(expected)}",
-            "package the model again",
-        )
+
+
+def _disagreement(kind: str, name: str, shape: Sequence[int | str], expected: tuple[int | None, ...]) -> GraphError:
+    return GraphError(
+        f"the graph's {kind} {name!r} has shape {list(shape)}, the manifest asks for {list(expected)}",
+        "package the model again",
+    )

@@ -1,0 +1,139 @@
+"""HTTP to an MLflow server: what it answers, or a `HandfulError` that says why not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from handful_core.errors import ConfigError, HandfulError, NotFoundError, UnavailableError
+
+_PAGE = 1000
+_CHUNK = 1 << 20
+
+
+class NotMlflowError(UnavailableError):
+    """Something answers at the address, but not as MLflow does."""
+
+    def __init__(self, uri: str) -> None:
+        super().__init__(f"{uri} answers, but not as MLflow does", "set HANDFUL_MLFLOW_URI to MLflow's address")
+
+
+class _TransientError(UnavailableError):
+    """The server did not answer or answered with a passing fault: worth another try."""
+
+
+class Rest:
+    """MLflow's REST API at `uri`.
+
+    Args:
+        uri: the server's address.
+        timeout: seconds to wait for one answer.
+        attempts: how often a question is asked before the server counts as away.
+        transport: another transport than the network, for tests.
+
+    Raises:
+        ConfigError: `uri` is no address.
+    """
+
+    def __init__(self, uri: str, timeout: float, attempts: int, transport: httpx.BaseTransport | None) -> None:
+        self.uri = uri.rstrip("/")
+        self._retrying = Retrying(
+            retry=retry_if_exception_type(_TransientError),
+            stop=stop_after_attempt(attempts),
+            wait=wait_random_exponential(multiplier=0.2, max=2),
+            reraise=True,
+        )
+        try:
+            self._http = httpx.Client(base_url=self.uri, timeout=timeout, transport=transport)
+        except httpx.InvalidURL as error:
+            raise ConfigError(
+                f"{uri!r} is not the address of an MLflow server ({error})", "write one such as http://127.0.0.1:5000"
+            ) from error
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def get(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
+        """Ask; again if the server has a passing fault."""
+        return self._retrying(self._call, "GET", path, params=dict(query))
+
+    def post(self, path: str, body: Mapping[str, str]) -> dict[str, Any]:
+        """Change something; once."""
+        return self._call("POST", path, json=dict(body))
+
+    def pages(self, path: str, key: str, query: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+        """All entries of a list that comes in pages."""
+        token = ""
+        while True:
+            answer = self.get(path, {**query, "max_results": str(_PAGE), **({"page_token": token} if token else {})})
+            yield from answer.get(key, ())
+            token = answer.get("next_page_token", "")
+            if not token:
+                return
+
+    def download(self, path: str, target: Path) -> None:
+        """Fetch a file."""
+        try:
+            with self._http.stream("GET", path) as response:
+                if response.is_error:
+                    response.read()
+                    raise self._failure(response)
+                with target.open("wb") as file:
+                    for chunk in response.iter_bytes(_CHUNK):
+                        file.write(chunk)
+        except httpx.RequestError as error:
+            raise self._unreachable(error) from error
+
+    def _call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
+        try:
+            response = self._http.request(method, path, **arguments)
+        except httpx.RequestError as error:
+            raise self._unreachable(error) from error
+        if response.is_error:
+            raise self._failure(response)
+        try:
+            answer = response.json()
+        except ValueError as error:
+            raise NotMlflowError(self.uri) from error
+        if not isinstance(answer, dict):
+            raise NotMlflowError(self.uri)
+        return answer
+
+    def _unreachable(self, error: httpx.RequestError) -> UnavailableError:
+        reason = str(error) or type(error).__name__
+        return _TransientError(
+            f"MLflow at {self.uri} does not answer ({reason})", "start it, or set HANDFUL_MLFLOW_URI to where it runs"
+        )
+
+    def _failure(self, response: httpx.Response) -> HandfulError:
+        code, message = _error_of(response)
+        if code == "RESOURCE_DOES_NOT_EXIST":
+            return NotFoundError(message, "list what there is in MLflow's page")
+        if response.status_code >= 500 or response.status_code == httpx.codes.TOO_MANY_REQUESTS:
+            return _TransientError(
+                f"MLflow at {self.uri} failed with status {response.status_code} ({message})", "look into its log"
+            )
+        if response.status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
+            return UnavailableError(
+                f"MLflow at {self.uri} refuses access with status {response.status_code} ({message})",
+                "check its credentials and MLFLOW_SERVER_ALLOWED_HOSTS",
+            )
+        if not code:
+            return NotMlflowError(self.uri)
+        return HandfulError(f"MLflow refused the request with status {response.status_code} ({message})")
+
+
+def _error_of(response: httpx.Response) -> tuple[str, str]:
+    """MLflow's error code and message."""
+    try:
+        body = response.json()
+    except ValueError:
+        return "", response.text[:200]
+    if not isinstance(body, dict):
+        return "", str(body)[:200]
+    return str(body.get("error_code", "")), str(body.get("message", ""))
