@@ -1,0 +1,1 @@
+"""The `handful` command and the subcommands that need nothing but core."""

@@ -1,0 +1,57 @@
+"""A model package as an MLflow pyfunc model, so that `mlflow models serve` and `mlflow.pyfunc.load_model` answer too.
+
+MLflow loads this file by itself ("models from code"): it holds nothing but the model.
+
+Input: a table with a column `image`: an image file, base64 text. Output: one row per image with `count` (-1 where
+nothing counts) and `detections`, JSON text as POST /predict answers it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from pathlib import Path
+from typing import Any
+
+import mlflow.pyfunc
+from mlflow.models import set_model
+
+from handful_core.errors import DataError
+from handful_core.package.archive import read_folder
+from handful_core.vision.answer import describe
+from handful_core.vision.decode import decode_image
+from handful_core.vision.model import Answer, VisionModel, load_model
+
+
+class PackageModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc,name-defined]  # mlflow ships no types here.
+    """Runs the package that was logged as the artifact `package`."""
+
+    def load_context(self, context: Any) -> None:
+        """Load the package and check it, golden image included."""
+        self._model: VisionModel = load_model(read_folder(Path(context.artifacts["package"])))
+
+    def predict(self, context: Any, model_input: Any, params: dict[str, Any] | None = None) -> Any:  # noqa: ARG002
+        """Answer each row's image. `params` may hold `confidence` and `iou`."""
+        import pandas as pd
+
+        options = {key: value for key, value in (params or {}).items() if value is not None and value >= 0}
+        answers = [self._model.predict(decode_image(_bytes(text)), **options) for text in model_input["image"]]
+        return pd.DataFrame([self._row(answer) for answer in answers])
+
+    def _row(self, answer: Answer) -> dict[str, Any]:
+        described = describe(answer, self._model.manifest)
+        return {
+            "count": -1 if answer.count is None else answer.count,
+            "detections": json.dumps(described["detections"]),
+        }
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError, TypeError) as error:
+        raise DataError("the column image holds no base64 text", "send an image file, encoded as base64") from error
+
+
+set_model(PackageModel())

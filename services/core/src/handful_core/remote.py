@@ -1,0 +1,88 @@
+"""A client of the serving API, for commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from handful_core.errors import DataError, HandfulError, NotFoundError, UnavailableError
+
+
+class Server:
+    """A running serving API.
+
+    Args:
+        address: such as http://127.0.0.1:8000.
+        timeout: seconds to wait for one answer.
+
+    Every method raises `UnavailableError` when the server does not answer.
+    """
+
+    def __init__(self, address: str, timeout: float = 30) -> None:
+        self.address = address.rstrip("/")
+        self._http = httpx.Client(base_url=self.address, timeout=timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def readiness(self) -> str:
+        """`ready`, or why it is not."""
+        answer = self._call("GET", "/health/ready")
+        return "ready" if answer.is_success else f"not ready: {_detail(answer)}"
+
+    def predict(self, image: Path, **options: str | float | None) -> dict[str, Any]:
+        """The answer of POST /predict for an image file.
+
+        Args:
+            image: a file.
+            options: model, version, alias, confidence, iou; None stands for the server's default.
+
+        Raises:
+            DataError: the file cannot be read, or the server cannot use it.
+            NotFoundError: the server has no such model.
+        """
+        try:
+            content = image.read_bytes()
+        except OSError as error:
+            raise DataError(f"{image} cannot be read ({error.strerror})", "name an image file") from error
+        params = {key: value for key, value in options.items() if value is not None}
+        answer = self._call("POST", "/predict", params=params, files={"image": (image.name, content)})
+        if answer.is_error:
+            raise _error(answer, image)
+        result: dict[str, Any] = answer.json()
+        return result
+
+    def _call(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        try:
+            return self._http.request(method, path, **arguments)
+        except httpx.TransportError as error:
+            reason = str(error) or type(error).__name__
+            raise UnavailableError(
+                f"the server {self.address} does not answer ({reason})",
+                "start it with `handful serve` or set HANDFUL_SERVER",
+            ) from error
+
+
+def _error(answer: httpx.Response, image: Path) -> HandfulError:
+    line = f"{image}: {_detail(answer)}"
+    if answer.status_code == httpx.codes.NOT_FOUND:
+        return NotFoundError(line)
+    if answer.status_code >= 500:
+        return UnavailableError(line)
+    return DataError(line)
+
+
+def _detail(answer: httpx.Response) -> str:
+    try:
+        problem = answer.json()
+    except ValueError:
+        return f"status {answer.status_code}"
+    return str(problem.get("detail", problem)) if isinstance(problem, dict) else str(problem)

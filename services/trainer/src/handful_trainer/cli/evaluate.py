@@ -1,0 +1,69 @@
+"""`handful evaluate`."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from handful_core.console import print_json, print_table, say
+from handful_core.errors import ConfigError
+from handful_core.settings import CoreSettings, load
+
+if TYPE_CHECKING:
+    from handful_core.package import Package
+
+
+def evaluate(
+    data: Annotated[Path, typer.Option("--data", help="A prepared dataset's folder, or a data.yaml.")],
+    package: Annotated[Path | None, typer.Option("--package", help="A model package: folder or ZIP file.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="models:/NAME@ALIAS or models:/NAME/VERSION.")] = None,
+    split: Annotated[str, typer.Option("--split", help="train, val or test.")] = "test",
+    output: Annotated[Path | None, typer.Option("--output", help="Folder for metrics.json and pictures.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Measure a packaged model on a split of a dataset."""
+    from handful_core.vision.model import load_model
+    from handful_trainer.data import PreparedDataset
+    from handful_trainer.yolo import set_up
+
+    if (package is None) == (model is None):
+        raise ConfigError("give either --package or --model", "for example --model models:/fingers@champion")
+    core = load(CoreSettings)
+    set_up(core.home)
+    from handful_trainer.evaluation import evaluate as measure
+    from handful_trainer.evaluation.pictures import write_evaluation
+
+    dataset = PreparedDataset.open(data)
+    with _package(package, model, core.mlflow_uri) as opened:
+        result = measure(load_model(opened), dataset, split)
+    if output is not None:
+        say(f"pictures and metrics in {write_evaluation(result, output)}")
+    if as_json:
+        print_json(result.as_json())
+        return
+    metrics = result.metrics()
+    print_table(f"{result.images} images of {split}", tuple(metrics), [[f"{value:.4f}" for value in metrics.values()]])
+    columns = ("class", "boxes", "mAP50", "mAP50_95", "precision", "recall", "f1")
+    rows = [[name, int(v["boxes"]), *(f"{v[key]:.3f}" for key in columns[2:])] for name, v in result.per_class.items()]
+    print_table("Classes", columns, rows)
+
+
+@contextmanager
+def _package(path: Path | None, reference: str | None, uri: str) -> Iterator[Package]:
+    from handful_core.package import open_package
+    from handful_core.registry import Registry, parse_reference
+
+    if path is not None:
+        with open_package(path) as package:
+            yield package
+        return
+    name, version = parse_reference(reference or "")
+    with tempfile.TemporaryDirectory(prefix="handful-model-") as folder, Registry(uri) as registry:
+        registry.download_package(registry.version(name, version), Path(folder))
+        with open_package(Path(folder)) as package:
+            yield package

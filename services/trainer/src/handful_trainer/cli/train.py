@@ -1,0 +1,49 @@
+"""`handful train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from handful_core.console import print_json, print_table, say
+from handful_core.errors import ConfigError
+from handful_core.settings import CoreSettings, load
+
+
+def train(
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="The training's YAML file.")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Override a setting: section.key=value. May be repeated.")
+    ] = None,
+    print_config: Annotated[bool, typer.Option("--print-config", help="Print the whole configuration and end.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the newest unfinished training.")] = False,
+    run: Annotated[Path | None, typer.Option("--run", help="With --resume: the training's folder.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Train a model and take it all the way to the registry."""
+    from handful_trainer import pipeline
+    from handful_trainer.config import load_config, to_yaml
+    from handful_trainer.runs import open_run, unfinished_run
+
+    core = load(CoreSettings)
+    if resume:
+        if overrides or config:
+            raise ConfigError("--resume goes on with the settings the training began with", "leave out --config and --set")
+        folder, settings = open_run(run or unfinished_run(core.home).path)
+        outcome = pipeline.resume(folder, settings, core.home, core.mlflow_uri)
+    else:
+        if config is None:
+            raise ConfigError("no configuration given", "name one: --config configs/fingers.yaml")
+        settings = load_config(config, overrides or [])
+        if print_config:
+            typer.echo(to_yaml(settings), nl=False)
+            return
+        outcome = pipeline.start(settings, core.home, core.mlflow_uri)
+    if as_json:
+        print_json(outcome.as_json())
+        return
+    rows = [(name, f"{seconds:.1f} s", result) for name, seconds, result in outcome.steps]
+    print_table("Training", ("step", "time", "result"), rows)
+    say(f"run {outcome.run_id} in MLflow at {core.mlflow_uri}; files in {outcome.folder}")

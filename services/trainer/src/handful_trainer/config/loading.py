@@ -1,0 +1,147 @@
+"""Reading a configuration file, with overrides and error lines that name the key."""
+
+from __future__ import annotations
+
+import difflib
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from handful_core.errors import ConfigError
+from handful_trainer.config.settings import TrainingConfig
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainingConfig:
+    """Read a training's configuration.
+
+    Args:
+        path: a YAML file.
+        overrides: `a.b=value`, the value in YAML; later ones win.
+
+    Raises:
+        ConfigError: the file is missing or no YAML, a key is unknown (the nearest right one is named), a value does not fit.
+    """
+    content = _read(path)
+    for override in overrides:
+        _apply(content, override)
+    try:
+        return TrainingConfig.model_validate(content)
+    except ValidationError as error:
+        raise _explained(error, path) from None
+
+
+def to_yaml(config: TrainingConfig) -> str:
+    """The whole configuration, defaults included, as a file that `load_config` reads."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"the configuration file {path} does not exist", "see configs/ for examples") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path} is a folder", "name a configuration file, such as configs/fingers.yaml") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid YAML ({error})", "correct it") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} holds no settings", "see configs/ for examples")
+    return content
+
+
+def _apply(content: dict[str, Any], override: str) -> None:
+    key, separator, value = override.partition("=")
+    if not separator or not all(key.split(".")):
+        raise ConfigError(f"--set {override} cannot be read", "write --set section.key=value")
+    *parents, last = key.split(".")
+    place = content
+    for parent in parents:
+        inner = place.setdefault(parent, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"--set {override}: {parent} is a value, not a section", "see handful train --print-config")
+        place = inner
+    try:
+        place[last] = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {override}: the value is not valid YAML", "quote it") from None
+
+
+def _explained(error: ValidationError, path: Path) -> ConfigError:
+    """The first thing that is wrong, in one line."""
+    first = error.errors(include_url=False)[0]
+    location = [str(part) for part in first["loc"]]
+    key = ".".join(location)
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    if first["type"] == "extra_forbidden":
+        near = _nearest(location)
+        hint = f"did you mean {near}?" if near else "see handful train --print-config for what there is"
+        return ConfigError(f"{path}: there is no setting {key}{more}", hint)
+    if first["type"] == "missing":
+        return ConfigError(f"{path}: {key} is missing{more}", "add it")
+    message = first["msg"].removeprefix("Value error, ")
+    return ConfigError(f"{path}: {key} = {first['input']!r} does not fit{more}", message[0].lower() + message[1:])
+
+
+def _nearest(location: Sequence[str]) -> str | None:
+    """The existing key that is most like the wrong one: in the same section, else anywhere."""
+    *parents, wrong = location
+    here = _keys(TrainingConfig, depth=1, inside=tuple(parents))
+    if close := difflib.get_close_matches(wrong, here, n=1, cutoff=0.6):
+        return ".".join([*parents, close[0]])
+    everywhere = _keys(TrainingConfig, depth=3)
+    same_name = [key for key in everywhere if key.rsplit(".", 1)[-1] == wrong]
+    by_name = {key.rsplit(".", 1)[-1]: key for key in reversed(everywhere)}
+    close = difflib.get_close_matches(wrong, by_name, n=1, cutoff=0.7)
+    return same_name[0] if same_name else by_name[close[0]] if close else None
+
+
+def _keys(model: type[BaseModel], depth: int, inside: tuple[str, ...] = ()) -> list[str]:
+    """Dotted keys of a section, down to `depth` levels, from the section at `inside`."""
+    for name in inside:
+        inner = _section(model, name)
+        if inner is None:
+            return []
+        model = inner
+    keys: list[str] = []
+    for name in model.model_fields:
+        keys.append(name)
+        inner = _section(model, name)
+        if inner is not None and depth > 1:
+            keys += [f"{name}.{key}" for key in _keys(inner, depth - 1)]
+    return keys
+
+
+def _section(model: type[BaseModel], name: str) -> type[BaseModel] | None:
+    field = model.model_fields.get(name)
+    candidates = (field.annotation, *typing.get_args(field.annotation)) if field else ()
+    return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as dotted keys, for MLflow's parameters."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def validated(kind: type[_Model], values: Mapping[str, Any]) -> _Model:
+    """Settings from values that came as options.
+
+    Raises:
+        ConfigError: a value does not fit.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise _explained(error, Path("options")) from None

@@ -1,0 +1,21 @@
+"""Pictures and files of an evaluation, for MLflow and for people."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from handful_trainer.evaluation.evaluate import Evaluation
+from handful_trainer.evaluation.scores import Scorer
+
+
+def write_evaluation(evaluation: Evaluation, folder: Path) -> Path:
+    """Write metrics.json, the confusion matrix and the curves into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "metrics.json").write_text(json.dumps(evaluation.as_json(), indent=2) + "\n", encoding="utf-8")
+    scorer = Scorer(evaluation.classes)
+    for sample in evaluation.samples:
+        scorer.add(sample.image.name, sample.truth, sample.found)
+    scorer.draw_confusion(evaluation.confidence, folder)
+    scorer.curves(folder)
+    return folder

@@ -1,0 +1,138 @@
+"""Training with Ultralytics, watched by our own callbacks."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from handful_core.console import progress, say
+from handful_core.errors import DataError, HandfulError, ResourceError
+from handful_trainer.config import TrainingConfig
+from handful_trainer.runs import RunFolder
+from handful_trainer.tracking import Tracker
+from handful_trainer.yolo import find_weights, new_model, training_arguments
+
+_METRICS = {
+    "metrics/precision(B)": "val/precision",
+    "metrics/recall(B)": "val/recall",
+    "metrics/mAP50(B)": "val/mAP50",
+    "metrics/mAP50-95(B)": "val/mAP50_95",
+}
+"""Ultralytics' names and ours: MLflow allows no brackets."""
+
+
+class Terminated(KeyboardInterrupt):
+    """The process was asked to end by SIGTERM."""
+
+
+def fit(config: TrainingConfig, data_yaml: Path, folder: RunFolder, tracker: Tracker, home: Path, *, resume: bool) -> Path:
+    """Train, or go on where a training stopped.
+
+    Returns:
+        The weights of the best epoch.
+
+    Raises:
+        ResourceError: not enough memory or disk.
+        DataError: the training cannot learn from this data.
+    """
+    from ultralytics import YOLO
+
+    arguments = training_arguments(config, data_yaml, folder.yolo)
+    if resume and folder.last_weights.is_file():
+        say(f"going on from {folder.last_weights}")
+        model, arguments = YOLO(str(folder.last_weights)), arguments | {"resume": True}
+    else:
+        model = new_model(config)
+        weights = config.model.pretrained
+        arguments["pretrained"] = str(find_weights(weights, home)) if weights else False
+    with _Watch(model, tracker, config.training.epochs), _translated_errors():
+        model.train(**arguments)
+    if not folder.best_weights.is_file():
+        raise DataError("the training left no weights", "look at the losses: were they NaN? Lower lr0")
+    return folder.best_weights
+
+
+class _Watch:
+    """Logs every epoch and shows the progress."""
+
+    def __init__(self, model: Any, tracker: Tracker, epochs: int) -> None:
+        self._tracker = tracker
+        self._epochs = epochs
+        self._bar = progress()
+        self._task = self._bar.add_task("training", total=None)
+        self._logged = -1
+        model.add_callback("on_train_start", self._on_start)
+        model.add_callback("on_train_batch_end", self._on_batch)
+        model.add_callback("on_fit_epoch_end", self._on_epoch)
+
+    def __enter__(self) -> None:
+        self._bar.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def _on_start(self, trainer: Any) -> None:
+        resolved = {f"ultralytics.{key}": value for key, value in sorted(vars(trainer.args).items())}
+        self._tracker.params(resolved | {"ultralytics.optimizer_used": type(trainer.optimizer).__name__})
+        batches = len(trainer.train_loader)
+        self._bar.update(self._task, total=self._epochs * batches, completed=trainer.start_epoch * batches)
+
+    def _on_batch(self, _: Any) -> None:
+        self._bar.advance(self._task)
+
+    def _on_epoch(self, trainer: Any) -> None:
+        # Ultralytics calls this once more after the last epoch, for the final validation of the best weights.
+        if trainer.epoch == self._logged:
+            return
+        self._logged = trainer.epoch
+        values = {
+            **trainer.label_loss_items(trainer.tloss, prefix="train"),
+            **trainer.metrics,
+            **trainer.lr,
+            "epoch_seconds": trainer.epoch_time,
+        }
+        self._tracker.metrics(_renamed(values), step=trainer.epoch + 1)
+        score = float(trainer.metrics.get("metrics/mAP50(B)", 0))
+        self._bar.update(self._task, description=f"epoch {trainer.epoch + 1}/{self._epochs}  mAP50 {score:.3f}")
+
+
+def _renamed(values: Mapping[str, Any]) -> dict[str, float]:
+    return {_METRICS.get(key, key): float(value) for key, value in values.items()}
+
+
+@contextlib.contextmanager
+def _translated_errors() -> Iterator[None]:
+    """What Ultralytics and torch raise, as lines that say what to do."""
+    try:
+        yield
+    except HandfulError:
+        raise
+    except (MemoryError, RuntimeError) as error:
+        text = str(error)
+        if isinstance(error, MemoryError) or "out of memory" in text.lower() or "can't allocate memory" in text.lower():
+            raise ResourceError("there is not enough memory for this training", "lower training.batch or training.imgsz") from error
+        raise HandfulError(f"the training failed ({text.splitlines()[0] if text else type(error).__name__})") from error
+    except FileNotFoundError as error:
+        raise DataError(f"the dataset cannot be read ({str(error).splitlines()[0]})", "prepare it again") from error
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """Let SIGTERM end the process in the same orderly way as Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise Terminated(f"signal {number}")
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,50 @@
+"""The golden image: a picture with its answer, so that serving can tell a model that went wrong on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+
+from handful_core.package import Golden, GoldenDetection
+from handful_core.vision.decode import Pixels, decode_image
+from handful_core.vision.detections import Detections
+from handful_core.vision.model import VisionModel
+
+GOLDEN_FILE = "golden.png"
+_TRIED = 50
+_MARGIN = 0.05
+"""A box this close to the threshold might come and go with a rounding error."""
+
+
+def write_golden(model: VisionModel, images: Sequence[Path], folder: Path) -> Golden:
+    """Choose the image with the clearest answer, write it as PNG, and return what it must give.
+
+    The picture is made no larger than the model's input: that is all the model sees of it.
+    """
+    confidence = model.manifest.thresholds.confidence
+    candidates = [_small(decode_image(path.read_bytes()), model) for path in images[:_TRIED]]
+    pixels = max(candidates, key=lambda image: _clarity(model.predict(image, confidence / 2).detections, confidence))
+    cv2.imwrite(str(folder / GOLDEN_FILE), pixels)
+    found = model.predict(pixels, confidence).detections
+    return Golden(image=GOLDEN_FILE, confidence=confidence, detections=_expected(found))
+
+
+def _clarity(found: Detections, confidence: float) -> tuple[bool, bool, float]:
+    """Something found, nothing near the threshold, and the weakest box as sure as can be."""
+    sure = found.above(confidence)
+    near = any(abs(score - confidence) < _MARGIN for score in found.scores.tolist())
+    return (len(sure) > 0, not near, float(sure.scores.min()) if len(sure) else 0.0)
+
+
+def _small(pixels: Pixels, model: VisionModel) -> Pixels:
+    height, width = pixels.shape[:2]
+    ratio = min(1.0, model.manifest.input.width / width, model.manifest.input.height / height)
+    size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
+    return pixels if ratio == 1.0 else cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
+
+
+def _expected(found: Detections) -> tuple[GoldenDetection, ...]:
+    rows = zip(found.boxes.tolist(), found.scores.tolist(), found.classes.tolist(), strict=True)
+    return tuple(GoldenDetection(class_id=c, confidence=round(s, 6), box=tuple(box)) for box, s, c in rows)

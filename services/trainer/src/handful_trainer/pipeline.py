@@ -1,0 +1,227 @@
+"""The way from a configuration to a champion: prepare, train, package, evaluate, register, pass the gate."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from handful_core.console import say
+from handful_core.errors import HandfulError
+from handful_core.registry import Registry, Version
+from handful_trainer import provenance
+from handful_trainer.config import TrainingConfig
+from handful_trainer.config.loading import flatten
+from handful_trainer.data import PreparedDataset, prepare
+from handful_trainer.runs import RunFolder, RunState, create_run
+from handful_trainer.tracking import Tracker, open_tracker
+from handful_trainer.tracking.datasets import dataset_record
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a training."""
+
+    run_id: str
+    folder: Path
+    steps: list[tuple[str, float, str]] = field(default_factory=list)
+    """Each step's name, seconds and result in words."""
+    model: str = ""
+    version: int | None = None
+    promoted: bool = False
+    reason: str = ""
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """What `handful train --json` prints."""
+        return {
+            "run_id": self.run_id,
+            "folder": str(self.folder),
+            "model": self.model,
+            "version": self.version,
+            "promoted": self.promoted,
+            "reason": self.reason,
+            "metrics": self.metrics,
+            "steps": [{"step": name, "seconds": round(s, 2), "result": result} for name, s, result in self.steps],
+        }
+
+
+def start(config: TrainingConfig, home: Path, uri: str) -> Outcome:
+    """Train anew, the whole way."""
+    from handful_trainer.tracking.sending import limit_waiting, start_run
+
+    limit_waiting()
+    began = time.perf_counter()
+    dataset = prepare(config.dataset, home)
+    prepared = ("prepare", time.perf_counter() - began, f"{sum(dataset.split_sizes.values())} images")
+    name = config.mlflow.run_name or f"{config.model.architecture}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    run_id = start_run(uri, config.mlflow.experiment, name, provenance.run_tags() | config.mlflow.tags)
+    folder = create_run(home, name, config)
+    folder.save(RunState(run_id=run_id, dataset=dataset.root))
+    return _go(config, folder, dataset, home, uri, [prepared], resume=False)
+
+
+def resume(folder: RunFolder, config: TrainingConfig, home: Path, uri: str) -> Outcome:
+    """Go on with a training that did not end."""
+    from handful_trainer.tracking.sending import limit_waiting
+
+    limit_waiting()
+    dataset = PreparedDataset.open(folder.state().dataset)
+    return _go(config, folder, dataset, home, uri, [], resume=True)
+
+
+def _go(
+    config: TrainingConfig,
+    folder: RunFolder,
+    dataset: PreparedDataset,
+    home: Path,
+    uri: str,
+    steps: list[tuple[str, float, str]],
+    *,
+    resume: bool,
+) -> Outcome:
+    from handful_trainer.fit import terminable
+    from handful_trainer.yolo import set_up
+
+    outcome = Outcome(folder.state().run_id, folder.path, steps, config.mlflow.model_name)
+    set_up(home)
+    with folder.locked(), terminable(), _tracked(folder, uri) as tracker:
+        _describe(config, dataset, folder, tracker, resume=resume)
+        _train(config, dataset, folder, tracker, home, outcome, resume=resume)
+        _publish(config, dataset, folder, tracker, uri, outcome)
+        folder.save(folder.state().model_copy(update={"finished": True}))
+    return outcome
+
+
+@contextmanager
+def _tracked(folder: RunFolder, uri: str) -> Iterator[Tracker]:
+    """A tracker whose run ends marked as what happened: finished, failed, or killed (Ctrl-C, SIGTERM)."""
+    tracker = open_tracker(uri, folder.state().run_id, folder.journal)
+    tracker.status("RUNNING")
+    try:
+        yield tracker
+        tracker.status("FINISHED")
+        tracker.drain()
+    except KeyboardInterrupt:
+        tracker.status("KILLED")
+        say(f"stopped; go on with: handful train --resume --run {folder.path}")
+        raise
+    except Exception as error:
+        tracker.tags({"failure": str(error)})
+        tracker.status("FAILED")
+        raise
+    finally:
+        tracker.close()
+
+
+def _describe(
+    config: TrainingConfig, dataset: PreparedDataset, folder: RunFolder, tracker: Tracker, *, resume: bool
+) -> None:
+    """Log what the run is made from."""
+    if resume:
+        return
+    tracker.params(flatten(config.model_dump(mode="json")))
+    tracker.params({f"package.{name}": value for name, value in provenance.package_versions().items()})
+    tracker.params({f"hardware.{name}": value for name, value in provenance.hardware().items()})
+    tracker.tags({"dataset.fingerprint": dataset.fingerprint, "dataset.name": dataset.name})
+    tracker.dataset(dataset_record(dataset), context="training")
+    tracker.artifact(folder.config, "config")
+    for name in ("report.json", "report.html"):
+        if (dataset.root / name).is_file():
+            tracker.artifact(dataset.root / name, "dataset")
+
+
+def _train(
+    config: TrainingConfig,
+    dataset: PreparedDataset,
+    folder: RunFolder,
+    tracker: Tracker,
+    home: Path,
+    outcome: Outcome,
+    *,
+    resume: bool,
+) -> None:
+    from handful_trainer.fit import fit
+
+    if folder.state().trained:
+        return
+    with _step(outcome, "train") as result:
+        weights = fit(config, dataset.data_yaml, folder, tracker, home, resume=resume)
+        result(f"{config.training.epochs} epochs at {config.training.imgsz} px")
+    tracker.artifact(weights, "weights")
+    for plot in sorted(folder.yolo.glob("*.png")) + sorted(folder.yolo.glob("*.jpg")):
+        tracker.artifact(plot, "plots")
+    tracker.artifact(folder.yolo / "results.csv", "plots")
+    folder.save(folder.state().model_copy(update={"trained": True}))
+
+
+def _publish(
+    config: TrainingConfig,
+    dataset: PreparedDataset,
+    folder: RunFolder,
+    tracker: Tracker,
+    uri: str,
+    outcome: Outcome,
+) -> None:
+    """Package, evaluate, register, gate."""
+    from handful_trainer.evaluation.pictures import write_evaluation
+    from handful_trainer.packaging import build_package
+    from handful_trainer.registration import pass_gate, register_package
+
+    with _step(outcome, "package and evaluate") as result:
+        built = build_package(config, folder.best_weights, dataset, folder.package, outcome.run_id)
+        outcome.metrics = built.evaluation.metrics()
+        result(", ".join(f"{key} {value:.3f}" for key, value in outcome.metrics.items()))
+    tracker.metrics({f"test/{key}": value for key, value in outcome.metrics.items()})
+    tracker.metrics(_per_class(built.evaluation.per_class))
+    tracker.tags({"parity": str(built.parity)})
+    tracker.artifact(write_evaluation(built.evaluation, folder.evaluation), "evaluation")
+    with _step(outcome, "register") as result, Registry(uri) as registry:
+        version = _registered(registry, folder, outcome) or register_package(
+            uri, built.package, config.mlflow.model_name, outcome.run_id
+        )
+        folder.save(folder.state().model_copy(update={"version": version.version}))
+        outcome.version = version.version
+        result(f"{version.name} version {version.version}")
+    with _step(outcome, "gate") as result, Registry(uri) as registry:
+        decision = pass_gate(registry, version, built.evaluation, dataset, config.gate)
+        outcome.promoted, outcome.reason = decision.promoted, decision.reason
+        result(f"{'champion' if decision.promoted else 'not champion'}: {decision.reason}")
+
+
+def _registered(registry: Registry, folder: RunFolder, outcome: Outcome) -> Version | None:
+    """The version that this training registered before it was interrupted."""
+    number = folder.state().version
+    return registry.version(outcome.model, number) if number is not None else None
+
+
+def _per_class(per_class: dict[str, dict[str, float]]) -> dict[str, float]:
+    return {
+        f"test/class/{_key(name)}/{metric}": value
+        for name, values in per_class.items()
+        for metric, value in values.items()
+        if metric != "boxes"
+    }
+
+
+def _key(name: str) -> str:
+    """A class name as part of a metric's name: MLflow allows letters, digits and some marks."""
+    return "".join(c if c.isalnum() or c in " _-./" else "_" for c in name)
+
+
+@contextmanager
+def _step(outcome: Outcome, name: str) -> Iterator[Callable[[str], None]]:
+    """Time a step and keep its result; a failure is kept too."""
+    began = time.perf_counter()
+    words = ["done"]
+    try:
+        yield lambda text: words.__setitem__(0, text)
+    except HandfulError as error:
+        words[0] = f"failed: {error.message}"
+        raise
+    finally:
+        outcome.steps.append((name, time.perf_counter() - began, words[0]))

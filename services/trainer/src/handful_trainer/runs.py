@@ -1,0 +1,149 @@
+"""A training's folder: what must outlive a crash so that it can go on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from handful_core.errors import DataError, NotFoundError, ResourceError
+from handful_trainer.config import TrainingConfig, load_config, to_yaml
+
+
+class RunState(BaseModel):
+    """`state.json`: how far a training got."""
+
+    run_id: str
+    """The MLflow run."""
+    dataset: Path
+    """Folder of the prepared dataset."""
+    trained: bool = False
+    version: int | None = None
+    """The registered version, once there is one."""
+    finished: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """A folder below `<home>/runs`."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration."""
+        return self.path / "config.yaml"
+
+    @property
+    def yolo(self) -> Path:
+        """What Ultralytics writes."""
+        return self.path / "yolo"
+
+    @property
+    def last_weights(self) -> Path:
+        """The checkpoint of the last epoch: with the optimizer's state, until training ends."""
+        return self.yolo / "weights" / "last.pt"
+
+    @property
+    def best_weights(self) -> Path:
+        """The checkpoint of the best epoch."""
+        return self.yolo / "weights" / "best.pt"
+
+    @property
+    def package(self) -> Path:
+        """The model package. MLflow keeps this last part of the name: see PACKAGE_PATH."""
+        return self.path / "package"
+
+    @property
+    def evaluation(self) -> Path:
+        """Metrics and pictures of the test split."""
+        return self.path / "evaluation"
+
+    @property
+    def journal(self) -> Path:
+        """What goes to MLflow."""
+        return self.path / "journal.jsonl"
+
+    @property
+    def _state(self) -> Path:
+        return self.path / "state.json"
+
+    def save(self, state: RunState) -> None:
+        """Write the state in one step."""
+        temporary = self._state.with_suffix(".part")
+        temporary.write_text(state.model_dump_json(indent=2), encoding="utf-8")
+        temporary.replace(self._state)
+
+    def state(self) -> RunState:
+        """Read the state.
+
+        Raises:
+            DataError: it is not there or damaged.
+        """
+        try:
+            return RunState.model_validate_json(self._state.read_text(encoding="utf-8"))
+        except (OSError, ValidationError) as error:
+            raise DataError(f"{self.path} is not a training that can go on", "start it anew without --resume") from error
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep a second process from going on with the same training.
+
+        Raises:
+            ResourceError: a process that is alive works in this folder.
+        """
+        lock = self.path / "pid"
+        owner = int(lock.read_text()) if lock.is_file() and lock.read_text().isdigit() else None
+        if owner is not None and owner != os.getpid() and _alive(owner):
+            raise ResourceError(f"the training {self.path} is running (process {owner})", "wait for it or stop it first")
+        lock.write_text(str(os.getpid()))
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+def _alive(pid: int) -> bool:
+    import psutil
+
+    return bool(psutil.pid_exists(pid))
+
+
+def create_run(home: Path, name: str, config: TrainingConfig) -> RunFolder:
+    """A new run folder with the configuration in it. Two trainings of one name in one second get different ones."""
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    for attempt in range(1000):
+        path = home / "runs" / (f"{name}-{stamp}" + (f"-{attempt}" if attempt else ""))
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        folder = RunFolder(path.resolve())
+        folder.config.write_text(to_yaml(config), encoding="utf-8")
+        return folder
+    raise ResourceError(f"no free name for a run {name} in {home / 'runs'}", "remove old runs")
+
+
+def unfinished_run(home: Path) -> RunFolder:
+    """The newest training that did not end.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    states = sorted((home / "runs").glob("*/state.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for state in states:
+        folder = RunFolder(state.parent.resolve())
+        if not folder.state().finished:
+            return folder
+    raise NotFoundError(f"there is no unfinished training in {home / 'runs'}", "start one without --resume")
+
+
+def open_run(path: Path) -> tuple[RunFolder, TrainingConfig]:
+    """A run folder and its configuration."""
+    folder = RunFolder(path.resolve())
+    return folder, load_config(folder.config)

@@ -1,0 +1,65 @@
+"""An append-only file of what goes to MLflow: a lost server loses nothing, and a killed training neither."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+Entry = dict[str, Any]
+
+
+class Journal:
+    """Entries in the order they were written, and a mark of how many were sent.
+
+    Args:
+        path: the file; `<path>.sent` beside it holds the mark.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._mark = path.with_name(path.name + ".sent")
+        self._lock = threading.Lock()
+        path.touch()
+        self._drop_torn_line()
+
+    def append(self, entry: Entry) -> None:
+        """Add an entry. It is in the operating system's hands when this returns."""
+        with self._lock, self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+
+    def unsent(self, limit: int) -> Iterator[tuple[Entry, int]]:
+        """The first entries that were not sent, each with the mark to set once it was."""
+        with self._path.open("rb") as file:
+            file.seek(self.sent)
+            for _ in range(limit):
+                line = file.readline()
+                if not line.endswith(b"\n"):
+                    return
+                yield json.loads(line), file.tell()
+
+    @property
+    def sent(self) -> int:
+        """The mark: bytes of the file that were sent."""
+        return int(self._mark.read_text()) if self._mark.is_file() else 0
+
+    def mark(self, position: int) -> None:
+        """Remember that all before `position` was sent."""
+        part = self._mark.with_suffix(".part")
+        part.write_text(str(position))
+        part.replace(self._mark)
+
+    @property
+    def empty(self) -> bool:
+        """All was sent."""
+        return self.sent >= self._path.stat().st_size
+
+    def _drop_torn_line(self) -> None:
+        """Cut off what a kill left of a line."""
+        content = self._path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            os.truncate(self._path, whole)

@@ -1,0 +1,110 @@
+"""From a journal's entries to MLflow's calls."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from handful_core.errors import UnavailableError
+from handful_trainer.tracking.journal import Entry
+
+_CLIENT_ERRORS = range(400, 500)
+_WORTH_ANOTHER_TRY = {408, 425, 429}
+
+
+def limit_waiting() -> None:
+    """Let MLflow's client give up soon: the tracker tries again by itself, and a start should fail at once."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+
+
+def is_passing(error: BaseException) -> bool:
+    """Is this a fault of the moment (a lost server), rather than something MLflow will never accept?"""
+    if isinstance(error, FileNotFoundError):
+        return False
+    if isinstance(error, MlflowException):
+        status = error.get_http_status_code()
+        return status not in _CLIENT_ERRORS or status in _WORTH_ANOTHER_TRY
+    return isinstance(error, OSError)
+
+
+def send(client: MlflowClient, run_id: str, entry: Entry) -> None:
+    """Make the call that an entry stands for. All of them may be made twice without harm."""
+    _CALLS[entry["kind"]](client, run_id, entry)
+
+
+def start_run(uri: str, experiment: str, name: str, tags: dict[str, str]) -> str:
+    """Create a run, and its experiment where it is missing.
+
+    Returns:
+        The run's id.
+
+    Raises:
+        UnavailableError: MLflow does not answer.
+    """
+    client = MlflowClient(uri)
+    try:
+        found = client.get_experiment_by_name(experiment)
+        experiment_id = found.experiment_id if found else client.create_experiment(experiment)
+        return str(client.create_run(experiment_id, run_name=name, tags=tags).info.run_id)
+    except (MlflowException, OSError) as error:
+        if is_passing(error):
+            raise UnavailableError(
+                f"MLflow at {uri} does not answer", "start it, or set HANDFUL_MLFLOW_URI to where it runs"
+            ) from error
+        raise UnavailableError(f"MLflow at {uri} does not start a run ({error})") from error
+
+
+def _params(client: MlflowClient, run_id: str, entry: Entry) -> None:
+    client.log_batch(run_id, params=[Param(key, value) for key, value in entry["values"]])
+
+
+def _metrics(client: MlflowClient, run_id: str, entry: Entry) -> None:
+    metrics = [Metric(key, float(value), entry["time"], entry["step"]) for key, value in entry["values"]]
+    client.log_batch(run_id, metrics=metrics)
+
+
+def _tags(client: MlflowClient, run_id: str, entry: Entry) -> None:
+    client.log_batch(run_id, tags=[RunTag(key, value) for key, value in entry["values"]])
+
+
+def _artifact(client: MlflowClient, run_id: str, entry: Entry) -> None:
+    path, folder = Path(entry["path"]), entry["folder"] or None
+    if path.is_dir():
+        client.log_artifacts(run_id, str(path), folder)
+    else:
+        client.log_artifact(run_id, str(path), folder)
+
+
+def _dataset(client: MlflowClient, run_id: str, entry: Entry) -> None:
+    tags = [InputTag("mlflow.data.context", entry["context"])]
+    client.log_inputs(run_id, datasets=[DatasetInput(Dataset(**entry["record"]), tags)])
+
+
+def _status(client: MlflowClient, run_id: str, entry: Entry) -> None:
+    if entry["status"] == "RUNNING":
+        client.update_run(run_id, status="RUNNING")
+    else:
+        client.set_terminated(run_id, status=entry["status"], end_time=entry["time"])
+
+
+_CALLS: dict[str, Callable[[MlflowClient, str, Entry], None]] = {
+    "params": _params,
+    "metrics": _metrics,
+    "tags": _tags,
+    "artifact": _artifact,
+    "dataset": _dataset,
+    "status": _status,
+}
+
+
+def finish_run(uri: str, run_id: str) -> None:
+    """Mark a run as finished."""
+    MlflowClient(uri).set_terminated(run_id)

@@ -1,0 +1,129 @@
+"""The one door to Ultralytics: how it is set up, which weights it begins with, which arguments it gets."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.error import URLError
+
+from handful_core.errors import ConfigError, UnavailableError
+from handful_core.vision.cpus import available_cpus
+from handful_trainer.config import TrainingConfig
+
+if TYPE_CHECKING:
+    from ultralytics import YOLO
+
+_log = logging.getLogger(__name__)
+
+_OURS = {"max_time_hours": "time"}
+"""Settings whose name differs from Ultralytics'."""
+
+
+def set_up(home: Path) -> None:
+    """Import Ultralytics such that it neither installs packages, nor phones home, nor logs to MLflow itself.
+
+    It reads the environment when it is imported, so this comes first, once per process.
+    """
+    cpus = str(available_cpus())
+    settings = (home / "ultralytics").resolve()
+    settings.mkdir(parents=True, exist_ok=True)
+    os.environ.update(
+        YOLO_AUTOINSTALL="false",
+        YOLO_OFFLINE="true",
+        YOLO_VERBOSE="false",
+        YOLO_CONFIG_DIR=str(settings),
+        OMP_NUM_THREADS=os.environ.get("OMP_NUM_THREADS", cpus),
+        MPLBACKEND="Agg",
+    )
+    import torch
+    from ultralytics import settings as ultralytics_settings
+    from ultralytics.utils import LOGGER, checks, torch_utils
+
+    _use_all_processors(torch_utils, torch)
+    checks.check_font = _own_font
+    LOGGER.setLevel(logging.WARNING)
+    trackers = ("clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb", "sync")
+    ultralytics_settings.update(
+        {name: False for name in trackers if name in ultralytics_settings}
+        | {"weights_dir": str(home.resolve() / "weights"), "runs_dir": str(home.resolve() / "runs")}
+    )
+
+
+def _use_all_processors(torch_utils: Any, torch: Any) -> None:
+    """Ultralytics leaves one core idle whenever it selects a CPU device."""
+    torch_utils.NUM_THREADS = available_cpus()
+    torch.set_num_threads(available_cpus())
+
+
+def _own_font(font: str = "Arial.ttf") -> str:  # noqa: ARG001  # The signature that Ultralytics calls.
+    """A font for its plots that is there, instead of one from the network."""
+    from matplotlib import font_manager
+
+    return font_manager.findfont("DejaVu Sans")
+
+
+def new_model(config: TrainingConfig) -> YOLO:
+    """An untrained network."""
+    from ultralytics import YOLO
+
+    return YOLO(f"{config.model.architecture}.yaml", task="detect")
+
+
+def find_weights(pretrained: str, home: Path) -> Path:
+    """The weights to begin with: a local file, or one of Ultralytics' own, downloaded once.
+
+    Raises:
+        ConfigError: a path that does not exist.
+        UnavailableError: the weights cannot be downloaded.
+    """
+    from ultralytics.utils.downloads import attempt_download_asset
+
+    here = next((p for p in (Path(pretrained), home / "weights" / pretrained) if p.is_file()), None)
+    if here is not None:
+        return here.resolve()
+    if "/" in pretrained or not pretrained.endswith(".pt"):
+        raise ConfigError(f"model.pretrained: {pretrained} does not exist", "name a .pt file, or set it to false")
+    target = home.resolve() / "weights" / pretrained
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        found = Path(attempt_download_asset(target))
+    except (OSError, URLError, ValueError, KeyError) as error:
+        raise _no_download(pretrained) from error
+    if not found.is_file():
+        raise _no_download(pretrained)
+    return found
+
+
+def _no_download(pretrained: str) -> UnavailableError:
+    return UnavailableError(
+        f"the weights {pretrained} cannot be downloaded",
+        "put the file on this machine and give its path as model.pretrained, or set model.pretrained to false",
+    )
+
+
+def training_arguments(config: TrainingConfig, data_yaml: Path, folder: Path) -> dict[str, Any]:
+    """The configuration as Ultralytics' own training arguments.
+
+    Args:
+        config: the training's configuration.
+        data_yaml: the prepared dataset's description.
+        folder: where Ultralytics puts weights, curves and plots.
+    """
+    own = config.training.model_dump() | config.augmentation.model_dump()
+    arguments = {_OURS.get(key, key): value for key, value in own.items() if value is not None}
+    if arguments["device"] == "auto":
+        del arguments["device"]
+    if not config.training.cache:
+        arguments["cache"] = False
+    return {
+        **arguments,
+        "workers": min(config.training.workers, available_cpus()),
+        "data": str(data_yaml),
+        "project": str(folder.parent),
+        "name": folder.name,
+        "exist_ok": True,
+        "plots": True,
+        "verbose": False,
+    }
