@@ -32,7 +32,7 @@ def _understood(
 ) -> Callable[Concatenate[Registry, _Arguments], _Result]:
     """Let a method that picks answers apart say so where they lack what MLflow's always have."""
 
-    def reading(registry: Registry, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
+    def reading(registry: Registry, /, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
         try:
             return read(registry, *args, **kwargs)
         except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -1,0 +1,249 @@
+"""MLflow's registry and artifact proxy in memory, as an `httpx` transport.
+
+It answers what a real MLflow 3.17 was seen to answer: `tests/integration/core/test_registry.py` runs the same suite on
+both. It can also be away, slow, or no MLflow at all:
+
+    mlflow = FakeMlflow()
+    mlflow.register(build_package(tmp_path / "package"), aliases=["champion"])
+    registry = Registry("http://mlflow", transport=mlflow.transport())
+    mlflow.away = True
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import unquote
+
+import httpx
+
+from handful_core.package import Package
+
+_API = "/api/2.0/mlflow/"
+_ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
+
+
+@dataclass
+class _Version:
+    version: int
+    source: str
+    run_id: str
+    created: int
+    tags: dict[str, str]
+
+
+@dataclass
+class _Model:
+    created: int
+    versions: dict[int, _Version] = field(default_factory=dict)
+    aliases: dict[str, int] = field(default_factory=dict)
+
+
+class _RefusalError(Exception):
+    def __init__(self, status: int, code: str, message: str) -> None:
+        self.response = httpx.Response(status, json={"error_code": code, "message": message})
+
+
+def _missing(message: str) -> _RefusalError:
+    return _RefusalError(404, "RESOURCE_DOES_NOT_EXIST", message)
+
+
+class FakeMlflow:
+    """An MLflow server that lives in a dictionary."""
+
+    def __init__(self) -> None:
+        self.away = False
+        """Connections are refused."""
+        self.delay = 0.0
+        """Seconds before each answer."""
+        self.answer: Callable[[httpx.Request], httpx.Response] | None = None
+        """Answers instead of MLflow: a proxy's error page, say."""
+        self.page = 1000
+        """Entries of a list's page at most."""
+        self.requests: list[str] = []
+        """Paths asked for, in order."""
+        self._models: dict[str, _Model] = {}
+        self._files: dict[str, bytes] = {}
+        self._schemes: dict[str, str] = {}
+        self._clock = int(time.time() * 1000)
+        self._made = 0
+
+    def transport(self) -> httpx.MockTransport:
+        """What a client talks through."""
+        return httpx.MockTransport(self.handle)
+
+    def register(
+        self,
+        package: Package | Path | None,
+        name: str = "fingers",
+        aliases: Iterable[str] = (),
+        tags: Mapping[str, str] | None = None,
+        *,
+        scheme: str = "mlflow-artifacts",
+    ) -> int:
+        """Add a version that holds the package's files (or none); its number."""
+        model = self._models.setdefault(name, _Model(self._tick()))
+        version = max(model.versions, default=0) + 1
+        self._made += 1
+        model_id = f"m-{self._made:032x}"
+        self._files[f"1/models/{model_id}/artifacts/MLmodel"] = b"flavors: {}\n"
+        root = package.root if isinstance(package, Package) else package
+        for path in sorted(p for p in root.rglob("*") if p.is_file()) if root else ():
+            inside = path.relative_to(root or path).as_posix()
+            self._files[f"1/models/{model_id}/artifacts/artifacts/package/{inside}"] = path.read_bytes()
+        model.versions[version] = _Version(
+            version, f"models:/{model_id}", f"{self._made:032x}", self._tick(), dict(tags or {})
+        )
+        self._schemes[model_id] = scheme
+        for alias in aliases:
+            self.point(alias, version, name)
+        return version
+
+    def point(self, alias: str, version: int, name: str = "fingers") -> None:
+        """Set an alias, as another client would."""
+        self._models[name].aliases[alias] = version
+
+    def drop_alias(self, alias: str, name: str = "fingers") -> None:
+        """Remove an alias, as another client would."""
+        del self._models[name].aliases[alias]
+
+    def forget(self, name: str = "fingers") -> None:
+        """Delete a registered model with all versions."""
+        del self._models[name]
+
+    def handle(self, request: httpx.Request) -> httpx.Response:
+        """Answer one request."""
+        self.requests.append(request.url.path)
+        if self.delay:
+            time.sleep(self.delay)
+        if self.away:
+            raise httpx.ConnectError("Connection refused", request=request)
+        if self.answer is not None:
+            return self.answer(request)
+        try:
+            return self._route(request)
+        except _RefusalError as refusal:
+            return refusal.response
+
+    def _tick(self) -> int:
+        self._clock += 1
+        return self._clock
+
+    def _route(self, request: httpx.Request) -> httpx.Response:
+        path, query = request.url.path, request.url.params
+        if path == _ARTIFACTS:
+            return httpx.Response(200, json=self._listing(query["path"]))
+        if path.startswith(_ARTIFACTS + "/"):
+            return self._artifact(unquote(path.removeprefix(_ARTIFACTS + "/")))
+        what = path.removeprefix(_API)
+        if request.method == "POST":
+            return httpx.Response(200, json=self._change(what, _json(request)))
+        if what.startswith("logged-models/"):
+            return httpx.Response(200, json=self._logged_model(what.removeprefix("logged-models/")))
+        return httpx.Response(200, json=self._ask(what, query))
+
+    def _ask(self, what: str, query: httpx.QueryParams) -> dict[str, Any]:
+        if what == "registered-models/search":
+            return self._paged("registered_models", [self._model_json(name) for name in sorted(self._models)], query)
+        if what == "registered-models/get":
+            self._model(query["name"])
+            return {"registered_model": self._model_json(query["name"])}
+        if what == "model-versions/search":
+            name = query["filter"].removeprefix("name='").removesuffix("'").replace("\\'", "'")
+            model = self._models.get(name, _Model(0))
+            found = [_version_json(name, v) for v in sorted(model.versions.values(), key=lambda v: -v.version)]
+            return self._paged("model_versions", found, query)
+        if what == "model-versions/get":
+            version = self._version(query["name"], query["version"])
+            aliases = [a for a, number in self._model(query["name"]).aliases.items() if number == version.version]
+            entry = _version_json(query["name"], version)
+            return {"model_version": entry | ({"aliases": aliases} if aliases else {})}
+        if what == "model-versions/get-download-uri":
+            return {"artifact_uri": self._uri(self._version(query["name"], query["version"]).source)}
+        raise _RefusalError(404, "ENDPOINT_NOT_FOUND", f"no endpoint {what}")
+
+    def _change(self, what: str, body: Mapping[str, str]) -> dict[str, Any]:
+        version = self._version(body["name"], body["version"])
+        if what == "registered-models/alias":
+            self.point(body["alias"], version.version, body["name"])
+        elif what == "model-versions/set-tag":
+            version.tags[body["key"]] = body["value"]
+        else:
+            raise _RefusalError(404, "ENDPOINT_NOT_FOUND", f"no endpoint {what}")
+        return {}
+
+    def _paged(self, key: str, entries: list[dict[str, Any]], query: httpx.QueryParams) -> dict[str, Any]:
+        start = int(query.get("page_token") or 0)
+        end = start + min(self.page, int(query["max_results"]))
+        answer: dict[str, Any] = {key: entries[start:end]} if entries[start:end] else {}
+        return answer | ({"next_page_token": str(end)} if end < len(entries) else {})
+
+    def _model(self, name: str) -> _Model:
+        if name not in self._models:
+            raise _missing(f"Registered Model with name={name} not found")
+        return self._models[name]
+
+    def _version(self, name: str, version: str) -> _Version:
+        if not version.isdigit():
+            raise _RefusalError(
+                400, "INVALID_PARAMETER_VALUE", f"Parameter 'version' must be an integer, got '{version}'."
+            )
+        found = self._models[name].versions.get(int(version)) if name in self._models else None
+        if found is None:
+            raise _missing(f"Model Version (name={name}, version={version}) not found")
+        return found
+
+    def _model_json(self, name: str) -> dict[str, Any]:
+        model = self._models[name]
+        entry: dict[str, Any] = {"name": name, "creation_timestamp": model.created}
+        if model.versions:
+            entry["latest_versions"] = [_version_json(name, model.versions[max(model.versions)])]
+        if model.aliases:
+            entry["aliases"] = [{"alias": a, "version": str(v)} for a, v in sorted(model.aliases.items())]
+        return entry
+
+    def _uri(self, source: str) -> str:
+        model_id = source.removeprefix("models:/")
+        return f"{self._schemes[model_id]}:/1/models/{model_id}/artifacts"
+
+    def _logged_model(self, model_id: str) -> dict[str, Any]:
+        if model_id not in self._schemes:
+            raise _missing(f"Logged model with ID '{model_id}' not found.")
+        return {"model": {"info": {"model_id": model_id, "artifact_uri": self._uri(f"models:/{model_id}")}}}
+
+    def _listing(self, folder: str) -> dict[str, Any]:
+        below = [PurePosixPath(name).relative_to(folder) for name in self._files if name.startswith(folder + "/")]
+        names = sorted({path.parts[0] for path in below})
+        files: list[dict[str, Any]] = []
+        for name in names:
+            data = self._files.get(f"{folder}/{name}")
+            size = {} if data is None else {"file_size": len(data)}
+            files.append({"path": name, "is_dir": data is None, **size})
+        return {"files": files} if files else {}
+
+    def _artifact(self, name: str) -> httpx.Response:
+        if name not in self._files:
+            raise _missing(f"No such artifact: '{name}'")
+        return httpx.Response(200, content=self._files[name])
+
+
+def _json(request: httpx.Request) -> dict[str, str]:
+    return dict(json.loads(request.content))
+
+
+def _version_json(name: str, version: _Version) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "name": name,
+        "version": str(version.version),
+        "creation_timestamp": version.created,
+        "description": "",
+        "source": version.source,
+        "run_id": version.run_id,
+        "status": "READY",
+    }
+    tags = [{"key": key, "value": value} for key, value in version.tags.items()]
+    return entry | ({"tags": tags} if tags else {})

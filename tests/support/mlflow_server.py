@@ -1,0 +1,90 @@
+"""A real MLflow server for tests: SQLite, artifacts in a folder, one worker, a free port."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+_START_SECONDS = 120
+_STOP_SECONDS = 15
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class MlflowServer:
+    """An MLflow server below `root`; what it stores survives `stop` and `start`."""
+
+    root: Path
+    port: int = field(default_factory=free_port)
+    _process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def uri(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> Path:
+        """What it printed."""
+        return self.root / "mlflow.log"
+
+    def start(self) -> MlflowServer:
+        """Start it and wait until it answers."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        words = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
+        words += ["--workers", "1", "--backend-store-uri", f"sqlite:///{self.root / 'mlflow.db'}"]
+        words += ["--artifacts-destination", str(self.root / "artifacts")]
+        words += ["--allowed-hosts", "127.0.0.1:*,localhost:*"]
+        settings = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                words, stdout=log, stderr=log, env=os.environ | settings, cwd=self.root, start_new_session=True
+            )
+        self._wait()
+        return self
+
+    def kill(self) -> None:
+        """End it at once, workers too."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End it in peace."""
+        self._end(signal.SIGTERM)
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._process is None:
+            return
+        os.killpg(self._process.pid, how)
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait(_STOP_SECONDS)
+        self._process = None
+
+    def _wait(self) -> None:
+        assert self._process is not None
+        until = time.monotonic() + _START_SECONDS
+        while time.monotonic() < until:
+            if self._process.poll() is not None:
+                raise RuntimeError(f"MLflow ended at once:\n{self.log.read_text()[-4000:]}")
+            try:
+                if httpx.get(f"{self.uri}/health", timeout=2).is_success:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.1)
+        raise RuntimeError(f"MLflow did not answer within {_START_SECONDS} s:\n{self.log.read_text()[-4000:]}")
