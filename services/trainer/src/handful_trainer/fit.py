@@ -30,7 +30,9 @@ class Terminated(KeyboardInterrupt):
     """The process was asked to end by SIGTERM."""
 
 
-def fit(config: TrainingConfig, data_yaml: Path, folder: RunFolder, tracker: Tracker, home: Path, *, resume: bool) -> Path:
+def fit(
+    config: TrainingConfig, data_yaml: Path, folder: RunFolder, tracker: Tracker, home: Path, *, resume: bool
+) -> Path:
     """Train, or go on where a training stopped.
 
     Returns:
@@ -115,7 +117,9 @@ def _translated_errors() -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         text = str(error)
         if isinstance(error, MemoryError) or "out of memory" in text.lower() or "can't allocate memory" in text.lower():
-            raise ResourceError("there is not enough memory for this training", "lower training.batch or training.imgsz") from error
+            raise ResourceError(
+                "there is not enough memory for this training", "lower training.batch or training.imgsz"
+            ) from error
         raise HandfulError(f"the training failed ({text.splitlines()[0] if text else type(error).__name__})") from error
     except FileNotFoundError as error:
         raise DataError(f"the dataset cannot be read ({str(error).splitlines()[0]})", "prepare it again") from error
@@ -128,7 +132,7 @@ def terminable() -> Iterator[None]:
         yield
         return
 
-    def end(number: int, frame: FrameType | None) -> None:
+    def end(number: int, _: FrameType | None) -> None:
         raise Terminated(f"signal {number}")
 
     before = signal.signal(signal.SIGTERM, end)

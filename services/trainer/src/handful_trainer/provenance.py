@@ -10,8 +10,10 @@ from pathlib import Path
 
 from handful_core.vision.cpus import available_cpus
 
-_PACKAGES = ("torch", "torchvision", "ultralytics-opencv-headless", "onnx", "onnxruntime", "opencv-python-headless")
-_PACKAGES += ("numpy", "mlflow", "picsellia", "handful-core", "handful-trainer")
+_PACKAGES = (
+    *("torch", "torchvision", "ultralytics-opencv-headless", "onnx", "onnxruntime", "opencv-python-headless"),
+    *("numpy", "mlflow", "picsellia", "handful-core", "handful-trainer"),
+)
 
 
 def package_versions() -> dict[str, str]:
@@ -59,7 +61,9 @@ def run_tags() -> dict[str, str]:
 
 def _git(folder: Path, *words: str) -> str | None:
     try:
-        result = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=10, check=True)
+        result = subprocess.run(
+            ["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=10, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return result.stdout.strip()

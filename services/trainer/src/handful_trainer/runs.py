@@ -88,7 +88,9 @@ class RunFolder:
         try:
             return RunState.model_validate_json(self._state.read_text(encoding="utf-8"))
         except (OSError, ValidationError) as error:
-            raise DataError(f"{self.path} is not a training that can go on", "start it anew without --resume") from error
+            raise DataError(
+                f"{self.path} is not a training that can go on", "start it anew without --resume"
+            ) from error
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -100,7 +102,9 @@ class RunFolder:
         lock = self.path / "pid"
         owner = int(lock.read_text()) if lock.is_file() and lock.read_text().isdigit() else None
         if owner is not None and owner != os.getpid() and _alive(owner):
-            raise ResourceError(f"the training {self.path} is running (process {owner})", "wait for it or stop it first")
+            raise ResourceError(
+                f"the training {self.path} is running (process {owner})", "wait for it or stop it first"
+            )
         lock.write_text(str(os.getpid()))
         try:
             yield

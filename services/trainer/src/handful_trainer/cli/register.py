@@ -16,10 +16,15 @@ from handful_core.settings import CoreSettings, load
 def register(
     package: Annotated[Path, typer.Argument(help="A model package: folder or ZIP file.")],
     data: Annotated[
-        Path | None, typer.Option("--data", help="Dataset whose test split decides at the gate; without it no alias moves.")
+        Path | None,
+        typer.Option("--data", help="Dataset whose test split decides at the gate; without it no alias moves."),
     ] = None,
-    name: Annotated[str | None, typer.Option("--name", help="Registered model; the package's own name if not given.")] = None,
-    experiment: Annotated[str, typer.Option("--experiment", help="MLflow experiment of the run that is made.")] = "imports",
+    name: Annotated[
+        str | None, typer.Option("--name", help="Registered model; the package's own name if not given.")
+    ] = None,
+    experiment: Annotated[
+        str, typer.Option("--experiment", help="MLflow experiment of the run that is made.")
+    ] = "imports",
     metric: Annotated[str, typer.Option("--metric", help="What the gate compares.")] = "mAP50_95",
     margin: Annotated[float, typer.Option("--margin", help="By so much it must be better.", min=0, max=1)] = 0.005,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,

@@ -17,7 +17,9 @@ def train(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="Override a setting: section.key=value. May be repeated.")
     ] = None,
-    print_config: Annotated[bool, typer.Option("--print-config", help="Print the whole configuration and end.")] = False,
+    print_config: Annotated[
+        bool, typer.Option("--print-config", help="Print the whole configuration and end.")
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the newest unfinished training.")] = False,
     run: Annotated[Path | None, typer.Option("--run", help="With --resume: the training's folder.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -30,7 +32,9 @@ def train(
     core = load(CoreSettings)
     if resume:
         if overrides or config:
-            raise ConfigError("--resume goes on with the settings the training began with", "leave out --config and --set")
+            raise ConfigError(
+                "--resume goes on with the settings the training began with", "leave out --config and --set"
+            )
         folder, settings = open_run(run or unfinished_run(core.home).path)
         outcome = pipeline.resume(folder, settings, core.home, core.mlflow_uri)
     else:

@@ -23,7 +23,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainingConfig:
         overrides: `a.b=value`, the value in YAML; later ones win.
 
     Raises:
-        ConfigError: the file is missing or no YAML, a key is unknown (the nearest right one is named), a value does not fit.
+        ConfigError: the file is missing or no YAML, a key is unknown (the nearest right one is named), or a value is wrong.
     """
     content = _read(path)
     for override in overrides:
@@ -62,7 +62,9 @@ def _apply(content: dict[str, Any], override: str) -> None:
     for parent in parents:
         inner = place.setdefault(parent, {})
         if not isinstance(inner, dict):
-            raise ConfigError(f"--set {override}: {parent} is a value, not a section", "see handful train --print-config")
+            raise ConfigError(
+                f"--set {override}: {parent} is a value, not a section", "see handful train --print-config"
+            )
         place = inner
     try:
         place[last] = yaml.safe_load(value)

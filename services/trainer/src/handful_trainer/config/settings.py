@@ -1,4 +1,4 @@
-"""What a training's configuration file may say. Names and defaults of training and augmentation are Ultralytics' own."""
+"""What a configuration file may say. Names and defaults of training and augmentation are Ultralytics' own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs a packaged model over a split: precision and recall, average precision, confusion, and whether it counts right."""
+"""Runs a packaged model over a split: precision, recall, average precision, confusion, and whether it counts right."""
 
 from __future__ import annotations
 
@@ -101,7 +101,9 @@ def evaluate(model: VisionModel, dataset: PreparedDataset, split: str) -> Evalua
         )
     samples = tuple(collect(model, dataset, split))
     if not samples:
-        raise DataError(f"the split {split} of {dataset.root} has no images", "choose another split or prepare more images")
+        raise DataError(
+            f"the split {split} of {dataset.root} has no images", "choose another split or prepare more images"
+        )
     scorer = Scorer(model.manifest.classes)
     for sample in samples:
         scorer.add(sample.image.name, sample.truth, sample.found)
@@ -127,7 +129,7 @@ def count_accuracy(samples: Iterable[Sample], confidence: float, model: VisionMo
 
 
 def best_confidence(samples: Iterable[Sample], model: VisionModel) -> float:
-    """The threshold between 0.05 and 0.9 that counts best; of equals the middle one, which has most room to both sides."""
+    """The threshold between 0.05 and 0.9 that counts best; of equals the middle one, with most room to both sides."""
     samples = list(samples)
     candidates = [step / 100 for step in range(5, 91, 5)]
     scores = [count_accuracy(samples, confidence, model) or 0.0 for confidence in candidates]

@@ -58,7 +58,9 @@ def export_onnx(weights: Path, target: Path, imgsz: int, head: Head, confidence:
         raise ConfigError("this network has no NMS-free head", "set package.head to raw, or train yolo26")
     baked = {"conf": confidence, "iou": iou} if head is Head.NMS_IN_GRAPH else {}
     exported = Path(
-        model.export(format="onnx", imgsz=imgsz, opset=OPSET, simplify=True, device="cpu", nms=NMS_OPTION[head], **baked)
+        model.export(
+            format="onnx", imgsz=imgsz, opset=OPSET, simplify=True, device="cpu", nms=NMS_OPTION[head], **baked
+        )
     )
     shutil.move(exported, target)
     return read_graph(target, imgsz)
@@ -94,7 +96,9 @@ def _head(path: Path, shape: tuple[int, ...], classes: tuple[str, ...], metadata
         return Head.RAW
     if len(shape) == 3 and shape[2] == 6:
         return Head.NMS_FREE if _literal(metadata, "end2end") is True else Head.NMS_IN_GRAPH
-    raise PackageError(f"{path} has an output of shape {list(shape)}, which is no known layout", "export a detection model")
+    raise PackageError(
+        f"{path} has an output of shape {list(shape)}, which is no known layout", "export a detection model"
+    )
 
 
 def _literal(metadata: dict[str, str], key: str) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from handful_core.package import Golden, GoldenDetection
 from handful_core.vision.decode import Pixels, decode_image
@@ -35,7 +36,7 @@ def _clarity(found: Detections, confidence: float) -> tuple[bool, bool, float]:
     """Something found, nothing near the threshold, and the weakest box as sure as can be."""
     sure = found.above(confidence)
     near = any(abs(score - confidence) < _MARGIN for score in found.scores.tolist())
-    return (len(sure) > 0, not near, float(sure.scores.min()) if len(sure) else 0.0)
+    return (len(sure) > 0, not near, float(np.min(sure.scores)) if len(sure) else 0.0)
 
 
 def _small(pixels: Pixels, model: VisionModel) -> Pixels:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from handful_core.errors import DataError, NotFoundError, PackageError
@@ -81,19 +82,19 @@ def _decide(
     gate: GateConfig,
     registry: Registry,
 ) -> Decision:
-    base = {"metric": gate.metric, "margin": gate.margin, "challenger": score}
+    decide = partial(Decision, metric=gate.metric, margin=gate.margin, challenger=score)
     if champion is None or champion.version == challenger.version:
-        return Decision(promoted=True, reason="there was no champion", **base)
+        return decide(promoted=True, reason="there was no champion")
     try:
         other = _score_of(champion, dataset, gate.metric, registry)
     except (PackageError, DataError) as error:
         # A champion that cannot be run on these images cannot be defended either, and serving could not load it.
         reason = f"champion {champion.version} cannot be compared: {error}"
-        return Decision(promoted=True, reason=reason, champion_version=champion.version, **base)
+        return decide(promoted=True, reason=reason, champion_version=champion.version)
     wins = score > other and score - other >= gate.margin
     verdict = "better than" if wins else "not better than"
     reason = f"{gate.metric} {score:.4f} is {verdict} champion {champion.version}'s {other:.4f} by {gate.margin}"
-    return Decision(promoted=wins, reason=reason, champion=other, champion_version=champion.version, **base)
+    return decide(promoted=wins, reason=reason, champion=other, champion_version=champion.version)
 
 
 def _score_of(champion: Version, dataset: PreparedDataset, metric: str, registry: Registry) -> float:

@@ -59,7 +59,11 @@ def version_tags(package: Package) -> dict[str, str]:
         "architecture": manifest.architecture,
         "imgsz": f"{manifest.input.width}x{manifest.input.height}",
         "package.digest": package.digest,
-        **({"dataset": manifest.dataset.name, "dataset.fingerprint": manifest.dataset.fingerprint} if manifest.dataset else {}),
+        **(
+            {"dataset": manifest.dataset.name, "dataset.fingerprint": manifest.dataset.fingerprint}
+            if manifest.dataset
+            else {}
+        ),
         **{f"metrics.{key}": repr(float(value)) for key, value in numbers.items()},
     }
 

@@ -60,7 +60,9 @@ class Tracker:
         """Log metrics of one step, with the time of now."""
         stamp = int(time.time() * 1000)
         # JSON has no NaN and no infinities; MLflow has.
-        items = [[key, repr(float(value)) if not math.isfinite(value) else float(value)] for key, value in values.items()]
+        items = [
+            [key, repr(float(value)) if not math.isfinite(value) else float(value)] for key, value in values.items()
+        ]
         self._write({"kind": "metrics", "values": items, "step": step, "time": stamp})
 
     def tags(self, values: Mapping[str, str]) -> None:
@@ -139,7 +141,9 @@ class Tracker:
 
 def _warn(state: RetryCallState) -> None:
     if state.attempt_number == 1 and state.outcome is not None:
-        _log.warning("MLflow does not answer (%s); the training goes on and it is told later", state.outcome.exception())
+        _log.warning(
+            "MLflow does not answer (%s); the training goes on and it is told later", state.outcome.exception()
+        )
 
 
 def open_tracker(uri: str, run_id: str, journal: Path) -> Tracker:

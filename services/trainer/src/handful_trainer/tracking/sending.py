@@ -30,7 +30,7 @@ def is_passing(error: BaseException) -> bool:
     if isinstance(error, FileNotFoundError):
         return False
     if isinstance(error, MlflowException):
-        status = error.get_http_status_code()
+        status = int(error.get_http_status_code())  # type: ignore[no-untyped-call]
         return status not in _CLIENT_ERRORS or status in _WORTH_ANOTHER_TRY
     return isinstance(error, OSError)
 
