@@ -41,7 +41,7 @@ def install(package: str) -> None:
             f"the package {package} is missing: run 'sudo apt-get install {package}', then this again", NO_RESOURCE
         )
     say(f"installing the package {package} with apt-get")
-    command = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"]
+    command = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]
     failure = InstallError(
         f"apt-get could not install {package}, see above: run 'sudo apt-get install {package}', then this again",
         NO_NETWORK,

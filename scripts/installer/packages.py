@@ -68,9 +68,9 @@ def _command(layout: Layout, part: str, build: str) -> list[str | Path]:
 
 
 def _environment() -> Mapping[str, str]:
-    """The environment, in which uv uses the index that pip was told to use."""
+    """The environment, in which uv does as pip: it uses pip's index and trusts what the system trusts."""
     index = os.environ.get("PIP_INDEX_URL")
-    return {**({"UV_DEFAULT_INDEX": index} if index else {}), **os.environ}
+    return {"UV_SYSTEM_CERTS": "true", **({"UV_DEFAULT_INDEX": index} if index else {}), **os.environ}
 
 
 def _check_room(layout: Layout, build: str) -> None:

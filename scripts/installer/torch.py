@@ -10,7 +10,7 @@ from pathlib import Path
 from installer.layout import Layout
 from installer.terminal import say, works
 
-_PATIENCE = {"UV_HTTP_RETRIES": "0", "UV_HTTP_TIMEOUT": "10", "UV_HTTP_CONNECT_TIMEOUT": "5"}
+_PATIENCE = {"UV_SYSTEM_CERTS": "true", "UV_HTTP_RETRIES": "0", "UV_HTTP_TIMEOUT": "10", "UV_HTTP_CONNECT_TIMEOUT": "5"}
 
 
 def has_nvidia_driver() -> bool:
