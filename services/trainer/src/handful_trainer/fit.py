@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import pickle
 import signal
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -45,31 +47,62 @@ def fit(
     from ultralytics import YOLO
 
     arguments = training_arguments(config, data_yaml, folder.yolo)
-    if resume and folder.last_weights.is_file():
-        say(f"going on from {folder.last_weights}")
-        model, arguments = YOLO(str(folder.last_weights)), arguments | {"resume": True}
+    checkpoint = _checkpoint(folder) if resume else None
+    if checkpoint is not None and checkpoint.finished:
+        return folder.best_weights
+    if checkpoint is not None:
+        say(f"going on after epoch {checkpoint.epochs_done} of {config.training.epochs}")
+        model, arguments = YOLO(str(checkpoint.path)), arguments | {"resume": True}
     else:
         model = new_model(config)
         weights = config.model.pretrained
         arguments["pretrained"] = str(find_weights(weights, home)) if weights else False
-    with _Watch(model, tracker, config.training.epochs), _translated_errors():
+    with _Watch(model, tracker, config.training.epochs, log_params=not resume), _translated_errors():
         model.train(**arguments)
     if not folder.best_weights.is_file():
         raise DataError("the training left no weights", "look at the losses: were they NaN? Lower lr0")
     return folder.best_weights
 
 
+@dataclass(frozen=True, slots=True)
+class _Checkpoint:
+    """What a stopped training left."""
+
+    path: Path
+    epochs_done: int
+    finished: bool
+    """The last epoch is done: Ultralytics marks it by taking the optimizer out."""
+
+
+def _checkpoint(folder: RunFolder) -> _Checkpoint | None:
+    """The last whole checkpoint: a kill in the middle of writing leaves last.pt in pieces, but best.pt whole."""
+    from ultralytics.utils.patches import torch_load
+
+    for path in (folder.last_weights, folder.best_weights):
+        try:
+            epoch = int(torch_load(path, map_location="cpu")["epoch"])
+        except FileNotFoundError:
+            continue
+        except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+            say(f"{path} is damaged ({type(error).__name__}) and left aside")
+            continue
+        return _Checkpoint(path, epoch + 1, finished=epoch < 0)
+    return None
+
+
 class _Watch:
     """Logs every epoch and shows the progress."""
 
-    def __init__(self, model: Any, tracker: Tracker, epochs: int) -> None:
+    def __init__(self, model: Any, tracker: Tracker, epochs: int, *, log_params: bool) -> None:
         self._tracker = tracker
         self._epochs = epochs
         self._bar = progress()
         self._task = self._bar.add_task("training", total=None)
-        self._logged = -1
+        self._trained = False
+        self._log_params = log_params
         model.add_callback("on_train_start", self._on_start)
         model.add_callback("on_train_batch_end", self._on_batch)
+        model.add_callback("on_train_epoch_end", self._on_trained)
         model.add_callback("on_fit_epoch_end", self._on_epoch)
 
     def __enter__(self) -> None:
@@ -79,19 +112,23 @@ class _Watch:
         self._bar.stop()
 
     def _on_start(self, trainer: Any) -> None:
-        resolved = {f"ultralytics.{key}": value for key, value in sorted(vars(trainer.args).items())}
-        self._tracker.params(resolved | {"ultralytics.optimizer_used": type(trainer.optimizer).__name__})
+        if self._log_params:  # MLflow lets nobody change a parameter, and a resumed training resolves some otherwise.
+            resolved = {f"ultralytics.{key}": value for key, value in sorted(vars(trainer.args).items())}
+            self._tracker.params(resolved | {"ultralytics.optimizer_used": type(trainer.optimizer).__name__})
         batches = len(trainer.train_loader)
         self._bar.update(self._task, total=self._epochs * batches, completed=trainer.start_epoch * batches)
 
     def _on_batch(self, _: Any) -> None:
         self._bar.advance(self._task)
 
+    def _on_trained(self, _: Any) -> None:
+        self._trained = True
+
     def _on_epoch(self, trainer: Any) -> None:
         # Ultralytics calls this once more after the last epoch, for the final validation of the best weights.
-        if trainer.epoch == self._logged:
+        if not self._trained:
             return
-        self._logged = trainer.epoch
+        self._trained = False
         values = {
             **trainer.label_loss_items(trainer.tloss, prefix="train"),
             **trainer.metrics,

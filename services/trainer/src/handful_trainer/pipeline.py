@@ -20,6 +20,7 @@ from handful_trainer.data import PreparedDataset, prepare
 from handful_trainer.runs import RunFolder, RunState, create_run
 from handful_trainer.tracking import Tracker, open_tracker
 from handful_trainer.tracking.datasets import dataset_record
+from handful_trainer.tracking.watchdog import Watchdog
 
 
 @dataclass(slots=True)
@@ -52,14 +53,15 @@ class Outcome:
 
 def start(config: TrainingConfig, home: Path, uri: str) -> Outcome:
     """Train anew, the whole way."""
-    from handful_trainer.tracking.sending import limit_waiting, start_run
+    from handful_trainer.tracking.sending import configure_client, find_experiment, start_run
 
-    limit_waiting()
+    configure_client()
+    experiment = find_experiment(uri, config.mlflow.experiment)
     began = time.perf_counter()
     dataset = prepare(config.dataset, home)
     prepared = ("prepare", time.perf_counter() - began, f"{sum(dataset.split_sizes.values())} images")
     name = config.mlflow.run_name or f"{config.model.architecture}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    run_id = start_run(uri, config.mlflow.experiment, name, provenance.run_tags() | config.mlflow.tags)
+    run_id = start_run(uri, experiment, name, provenance.run_tags() | config.mlflow.tags)
     folder = create_run(home, name, config)
     folder.save(RunState(run_id=run_id, dataset=dataset.root))
     return _go(config, folder, dataset, home, uri, [prepared], resume=False)
@@ -67,9 +69,9 @@ def start(config: TrainingConfig, home: Path, uri: str) -> Outcome:
 
 def resume(folder: RunFolder, config: TrainingConfig, home: Path, uri: str) -> Outcome:
     """Go on with a training that did not end."""
-    from handful_trainer.tracking.sending import limit_waiting
+    from handful_trainer.tracking.sending import configure_client
 
-    limit_waiting()
+    configure_client()
     dataset = PreparedDataset.open(folder.state().dataset)
     return _go(config, folder, dataset, home, uri, [], resume=True)
 
@@ -102,20 +104,24 @@ def _tracked(folder: RunFolder, uri: str) -> Iterator[Tracker]:
     """A tracker whose run ends marked as what happened: finished, failed, or killed (Ctrl-C, SIGTERM)."""
     tracker = open_tracker(uri, folder.state().run_id, folder.journal)
     tracker.status("RUNNING")
+    watchdog = Watchdog(uri, tracker.run_id)
+    ending = "KILLED"
     try:
         yield tracker
-        tracker.status("FINISHED")
+        ending = "FINISHED"
+        tracker.status(ending)
         tracker.drain()
     except KeyboardInterrupt:
-        tracker.status("KILLED")
+        tracker.status(ending)
         say(f"stopped; go on with: handful train --resume --run {folder.path}")
         raise
     except Exception as error:
         tracker.tags({"failure": str(error)})
-        tracker.status("FAILED")
+        ending = "FAILED"
+        tracker.status(ending)
         raise
     finally:
-        tracker.close()
+        watchdog.done() if tracker.close() else watchdog.status(ending)
 
 
 def _describe(

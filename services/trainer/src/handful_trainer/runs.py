@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from pydantic import BaseModel, ValidationError
 
 from handful_core.errors import DataError, NotFoundError, ResourceError
@@ -97,40 +97,29 @@ class RunFolder:
         """Keep a second process from going on with the same training.
 
         Raises:
-            ResourceError: a process that is alive works in this folder.
+            ResourceError: another process works in this folder.
         """
-        lock = self.path / "pid"
-        owner = int(lock.read_text()) if lock.is_file() and lock.read_text().isdigit() else None
-        if owner is not None and owner != os.getpid() and _alive(owner):
-            raise ResourceError(
-                f"the training {self.path} is running (process {owner})", "wait for it or stop it first"
-            )
-        lock.write_text(str(os.getpid()))
+        lock = FileLock(self.path / "lock", timeout=0)
         try:
-            yield
-        finally:
-            lock.unlink(missing_ok=True)
-
-
-def _alive(pid: int) -> bool:
-    import psutil
-
-    return bool(psutil.pid_exists(pid))
+            with lock:
+                yield
+        except Timeout:
+            raise ResourceError(
+                f"the training {self.path} is running already", "wait for it or stop it first"
+            ) from None
 
 
 def create_run(home: Path, name: str, config: TrainingConfig) -> RunFolder:
-    """A new run folder with the configuration in it. Two trainings of one name in one second get different ones."""
-    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    for attempt in range(1000):
-        path = home / "runs" / (f"{name}-{stamp}" + (f"-{attempt}" if attempt else ""))
-        try:
+    """A new run folder with the configuration in it; a name that is taken gets a number."""
+    plain = "".join(c if c.isalnum() or c in "._-" else "-" for c in name).strip(".") or "run"
+    for number in itertools.count(1):
+        path = home / "runs" / (plain if number == 1 else f"{plain}-{number}")
+        with contextlib.suppress(FileExistsError):
             path.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        folder = RunFolder(path.resolve())
-        folder.config.write_text(to_yaml(config), encoding="utf-8")
-        return folder
-    raise ResourceError(f"no free name for a run {name} in {home / 'runs'}", "remove old runs")
+            break
+    folder = RunFolder(path.resolve())
+    folder.config.write_text(to_yaml(config), encoding="utf-8")
+    return folder
 
 
 def unfinished_run(home: Path) -> RunFolder:

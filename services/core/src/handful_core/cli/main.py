@@ -62,7 +62,8 @@ def _run(words: list[str], *, debug: bool) -> int:
     except OSError as error:
         return _fail(str(_as_resource(error)), ResourceError.exit_code, debug=debug)
     except Exception as error:  # The edge of the program: whatever came up, the user gets one line.
-        line = f"unexpected {type(error).__name__}: {' '.join(str(error).split())}; run it again with --debug for the trace"
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        line = f"unexpected {what}; run it again with --debug for the trace"
         return _fail(line, _INTERNAL, debug=debug)
 
 

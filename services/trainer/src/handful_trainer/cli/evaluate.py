@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from handful_core.console import print_json, print_table, say
+from handful_core.console import only_results_on_stdout, print_json, print_table, say
 from handful_core.errors import ConfigError
 from handful_core.settings import CoreSettings, load
 
@@ -39,7 +39,7 @@ def evaluate(
     from handful_trainer.evaluation.pictures import write_evaluation
 
     dataset = PreparedDataset.open(data)
-    with _package(package, model, core.mlflow_uri) as opened:
+    with only_results_on_stdout(), _package(package, model, core.mlflow_uri) as opened:
         result = measure(load_model(opened), dataset, split)
     if output is not None:
         say(f"pictures and metrics in {write_evaluation(result, output)}")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from handful_core.console import print_json, say
+from handful_core.console import only_results_on_stdout, print_json, say
 from handful_core.settings import CoreSettings, load
 
 
@@ -44,15 +44,16 @@ def register(
     from handful_trainer.evaluation import evaluate
     from handful_trainer.provenance import run_tags
     from handful_trainer.registration import pass_gate, register_package
-    from handful_trainer.tracking.sending import finish_run, limit_waiting, start_run
+    from handful_trainer.tracking.sending import configure_client, find_experiment, finish_run, start_run
 
-    limit_waiting()
+    configure_client()
+    experiment_id = find_experiment(core.mlflow_uri, experiment)
     dataset = PreparedDataset.open(data) if data else None
-    with open_package(package) as opened, tempfile.TemporaryDirectory() as folder:
+    with only_results_on_stdout(), open_package(package) as opened, tempfile.TemporaryDirectory() as folder:
         model = load_model(opened)
         evaluation = evaluate(model, dataset, "test") if dataset else None
         target = name or opened.manifest.name
-        run_id = start_run(core.mlflow_uri, experiment, f"register-{target}", run_tags())
+        run_id = start_run(core.mlflow_uri, experiment_id, f"register-{target}", run_tags())
         # MLflow keeps the folder's name, and serving looks for it.
         copy = Path(shutil.copytree(opened.root, Path(folder) / "package"))
         with open_package(copy) as named:

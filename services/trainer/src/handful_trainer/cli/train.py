@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from handful_core.console import print_json, print_table, say
+from handful_core.console import only_results_on_stdout, print_json, print_table, say
 from handful_core.errors import ConfigError
 from handful_core.settings import CoreSettings, load
+
+if TYPE_CHECKING:
+    from handful_trainer.config import TrainingConfig
 
 
 def train(
@@ -26,28 +29,36 @@ def train(
 ) -> None:
     """Train a model and take it all the way to the registry."""
     from handful_trainer import pipeline
-    from handful_trainer.config import load_config, to_yaml
+    from handful_trainer.config import to_yaml
     from handful_trainer.runs import open_run, unfinished_run
 
     core = load(CoreSettings)
+    if print_config:
+        typer.echo(to_yaml(_read(config, overrides)), nl=False)
+        return
     if resume:
         if overrides or config:
             raise ConfigError(
                 "--resume goes on with the settings the training began with", "leave out --config and --set"
             )
         folder, settings = open_run(run or unfinished_run(core.home).path)
-        outcome = pipeline.resume(folder, settings, core.home, core.mlflow_uri)
+        with only_results_on_stdout():
+            outcome = pipeline.resume(folder, settings, core.home, core.mlflow_uri)
     else:
-        if config is None:
-            raise ConfigError("no configuration given", "name one: --config configs/fingers.yaml")
-        settings = load_config(config, overrides or [])
-        if print_config:
-            typer.echo(to_yaml(settings), nl=False)
-            return
-        outcome = pipeline.start(settings, core.home, core.mlflow_uri)
+        settings = _read(config, overrides)
+        with only_results_on_stdout():
+            outcome = pipeline.start(settings, core.home, core.mlflow_uri)
     if as_json:
         print_json(outcome.as_json())
         return
     rows = [(name, f"{seconds:.1f} s", result) for name, seconds, result in outcome.steps]
     print_table("Training", ("step", "time", "result"), rows)
     say(f"run {outcome.run_id} in MLflow at {core.mlflow_uri}; files in {outcome.folder}")
+
+
+def _read(config: Path | None, overrides: list[str] | None) -> TrainingConfig:
+    from handful_trainer.config import load_config
+
+    if config is None:
+        raise ConfigError("no configuration given", "name one: --config configs/fingers.yaml")
+    return load_config(config, overrides or [])

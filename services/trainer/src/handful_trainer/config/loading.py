@@ -23,7 +23,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainingConfig:
         overrides: `a.b=value`, the value in YAML; later ones win.
 
     Raises:
-        ConfigError: the file is missing or no YAML, a key is unknown (the nearest right one is named), or a value is wrong.
+        ConfigError: no such file, no YAML, an unknown key (the nearest right one is named), or a value that is wrong.
     """
     content = _read(path)
     for override in overrides:

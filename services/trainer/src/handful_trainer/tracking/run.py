@@ -96,14 +96,19 @@ class Tracker:
                 )
             time.sleep(0.05)
 
-    def close(self, seconds: float = 5.0) -> None:
-        """Give the thread a little time to send what is left, then let go of it. The journal keeps the rest."""
+    def close(self, seconds: float = 5.0) -> bool:
+        """Give the thread a little time to send what is left, then let go of it. The journal keeps the rest.
+
+        Returns:
+            True if all was sent.
+        """
         deadline = time.monotonic() + seconds
         while not self._journal.empty and time.monotonic() < deadline and self._thread.is_alive():
             time.sleep(0.05)
         self._stop.set()
         self._more.set()
         self._thread.join(timeout=1)
+        return self._journal.empty
 
     def _write(self, entry: Entry) -> None:
         self._journal.append(entry)

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from handful_core.errors import UnavailableError
+from handful_core.errors import HandfulError, UnavailableError
 from handful_trainer.tracking.journal import Entry
 
 _CLIENT_ERRORS = range(400, 500)
 _WORTH_ANOTHER_TRY = {408, 425, 429}
 
 
-def limit_waiting() -> None:
-    """Let MLflow's client give up soon: the tracker tries again by itself, and a start should fail at once."""
+def configure_client() -> None:
+    """Let MLflow's client give up soon (the tracker tries again by itself), and keep it from writing to stdout."""
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 
 
@@ -40,8 +42,20 @@ def send(client: MlflowClient, run_id: str, entry: Entry) -> None:
     _CALLS[entry["kind"]](client, run_id, entry)
 
 
-def start_run(uri: str, experiment: str, name: str, tags: dict[str, str]) -> str:
-    """Create a run, and its experiment where it is missing.
+def find_experiment(uri: str, name: str) -> str:
+    """The id of an experiment, which is made where it is missing.
+
+    Raises:
+        UnavailableError: MLflow does not answer.
+    """
+    with _answering(uri):
+        client = MlflowClient(uri)
+        found = client.get_experiment_by_name(name)
+        return str(found.experiment_id if found else client.create_experiment(name))
+
+
+def start_run(uri: str, experiment_id: str, name: str, tags: dict[str, str]) -> str:
+    """Create a run.
 
     Returns:
         The run's id.
@@ -49,17 +63,21 @@ def start_run(uri: str, experiment: str, name: str, tags: dict[str, str]) -> str
     Raises:
         UnavailableError: MLflow does not answer.
     """
-    client = MlflowClient(uri)
+    with _answering(uri):
+        return str(MlflowClient(uri).create_run(experiment_id, run_name=name, tags=tags).info.run_id)
+
+
+@contextlib.contextmanager
+def _answering(uri: str) -> Iterator[None]:
+    """A lost server as one line."""
     try:
-        found = client.get_experiment_by_name(experiment)
-        experiment_id = found.experiment_id if found else client.create_experiment(experiment)
-        return str(client.create_run(experiment_id, run_name=name, tags=tags).info.run_id)
+        yield
     except (MlflowException, OSError) as error:
         if is_passing(error):
             raise UnavailableError(
                 f"MLflow at {uri} does not answer", "start it, or set HANDFUL_MLFLOW_URI to where it runs"
             ) from error
-        raise UnavailableError(f"MLflow at {uri} does not start a run ({error})") from error
+        raise HandfulError(f"MLflow at {uri} refuses to start a run ({error})") from error
 
 
 def _params(client: MlflowClient, run_id: str, entry: Entry) -> None:
