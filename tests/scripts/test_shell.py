@@ -1,0 +1,201 @@
+"""The shell scripts: clean, with help and exit codes, and able to find a Python."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fakes.checkout import FakeCheckout, build_checkout
+from installer.stamp import Stamp, fingerprint
+
+_SCRIPTS = ("quickstart", "test", "lock")
+
+
+def _run(script: Path, *words: str, path: str | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, **env, **({"PATH": path} if path else {})}
+    return subprocess.run(
+        [script, *words], env=environment, capture_output=True, text=True, check=False, timeout=60, cwd="/"
+    )
+
+
+@pytest.fixture
+def checkout(repository: Path, tmp_path: Path) -> FakeCheckout:
+    """A checkout with the real scripts, in which `handful` and the tools only write down how they were called."""
+    built = build_checkout(tmp_path)
+    shutil.copytree(repository / "scripts", built.root / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
+    return built
+
+
+def _installed(checkout: FakeCheckout) -> None:
+    """Let the checkout seem installed, so that the scripts go on at once."""
+    checkout.environment()
+    checkout.tool("uv")
+    checkout.on_path("chromium")
+    for name in ("handful", "ruff", "mypy", "shellcheck", "pytest"):
+        checkout.tool(name)
+    installed = fingerprint(checkout.layout)
+    Stamp().write(checkout.layout, {"services": installed, "dev": installed})
+
+
+def _after_install(checkout: FakeCheckout) -> list[str]:
+    return [call for call in checkout.calls if not call.startswith("uv")]
+
+
+def test_shellcheck_finds_nothing(repository: Path) -> None:
+    files = [*repository.glob("scripts/**/*.sh"), repository / ".ci" / "run"]
+    assert len(files) >= 5
+    done = subprocess.run(
+        [Path(sys.executable).parent / "shellcheck", "--external-sources", *files],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("name", _SCRIPTS)
+def test_help_needs_no_installation(checkout: FakeCheckout, name: str) -> None:
+    for word in ("--help", "-h"):
+        done = _run(checkout.root / "scripts" / f"{name}.sh", word, path="/usr/bin:/bin")
+        assert done.returncode == 0
+        assert done.stdout.startswith(f"usage: scripts/{name}.sh")
+    assert not checkout.layout.venv.exists()
+
+
+def test_the_scripts_can_be_executed(repository: Path) -> None:
+    for script in [*repository.glob("scripts/*.sh"), repository / ".ci" / "run"]:
+        assert os.access(script, os.X_OK), script
+
+
+@pytest.mark.parametrize("words", [["--exot"], ["--port"], ["extra"]])
+def test_quickstart_refuses_what_it_does_not_know_before_it_installs(checkout: FakeCheckout, words: list[str]) -> None:
+    done = _run(checkout.root / "scripts" / "quickstart.sh", *words)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert not checkout.layout.venv.exists()
+
+
+def test_quickstart_passes_its_options_on(checkout: FakeCheckout) -> None:
+    _installed(checkout)
+    words = ["--exit", "--port", "8123", "--mlflow-port", "5123", "--config", "a b.yaml", "--retrain", "--debug"]
+    done = _run(checkout.root / "scripts" / "quickstart.sh", *words)
+    assert done.returncode == 0, done.stderr
+    assert _after_install(checkout) == [f"handful quickstart {' '.join(words)}"]
+
+
+def test_quickstart_ends_as_handful_does(checkout: FakeCheckout) -> None:
+    _installed(checkout)
+    checkout.tool("handful", "exit 6")
+    assert _run(checkout.root / "scripts" / "quickstart.sh").returncode == 6
+
+
+def test_install_only_stops_there(checkout: FakeCheckout) -> None:
+    _installed(checkout)
+    assert _run(checkout.root / "scripts" / "quickstart.sh", "--install-only").returncode == 0
+    assert _after_install(checkout) == []
+
+
+def test_the_help_names_every_option_of_the_command(repository: Path) -> None:
+    import inspect
+
+    from handful_trainer.cli.quickstart import quickstart
+
+    text = _run(repository / "scripts" / "quickstart.sh", "--help").stdout
+    for name in inspect.signature(quickstart).parameters:
+        assert f"--{name.rstrip('_').replace('_', '-')}" in text
+
+
+def test_test_checks_before_it_tests(checkout: FakeCheckout) -> None:
+    _installed(checkout)
+    done = _run(checkout.root / "scripts" / "test.sh", path=f"{checkout.path}:{os.environ['PATH']}")
+    assert done.returncode == 0, done.stderr
+    programs = [call.split()[0] for call in _after_install(checkout)]
+    assert programs == ["ruff", "ruff", "mypy", "shellcheck", "pytest"]
+    assert _after_install(checkout)[-1].startswith("pytest --cov")
+
+
+@pytest.mark.parametrize("faulty", ["ruff", "mypy", "shellcheck"])
+def test_a_fault_stops_before_the_tests(checkout: FakeCheckout, faulty: str) -> None:
+    _installed(checkout)
+    checkout.tool(faulty, "exit 1")
+    done = _run(checkout.root / "scripts" / "test.sh", path=f"{checkout.path}:{os.environ['PATH']}")
+    assert done.returncode == 1
+    assert f"error: {faulty} found faults" in done.stderr
+    assert not any(call.startswith("pytest") for call in checkout.calls)
+
+
+def test_the_last_line_and_the_exit_code_are_pytests(checkout: FakeCheckout) -> None:
+    _installed(checkout)
+    checkout.tool("pytest", "echo '=== 1 failed ==='; exit 1")
+    done = _run(checkout.root / "scripts" / "test.sh", path=f"{checkout.path}:{os.environ['PATH']}")
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1] == "=== 1 failed ==="
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--fast"], "pytest -m unit or contract"),
+        (["--slow"], "pytest --slow --cov"),
+        (["tests/unit", "-k", "a b"], "pytest tests/unit -k a b"),
+    ],
+)
+def test_words_reach_pytest(checkout: FakeCheckout, words: list[str], expected: str) -> None:
+    _installed(checkout)
+    _run(checkout.root / "scripts" / "test.sh", *words, path=f"{checkout.path}:{os.environ['PATH']}")
+    assert checkout.calls[-1].startswith(expected)
+
+
+def test_ci_runs_the_tests(repository: Path, checkout: FakeCheckout) -> None:
+    (checkout.root / ".ci").mkdir()
+    shutil.copy(repository / ".ci" / "run", checkout.root / ".ci" / "run")
+    (checkout.root / "scripts" / "test.sh").write_text("#!/bin/sh\necho tested; exit 3\n")
+    done = _run(checkout.root / ".ci" / "run")
+    assert (done.stdout, done.returncode) == ("tested\n", 3)
+
+
+def test_a_shim_that_does_not_work_is_skipped(checkout: FakeCheckout) -> None:
+    _installed(checkout)
+    checkout.layout.python.unlink()
+    for name in ("python3.13", "python3.12"):
+        checkout.on_path(name, "exit 127")
+    checkout.on_path("python3.11", f'exec {sys.executable} "$@"')
+    lib = checkout.root / "scripts" / "lib" / "install.sh"
+    done = subprocess.run(
+        ["bash", "-c", f". {lib}; find_python"],
+        env={"PATH": f"{checkout.path}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "python3.11\n"
+
+
+def test_no_python_is_told(checkout: FakeCheckout) -> None:
+    for name in ("basename", "dirname", "cat", "bash", "env"):
+        (checkout.path / name).symlink_to(shutil.which(name) or name)
+    checkout.on_path("python3", "exit 1")
+    done = _run(checkout.root / "scripts" / "quickstart.sh", path=str(checkout.path))
+    assert done.returncode == 6
+    assert done.stderr.startswith("error: no Python 3.11, 3.12 or 3.13 works here: install one")
+
+
+def test_the_user_may_name_a_python(checkout: FakeCheckout) -> None:
+    _installed(checkout)
+    named = checkout.program(checkout.root / "named", "python", f'exec {sys.executable} "$@"')
+    lib = checkout.root / "scripts" / "lib" / "install.sh"
+    done = subprocess.run(
+        ["bash", "-c", f". {lib}; find_python"],
+        env={"PATH": "/usr/bin:/bin", "HANDFUL_PYTHON": str(named)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"{named}\n"

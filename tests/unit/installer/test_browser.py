@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fakes.checkout import FakeCheckout
+from installer import browser, debian
+
+
+@pytest.fixture(autouse=True)
+def _no_browser(checkout: FakeCheckout, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("basename", "env"):  # What the recording programs themselves need.
+        (checkout.path / name).symlink_to(f"/usr/bin/{name}")
+    monkeypatch.setenv("PATH", str(checkout.path))
+    monkeypatch.setattr(browser, "_MAC", Path("/nowhere"))
+
+
+@pytest.mark.parametrize("name", ["chromium", "google-chrome"])
+def test_the_machines_own_browser_is_used(checkout: FakeCheckout, name: str) -> None:
+    file = checkout.on_path(name)
+    assert browser.find_browser() == str(file)
+    browser.ensure_browser(checkout.layout)
+    assert checkout.calls == []
+
+
+def test_debian_installs_its_package(checkout: FakeCheckout, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkout.on_path("apt-get")
+    monkeypatch.setattr(debian, "is_debian", lambda: True)
+    monkeypatch.setattr(debian, "rights", list)
+    browser.ensure_browser(checkout.layout)
+    assert checkout.calls[-1] == "apt-get -qq install --yes --no-install-recommends chromium"
+
+
+@pytest.mark.parametrize(("rights", "words"), [([], "install --with-deps chromium"), (None, "install chromium")])
+def test_elsewhere_playwright_fetches_its_own(
+    checkout: FakeCheckout, monkeypatch: pytest.MonkeyPatch, rights: list[str] | None, words: str
+) -> None:
+    checkout.on_path("apt-get")
+    checkout.tool("playwright")
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr(debian, "is_debian", lambda: False)
+    monkeypatch.setattr(debian, "rights", lambda: rights)
+    browser.ensure_browser(checkout.layout)
+    assert checkout.calls == [f"playwright {words}"]
+
+
+def test_without_one_the_tests_go_on(
+    checkout: FakeCheckout, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    checkout.tool("playwright", "exit 1")
+    monkeypatch.setattr(debian, "is_debian", lambda: False)
+    browser.ensure_browser(checkout.layout)
+    assert "no Chromium, so the tests in a browser are skipped" in capfd.readouterr().err
