@@ -24,6 +24,7 @@ def configure_client() -> None:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 
 
@@ -95,6 +96,8 @@ def _tags(client: MlflowClient, run_id: str, entry: Entry) -> None:
 
 def _artifact(client: MlflowClient, run_id: str, entry: Entry) -> None:
     path, folder = Path(entry["path"]), entry["folder"] or None
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is gone")
     if path.is_dir():
         client.log_artifacts(run_id, str(path), folder)
     else:

@@ -1,0 +1,105 @@
+import math
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+
+from handful_core.errors import UnavailableError
+from handful_trainer.tracking.journal import Journal
+from handful_trainer.tracking.run import Tracker
+
+
+class Client:
+    """MLflow's client, whose server may be away or picky."""
+
+    def __init__(self) -> None:
+        self.away = threading.Event()
+        self.refused_param = ""
+        self.metrics: list[tuple[str, float, int]] = []
+        self.params: dict[str, str] = {}
+
+    def log_batch(self, run_id: str, metrics: Any = (), params: Any = (), tags: Any = ()) -> None:
+        if self.away.is_set():
+            raise MlflowException("the server does not answer")
+        if any(param.key == self.refused_param for param in params):
+            raise MlflowException("changing a parameter", error_code=INVALID_PARAMETER_VALUE)
+        self.metrics += [(m.key, m.value, m.step) for m in metrics]
+        self.params |= {p.key: p.value for p in params}
+
+
+def tracker(client: Client, folder: Path) -> Tracker:
+    return Tracker(client, "run", Journal(folder / "journal.jsonl"))  # type: ignore[arg-type]
+
+
+def test_all_that_is_written_arrives_in_order(tmp_path: Path) -> None:
+    client = Client()
+    run = tracker(client, tmp_path)
+    for step in range(20):
+        run.metrics({"loss": step / 2}, step)
+    run.drain(10)
+    assert client.metrics == [("loss", step / 2, step) for step in range(20)]
+    assert run.close()
+
+
+def test_what_json_cannot_say_arrives_too(tmp_path: Path) -> None:
+    client = Client()
+    run = tracker(client, tmp_path)
+    run.metrics({"a": math.nan, "b": math.inf, "c": -math.inf})
+    run.drain(10)
+    (_, nan, _), (_, inf, _), (_, minus, _) = client.metrics
+    assert math.isnan(nan)
+    assert (inf, minus) == (math.inf, -math.inf)
+    run.close()
+
+
+def test_more_parameters_than_one_call_takes(tmp_path: Path) -> None:
+    client = Client()
+    run = tracker(client, tmp_path)
+    run.params({f"p{number}": number for number in range(250)} | {"long": "x" * 10_000})
+    run.drain(10)
+    assert len(client.params) == 251
+    assert len(client.params["long"]) == 6000
+    run.close()
+
+
+def test_a_lost_server_is_told_later(tmp_path: Path) -> None:
+    client = Client()
+    client.away.set()
+    run = tracker(client, tmp_path)
+    run.metrics({"loss": 1.0})
+    with pytest.raises(UnavailableError, match="nothing is lost"):
+        run.drain(0.2)
+    client.away.clear()
+    run.drain(20)
+    assert client.metrics == [("loss", 1.0, 0)]
+    run.close()
+
+
+def test_a_later_process_sends_what_was_left(tmp_path: Path) -> None:
+    client = Client()
+    client.away.set()
+    first = tracker(client, tmp_path)
+    first.metrics({"loss": 1.0})
+    assert not first.close(0.1)
+    client.away.clear()
+    second = tracker(client, tmp_path)
+    second.metrics({"loss": 2.0}, 1)
+    second.drain(10)
+    assert client.metrics == [("loss", 1.0, 0), ("loss", 2.0, 1)]
+    second.close()
+
+
+def test_what_mlflow_never_takes_holds_nothing_up(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    client = Client()
+    client.refused_param = "picky"
+    run = tracker(client, tmp_path)
+    run.params({"picky": 1})
+    run.artifact(tmp_path / "gone")
+    run.metrics({"loss": 1.0})
+    run.drain(10)
+    assert client.metrics == [("loss", 1.0, 0)]
+    assert "refused params" in caplog.text
+    run.close()
