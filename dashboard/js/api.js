@@ -1,0 +1,56 @@
+/** The server's HTTP interface. Addresses are relative: the page works below any path. */
+
+import { ASKED_CONFIDENCE } from "./logic/answer.js";
+import { Problem, Unreachable } from "./problems.js";
+
+/** What a proxy answers when the server behind it is away. */
+const PROXY_FAILURES = new Set([502, 504]);
+
+/** Whether the server takes requests. Throws a Problem with status 503 while it has no model to answer with. */
+export function ready(signal) {
+  return request("api/health/ready", { signal });
+}
+
+/** The registry's models with their versions. */
+export function models(signal) {
+  return request("api/models", { signal });
+}
+
+/** The classes of a model's version, with what each is worth. */
+export function classes(model, version, signal) {
+  return request(address("api/classes", { model, version }), { signal });
+}
+
+/** What the model sees in the picture, down to a low confidence. `choice` holds `model` and `version`, or nothing. */
+export function predict(file, choice, signal) {
+  const body = new FormData();
+  body.append("image", file, file.name || "picture");
+  return request(address("api/predict", { ...choice, confidence: ASKED_CONFIDENCE }), { method: "POST", body, signal });
+}
+
+function address(path, parameters) {
+  return `${path}?${new URLSearchParams(parameters)}`;
+}
+
+async function request(path, options) {
+  try {
+    const response = await fetch(path, { headers: { accept: "application/json" }, ...options });
+    if (response.ok) return await response.json();
+    throw await failure(response);
+  } catch (error) {
+    if (error.name === "AbortError" || error instanceof Problem || error instanceof Unreachable) throw error;
+    throw new Unreachable(error);
+  }
+}
+
+async function failure(response) {
+  if (PROXY_FAILURES.has(response.status)) return new Unreachable();
+  const isJson = /[/+]json\b/.test(response.headers.get("content-type") ?? "");
+  const said = isJson ? await response.json() : {};
+  return new Problem({
+    status: response.status,
+    title: said.title,
+    detail: typeof said.detail === "string" ? said.detail : "",
+    requestId: said.request_id ?? response.headers.get("x-request-id") ?? "",
+  });
+}

@@ -1,0 +1,148 @@
+/** What the page does: every change of its state starts here. */
+
+import { numbered } from "./logic/answer.js";
+import { choiceOf, lookUp, query, resolve } from "./logic/catalogue.js";
+import { Problem, Unreachable } from "./problems.js";
+
+const SLOW_AFTER = 2000;
+
+export const INITIAL = {
+  /** state: connecting, ready, not-ready, unreachable; error: why it is not ready. */
+  server: { state: "connecting", error: null },
+  listing: null,
+  listingError: null,
+  /** {model, version}: version null follows the champion. null: whatever the server takes by default. */
+  choice: null,
+  /** What the classes of the model in use are worth, as the server lists them. */
+  classes: [],
+  /** {file, url, name}. */
+  picture: null,
+  /** What is to be said about how the picture came here. */
+  remark: "",
+  /** state: idle, busy, done, failed; picture: what the answer is about. A former answer stays while the next is under way. */
+  run: { state: "idle", slow: false, answer: null, picture: null, error: null, roundTrip: 0 },
+  /** null: the model's own. */
+  threshold: null,
+  /** Ids of detections: under the pointer or focus, and held by a click. */
+  pointed: null,
+  held: null,
+};
+
+/**
+ * @param store holds the state, made from INITIAL.
+ * @param api the module api.js, or what behaves like it.
+ */
+export function createApp(store, api) {
+  const classLists = new Map();
+  let flight = null;
+
+  async function look(file, remark = "") {
+    const former = store.get().picture;
+    const picture = { file, name: file.name, url: URL.createObjectURL(file) };
+    store.set({ picture, remark, pointed: null, held: null });
+    if (former) URL.revokeObjectURL(former.url);
+    await predict();
+  }
+
+  async function predict() {
+    const { picture, choice, run } = store.get();
+    if (!picture) return;
+    flight?.abort();
+    const own = (flight = new AbortController());
+    const update = (change) => own === flight && store.set({ run: { ...store.get().run, ...change } });
+    const answer = run.state === "failed" ? null : run.answer;
+    update({ state: "busy", slow: false, answer, error: null });
+    const timer = setTimeout(() => update({ slow: true }), SLOW_AFTER);
+    try {
+      const result = await ask(picture.file, choice, own.signal);
+      if (own !== flight) return;
+      store.set({ classes: result.classes, pointed: null, held: null });
+      update({ state: "done", slow: false, picture, ...result });
+      if (!lookUp(store.get().listing, result.answer.model, result.answer.version)) await list();
+    } catch (error) {
+      if (own !== flight) return;
+      // First whether the server is there at all: it decides what the visitor is told.
+      if (expected(error) instanceof Unreachable || error.status === 503) await check();
+      update({ state: "failed", slow: false, answer: null, error });
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async function ask(file, choice, signal) {
+    const sent = performance.now();
+    const answer = numbered(await api.predict(file, query(choice), signal));
+    const roundTrip = performance.now() - sent;
+    return { answer, roundTrip, classes: await classesOf(answer.model, answer.version, signal) };
+  }
+
+  /** A version's classes never change, so each list is asked for once. */
+  async function classesOf(model, version, signal) {
+    const key = `${model}/${version}`;
+    if (!classLists.has(key)) classLists.set(key, (await api.classes(model, version, signal)).classes);
+    return classLists.get(key);
+  }
+
+  async function choose(model, version) {
+    store.set({ choice: choiceOf(model, version), threshold: null });
+    await (store.get().picture ? predict() : introduce());
+  }
+
+  /** Asks what the chosen model knows, as long as there is no answer that tells. */
+  async function introduce() {
+    const { listing, choice, picture } = store.get();
+    const { model, version } = resolve(listing, choice);
+    if (picture || !model || !version) return;
+    try {
+      store.set({ classes: await classesOf(model.name, version.version) });
+    } catch (error) {
+      expected(error);
+      store.set({ classes: [] });
+    }
+  }
+
+  async function list() {
+    try {
+      store.set({ listing: await api.models(), listingError: null });
+    } catch (error) {
+      store.set({ listingError: expected(error) });
+    }
+  }
+
+  /** Asks whether the server is ready, and takes up what waited for it. */
+  async function check() {
+    const before = store.get().server.state;
+    const server = await api.ready().then(
+      () => ({ state: "ready", error: null }),
+      (error) => ({ state: expected(error) instanceof Problem ? "not-ready" : "unreachable", error }),
+    );
+    store.set({ server });
+    if (server.state === before) return;
+    if (server.state !== "unreachable") await list();
+    if (server.state === "ready") resume(before);
+  }
+
+  async function resume(before) {
+    const { run } = store.get();
+    const waited = run.state === "failed" && before !== "ready" && before !== "connecting";
+    await (waited && (run.error instanceof Unreachable || run.error.status === 503) ? predict() : introduce());
+  }
+
+  return {
+    look,
+    predict,
+    choose,
+    list,
+    check,
+    say: (remark) => store.set({ remark }),
+    setThreshold: (threshold) => store.set({ threshold, held: null, pointed: null }),
+    point: (pointed) => store.get().pointed !== pointed && store.set({ pointed }),
+    hold: (id) => store.set({ held: store.get().held === id ? null : id }),
+  };
+}
+
+/** Lets through what may go wrong between page and server; anything else is a fault of this page and must be seen. */
+function expected(error) {
+  if (error instanceof Problem || error instanceof Unreachable) return error;
+  throw error;
+}

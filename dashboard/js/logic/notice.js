@@ -1,0 +1,44 @@
+/** What the visitor is told when there is no answer, and what can be done about it. */
+
+import { words } from "../words.js";
+import { isEmpty } from "./catalogue.js";
+import { Problem } from "../problems.js";
+
+/**
+ * @returns {title, detail, hint, request, retry} for the faces "failed", "no-model" and "unreachable"; null for the others.
+ *   `detail` holds the server's own words where it said any.
+ */
+export function noticeOf(state, face) {
+  if (face === "unreachable") return unreachable();
+  if (face === "no-model") return notReady(state);
+  if (face !== "failed") return null;
+  const { error } = state.run;
+  if (error instanceof Problem) return error.status === 503 && state.server.error ? notReady(state) : said(error);
+  if (state.server.state === "unreachable") return unreachable();
+  return { title: words.brokenTitle, detail: words.brokenDetail, retry: true };
+}
+
+/** What the pill in the header says of the server: {state, text}. */
+export function statusOf({ server, listing }) {
+  const state = server.state === "not-ready" && isEmpty(listing) ? "no-model" : server.state;
+  return { state, text: words.server[state] };
+}
+
+function unreachable() {
+  return { title: words.unreachableTitle, detail: words.unreachableDetail, retry: true };
+}
+
+function notReady({ server, listing }) {
+  const title = isEmpty(listing) ? words.noModelTitle : words.notReadyTitle;
+  // Without the request's number: it is another at every poll, and the same words would be said again and again.
+  return { ...said(server.error), title, hint: words.notReadyHint, request: "", retry: false };
+}
+
+function said(problem) {
+  return {
+    title: words.failureTitle(problem.status),
+    detail: problem.detail || problem.title || words.failureDetail(problem.status),
+    request: problem.requestId ? words.request(problem.requestId) : "",
+    retry: problem.status === 429 || problem.status >= 500,
+  };
+}

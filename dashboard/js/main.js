@@ -1,0 +1,30 @@
+/** Puts the page together. */
+
+import * as api from "./api.js";
+import { createApp, INITIAL } from "./app.js";
+import { createStore } from "./store.js";
+import { createFindings } from "./view/findings.js";
+import { createIntake } from "./view/intake.js";
+import { createPicker } from "./view/picker.js";
+import { createRaw } from "./view/raw.js";
+import { createStage } from "./view/stage.js";
+import { createStatus } from "./view/status.js";
+import { createThreshold } from "./view/threshold.js";
+import { createTimings } from "./view/timings.js";
+import { createVerdict } from "./view/verdict.js";
+
+const store = createStore(INITIAL);
+const app = createApp(store, api);
+const views = [
+  createStatus,
+  createPicker,
+  createStage,
+  createVerdict,
+  createThreshold,
+  createFindings,
+  createTimings,
+  createRaw,
+].map((create) => create(app));
+
+createIntake(app);
+store.subscribe((state) => views.forEach((render) => render(state)));

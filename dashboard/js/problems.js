@@ -1,0 +1,21 @@
+/** What can go wrong between this page and its server. */
+
+/** The server answered that it will not or cannot do this (RFC 9457). */
+export class Problem extends Error {
+  constructor({ status, title = "", detail = "", requestId = "" }) {
+    super(detail || title || `status ${status}`);
+    this.name = "Problem";
+    this.status = status;
+    this.title = title;
+    this.detail = detail;
+    this.requestId = requestId;
+  }
+}
+
+/** No answer of the server arrived: it is down, or the connection broke. */
+export class Unreachable extends Error {
+  constructor(cause) {
+    super("the server does not answer", { cause });
+    this.name = "Unreachable";
+  }
+}

@@ -1,0 +1,37 @@
+/** The place where the picture lies: which face it shows, and what is said below it. */
+
+import { bytes, size } from "../logic/format.js";
+import { faceOf } from "../logic/stage.js";
+import { words } from "../words.js";
+import { part } from "./dom.js";
+import { createNotice } from "./notice.js";
+import { createPicture } from "./picture.js";
+
+export function createStage(app) {
+  const stage = part("stage");
+  const caption = part("caption");
+  const slow = part("slow");
+  const notice = createNotice(app);
+  const picture = createPicture(app, () => describe());
+  let state = null;
+
+  function describe() {
+    const facts = state.picture ? [state.picture.name, bytes(state.picture.file.size)] : [];
+    if (state.picture && picture.size()) facts.splice(1, 0, size(picture.size()));
+    const remarks = [state.remark, state.run.answer && !picture.drawable() ? words.undrawable : ""];
+    part("facts").textContent = facts.join(" · ");
+    part("remark").textContent = remarks.filter(Boolean).join(" ");
+    caption.hidden = !facts.length && !state.remark;
+  }
+
+  return function render(next) {
+    state = next;
+    const face = faceOf(state);
+    stage.dataset.face = face;
+    stage.setAttribute("aria-busy", String(face === "busy"));
+    slow.hidden = !state.run.slow;
+    picture.render(state);
+    notice(state, face);
+    describe();
+  };
+}

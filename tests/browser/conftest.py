@@ -1,0 +1,53 @@
+"""The system's own Chromium: Playwright's browsers are not downloaded."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+_MISSING = (
+    "the dashboard is not tested: there is no Chromium. "
+    "Install it (Debian, Ubuntu: apt-get install chromium) or name it in CHROMIUM"
+)
+_FLAGS = [
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def _chromium() -> str | None:
+    named = os.environ.get("CHROMIUM")
+    return shutil.which(named) if named else next(filter(None, map(shutil.which, _NAMES)), None)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say in the last lines that nothing here was tested: skips alone are easily overlooked."""
+    if not _chromium():
+        terminalreporter.section("browser", sep="!", red=True, bold=True)
+        terminalreporter.write_line(_MISSING)
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    """What Playwright starts."""
+    path = _chromium()
+    if path is None:
+        pytest.skip(_MISSING)
+    # Chromium has no sandbox for root, as which a container's or a CI's tests often run.
+    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+    return {**browser_type_launch_args, "executable_path": path, "args": [*_FLAGS, *sandbox]}
+
+
+@pytest.fixture(scope="session")
+def dashboard(repository: Path) -> Path:
+    """The folder of the dashboard."""
+    return repository / "dashboard"
