@@ -29,13 +29,14 @@ class Sample:
     image: Path
     truth: Detections
     """Scores are 1."""
+    count: int
+    """What the image should count."""
     found: Detections
     """Down to LOWEST_CONFIDENCE."""
 
     def counted_right(self, confidence: float, model: VisionModel) -> bool:
         """Does the image count what it should, at this threshold?"""
-        names, counts = model.manifest.classes, model.manifest.counts
-        return self.found.above(confidence).count(names, counts) == self.truth.count(names, counts)
+        return self.found.above(confidence).count(model.manifest.classes, model.manifest.counts) == self.count
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +145,9 @@ def collect(model: VisionModel, dataset: PreparedDataset, split: str) -> Iterato
         items = list(dataset.split(split))
         for path, boxes, classes in bar.track(items, description=f"evaluating {split}"):
             found = model.predict(decode_image(path.read_bytes()), LOWEST_CONFIDENCE, every_class=True).detections
-            truth = Detections(boxes, np.ones(len(boxes), np.float32), ids[classes] if len(classes) else classes)
-            yield Sample(path, truth, found)
+            truth = Detections(boxes, np.ones(len(boxes), np.float32), ids[classes])
+            count = sum(dataset.counts.get(dataset.classes[i], 0) for i in classes.tolist())
+            yield Sample(path, truth, count, found)
 
 
 def _class_ids(dataset: Iterable[str], model: tuple[str, ...]) -> NDArray[np.int64]:
