@@ -25,6 +25,9 @@ _TRANSPOSED = {5, 6, 7, 8}
 _ORIENTATION = 0x0112
 _FILTERS = threading.Lock()
 
+# OpenCV would print to stderr what is raised here anyhow.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
 
 class ImageError(DataError):
     """The bytes are not an image that can be used."""

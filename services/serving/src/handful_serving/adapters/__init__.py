@@ -1,0 +1,1 @@
+"""What serving talks to: MLflow, the disk, ONNX Runtime, Prometheus."""

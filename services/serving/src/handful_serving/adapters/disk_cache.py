@@ -1,0 +1,163 @@
+"""The packages that were fetched, on disk.
+
+    <root>/<model>/<version>-<digest>/package/      never changed once it is there
+    <root>/<model>/<version>-<digest>/origin.json   the registry's version that it was fetched for
+    <root>/champions.json                           what was served last
+    <root>/.incoming/…                              downloads, moved into place when they are whole
+
+Everything becomes visible in one step, so a process that is killed leaves either the old state or the new one.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from handful_core.errors import ResourceError
+from handful_core.package.archive import read_folder
+from handful_core.registry.records import Version
+from handful_serving.adapters.origin import origin_text, read_origin
+from handful_serving.domain.keys import Key
+from handful_serving.domain.ports import Entry
+
+_log = logging.getLogger(__name__)
+_DIGEST = 16
+"""Digits of the digest in a folder's name."""
+_STALE_SECONDS = 3600
+"""A download that was not touched for so long belongs to a process that is gone."""
+_PACKAGE, _ORIGIN, _CHAMPIONS, _INCOMING = "package", "origin.json", "champions.json", ".incoming"
+
+
+class DiskCache:
+    """Packages below a folder, which several processes may share.
+
+    Args:
+        root: the folder; it is made.
+        keep: versions of a model that `prune` leaves.
+
+    Raises:
+        ResourceError: the folder cannot be written.
+    """
+
+    def __init__(self, root: Path, keep: int) -> None:
+        self._root = root
+        self._keep = keep
+        try:
+            (root / _INCOMING).mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=root):
+                pass
+        except OSError as error:
+            raise ResourceError(
+                f"the package cache {root} cannot be written ({error.strerror})",
+                "correct its permissions, or set HANDFUL_SERVING_CACHE_DIR",
+            ) from error
+        self._sweep()
+
+    def find(self, record: Version) -> Entry | None:
+        """The package of exactly this version of the registry."""
+        same = (e for e in self._of(Key(record.name, record.version)) if _identity(e.record) == _identity(record))
+        return next(same, None)
+
+    def newest(self, key: Key) -> Entry | None:
+        """The package that was last fetched for a version."""
+        return next(iter(self._of(key)), None)
+
+    def entries(self) -> list[Entry]:
+        """All packages, for each version the newest."""
+        found: dict[Key, Entry] = {}
+        for entry in self._read("*/*"):
+            found.setdefault(entry.key, entry)
+        return list(found.values())
+
+    @contextmanager
+    def incoming(self) -> Iterator[Path]:
+        """An empty folder to download into, removed in the end."""
+        with tempfile.TemporaryDirectory(dir=self._root / _INCOMING, ignore_cleanup_errors=True) as folder:
+            package = Path(folder) / _PACKAGE
+            package.mkdir()
+            yield package
+
+    def install(self, folder: Path, record: Version) -> Entry:
+        """Check the package in `folder` (one of `incoming`), then move it into place.
+
+        Raises:
+            PackageError: it is damaged, unknown or inconsistent.
+        """
+        digest = read_folder(folder).digest
+        target = self._root / _folder_name(record.name) / f"{record.version}-{digest[:_DIGEST]}"
+        target.parent.mkdir(exist_ok=True)
+        (folder.parent / _ORIGIN).write_text(origin_text(record), encoding="utf-8")
+        if target.exists():  # The same package, for another version of this number: only its origin is new.
+            os.replace(folder.parent / _ORIGIN, target / _ORIGIN)  # noqa: PTH105  # Atomic, unlike shutil.move.
+        else:
+            folder.parent.chmod(0o755)
+            folder.parent.rename(target)
+        return Entry(target / _PACKAGE, record)
+
+    def discard(self, entry: Entry) -> None:
+        """Remove a package."""
+        shutil.rmtree(entry.folder.parent, ignore_errors=True)
+
+    def prune(self, name: str, keep: frozenset[int]) -> None:
+        """Remove all but the packages of a model that were fetched last, and but these versions."""
+        for entry in self._read(f"{_folder_name(name)}/*")[self._keep :]:
+            if entry.record.version not in keep:
+                self.discard(entry)
+
+    def champions(self) -> dict[str, int]:
+        """What `remember` noted last; nothing if that cannot be read."""
+        try:
+            noted = json.loads((self._root / _CHAMPIONS).read_text(encoding="utf-8"))
+            return {str(name): int(version) for name, version in noted.items()}
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, AttributeError, TypeError) as error:
+            _log.warning("the note of what was served last cannot be read (%s)", error)
+            return {}
+
+    def remember(self, champions: Mapping[str, int]) -> None:
+        """Note what is served, for the next start."""
+        with tempfile.NamedTemporaryFile("w", dir=self._root / _INCOMING, delete=False, encoding="utf-8") as file:
+            json.dump(dict(champions), file, indent=2, sort_keys=True)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(file.name).replace(self._root / _CHAMPIONS)
+
+    def _of(self, key: Key) -> list[Entry]:
+        return self._read(f"{_folder_name(key.name)}/{key.version}-*")
+
+    def _read(self, pattern: str) -> list[Entry]:
+        """The entries whose folders fit, the last fetched first."""
+        origins = [(_changed(path), path) for path in self._root.glob(f"{pattern}/{_ORIGIN}")]
+        records = [(path.parent / _PACKAGE, read_origin(path)) for _, path in sorted(origins, reverse=True)]
+        return [Entry(folder, record) for folder, record in records if record is not None]
+
+    def _sweep(self) -> None:
+        for path in (self._root / _INCOMING).iterdir():
+            if time.time() - _changed(path) > _STALE_SECONDS:
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _folder_name(name: str) -> str:
+    """A model's name as the name of one folder, on every system, never `.incoming` or `..`."""
+    return quote(name, safe=" ").replace(".", "%2E")
+
+
+def _identity(record: Version) -> tuple[object, ...]:
+    """Tells a version from one of the same name and number in a registry that was begun anew."""
+    return record.created, record.run_id, record.source
+
+
+def _changed(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # Another process removed it.
+        return 0.0

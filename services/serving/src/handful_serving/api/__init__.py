@@ -1,0 +1,1 @@
+"""HTTP: requests to domain calls, answers and errors to JSON."""

@@ -1,0 +1,130 @@
+"""The JSON of what the API answers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+
+
+class DetectionAnswer(_Answer):
+    """One object."""
+
+    class_id: int = Field(alias="class", description="The class's id.")
+    name: str = Field(description="The class's name.")
+    confidence: float = Field(ge=0, le=1)
+    box: tuple[float, float, float, float] = Field(description="x1, y1, x2, y2 in pixels of the upright image.")
+
+
+class ProbabilityAnswer(_Answer):
+    """How probable a class is."""
+
+    class_id: int = Field(alias="class", description="The class's id.")
+    name: str = Field(description="The class's name.")
+    probability: float = Field(ge=0, le=1)
+
+
+class ImageAnswer(_Answer):
+    """The upright image's size in pixels."""
+
+    width: int
+    height: int
+
+
+class ThresholdsAnswer(_Answer):
+    """The thresholds that were used."""
+
+    confidence: float
+    iou: float
+
+
+class PredictionAnswer(_Answer):
+    """What a model says of an image."""
+
+    model: str
+    version: int
+    task: Literal["detect", "classify"]
+    count: int | None = Field(description="What the detections add up to; null where no class counts anything.")
+    detections: list[DetectionAnswer] = Field(description="The surest first; empty for a classifier.")
+    probabilities: list[ProbabilityAnswer] | None = Field(
+        None, description="A classifier's classes, the most probable first; not there for a detector."
+    )
+    image: ImageAnswer
+    thresholds: ThresholdsAnswer
+    timings_ms: dict[str, float] = Field(
+        description="Milliseconds by stage: decode, preprocess, inference, postprocess, total."
+    )
+    request_id: str
+
+
+class VersionAnswer(_Answer):
+    """One version of a model."""
+
+    version: int
+    aliases: list[str]
+    created: datetime | None
+    run_id: str | None = Field(description="The MLflow run that made it.")
+    loaded: bool
+    metrics: dict[str, float] = Field(description="Metrics on the test split.")
+    architecture: str | None
+    dataset: str | None
+    state: Literal["served", "loaded", "available", "refused"]
+    reason: str | None = Field(description="Why it was refused.")
+
+
+class ModelAnswer(_Answer):
+    """One registered model; its versions, the newest first."""
+
+    name: str
+    task: Literal["detect", "classify"] | None = Field(description="null as long as no version was loaded.")
+    default: bool = Field(description="Whether it answers requests that name no model.")
+    aliases: dict[str, int]
+    versions: list[VersionAnswer]
+
+
+class ModelsAnswer(_Answer):
+    """All models that can be asked for."""
+
+    default: str | None = Field(description="The model that answers requests that name none.")
+    models: list[ModelAnswer]
+
+
+class ClassAnswer(_Answer):
+    """One class of a model."""
+
+    id: int
+    name: str
+    count: int | None = Field(description="What one detection adds to the count; null where the class counts nothing.")
+
+
+class ClassesAnswer(_Answer):
+    """The classes of a version."""
+
+    model: str
+    version: int
+    classes: list[ClassAnswer]
+
+
+class LiveAnswer(_Answer):
+    """The process answers."""
+
+    status: Literal["live"] = "live"
+
+
+class ReadyModel(_Answer):
+    """A champion in memory."""
+
+    name: str
+    version: int
+
+
+class ReadyAnswer(_Answer):
+    """Predictions can be asked for."""
+
+    status: Literal["ready"] = "ready"
+    models: list[ReadyModel]

@@ -1,0 +1,37 @@
+"""GET /health/live, /health/ready and /metrics."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from handful_serving.api.answers import LiveAnswer, ReadyAnswer, ReadyModel
+from handful_serving.api.parts import AppParts
+from handful_serving.api.problems import problem_responses
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/health/live", response_model=LiveAnswer)
+async def live() -> LiveAnswer:
+    """The process answers."""
+    return LiveAnswer()
+
+
+@router.get("/health/ready", response_model=ReadyAnswer, responses=problem_responses(503))
+async def ready(parts: AppParts) -> ReadyAnswer:
+    """A model is loaded. If not, the answer says which command makes one."""
+    keys = parts.fleet.ready()
+    return ReadyAnswer(models=[ReadyModel(name=key.name, version=key.version) for key in keys])
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={
+        200: {"description": "Prometheus' text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}
+    },
+)
+async def metrics(parts: AppParts) -> Response:
+    """Requests, stages, models and the registry, for Prometheus."""
+    return Response(generate_latest(parts.metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

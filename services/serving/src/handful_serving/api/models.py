@@ -1,0 +1,48 @@
+"""GET /models, /models/{name} and /classes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+
+from handful_serving.api.answers import ClassAnswer, ClassesAnswer, ModelAnswer, ModelsAnswer
+from handful_serving.api.parameters import ModelParameters
+from handful_serving.api.parts import AppParts
+from handful_serving.api.problems import problem_responses
+from handful_serving.domain.overview import ModelView
+
+router = APIRouter(tags=["models"])
+
+
+@router.get("/models", response_model=ModelsAnswer)
+async def models(parts: AppParts) -> ModelsAnswer:
+    """All models that can be asked for, with their versions."""
+    views = await parts.overview.models()
+    return ModelsAnswer(default=parts.fleet.catalog.default, models=[_model(view) for view in views])
+
+
+@router.get("/models/{name}", response_model=ModelAnswer, responses=problem_responses(400, 404))
+async def model(name: Annotated[str, Path(min_length=1, max_length=256)], parts: AppParts) -> ModelAnswer:
+    """One model with its versions."""
+    return _model(await parts.overview.model(name))
+
+
+@router.get("/classes", response_model=ClassesAnswer, responses=problem_responses(400, 404, 503))
+async def classes(parts: AppParts, query: Annotated[ModelParameters, Query()]) -> ClassesAnswer:
+    """The classes of a model, and what each is worth when counted."""
+    loaded = await parts.fleet.find(query.wanted)
+    manifest = loaded.model.manifest
+    return ClassesAnswer(
+        model=loaded.key.name,
+        version=loaded.key.version,
+        classes=[
+            ClassAnswer(id=number, name=name, count=manifest.counts.get(name))
+            for number, name in enumerate(manifest.classes)
+        ],
+    )
+
+
+def _model(view: ModelView) -> ModelAnswer:
+    return ModelAnswer.model_validate(asdict(view))

@@ -1,0 +1,70 @@
+"""The parameters of a prediction, from the query or from form fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from handful_serving.domain.errors import BadRequestError
+from handful_serving.domain.keys import Wanted
+
+Name = Annotated[str, Field(min_length=1, max_length=256)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class ModelParameters(BaseModel):
+    """Which model is meant."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: Name | None = Field(None, description="A registered model; the default model if not given.")
+    version: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = Field(
+        None, description="One of its versions; not together with alias."
+    )
+    alias: Name | None = Field(None, description="One of its aliases; champion if neither this nor version is given.")
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if self.version is not None and self.alias is not None:
+            raise ValueError("give version or alias, not both")
+        return self
+
+    @property
+    def wanted(self) -> Wanted:
+        """The same for the domain."""
+        return Wanted(self.model, self.version, self.alias)
+
+
+class PredictParameters(ModelParameters):
+    """Which model is to answer, and from when on it is sure enough."""
+
+    confidence: Share | None = Field(
+        None, description="Only detections that score higher; the model's own threshold if not given."
+    )
+    iou: Share | None = Field(
+        None, description="Overlap above which two boxes are one object; the model's own threshold if not given."
+    )
+
+    def with_fields(self, fields: Mapping[str, str]) -> PredictParameters:
+        """These, and form fields for what is not among them.
+
+        Raises:
+            BadRequestError: a field is wrong; the words say which.
+        """
+        given = {name: text for name, text in fields.items() if name in type(self).model_fields and text != ""}
+        if not given:
+            return self
+        try:
+            return PredictParameters.model_validate(given | self.model_dump(exclude_none=True))
+        except ValidationError as error:
+            raise BadRequestError(complaint("form field", error.errors()[0])) from error
+
+
+def complaint(what: str, error: Mapping[str, Any]) -> str:
+    """What pydantic found wrong, in one line that names the place."""
+    # FastAPI puts where a value came from before its name; a rule on several values has no name.
+    where = ".".join(str(part) for part in error["loc"] if part not in {"query", "path", "body"})
+    reason = str(error["msg"]).removeprefix("Value error, ")
+    return f"the {what} {where} is wrong: {reason}" if where else f"the {what}s are wrong: {reason}"

@@ -1,0 +1,59 @@
+"""X-Request-ID: taken from the client if it is sane, else made; in the answer, in problems and in the log."""
+
+from __future__ import annotations
+
+import logging
+import re
+import uuid
+from contextvars import ContextVar
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+HEADER = "X-Request-ID"
+
+_SANE = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+_SCOPE_KEY = "handful.request_id"
+_current: ContextVar[str] = ContextVar("request_id", default="")
+
+
+class RequestIds:
+    """Middleware that gives each request its id."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer under an id."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get(HEADER, "")
+        request_id = given if _SANE.fullmatch(given) else uuid.uuid4().hex
+        scope[_SCOPE_KEY] = request_id
+        token = _current.set(request_id)
+
+        async def with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)[HEADER] = request_id
+            await send(message)
+
+        try:
+            await self._app(scope, receive, with_id)
+        finally:
+            _current.reset(token)
+
+
+def request_id_of(scope: Scope) -> str:
+    """The id of a request."""
+    return str(scope.get(_SCOPE_KEY, ""))
+
+
+class RequestIdFilter(logging.Filter):
+    """Adds the id of the request that is being answered to what is logged meanwhile."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep every record."""
+        if (request_id := _current.get()) and not hasattr(record, "request_id"):
+            record.request_id = request_id
+        return True

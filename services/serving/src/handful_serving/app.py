@@ -1,0 +1,133 @@
+"""Puts the parts together: the one place that knows them all."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.middleware import Middleware
+
+from handful_core.registry import Registry
+from handful_core.settings import CoreSettings
+from handful_core.vision.cpus import available_cpus
+from handful_serving import __version__
+from handful_serving.adapters.disk_cache import DiskCache
+from handful_serving.adapters.onnx import model_opener
+from handful_serving.adapters.prometheus import Metrics
+from handful_serving.api import docs, health, models, predict, problems
+from handful_serving.api.access import Access
+from handful_serving.api.browser_rules import BrowserRules
+from handful_serving.api.dashboard import Dashboard
+from handful_serving.api.parts import Parts
+from handful_serving.api.problems import Problem
+from handful_serving.api.request_ids import RequestIds
+from handful_serving.domain.catalog import Catalog
+from handful_serving.domain.fleet import Fleet
+from handful_serving.domain.loading import World
+from handful_serving.domain.overview import Overview
+from handful_serving.domain.ports import ModelRegistry, OpenModel
+from handful_serving.domain.prediction import Predictor
+from handful_serving.settings import ServingSettings
+
+_PREFIX = "/api"
+"""All routes are here too: the dashboard asks here, behind any proxy."""
+
+
+def create_app(
+    settings: ServingSettings,
+    core: CoreSettings,
+    *,
+    registry: ModelRegistry | None = None,
+    open_model: OpenModel | None = None,
+) -> FastAPI:
+    """The application.
+
+    Args:
+        settings: serving's own settings.
+        core: where MLflow is, and the home folder.
+        registry: another registry than MLflow at its address.
+        open_model: another way to load a package than ONNX Runtime.
+
+    Raises:
+        ResourceError: the cache folder cannot be written.
+        ConfigError: the dashboard's folder holds none, or MLflow's address is none.
+    """
+    parts = _build(settings, core, registry, open_model)
+    app = FastAPI(
+        title="Handful",
+        version=__version__,
+        summary="Asks registered vision models what is in an image.",
+        license_info={"name": "AGPL-3.0-or-later", "identifier": "AGPL-3.0-or-later"},
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=lambda _: _running(parts),
+        middleware=[
+            Middleware(RequestIds),
+            Middleware(Access, answered=parts.metrics.answered, prefix=_PREFIX),
+            Middleware(BrowserRules),
+        ],
+    )
+    app.state.parts = parts
+    for module in (predict, models, health, docs):
+        app.include_router(module.router)
+        app.include_router(module.router, prefix=_PREFIX, include_in_schema=False)
+    problems.install(app)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    if settings.dashboard_dir is not None:
+        app.mount("/", Dashboard(settings.dashboard_dir), name="dashboard")
+    return app
+
+
+def _build(
+    settings: ServingSettings, core: CoreSettings, registry: ModelRegistry | None, open_model: OpenModel | None
+) -> Parts:
+    metrics = Metrics()
+    threads = settings.threads or available_cpus()
+    world = World(
+        # One attempt: the watcher asks again by itself, and a request should not wait for three.
+        registry=registry or Registry(core.mlflow_uri, timeout=settings.registry_timeout, attempts=1),
+        cache=DiskCache(settings.cache_dir or core.home / "cache" / "models", settings.cache_versions),
+        open_model=open_model or model_opener(threads),
+        observer=metrics,
+    )
+    catalog = Catalog(settings.default_model, settings.models)
+    fleet = Fleet(world, catalog, settings.max_loaded)
+    metrics.watch(lambda: list(fleet.store), lambda key: catalog.champions.get(key.name) == key.version)
+    return Parts(settings, fleet, Predictor(fleet, threads, settings.max_pixels), Overview(fleet), metrics)
+
+
+@asynccontextmanager
+async def _running(parts: Parts) -> AsyncIterator[None]:
+    parts.fleet.start(parts.settings.poll_seconds)
+    try:
+        yield
+    finally:
+        await parts.fleet.stop()
+        parts.predictor.close()
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        description = get_openapi(
+            title=app.title,
+            version=app.version,
+            summary=app.summary,
+            license_info=app.license_info,
+            routes=app.routes,
+        )
+        schemas = description["components"]["schemas"]
+        schemas["Problem"] = Problem.model_json_schema()
+        # A wrong parameter is answered as a problem with status 400, not as FastAPI's own 422.
+        for path in description["paths"].values():
+            for operation in path.values():
+                content = operation["responses"].get("422", {}).get("content", {})
+                if "application/json" in content:
+                    del operation["responses"]["422"]
+        schemas.pop("HTTPValidationError", None)
+        schemas.pop("ValidationError", None)
+        app.openapi_schema = description
+    return app.openapi_schema

@@ -1,0 +1,127 @@
+"""What the registry held when it last answered, and which versions serving answers with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from handful_core.registry.records import CHAMPION, RegisteredModel, Version
+from handful_serving.domain.errors import NoModelError, UnknownModelError
+from handful_serving.domain.keys import Key, Wanted
+
+
+class Catalog:
+    """Names, aliases and versions.
+
+    Two maps of champions are kept: where the registry's alias points, and which version serving answers with. They
+    differ while a new champion is being loaded, when it was refused, and when the registry is away.
+
+    Args:
+        default_model: the model of a request that names none.
+        served: the only models to serve; all if empty.
+    """
+
+    def __init__(self, default_model: str, served: Iterable[str] = ()) -> None:
+        self._default_model = default_model
+        self._served = frozenset(served)
+        self.models: dict[str, RegisteredModel] = {}
+        """By name, as the registry last told."""
+        self.versions: dict[str, list[Version]] = {}
+        """By model name, as far as the registry was asked."""
+        self.champions: dict[str, int] = {}
+        """The version that answers for each model: the last champion that could be loaded."""
+        self.reachable: bool | None = None
+        """Whether the registry answered last time; None before the first time."""
+        self.trouble = ""
+        """Why it did not."""
+
+    def is_served(self, name: str) -> bool:
+        """Whether the settings let this model be served."""
+        return not self._served or name in self._served
+
+    def update(self, models: Iterable[RegisteredModel]) -> list[str]:
+        """Take in what the registry holds; names of models that are not the ones that had these names before."""
+        before, self.models = self.models, {m.name: m for m in models if self.is_served(m.name)}
+        self.reachable, self.trouble = True, ""
+        return [
+            name
+            for name, model in self.models.items()
+            if name in before and _differ(before[name].created, model.created)
+        ]
+
+    def targets(self) -> dict[str, int]:
+        """Where the registry's champion aliases point, the default model first."""
+        found = {name: model.aliases[CHAMPION] for name, model in self.models.items() if CHAMPION in model.aliases}
+        return dict(sorted(found.items(), key=lambda item: (item[0] != self._default_model, item[0])))
+
+    @property
+    def default(self) -> str | None:
+        """The model of a request that names none: the default model, else the first by name that has a champion."""
+        names = {*self.champions, *self.targets()}
+        if self._default_model in names:
+            return self._default_model
+        return min(names, default=None)
+
+    def rank(self, key: Key) -> int:
+        """How much a loaded version is worth keeping in memory: see `ModelStore`."""
+        if self.champions.get(key.name) != key.version:
+            return 0
+        return 2 if key.name == self.default else 1
+
+    def resolve(self, wanted: Wanted) -> Key:
+        """The version that a request means.
+
+        Raises:
+            NoModelError: it names no model, and there is none with a champion.
+            UnknownModelError: it names a model or an alias that is not there.
+        """
+        name = wanted.model or self.default
+        if name is None:
+            raise NoModelError("there is no model to answer with", "see /health/ready")
+        if wanted.version is not None:
+            self._check_name(name)
+            return Key(name, wanted.version)
+        alias = wanted.alias or CHAMPION
+        version = self.champions.get(name) if alias == CHAMPION else None
+        version = version or self.aliases(name).get(alias)
+        if version is None:
+            self._check_name(name)
+            raise UnknownModelError(f"model {name} has no alias {alias}", self._aliases_of(name))
+        return Key(name, version)
+
+    def aliases(self, name: str) -> dict[str, int]:
+        """Where the registry's aliases of a model point, as far as is known."""
+        if name in self.models:
+            return dict(self.models[name].aliases)
+        return {CHAMPION: self.champions[name]} if name in self.champions else {}
+
+    def names(self) -> list[str]:
+        """All models that can be asked for."""
+        return sorted({*self.models, *self.champions})
+
+    def unknown_version(self, key: Key) -> UnknownModelError:
+        """What to say of a version that does not exist."""
+        numbers = [str(version.version) for version in reversed(self.versions.get(key.name, []))]
+        hint = f"it has {', '.join(numbers)}" if numbers else "see /models"
+        return UnknownModelError(f"model {key.name} has no version {key.version}", hint)
+
+    def _aliases_of(self, name: str) -> str:
+        aliases = sorted(self.aliases(name))
+        return f"it has {', '.join(aliases)}" if aliases else f"give it one with: handful promote {name} VERSION"
+
+    def _check_name(self, name: str) -> None:
+        if self.reachable is None and not self.champions:
+            raise NoModelError("serving has only just started", "try again in a moment")
+        if name in self.names():
+            return
+        if not self.models and not self.reachable:
+            raise NoModelError(f"model {name} is not in the cache, and the registry does not answer", self.trouble)
+        raise UnknownModelError(f"there is no model {name}", _there_is(self.names()))
+
+
+def _differ(before: datetime | None, after: datetime | None) -> bool:
+    return before is not None and after is not None and before != after
+
+
+def _there_is(names: list[str]) -> str:
+    return f"there is {', '.join(names)}" if names else "none is registered yet"

@@ -1,0 +1,81 @@
+"""The models that serving has: found for a request, kept up to date, told of."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from handful_serving.domain.catalog import Catalog
+from handful_serving.domain.errors import NoModelError
+from handful_serving.domain.keys import Key, Wanted
+from handful_serving.domain.loading import Loader, World
+from handful_serving.domain.refusals import Refusals
+from handful_serving.domain.store import Loaded, ModelStore
+from handful_serving.domain.watcher import Watcher
+
+
+class Fleet:
+    """All parts that deal with models, put together.
+
+    Args:
+        world: what they talk to.
+        catalog: which names and versions there are.
+        limit: models in memory.
+    """
+
+    def __init__(self, world: World, catalog: Catalog, limit: int) -> None:
+        self.world = world
+        self.catalog = catalog
+        self.store = ModelStore(limit, catalog.rank)
+        self.refusals = Refusals()
+        self._loader = Loader(world, catalog, self.store, self.refusals)
+        self.watcher = Watcher(world, catalog, self.store, self.refusals, self._loader)
+        self._watching: asyncio.Task[None] | None = None
+
+    def start(self, poll_seconds: float) -> None:
+        """Begin to watch the registry."""
+        self._watching = asyncio.create_task(self.watcher.run(poll_seconds), name="watcher")
+
+    async def stop(self) -> None:
+        """Stop watching and loading. What a thread still does for them is given up."""
+        self._loader.cancel()
+        if self._watching is not None:
+            self._watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watching
+
+    async def find(self, wanted: Wanted) -> Loaded:
+        """The model that a request means; loaded now if it is not yet."""
+        loaded = await self._loader.load(self.catalog.resolve(wanted))
+        self.watcher.adopt(loaded)
+        return loaded
+
+    def ready(self) -> list[Key]:
+        """The champions that are in memory.
+
+        Raises:
+            NoModelError: there is none; the words say why, and which command helps.
+        """
+        champions = [Key(name, version) for name, version in sorted(self.catalog.champions.items())]
+        loaded = [key for key in champions if self.store.get(key)]
+        if not loaded:
+            raise self._not_ready()
+        return loaded
+
+    def _not_ready(self) -> NoModelError:
+        targets = [Key(name, version) for name, version in self.catalog.targets().items()]
+        refused = [refusal for key in targets if (refusal := self.refusals.get(key))]
+        if refused:
+            return NoModelError(
+                f"the champion {refused[0].key} is refused ({refused[0].reason})",
+                f"promote a good one with: handful promote {refused[0].key.name} VERSION",
+            )
+        if self.catalog.reachable is False:
+            return NoModelError("no model is in the cache, and the registry is away", self.catalog.trouble)
+        if self.catalog.reachable and not targets:
+            return NoModelError(
+                "no registered model has the alias champion",
+                "make one with `handful train --config configs/sample.yaml`, or name one with "
+                "`handful promote NAME VERSION`",
+            )
+        return NoModelError("the first model is being loaded", "try again in a moment")

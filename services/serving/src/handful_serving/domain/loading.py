@@ -1,0 +1,137 @@
+"""From a version's number to a model in memory: registry or cache, download, check, session, golden image."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import partial
+
+from handful_core.errors import HandfulError, NotFoundError, PackageError, ResourceError, UnavailableError
+from handful_core.package.errors import DamagedPackageError, ManifestError, MissingPackageError
+from handful_core.registry.records import Version
+from handful_serving.domain.catalog import Catalog
+from handful_serving.domain.errors import RefusedModelError, UnknownModelError
+from handful_serving.domain.keys import Key
+from handful_serving.domain.ports import Entry, ModelRegistry, Observer, OpenModel, PackageCache
+from handful_serving.domain.refusals import FAILED_SECONDS, REFUSED_SECONDS, Refusals
+from handful_serving.domain.store import Loaded, Model, ModelStore
+from handful_serving.domain.threads import SingleFlight, in_thread
+
+_log = logging.getLogger(__name__)
+_SPOILT = (DamagedPackageError, ManifestError, MissingPackageError)
+"""What a disk can do to a package that was whole when it was fetched."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What loading talks to."""
+
+    registry: ModelRegistry
+    cache: PackageCache
+    open_model: OpenModel
+    observer: Observer
+
+
+class Loader:
+    """Loads versions into the store, each once however many ask for it at the same time."""
+
+    def __init__(self, world: World, catalog: Catalog, store: ModelStore, refusals: Refusals) -> None:
+        self._world = world
+        self._catalog = catalog
+        self._store = store
+        self._refusals = refusals
+        self._flights: SingleFlight[Key, Loaded] = SingleFlight()
+
+    async def load(self, key: Key) -> Loaded:
+        """The version's model, from memory if it is there.
+
+        Raises:
+            UnknownModelError: the registry has no such version.
+            RefusedModelError: its package is bad, or was found bad a while ago.
+            UnavailableError: the registry is away and the package is not in the cache.
+        """
+        loaded = self._store.get(key)
+        return loaded or await self._flights.do(key, lambda: self._load(key))
+
+    def cancel(self) -> None:
+        """Give up the loads that run."""
+        self._flights.cancel()
+
+    async def _load(self, key: Key) -> Loaded:
+        if refusal := self._refusals.get(key):
+            raise refusal.error()
+        try:
+            entry, model = await self._prepare(key)
+        except UnknownModelError:
+            raise
+        except UnavailableError:
+            self._world.observer.reloaded(key.name, "failed", "registry")
+            raise
+        except PackageError as error:
+            raise self._refuse(key, "refused", error.kind, error, REFUSED_SECONDS) from error
+        except (HandfulError, OSError) as error:
+            kind = "resource" if isinstance(error, OSError | ResourceError) else "registry"
+            raise self._refuse(key, "failed", kind, error, FAILED_SECONDS) from error
+        loaded = Loaded(entry.record, model, model.package.digest)
+        self._store.add(loaded)
+        self._world.observer.reloaded(key.name, "ok", "")
+        _log.info("loaded %s", key, extra={"model": key.name, "version": key.version, "digest": loaded.digest})
+        await self._prune(key.name)
+        return loaded
+
+    async def _prepare(self, key: Key) -> tuple[Entry, Model]:
+        world = self._world
+        record = await self._record(key)
+        known = partial(world.cache.find, record) if record else partial(world.cache.newest, key)
+        entry = await in_thread(known)
+        if entry is not None:
+            try:
+                return entry, await in_thread(world.open_model, entry.folder)
+            except _SPOILT as error:
+                _log.warning("the cached package of %s is spoilt (%s): it is fetched again", key, error)
+                await in_thread(world.cache.discard, entry)
+        record = record or await in_thread(world.registry.version, key.name, key.version)
+        entry = await in_thread(self._download, record)
+        return entry, await in_thread(world.open_model, entry.folder)
+
+    async def _record(self, key: Key) -> Version | None:
+        """What the registry says of a version; None if it is away and the cache has a package to make do with."""
+        cached = await in_thread(self._world.cache.newest, key)
+        if cached is not None and self._catalog.reachable is False:
+            return None
+        try:
+            return await in_thread(self._world.registry.version, key.name, key.version)
+        except NotFoundError as error:
+            raise await self._unknown(key) from error
+        except UnavailableError:
+            if cached is None:
+                raise
+            return None
+
+    async def _unknown(self, key: Key) -> UnknownModelError:
+        try:
+            self._catalog.versions[key.name] = await in_thread(self._world.registry.versions, key.name)
+        except HandfulError as error:
+            _log.debug("the versions of %s cannot be listed: %s", key.name, error)
+        return self._catalog.unknown_version(key)
+
+    def _download(self, record: Version) -> Entry:
+        with self._world.cache.incoming() as folder:
+            try:
+                self._world.registry.download_package(record, folder)
+            except NotFoundError as error:
+                raise MissingPackageError(f"MLflow has lost its files ({error.message})") from error
+            return self._world.cache.install(folder, record)
+
+    async def _prune(self, name: str) -> None:
+        used = {loaded.key.version for loaded in self._store if loaded.key.name == name}
+        used.update(version for model, version in self._catalog.champions.items() if model == name)
+        try:
+            await in_thread(self._world.cache.prune, name, frozenset(used))
+        except OSError as error:
+            _log.warning("old packages of %s cannot be removed (%s)", name, error)
+
+    def _refuse(self, key: Key, outcome: str, kind: str, error: Exception, seconds: float) -> RefusedModelError:
+        self._world.observer.reloaded(key.name, outcome, kind)
+        _log.error("%s %s: %s", outcome, key, error, extra={"model": key.name, "version": key.version, "reason": kind})
+        return self._refusals.add(key, kind, str(error), seconds).error()

@@ -1,0 +1,111 @@
+"""What the domain asks of the world. All calls block, and are made in threads, unless it is said otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from handful_core.registry.records import RegisteredModel, Version
+from handful_serving.domain.keys import Key
+from handful_serving.domain.store import Model
+
+
+class ModelRegistry(Protocol):
+    """The registry, as `handful_core.registry.Registry` is it."""
+
+    @property
+    def uri(self) -> str:
+        """Its address."""
+        ...
+
+    def models(self) -> list[RegisteredModel]:
+        """All registered models, by name."""
+        ...
+
+    def versions(self, name: str) -> list[Version]:
+        """All versions of a model, the newest first."""
+        ...
+
+    def version(self, name: str, reference: str | int) -> Version:
+        """The version with this number or alias."""
+        ...
+
+    def download_package(self, version: Version, target: Path) -> Path:
+        """Fetch a version's package into a folder."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A package in the cache, and the version that it was fetched for."""
+
+    folder: Path
+    record: Version
+
+    @property
+    def key(self) -> Key:
+        """The version."""
+        return Key(self.record.name, self.record.version)
+
+
+class PackageCache(Protocol):
+    """Packages on disk, which outlive the process."""
+
+    def find(self, record: Version) -> Entry | None:
+        """The package of exactly this version of the registry, not of one that once had its name and number."""
+        ...
+
+    def newest(self, key: Key) -> Entry | None:
+        """The package that was last fetched for a version: for when the registry cannot say more."""
+        ...
+
+    def entries(self) -> list[Entry]:
+        """All packages, for each version the newest."""
+        ...
+
+    def incoming(self) -> AbstractContextManager[Path]:
+        """An empty folder to download into; what is not installed from it is removed."""
+        ...
+
+    def install(self, folder: Path, record: Version) -> Entry:
+        """Check a downloaded package, then make it part of the cache in one step."""
+        ...
+
+    def discard(self, entry: Entry) -> None:
+        """Remove a package."""
+        ...
+
+    def prune(self, name: str, keep: frozenset[int]) -> None:
+        """Remove what is too old of a model, but not these versions."""
+        ...
+
+    def champions(self) -> dict[str, int]:
+        """The champions that were last remembered."""
+        ...
+
+    def remember(self, champions: Mapping[str, int]) -> None:
+        """Note which versions are served, for the next start."""
+        ...
+
+
+OpenModel = Callable[[Path], Model]
+"""Check a package's folder, build its session, let it answer its golden image."""
+
+
+class Observer(Protocol):
+    """Hears what happens. Its methods do not block and are called on the event loop."""
+
+    def predicted(self, key: Key, timings: Mapping[str, float]) -> None:
+        """An image was answered; milliseconds by stage."""
+        ...
+
+    def reloaded(self, name: str, outcome: str, reason: str) -> None:
+        """A version was loaded (`ok`), `refused` or `failed`; the reason is one word, empty if ok."""
+        ...
+
+    def registry_answered(self, *, reachable: bool) -> None:
+        """The registry did or did not answer."""
+        ...

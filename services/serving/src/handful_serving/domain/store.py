@@ -1,0 +1,114 @@
+"""The models in memory. Who uses one holds a lease; a model that leaves lives on until its last lease is given back.
+
+All of this runs on the event loop, so nothing needs a lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from handful_core.package import Manifest, Package
+from handful_core.registry.records import Version
+from handful_core.vision.decode import Pixels
+from handful_core.vision.model import Answer
+from handful_serving.domain.keys import Key
+
+
+class Model(Protocol):
+    """What answers images. Safe to use from several threads at once."""
+
+    @property
+    def package(self) -> Package:
+        """The package that was loaded."""
+        ...
+
+    @property
+    def manifest(self) -> Manifest:
+        """The package's manifest."""
+        ...
+
+    def predict(self, pixels: Pixels, confidence: float | None = None, iou: float | None = None) -> Answer:
+        """Answer one image."""
+        ...
+
+
+@dataclass(slots=True)
+class Loaded:
+    """A model in memory."""
+
+    record: Version
+    model: Model
+    digest: str
+    leases: int = 0
+    used: int = field(default=0)
+    """Counts up with every use of the store: the lowest is the least recently used."""
+
+    @property
+    def key(self) -> Key:
+        """The version that this is."""
+        return Key(self.record.name, self.record.version)
+
+
+class ModelStore:
+    """The loaded models, at most `limit` if those in use allow it.
+
+    Args:
+        limit: models in memory.
+        rank: how much a model is worth keeping: 0 goes first, 1 goes when no 0 is idle, 2 never goes.
+    """
+
+    def __init__(self, limit: int, rank: Callable[[Key], int]) -> None:
+        self._limit = limit
+        self._rank = rank
+        self._models: dict[Key, Loaded] = {}
+        self._clock = 0
+
+    def __iter__(self) -> Iterator[Loaded]:
+        return iter(self._models.values())
+
+    def __len__(self) -> int:
+        return len(self._models)
+
+    @property
+    def has_room(self) -> bool:
+        """Another model would push none out."""
+        return len(self._models) < self._limit
+
+    def get(self, key: Key) -> Loaded | None:
+        """The model, without using it."""
+        return self._models.get(key)
+
+    def add(self, loaded: Loaded) -> None:
+        """Take a model in, in the place of one of the same key."""
+        self._models[loaded.key] = loaded
+        self._touch(loaded)
+        self._shrink(keep=loaded)
+
+    def drop(self, name: str) -> None:
+        """Let go of all versions of a model."""
+        self._models = {key: loaded for key, loaded in self._models.items() if key.name != name}
+
+    @contextmanager
+    def lease(self, loaded: Loaded) -> Iterator[Loaded]:
+        """Use a model: it stays alive meanwhile, even if it is pushed out or swapped."""
+        loaded.leases += 1
+        self._touch(loaded)
+        try:
+            yield loaded
+        finally:
+            loaded.leases -= 1
+            self._shrink()
+
+    def _touch(self, loaded: Loaded) -> None:
+        self._clock += 1
+        loaded.used = self._clock
+
+    def _shrink(self, keep: Loaded | None = None) -> None:
+        while len(self._models) > self._limit:
+            idle = [m for m in self._models.values() if m.leases == 0 and m is not keep and self._rank(m.key) < 2]
+            if not idle:
+                return
+            del self._models[min(idle, key=lambda m: (self._rank(m.key), m.used)).key]

@@ -1,0 +1,142 @@
+"""Keeps what is served at what the registry's champion aliases say."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from handful_core.errors import HandfulError, NotFoundError, UnavailableError
+from handful_core.registry.records import CHAMPION
+from handful_serving.domain.catalog import Catalog
+from handful_serving.domain.errors import RefusedModelError
+from handful_serving.domain.keys import Key
+from handful_serving.domain.loading import Loader, World
+from handful_serving.domain.refusals import Refusals
+from handful_serving.domain.store import Loaded, ModelStore
+from handful_serving.domain.threads import in_thread
+
+_log = logging.getLogger(__name__)
+
+
+class Watcher:
+    """Polls the registry; loads a new champion beside the old one, then swaps."""
+
+    def __init__(self, world: World, catalog: Catalog, store: ModelStore, refusals: Refusals, loader: Loader) -> None:
+        self._world = world
+        self._catalog = catalog
+        self._store = store
+        self._refusals = refusals
+        self._loader = loader
+        self._remembered: dict[str, int] = {}
+        """The champions noted on disk."""
+
+    async def run(self, seconds: float) -> None:
+        """Poll until cancelled, with this pause between."""
+        self._remembered = await in_thread(self._world.cache.champions)
+        while True:
+            try:
+                await self.poll()
+            except Exception:  # Whatever came up: the next poll must come, or serving would never swap again.
+                _log.exception("watching the registry failed")
+                self._world.observer.reloaded("", "failed", "internal")
+            await asyncio.sleep(seconds)
+
+    async def poll(self) -> None:
+        """Look once where the aliases point, and follow them."""
+        try:
+            models = await in_thread(self._world.registry.models)
+        except HandfulError as error:
+            self._lost(error)
+            await self._start_from_cache()
+            return
+        self._found()
+        for name in self._catalog.update(models):
+            self._forget(name)
+        await self._retire()
+        for name, version in self._catalog.targets().items():
+            await self._follow(name, version)
+        await self._remember()
+
+    def adopt(self, loaded: Loaded) -> None:
+        """Answer with this version if it is the champion of a model that had no room before."""
+        name, version = loaded.key.name, loaded.key.version
+        if name not in self._catalog.champions and self._catalog.targets().get(name) == version:
+            self._catalog.champions[name] = version
+
+    async def _follow(self, name: str, version: int) -> None:
+        """Make this version answer for the model; if that cannot be, leave things as they are."""
+        champions = self._catalog.champions
+        wanted = name in champions or self._store.has_room or name == self._catalog.default
+        if champions.get(name) == version or not wanted:
+            return
+        if self._refusals.get(Key(name, version)) or not await self._swap(name, version):
+            await self._fall_back(name, version)
+
+    async def _fall_back(self, name: str, refused: int) -> None:
+        """After a start with a bad champion: answer with the last good one."""
+        last = self._remembered.get(name)
+        if name not in self._catalog.champions and last is not None and last != refused:
+            await self._swap(name, last)
+
+    async def _swap(self, name: str, version: int) -> bool:
+        try:
+            await self._loader.load(Key(name, version))
+        except UnavailableError as error:
+            self._lost(error)
+            return False
+        except (RefusedModelError, NotFoundError):  # The loader has told of it.
+            return False
+        before = self._catalog.champions.get(name)
+        self._catalog.champions[name] = version
+        _log.info("%s answers with version %d, before with %s", name, version, before or "none", extra={"model": name})
+        return True
+
+    async def _start_from_cache(self) -> None:
+        """Without a registry, what was served last is served."""
+        for name, version in self._remembered.items():
+            if self._catalog.is_served(name) and name not in self._catalog.champions:
+                await self._follow(name, version)
+
+    async def _retire(self) -> None:
+        """Let go of models whose champion alias was taken away.
+
+        An empty answer may also be a proxy's; so the registry is asked for the alias itself before anything goes.
+        """
+        for name in set(self._catalog.champions) - set(self._catalog.targets()):
+            try:
+                await in_thread(self._world.registry.version, name, CHAMPION)
+            except NotFoundError:
+                _log.warning("%s has no champion any more: it is not served", name, extra={"model": name})
+                self._forget(name)
+            except HandfulError as error:
+                self._lost(error)
+
+    def _forget(self, name: str) -> None:
+        self._catalog.champions.pop(name, None)
+        self._catalog.versions.pop(name, None)
+        self._refusals.forget(name)
+        self._store.drop(name)
+
+    async def _remember(self) -> None:
+        targets = self._catalog.targets()
+        last_good = {name: version for name, version in self._remembered.items() if name in targets}
+        champions = last_good | self._catalog.champions
+        if champions == self._remembered:
+            return
+        try:
+            await in_thread(self._world.cache.remember, champions)
+        except OSError as error:
+            _log.warning("the champions cannot be noted for the next start (%s)", error)
+        else:
+            self._remembered = champions
+
+    def _lost(self, error: HandfulError) -> None:
+        if self._catalog.reachable is not False:
+            _log.warning("%s; what is loaded goes on", error)
+        self._catalog.reachable, self._catalog.trouble = False, str(error)
+        self._world.observer.registry_answered(reachable=False)
+
+    def _found(self) -> None:
+        if self._catalog.reachable is False:
+            _log.info("the registry answers again")
+        self._world.observer.registry_answered(reachable=True)
