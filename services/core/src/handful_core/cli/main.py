@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from importlib.metadata import entry_points
+from collections.abc import Callable
+from importlib.metadata import EntryPoint, entry_points
 
 import click
 import typer
 
 from handful_core import __version__
 from handful_core.console import err
-from handful_core.errors import HandfulError, ResourceError
+from handful_core.errors import ConfigError, HandfulError, ResourceError
 
 GROUP = "handful.commands"
 """The entry-point group that an installed service adds its subcommands to: a function or a `typer.Typer`."""
@@ -33,12 +34,27 @@ def build_app() -> typer.Typer:
     )
     app.callback()(_options)
     for entry in sorted(entry_points(group=GROUP), key=lambda e: e.name):
-        command = entry.load()
+        command = _load(entry)
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=entry.name)
         else:
             app.command(entry.name)(command)
     return app
+
+
+def _load(entry: EntryPoint) -> typer.Typer | Callable[..., None]:
+    """A service's subcommand; one that says why, where the service is not whole: the others must go on working."""
+    try:
+        command: typer.Typer | Callable[..., None] = entry.load()
+    except ImportError as error:
+        reason = str(error)
+
+        def broken() -> None:
+            raise ConfigError(f"handful {entry.name} cannot be loaded ({reason})", "install its service again")
+
+        broken.__doc__ = f"(cannot be loaded: {reason})"
+        return broken
+    return command
 
 
 def main(arguments: list[str] | None = None) -> None:
