@@ -63,7 +63,7 @@ class Input(_Part):
     height: int = Field(ge=8, le=8192)
     colour: Literal["rgb", "bgr"] = "rgb"
     resize: Literal["letterbox", "stretch", "crop"] = "letterbox"
-    """letterbox: keep the aspect, centre, pad; stretch: ignore the aspect; crop: fit the shorter side, cut the centre."""
+    """letterbox: keep the aspect, centre, pad; stretch: ignore it; crop: fit the shorter side, cut the centre."""
     pad: int = Field(default=114, ge=0, le=255)
     """Grey value of the letterbox's border."""
     scale: float = 1 / 255

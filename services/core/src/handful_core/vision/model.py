@@ -150,7 +150,7 @@ def _check_golden(model: VisionModel, golden: Golden) -> None:
 
 def _check_classes(found: Detections, manifest: Manifest) -> None:
     """The shape (1, k, 6) does not tell how many classes a graph knows."""
-    if len(found) and not 0 <= found.classes.min() <= found.classes.max() < len(manifest.classes):
+    if not np.all((found.classes >= 0) & (found.classes < len(manifest.classes))):
         raise GraphError(
             f"the graph of model {manifest.name} answers with a class that its manifest does not name",
             "package the model again",
@@ -161,5 +161,5 @@ def _probabilities(output: Floats, manifest: Manifest) -> Floats:
     values: Floats = output[0]
     if manifest.output.head is Head.LOGITS:
         powers = np.exp(values - np.max(values))
-        values = powers / powers.sum()
+        values = np.asarray(powers / np.sum(powers), np.float32)
     return values

@@ -28,10 +28,10 @@ class Geometry:
 
     def to_image(self, boxes: Floats) -> Floats:
         """Boxes (n, 4) as x1, y1, x2, y2 in input pixels, to pixels of the image, cut to its edges."""
-        boxes = (boxes - np.array([self.left, self.top] * 2, np.float32)) / np.array(
-            [self.scale_x, self.scale_y] * 2, np.float32
-        )
-        return np.clip(boxes, 0, np.array([self.width, self.height] * 2, np.float32))
+        offset = np.array([self.left, self.top] * 2, np.float32)
+        scale = np.array([self.scale_x, self.scale_y] * 2, np.float32)
+        edges = np.array([self.width, self.height] * 2, np.float32)
+        return np.asarray(np.clip((boxes - offset) / scale, 0, edges), np.float32)
 
 
 def to_input(pixels: Pixels, spec: Input) -> tuple[Floats, Geometry]:
