@@ -20,6 +20,8 @@ from handful_trainer.tracking.sending import is_passing
 _REQUIREMENTS = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "pydantic", "pandas")
 """What the package needs to run under `mlflow models serve`; handful_core itself travels with the model."""
 
+_SHOWN_METRICS = ("mAP50", "mAP50_95", "precision", "recall", "f1", "count_accuracy")
+
 
 def register_package(uri: str, package: Package, name: str, run_id: str) -> Version:
     """Log a package to a run and make it a version of a registered model.
@@ -53,7 +55,7 @@ def register_package(uri: str, package: Package, name: str, run_id: str) -> Vers
 def version_tags(package: Package) -> dict[str, str]:
     """What the registry shows of a version without opening its package."""
     manifest = package.manifest
-    numbers = {key: value for key, value in manifest.metrics.items() if isinstance(value, int | float)}
+    numbers = {key: manifest.metrics[key] for key in _SHOWN_METRICS if key in manifest.metrics}
     return {
         "task": manifest.task,
         "architecture": manifest.architecture,
