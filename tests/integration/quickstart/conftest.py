@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from handful_trainer.quickstart.plan import Plan
+
+_PROCFILE = """
+mlflow: exec python -m fakes.answering MLFLOW_PORT
+serve: exec python -m fakes.answering HANDFUL_SERVING_PORT
+"""
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@pytest.fixture
+def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
+    """A plan whose servers are small ones that only answer."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    monkeypatch.setenv("PATH", os.environ["PATH"])
+    (tmp_path / "Procfile").write_text(_PROCFILE)
+    return Plan(tmp_path, tmp_path / "var", Path("none"), free_port(), free_port())
