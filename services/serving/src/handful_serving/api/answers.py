@@ -37,7 +37,7 @@ class ImageAnswer(_Answer):
 
 
 class ThresholdsAnswer(_Answer):
-    """The thresholds that were used."""
+    """What decides which detections there are."""
 
     confidence: float
     iou: float
@@ -55,7 +55,7 @@ class PredictionAnswer(_Answer):
         None, description="A classifier's classes, the most probable first; not there for a detector."
     )
     image: ImageAnswer
-    thresholds: ThresholdsAnswer
+    thresholds: ThresholdsAnswer = Field(description="The thresholds that were used.")
     timings_ms: dict[str, float] = Field(
         description="Milliseconds by stage: decode, preprocess, inference, postprocess, total."
     )
@@ -103,11 +103,12 @@ class ClassAnswer(_Answer):
 
 
 class ClassesAnswer(_Answer):
-    """The classes of a version."""
+    """The classes of a version, and the thresholds that are its own."""
 
     model: str
     version: int
     classes: list[ClassAnswer]
+    thresholds: ThresholdsAnswer = Field(description="What a prediction uses unless the request says otherwise.")
 
 
 class LiveAnswer(_Answer):

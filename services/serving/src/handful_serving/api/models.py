@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
-from handful_serving.api.answers import ClassAnswer, ClassesAnswer, ModelAnswer, ModelsAnswer
+from handful_serving.api.answers import ClassAnswer, ClassesAnswer, ModelAnswer, ModelsAnswer, ThresholdsAnswer
 from handful_serving.api.parameters import ModelParameters
 from handful_serving.api.parts import AppParts
 from handful_serving.api.problems import problem_responses
@@ -31,7 +31,7 @@ async def model(name: Annotated[str, Path(min_length=1, max_length=256)], parts:
 
 @router.get("/classes", response_model=ClassesAnswer, responses=problem_responses(400, 404, 503))
 async def classes(parts: AppParts, query: Annotated[ModelParameters, Query()]) -> ClassesAnswer:
-    """The classes of a model, and what each is worth when counted."""
+    """The classes of a model, what each is worth when counted, and the model's own thresholds."""
     loaded = await parts.fleet.find(query.wanted)
     manifest = loaded.model.manifest
     return ClassesAnswer(
@@ -41,6 +41,7 @@ async def classes(parts: AppParts, query: Annotated[ModelParameters, Query()]) -
             ClassAnswer(id=number, name=name, count=manifest.counts.get(name))
             for number, name in enumerate(manifest.classes)
         ],
+        thresholds=ThresholdsAnswer(confidence=manifest.thresholds.confidence, iou=manifest.thresholds.iou),
     )
 
 
