@@ -1,0 +1,82 @@
+"""`handful data`: datasets that can be trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from handful_core.console import print_json, print_table, say
+from handful_core.settings import CoreSettings, load
+
+if TYPE_CHECKING:
+    from handful_trainer.data import PreparedDataset
+
+app = typer.Typer(help="Make datasets that can be trained on.", no_args_is_help=True, rich_markup_mode=None)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+@app.command()
+def prepare(
+    config: Annotated[Path, typer.Option("--config", "-c", help="The training's YAML file.")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Override a setting: section.key=value. May be repeated.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder to write to, instead of one in HANDFUL_HOME.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Validate, clean and split a dataset; write it in YOLO's layout with a report."""
+    from handful_trainer.config import load_config
+    from handful_trainer.data import prepare as make
+
+    dataset = make(load_config(config, overrides or []).dataset, load(CoreSettings).home, output)
+    if as_json:
+        print_json(_as_json(dataset))
+        return
+    _show(dataset)
+
+
+@app.command()
+def sample(
+    directory: Annotated[Path, typer.Argument(help="A new folder.")],
+    images: Annotated[int | None, typer.Option(help="How many images to draw.", show_default="360")] = None,
+    size: Annotated[int | None, typer.Option(help="Their side in pixels.", show_default="224")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same images.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Draw hands with 0 to 5 fingers up, and write them as a YOLO folder. They are drawings, no photos."""
+    from handful_trainer.config.loading import validated
+    from handful_trainer.data import PreparedDataset
+    from handful_trainer.data.drawn import draw_folder
+    from handful_trainer.data.settings import SampleConfig
+
+    given = {"images": images, "size": size}
+    settings = validated(SampleConfig, {key: value for key, value in given.items() if value is not None})
+    dataset = PreparedDataset.open(draw_folder(directory, settings, seed))
+    if as_json:
+        print_json({"folder": str(dataset.root), "classes": dataset.classes, "images": dataset.split_sizes})
+        return
+    sizes = ", ".join(f"{images} {split}" for split, images in dataset.split_sizes.items())
+    say(f"drew {sum(dataset.split_sizes.values())} images of hands ({sizes}) into {directory}")
+
+
+def _as_json(dataset: PreparedDataset) -> dict[str, Any]:
+    return {"folder": str(dataset.root), "data_yaml": str(dataset.data_yaml), **dataset.report}
+
+
+def _show(dataset: PreparedDataset) -> None:
+    report = dataset.report
+    splits = report["splits"]
+    rows = [(name, *(splits[split]["boxes_per_class"][name] for split in splits)) for name in dataset.classes]
+    rows.append(("images", *dataset.split_sizes.values()))
+    print_table(f"{dataset.name}: boxes by class", ("", *splits), rows)
+    dropped = sum(report["boxes_dropped"].values())
+    say(
+        f"{report['usable_images']} of {report['assets']} assets are usable ({report['undecodable']} broken, "
+        f"{sum(report['not_accepted'].values())} not accepted); {report['boxes_kept']} boxes kept, {dropped} left out"
+    )
+    say(f"dataset: {dataset.root}\nreport:  {dataset.root / 'report.html'}")

@@ -1,0 +1,118 @@
+"""Every asset of a source, and what became of it."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+from handful_trainer.data.boxes import Box, CleanBoxes, clean_boxes
+from handful_trainer.data.errors import UnknownLabelError
+from handful_trainer.data.images import ImageFacts, Treatment
+from handful_trainer.data.raw import ACCEPTED, RawItem, SplitName
+from handful_trainer.data.settings import SplitConfig
+from handful_trainer.data.split import Group, share_out
+
+Outcome = Literal["usable", "not_accepted", "undecodable"]
+_SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp"}
+_SHOWN = 3
+
+
+class Asset(NamedTuple):
+    """An asset with all that was found out about it."""
+
+    item: RawItem
+    facts: ImageFacts
+    boxes: CleanBoxes = CleanBoxes()
+    """Empty unless it is usable."""
+    split: SplitName | None = None
+    """None unless it is usable."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """Can it be trained on?"""
+        if self.facts.defect:
+            return "undecodable"
+        return "usable" if self.item.status == ACCEPTED else "not_accepted"
+
+    @property
+    def kept(self) -> tuple[Box, ...]:
+        """Its good boxes."""
+        return self.boxes.kept
+
+    @property
+    def lost_all(self) -> bool:
+        """Did it have boxes, and none is left?"""
+        return bool(self.item.boxes) and not self.kept and self.outcome == "usable"
+
+    @property
+    def file_name(self) -> str:
+        """Name of the prepared image: its suffix says what it is, whatever the source's file was called."""
+        suffix = ".png" if self.facts.treatment is Treatment.PNG else _SUFFIXES[self.facts.format]
+        return f"{self.item.id}{suffix}"
+
+
+def sort_out(
+    items: Sequence[RawItem], facts: Sequence[ImageFacts], class_ids: Mapping[str, int], *, refuse_unknown: bool
+) -> list[Asset]:
+    """Clean the boxes of every usable asset.
+
+    Raises:
+        UnknownLabelError: a usable image has a label that is none of the classes, and that is refused.
+    """
+    assets = [Asset(item, found) for item, found in zip(items, facts, strict=True)]
+    assets = [
+        asset._replace(boxes=clean_boxes(asset.item, asset.facts.width, asset.facts.height, class_ids))
+        if asset.outcome == "usable"
+        else asset
+        for asset in assets
+    ]
+    if refuse_unknown and (unknown := unknown_labels(assets)):
+        _refuse(unknown, assets, class_ids)
+    return assets
+
+
+def unknown_labels(assets: Iterable[Asset]) -> Counter[str]:
+    """Labels that are none of the classes, with their number of boxes."""
+    return Counter(box.label for asset in assets for box, why in asset.boxes.dropped if why == "unknown_label")
+
+
+def identical(assets: Iterable[Asset]) -> list[list[Asset]]:
+    """Usable assets by content: those of one list are byte for byte the same image."""
+    same: dict[str, list[Asset]] = defaultdict(list)
+    for asset in assets:
+        if asset.outcome == "usable":
+            same[asset.facts.sha256].append(asset)
+    return list(same.values())
+
+
+def with_splits(assets: Sequence[Asset], split: SplitConfig, seed: int) -> list[Asset]:
+    """Put every usable asset into a split; identical images into the same."""
+    families = identical(assets)
+    groups = [
+        Group(len(same), frozenset(box.class_id for asset in same for box in asset.kept), _own_split(same))
+        for same in families
+    ]
+    chosen = share_out(groups, {"train": split.train, "val": split.val, "test": split.test}, seed)
+    side = {same[0].facts.sha256: name for same, name in zip(families, chosen, strict=True)}
+    return [a._replace(split=side[a.facts.sha256]) if a.outcome == "usable" else a for a in assets]
+
+
+def _own_split(same: Sequence[Asset]) -> SplitName | None:
+    """Where the source has them. If it has one image on several sides, the training side gives way."""
+    own = {asset.item.split for asset in same}
+    return next((split for split in ("test", "val", "train") if split in own), None)
+
+
+def _refuse(unknown: Counter[str], assets: Sequence[Asset], class_ids: Mapping[str, int]) -> None:
+    label, boxes = unknown.most_common(1)[0]
+    where = [a.item.id for a in assets if any(b.label == label and r == "unknown_label" for b, r in a.boxes.dropped)]
+    shown = ", ".join(where[:_SHOWN]) + (f" and {len(where) - _SHOWN} more" if len(where) > _SHOWN else "")
+    more = f"; {len(unknown) - 1} more labels are unknown" if len(unknown) > 1 else ""
+    near = difflib.get_close_matches(label, class_ids, n=1)
+    guess = f"did you mean {near[0]!r}? Correct the label, " if near else "correct the label, "
+    raise UnknownLabelError(
+        f"the label {label!r} is none of the classes {', '.join(class_ids)} ({boxes} boxes, in assets {shown}{more})",
+        guess + "add it to dataset.classes, or leave such boxes out with dataset.unknown_labels=drop",
+    )

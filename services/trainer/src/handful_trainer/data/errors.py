@@ -1,0 +1,33 @@
+"""What can be wrong with a dataset, and with the place that it is written to."""
+
+from __future__ import annotations
+
+from handful_core.errors import ConfigError, DataError, ResourceError
+
+
+class MissingSourceError(DataError):
+    """A folder or file that the source needs is not there."""
+
+
+class DamagedFileError(DataError):
+    """A file of the source is not what it should be as a whole: no JSON, no YAML, another shape."""
+
+
+class AnnotationError(DataError):
+    """One entry of an annotation file is wrong; the line names the file and the asset."""
+
+
+class UnknownLabelError(DataError):
+    """Boxes carry a label that is none of the configured classes."""
+
+
+class EmptyDatasetError(DataError):
+    """Nothing is left to train on."""
+
+
+class OutputExistsError(ConfigError):
+    """The output folder holds something that is not overwritten."""
+
+
+class DiskSpaceError(ResourceError):
+    """The disk has less room than the dataset needs."""

@@ -1,0 +1,161 @@
+"""Is a file an image that can be trained on, and what is it?
+
+Every image is decoded to its end. Pillow tells when a file breaks off, which OpenCV may hide. A JPEG is
+decoded to an eighth of its size, in grey: that reads the whole stream in half the time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import struct
+import zlib
+from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import GifImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
+from PIL.BmpImagePlugin import BmpImageFile
+
+from handful_core.vision.decode import FORMATS, MAX_PIXELS
+from handful_trainer.data.signatures import image_format, is_markup, lacks_end, other_format
+
+SMALLEST_SIDE = 10
+"""Pixels. Ultralytics leaves out images that are smaller."""
+
+# A format's own class, not Image.open: that tries one format after the other, and Ultralytics replaces it by a function
+# that installs packages when it meets a file that is no image.
+_READERS: dict[str, type[ImageFile.ImageFile]] = {
+    "JPEG": JpegImagePlugin.JpegImageFile,
+    "PNG": PngImagePlugin.PngImageFile,
+    "WEBP": WebPImagePlugin.WebPImageFile,
+    "BMP": BmpImageFile,
+    "TIFF": TiffImagePlugin.TiffImageFile,
+    "GIF": GifImagePlugin.GifImageFile,
+}
+_BROKEN = (
+    OSError, SyntaxError, ValueError, TypeError, LookupError, AttributeError, EOFError, ArithmeticError, MemoryError,
+    RuntimeError, struct.error, zlib.error, Image.DecompressionBombError,
+)  # fmt: skip
+"""What Pillow's decoders raise on files that are broken in one way or another."""
+_CUT_OFF_WORDS = ("truncated", "unexpected end", "end of file", "eof", "not enough")
+_ORIENTATION = 0x0112
+
+
+class Treatment(StrEnum):
+    """How an image comes into the prepared dataset, so that every reader sees it upright and whole."""
+
+    LINK = "link"
+    """As it is."""
+    SEAL = "seal"
+    """Copied and ended as a JPEG should be: otherwise Ultralytics would write it anew, with loss."""
+    UPRIGHT = "upright"
+    """Written upright: not every reader honours the EXIF orientation."""
+    PNG = "png"
+    """Written as PNG: a format, or several frames, that not every reader knows."""
+
+
+class ImageFacts(NamedTuple):
+    """What a look at an image's file brought out."""
+
+    size: int = 0
+    """Bytes."""
+    sha256: str = ""
+    defect: str = ""
+    """Empty if the image is usable; else missing, unreadable, empty, html, noise, unsupported, garbled, truncated,
+    too_large or too_small."""
+    detail: str = ""
+    """What the decoder said, for the report."""
+    format: str = ""
+    width: int = 0
+    """Pixels of the upright image."""
+    height: int = 0
+    """Pixels of the upright image."""
+    orientation: int = 1
+    """EXIF orientation, 1 to 8; 1 is upright."""
+    treatment: Treatment = Treatment.LINK
+
+
+def inspect_image(path: Path | None) -> ImageFacts:
+    """Read, hash and decode a file."""
+    if path is None:
+        return ImageFacts(defect="missing", detail="there is no file")
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return ImageFacts(defect="missing", detail="there is no file")
+    except OSError as error:
+        return ImageFacts(defect="unreadable", detail=error.strerror or str(error))
+    return inspect_bytes(data)
+
+
+def inspect_bytes(data: bytes) -> ImageFacts:
+    """Hash and decode an image file's content."""
+    facts = ImageFacts(size=len(data), sha256=hashlib.sha256(data).hexdigest())
+    form = image_format(data)
+    if form is None:
+        defect, detail = _no_image(data)
+        return facts._replace(defect=defect, detail=detail)
+    facts = facts._replace(format=form)
+    try:
+        return _decoded(facts, data)
+    except _BROKEN as error:
+        detail = " ".join(str(error).replace(repr(error), "").split()) or type(error).__name__
+        return facts._replace(defect=_how_broken(form, data, detail), detail=detail[:120])
+
+
+def _decoded(facts: ImageFacts, data: bytes) -> ImageFacts:
+    with _READERS[facts.format](io.BytesIO(data), "") as image:
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            detail = f"{width} x {height} pixels, {MAX_PIXELS / 1e6:.0f} megapixels are allowed"
+            return facts._replace(defect="too_large", detail=detail)
+        orientation = _orientation(image)
+        treatment = _treatment(facts.format, data, image, orientation)
+        if facts.format == "JPEG":
+            image.draft("L", (max(1, width // 8), max(1, height // 8)))
+        image.load()
+    if facts.format == "PNG" and lacks_end("PNG", data):  # Pillow is content without the last bytes, OpenCV is not.
+        return facts._replace(defect="truncated", detail="the end of the PNG is missing")
+    if min(width, height) < SMALLEST_SIDE:
+        return facts._replace(defect="too_small", detail=f"{width} x {height} pixels")
+    if orientation >= 5:
+        width, height = height, width
+    return facts._replace(width=width, height=height, orientation=orientation, treatment=treatment)
+
+
+def _treatment(form: str, data: bytes, image: ImageFile.ImageFile, orientation: int) -> Treatment:
+    if form in {"GIF", "TIFF"} or getattr(image, "n_frames", 1) > 1:
+        return Treatment.PNG
+    if orientation != 1:
+        return Treatment.UPRIGHT
+    return Treatment.SEAL if form == "JPEG" and lacks_end(form, data) else Treatment.LINK
+
+
+def _orientation(image: ImageFile.ImageFile) -> int:
+    if "exif" not in image.info and image.format != "TIFF":
+        return 1
+    try:
+        value = image.getexif().get(_ORIENTATION, 1)
+    except _BROKEN:
+        return 1  # A damaged EXIF block is common and harmless: all readers ignore it.
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _no_image(data: bytes) -> tuple[str, str]:
+    """Defect and detail of a file that is of no format that is read."""
+    if not data:
+        return "empty", "the file has no bytes"
+    if other := other_format(data):
+        return "unsupported", f"{other}; use {', '.join(FORMATS)}"
+    if is_markup(data):
+        return "html", "a web page or error answer, not an image"
+    return "noise", "begins like no image format"
+
+
+def _how_broken(form: str, data: bytes, detail: str) -> str:
+    """Broken off, or whole but without sense?"""
+    cut_off = (
+        any(word in detail.lower() for word in _CUT_OFF_WORDS) if form in {"BMP", "TIFF"} else lacks_end(form, data)
+    )
+    return "truncated" if cut_off else "garbled"

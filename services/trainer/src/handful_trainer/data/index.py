@@ -1,0 +1,89 @@
+"""Remembers which prepared dataset came from which state of a source, so that a second run need not read the images."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from handful_trainer.data.fingerprint import FORMAT
+from handful_trainer.data.raw import Source
+from handful_trainer.data.settings import DatasetConfig
+
+_PASSING = (".cache", ".npy")
+"""Suffixes of what Ultralytics leaves beside images; they are no part of a dataset."""
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """One small file for each combination of source, settings and output folder."""
+
+    path: Path
+    stamp: str
+
+    @classmethod
+    def of(cls, config: DatasetConfig, source: Source, home: Path, output: Path | None) -> Self:
+        """Look at the source's files: names, sizes and times of change, nothing of their content.
+
+        Args:
+            config: the dataset's settings.
+            source: where the images come from.
+            home: Handful's folder.
+            output: the folder that was asked for, if one was.
+
+        Raises:
+            DataError: the source is not there.
+        """
+        roots = source.roots()
+        settings = config.model_dump(mode="json", exclude={"path", "images"})
+        places = [str(root.resolve()) for root in roots] + [str(output.resolve()) if output else ""]
+        key = hashlib.sha256(json.dumps([FORMAT, settings, places], sort_keys=True).encode()).hexdigest()
+        return cls(home / "datasets" / ".index" / f"{key[:24]}.json", stamp_of(roots))
+
+    def find(self) -> Path | None:
+        """The dataset that was prepared from this very state, if it is still there."""
+        try:
+            known = json.loads(self.path.read_bytes())
+        except (OSError, ValueError):
+            return None
+        if not isinstance(known, dict) or known.get("stamp") != self.stamp:
+            return None
+        return Path(str(known.get("folder", "")))
+
+    def remember(self, folder: Path) -> None:
+        """Write down what came of it."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self.path.with_suffix(f".{os.getpid()}")
+        partial.write_text(json.dumps({"stamp": self.stamp, "folder": str(folder.resolve())}), encoding="utf-8")
+        partial.replace(self.path)
+
+
+def stamp_of(roots: Iterable[Path]) -> str:
+    """A digest of the names, sizes and times of change of all files."""
+    digest = hashlib.sha256()
+    for root in roots:
+        lines = sorted(_lines(root))
+        digest.update("\n".join([str(len(lines)), *lines]).encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
+def _lines(place: Path | os.DirEntry[str]) -> Iterator[str]:
+    if not place.is_dir():
+        yield f"{os.fspath(place)} {_state(place)}"
+        return
+    with os.scandir(place) as entries:
+        for entry in entries:
+            if not entry.name.endswith(_PASSING):
+                yield from _lines(entry)
+
+
+def _state(place: Path | os.DirEntry[str]) -> str:
+    try:
+        state = place.stat()
+    except FileNotFoundError:
+        return "gone"  # A link that leads nowhere.
+    return f"{state.st_size} {state.st_mtime_ns}"

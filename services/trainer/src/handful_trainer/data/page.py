@@ -1,0 +1,115 @@
+"""report.html: the report as a page that people read, in one file."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from handful_trainer.data.assets import Asset, identical
+from handful_trainer.data.pictures import Picture, picture_of
+from handful_trainer.data.raw import SPLITS
+from handful_trainer.data.scan import in_parallel
+
+PAGE = "report.html"
+_EXAMPLES = 5
+"""Pictures of each defect."""
+_SAMPLES = 15
+"""Pictures of each split."""
+_TITLES = {
+    "truncated": "Files that break off",
+    "empty": "Empty files",
+    "html": "Web pages saved as images",
+    "noise": "Files that are no images",
+    "garbled": "Images that decode to nothing",
+    "unsupported": "Formats that are not read",
+    "missing": "Assets without a file",
+    "box_outside": "Boxes outside the image",
+    "box_zero_area": "Boxes without an area",
+    "box_negative": "Boxes with a negative side",
+    "box_duplicate": "Boxes given twice",
+    "box_unknown_label": "Boxes with an unknown label",
+    "box_clipped": "Boxes cut to the image",
+    "rotated": "Photos turned by their EXIF orientation",
+    "identical": "Identical images under several ids",
+}
+
+
+class Gallery(NamedTuple):
+    """Pictures that have something in common."""
+
+    title: str
+    total: int
+    pictures: list[Picture]
+
+
+def write_page(folder: Path, report: dict[str, Any], assets: Sequence[Asset]) -> None:
+    """Write report.html into the dataset's folder."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    pages = Environment(
+        loader=PackageLoader("handful_trainer.data", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    classes = report["names"]
+    galleries = [_gallery(name, found, classes) for name, found in _defects(assets).items()]
+    samples = [_gallery(split, _spread([a for a in assets if a.split == split]), classes, _SAMPLES) for split in SPLITS]
+    largest = max((n for split in SPLITS for n in report["splits"][split]["boxes_per_class"].values()), default=0)
+    html = pages.get_template("page.html.j2").render(
+        report=report, splits=SPLITS, galleries=galleries, samples=samples, largest=max(largest, 1)
+    )
+    (folder / PAGE).write_text(html, encoding="utf-8", errors="replace", newline="\n")
+
+
+def _gallery(name: str, assets: Sequence[tuple[Asset, str]], classes: Sequence[str], most: int = _EXAMPLES) -> Gallery:
+    def draw(found: tuple[Asset, str]) -> Picture:
+        return picture_of(found[0], classes, found[1])
+
+    pictures = list(in_parallel(draw, assets[:most], _silent))
+    return Gallery(_TITLES.get(name, name.replace("_", " ")), len(assets), pictures)
+
+
+def _silent(_: int) -> None:
+    """Pictures are too few for a progress bar."""
+
+
+def _defects(assets: Sequence[Asset]) -> dict[str, list[tuple[Asset, str]]]:
+    """Assets by what is wrong with them, each with a note."""
+    found: dict[str, list[tuple[Asset, str]]] = defaultdict(list)
+    for asset in assets:
+        if asset.facts.defect:
+            found[asset.facts.defect].append(
+                (asset, f"{asset.item.id}: {asset.facts.detail}, {asset.facts.size} bytes")
+            )
+        for problem in _problems(asset):
+            found[problem].append((asset, ""))
+    for same in identical(assets):
+        if len(same) > 1:
+            found["identical"] += [(asset, f"{asset.item.id}, in {asset.split}") for asset in same]
+    order = [*_TITLES, *sorted(found.keys() - _TITLES.keys())]
+    return {name: found[name] for name in order if name in found}
+
+
+def _problems(asset: Asset) -> Iterator[str]:
+    yield from dict.fromkeys(f"box_{reason}" for _, reason in asset.boxes.dropped)
+    if any(box.clipped for box in asset.kept):
+        yield "box_clipped"
+    if asset.outcome == "usable" and asset.facts.orientation != 1:
+        yield "rotated"
+
+
+def _spread(assets: Sequence[Asset]) -> list[tuple[Asset, str]]:
+    """The assets so ordered that the first show every class in turn, and one without boxes."""
+    by_class: dict[int, list[Asset]] = defaultdict(list)
+    for asset in assets:
+        for class_id in {box.class_id for box in asset.kept} or {-1}:
+            by_class[class_id].append(asset)
+    chosen: dict[str, Asset] = {}
+    for position in range(_SAMPLES):
+        for class_id in sorted(by_class):
+            for asset in islice(by_class[class_id], position, position + 1):
+                chosen.setdefault(asset.item.id, asset)
+    rest = {asset.item.id: asset for asset in assets}
+    return [(asset, "") for asset in (chosen | rest).values()]

@@ -1,0 +1,110 @@
+"""Bringing an image into the prepared folder: linked where the disk allows it, written anew where it has to be."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, JpegImagePlugin
+
+from handful_trainer.data.images import Treatment
+
+if sys.platform == "linux":
+    import fcntl
+
+_FICLONE = 0x40049409
+"""Linux' request to let one file share another's blocks (btrfs, XFS, bcachefs)."""
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_END_OF_JPEG = b"\xff\xd9"
+
+
+class Placer:
+    """Puts images into a folder, by the cheapest way that works there."""
+
+    def __init__(self) -> None:
+        self._ways: list[Callable[[Path, Path], None]] = [_reflink, os.link, os.symlink]
+
+    def place(self, source: Path, target: Path, treatment: Treatment) -> None:
+        """Bring the image `source` to `target`, as its treatment says.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        if treatment is Treatment.LINK:
+            self._link(source.resolve(), target)
+        elif treatment is Treatment.SEAL:
+            target.write_bytes(source.read_bytes() + _END_OF_JPEG)
+        elif treatment is Treatment.UPRIGHT:
+            target.write_bytes(upright(source.read_bytes()))
+        else:
+            target.write_bytes(as_png(source.read_bytes()))
+
+    def only_copies(self, sample: Path, folder: Path) -> bool:
+        """Find out whether a file can be linked into a folder, or has to be copied."""
+        probe = folder / ".probe"
+        self._link(sample.resolve(), probe)
+        probe.unlink()
+        return not self._ways
+
+    def _link(self, source: Path, target: Path) -> None:
+        """Share the blocks of `source`, else its inode, else name it, else copy it. What fails is not tried again."""
+        for way in list(self._ways):
+            try:
+                way(source, target)
+            except FileExistsError:
+                raise
+            except OSError as error:
+                if error.errno in _FULL:
+                    raise
+                self._ways = [other for other in self._ways if other is not way]
+            else:
+                return
+        shutil.copyfile(source, target)
+
+
+def upright(data: bytes) -> bytes:
+    """The image with its EXIF orientation carried out, in its own format.
+
+    A JPEG keeps its quantisation tables and its subsampling: coded by the same rules again, it loses next to nothing.
+    """
+    with Image.open(io.BytesIO(data)) as image:
+        form = "JPEG" if image.format == "MPO" else str(image.format)
+        options: dict[str, object] = {"lossless": True} if form == "WEBP" else {}
+        if isinstance(image, JpegImagePlugin.JpegImageFile) and image.mode in {"L", "RGB"}:
+            options = {"qtables": image.quantization, "subsampling": JpegImagePlugin.get_sampling(image)}
+        turned = ImageOps.exif_transpose(image)
+        if form == "JPEG" and turned.mode not in {"L", "RGB"}:
+            turned = turned.convert("RGB")
+        written = io.BytesIO()
+        turned.save(written, form, exif=b"", **options)
+        return written.getvalue()
+
+
+def as_png(data: bytes) -> bytes:
+    """The first frame, upright, in 8-bit colour without transparency, as PNG."""
+    with Image.open(io.BytesIO(data)) as image:
+        turned = ImageOps.exif_transpose(image)
+        if turned.mode.startswith("I;16"):
+            turned = Image.fromarray((np.asarray(turned) >> 8).astype(np.uint8))
+        written = io.BytesIO()
+        turned.convert("RGB").save(written, "PNG", compress_level=1)
+        return written.getvalue()
+
+
+def _reflink(source: Path, target: Path) -> None:
+    if sys.platform != "linux":
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+    try:
+        with source.open("rb") as old, target.open("xb") as new:
+            fcntl.ioctl(new, _FICLONE, old.fileno())
+    except FileExistsError:
+        raise
+    except OSError:
+        target.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,144 @@
+"""From a source to a dataset that is ready to train on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from handful_core.console import progress, say
+from handful_trainer.data.assets import Asset, sort_out, with_splits
+from handful_trainer.data.dataset import DATA_YAML, REPORT, PreparedDataset
+from handful_trainer.data.errors import EmptyDatasetError, OutputExistsError
+from handful_trainer.data.fingerprint import fingerprint_of
+from handful_trainer.data.index import Index
+from handful_trainer.data.raw import RawDataset, RawItem
+from handful_trainer.data.report import build_report
+from handful_trainer.data.scan import scan
+from handful_trainer.data.settings import DatasetConfig
+from handful_trainer.data.sources import open_source
+from handful_trainer.data.writing import whole_folder, write_layout, write_report
+
+_log = logging.getLogger(__name__)
+_SHOWN = 12
+
+
+def prepare(config: DatasetConfig, home: Path, output: Path | None = None) -> PreparedDataset:
+    """Validate, clean, split and write a dataset, once: the same input and settings give the same folder.
+
+    Args:
+        config: where the images come from and what is made of them.
+        home: Handful's folder; the dataset goes to `datasets/<name>-<fingerprint>` in it.
+        output: another folder for it.
+
+    Raises:
+        DataError: the source is missing, damaged, or nothing in it can be used.
+        ConfigError: the output folder holds something else.
+        ResourceError: the disk is full.
+    """
+    source = open_source(config, home)
+    index = Index.of(config, source, home, output)
+    folder = index.find()
+    if folder is not None and (known := _opened(folder)):
+        _log.info("unchanged since it was prepared: %s", folder)
+        return known
+    dataset = _make(config, source.read(), home, output)
+    index.remember(dataset.root)
+    for warning in dataset.report["warnings"][:_SHOWN]:
+        say(f"warning: {warning}")
+    return dataset
+
+
+def _make(config: DatasetConfig, raw: RawDataset, home: Path, output: Path | None) -> PreparedDataset:
+    items = sorted(raw.items, key=lambda item: item.id)
+    classes = config.classes or raw.classes or _no_classes(items)
+    with progress() as bar:
+        task = bar.add_task("checking images", total=len(items))
+        facts = scan([item.path for item in items], lambda done: bar.advance(task, done))
+    fingerprint = fingerprint_of(config, classes, raw, zip(items, facts, strict=True))
+    target = output or home / "datasets" / f"{config.title}-{fingerprint[:12]}"
+    if known := _existing(target, fingerprint):
+        return known
+    class_ids = {name: class_id for class_id, name in enumerate(classes)}
+    assets = sort_out(items, facts, class_ids, refuse_unknown=config.unknown_labels == "refuse")
+    _check_usable(assets, classes)
+    assets = with_splits(assets, config.split, config.seed)
+    try:
+        _write(target, config, classes, raw, assets, fingerprint)
+    except OutputExistsError:  # Another run may have prepared the same meanwhile.
+        return _existing(target, fingerprint) or PreparedDataset.open(target)
+    return PreparedDataset.open(target)
+
+
+def _write(
+    target: Path,
+    config: DatasetConfig,
+    classes: tuple[str, ...],
+    raw: RawDataset,
+    assets: Sequence[Asset],
+    fingerprint: str,
+) -> None:
+    from handful_trainer.data.page import write_page
+
+    with progress() as bar, whole_folder(target) as folder:
+        task = bar.add_task("writing dataset", total=sum(asset.split is not None for asset in assets))
+        write_layout(folder, classes, assets, lambda done: bar.advance(task, done))
+        report = build_report(config, classes, raw, assets, fingerprint)
+        write_page(folder, report, assets)
+        write_report(folder, report)
+
+
+def _opened(folder: Path) -> PreparedDataset | None:
+    """A dataset that Handful prepared, None if it is gone."""
+    if not (folder / DATA_YAML).is_file() or not (folder / REPORT).is_file():
+        return None
+    return PreparedDataset.open(folder)
+
+
+def _existing(target: Path, fingerprint: str) -> PreparedDataset | None:
+    """The dataset that is already at `target`.
+
+    Raises:
+        OutputExistsError: something else is there.
+    """
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        return None
+    known = _opened(target)
+    if known is None:
+        raise OutputExistsError(f"{target} exists and is no prepared dataset", "name another folder, or remove it")
+    if known.fingerprint != fingerprint:
+        raise OutputExistsError(
+            f"{target} holds a dataset made from other images or settings", "name another folder, or remove it"
+        )
+    return known
+
+
+def _no_classes(items: Sequence[RawItem]) -> tuple[str, ...]:
+    labels = sorted({box.label for item in items for box in item.boxes})
+    found = f"the labels found are {', '.join(labels[:20])}" if labels else "no label was found"
+    raise EmptyDatasetError("the source has no list of classes and dataset.classes is empty", f"set it; {found}")
+
+
+def _check_usable(assets: Sequence[Asset], classes: tuple[str, ...]) -> None:
+    """Refuse what nothing can be learnt from.
+
+    Raises:
+        EmptyDatasetError: no usable image, no box of any class, or fewer different images than splits.
+    """
+    usable = [asset for asset in assets if asset.outcome == "usable"]
+    if not usable:
+        broken = sum(asset.outcome == "undecodable" for asset in assets)
+        raise EmptyDatasetError(
+            f"no image can be used: of {len(assets)}, {broken} are broken and {len(assets) - broken} not accepted",
+            "check dataset.path, and that annotations are accepted",
+        )
+    if not any(asset.kept for asset in usable):
+        lost = sum(len(asset.boxes.dropped) for asset in usable)
+        raise EmptyDatasetError(
+            f"none of the {len(usable)} usable images has a box of {', '.join(classes)} ({lost} others were left out)",
+            "check dataset.classes against the labels of the source",
+        )
+    if (different := len({asset.facts.sha256 for asset in usable})) < 3:
+        raise EmptyDatasetError(
+            f"{different} different images can be used, train, val and test need at least one each", "add images"
+        )

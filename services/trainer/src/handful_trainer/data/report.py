@@ -1,0 +1,88 @@
+"""What `report.json` says of a prepared dataset: every asset is counted in it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from handful_trainer.data.assets import Asset, identical, unknown_labels
+from handful_trainer.data.boxes import DROP_REASONS
+from handful_trainer.data.oddities import warnings_of
+from handful_trainer.data.raw import NO_ANNOTATION, SPLITS, RawDataset
+from handful_trainer.data.settings import DatasetConfig, worth
+
+_KINDS = ("truncated", "empty", "html", "noise", "garbled")
+_STATUSES = ("pending", "refused", "skipped", NO_ANNOTATION)
+
+
+def build_report(
+    config: DatasetConfig, classes: tuple[str, ...], raw: RawDataset, assets: Sequence[Asset], fingerprint: str
+) -> dict[str, Any]:
+    """Counts, splits, warnings, and each defect with its asset."""
+    usable = [asset for asset in assets if asset.outcome == "usable"]
+    broken = [asset for asset in assets if asset.outcome == "undecodable"]
+    idle = [asset for asset in assets if asset.outcome == "not_accepted"]
+    dropped = Counter(reason for asset in usable for _, reason in asset.boxes.dropped)
+    families = identical(usable)
+    report: dict[str, Any] = {
+        "name": config.title,
+        "fingerprint": fingerprint,
+        "source": config.source,
+        "names": list(classes),
+        "counts": worth(classes, config.counts),
+        "assets": len(assets),
+        "undecodable": len(broken),
+        "undecodable_kinds": _tally((asset.facts.defect for asset in broken), _KINDS),
+        "not_accepted": _tally((asset.item.status for asset in idle), _STATUSES),
+        "usable_images": len(usable),
+        "usable_without_boxes": sum(not asset.kept for asset in usable),
+        "boxes_kept": sum(len(asset.kept) for asset in usable),
+        "boxes_clipped": sum(box.clipped for asset in usable for box in asset.kept),
+        "boxes_dropped": _tally(dropped.elements(), DROP_REASONS),
+        "older_annotations_ignored": raw.older_annotations,
+        "annotations_without_asset": raw.annotations_without_asset,
+        "files_without_asset": raw.files_without_asset,
+        "identical_image_pairs": sum(len(same) * (len(same) - 1) // 2 for same in families),
+        "exif_rotated": sum(asset.facts.orientation != 1 for asset in usable),
+        "unknown_labels": dict(sorted(unknown_labels(usable).items())),
+        "boxes_per_class": _per_class(usable, classes),
+        "splits": {split: _split([a for a in usable if a.split == split], classes) for split in SPLITS},
+    }
+    return report | {"warnings": warnings_of(report, assets, families), "defects": list(_defects(assets))}
+
+
+def _tally(found: Iterable[str], always: Sequence[str]) -> dict[str, int]:
+    """Counts by kind: the usual kinds even if there are none of them, others if there are."""
+    counted = Counter(found)
+    return {kind: counted.pop(kind, 0) for kind in always} | dict(sorted(counted.items()))
+
+
+def _split(assets: Sequence[Asset], classes: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "images": len(assets),
+        "without_boxes": sum(not asset.kept for asset in assets),
+        "boxes": sum(len(asset.kept) for asset in assets),
+        "boxes_per_class": _per_class(assets, classes),
+    }
+
+
+def _per_class(assets: Iterable[Asset], classes: tuple[str, ...]) -> dict[str, int]:
+    counted = Counter(box.class_id for asset in assets for box in asset.kept)
+    return {name: counted[class_id] for class_id, name in enumerate(classes)}
+
+
+def _defects(assets: Iterable[Asset]) -> Iterator[dict[str, str]]:
+    """One entry for everything that is wrong with an asset, in the order of the assets."""
+    for asset in assets:
+        who = {"asset": asset.item.id, "name": asset.item.name}
+        if asset.facts.defect:
+            yield {**who, "problem": asset.facts.defect, "detail": asset.facts.detail}
+            continue
+        for box, reason in asset.boxes.dropped:
+            place = ", ".join(f"{value:g}" for value in (box.x, box.y, box.width, box.height))
+            yield {**who, "problem": f"box_{reason}", "detail": f"{box.label}: {place}"}
+        for kept in asset.kept:
+            if kept.clipped:
+                place = ", ".join(f"{value:g}" for value in kept[1:5])
+                yield {**who, "problem": "box_clipped", "detail": f"cut to left, top, right, bottom {place}"}

@@ -1,0 +1,47 @@
+"""Looking at all images at once."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from handful_core.vision.cpus import available_cpus
+from handful_trainer.data.images import ImageFacts, inspect_image
+
+_CHUNK = 32
+"""Files a task: few enough for a lively progress bar, enough that handing them out costs nothing."""
+
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
+
+
+def scan(paths: Sequence[Path | None], advance: Callable[[int], object]) -> list[ImageFacts]:
+    """Inspect files, in order.
+
+    Args:
+        paths: the images; None where there is no file.
+        advance: told how many more are done.
+    """
+    with warnings.catch_warnings():  # Set once for all threads: they share the filters.
+        warnings.simplefilter("ignore")  # Pillow warns of odd but usable files.
+        return list(in_parallel(inspect_image, paths, advance))
+
+
+def in_parallel(work: Callable[[_In], _Out], items: Sequence[_In], advance: Callable[[int], object]) -> Iterator[_Out]:
+    """Results of `work`, in order, by as many threads as there are processors.
+
+    Threads, not processes: decoding, hashing, drawing and file calls let go of the interpreter's lock, nothing has to
+    be started or sent, and it works from any caller.
+    """
+    chunks = [items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK)]
+    with ThreadPoolExecutor(available_cpus(), thread_name_prefix="handful-data") as pool:
+        try:
+            for results in pool.map(lambda chunk: [work(item) for item in chunk], chunks):
+                advance(len(results))
+                yield from results
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise

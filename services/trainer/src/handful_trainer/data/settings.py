@@ -1,0 +1,107 @@
+"""What the `dataset` section of a configuration file may say."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+SourceName = Literal["picsellia-export", "yolo", "coco", "sample"]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+ClassName = Annotated[str, Field(min_length=1, pattern=r"^\S(.*\S)?$")]
+
+
+class _Section(BaseModel):
+    # Class names such as 0 and 5 are numbers to YAML: they are taken as the words they are meant to be.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, coerce_numbers_to_str=True, validate_default=True
+    )
+
+
+class SplitConfig(_Section):
+    """How images are shared out. A source's own splits are kept: only those it lacks are taken from its train."""
+
+    train: Fraction = 0.8
+    """Share of the images that the model learns from."""
+    val: Fraction = 0.1
+    """Share that chooses the best epoch and the thresholds."""
+    test: Fraction = 0.1
+    """Share that is kept back to measure the finished model."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        total = self.train + self.val + self.test
+        if not math.isclose(total, 1, abs_tol=1e-6):
+            raise ValueError(f"train, val and test must sum to 1, not to {total:g}")
+        return self
+
+
+class SampleConfig(_Section):
+    """The hands that the program draws (source: sample)."""
+
+    images: int = Field(default=360, ge=10, le=100_000)
+    """How many images are drawn."""
+    size: int = Field(default=224, ge=64, le=1024)
+    """Their side in pixels."""
+
+
+class DatasetConfig(_Section):
+    """Where the labelled images come from and what is made of them."""
+
+    source: SourceName
+    """picsellia-export (a folder with assets/, assets.json, annotations.json), yolo, coco, or sample (drawn hands)."""
+    path: Path | None = None
+    """The source's folder; for yolo also its data.yaml, for coco also one instances file. None for sample."""
+    images: Path | None = None
+    """Folder of the images, for a coco file that does not lie beside them."""
+    name: str = Field(default="", pattern=r"^[\w.-]*$")
+    """Name of the prepared dataset; made from the path if not given."""
+    classes: tuple[ClassName, ...] = ()
+    """Class names in order. May be left out if the source has a list of its own."""
+    counts: dict[str, Annotated[int, Field(ge=0)]] | None = None
+    """What a box of each class adds to the image's count. If not given, classes named by a number are worth it."""
+    unknown_labels: Literal["refuse", "drop"] = "refuse"
+    """What happens when a box has a label that is none of the classes."""
+    split: SplitConfig = SplitConfig()
+    """Shares of train, val and test."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of the split, and of the drawing."""
+    sample: SampleConfig = SampleConfig()
+    """Settings of the source sample."""
+
+    @field_validator("classes")
+    @classmethod
+    def _distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if doubled := sorted({name for name in value if value.count(name) > 1}):
+            raise ValueError(f"class names must be distinct: {', '.join(doubled)}")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.source == "sample" and self.path is not None:
+            raise ValueError("the source sample draws its images: leave out path")
+        if self.source != "sample" and self.path is None:
+            raise ValueError(f"the source {self.source} needs a path")
+        if self.images is not None and self.source != "coco":
+            raise ValueError("images belongs to the source coco only")
+        if self.classes and (unknown := sorted(set(self.counts or {}) - set(self.classes))):
+            raise ValueError(f"counts names classes that do not exist: {', '.join(unknown)}")
+        return self
+
+    @property
+    def title(self) -> str:
+        """The prepared dataset's name: as set, else made from the path."""
+        if self.name or self.path is None:
+            return self.name or "drawn-hands"
+        path = self.path.resolve()
+        stem = path.parent.name if path.suffix in {".yaml", ".yml"} else path.stem
+        return "".join(c if c.isalnum() or c in "_.-" else "-" for c in stem) or "dataset"
+
+
+def worth(classes: tuple[str, ...], counts: dict[str, int] | None) -> dict[str, int]:
+    """What each class counts: as set, else the number that it is named by."""
+    if counts is not None:
+        return {name: counts[name] for name in classes if name in counts}
+    return {name: int(name) for name in classes if name.isascii() and name.isdigit()}

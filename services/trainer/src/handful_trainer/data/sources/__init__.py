@@ -1,0 +1,26 @@
+"""Where labelled images come from, by the name that a configuration gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from handful_trainer.data.raw import Source
+from handful_trainer.data.settings import DatasetConfig
+from handful_trainer.data.sources.coco import CocoSource
+from handful_trainer.data.sources.picsellia_export import PicselliaExportSource
+from handful_trainer.data.sources.sample import SampleSource
+from handful_trainer.data.sources.yolo import YoloSource
+
+SOURCES: Mapping[str, type[Source]] = {
+    "picsellia-export": PicselliaExportSource,
+    "yolo": YoloSource,
+    "coco": CocoSource,
+    "sample": SampleSource,
+}
+"""A source's name in the configuration → its class. `settings.SourceName` lists the same names."""
+
+
+def open_source(config: DatasetConfig, home: Path) -> Source:
+    """The source that a configuration names."""
+    return SOURCES[config.source](config, home)

@@ -1,0 +1,142 @@
+"""Writing a prepared dataset: all of it, or nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from handful_trainer.data.assets import Asset
+from handful_trainer.data.boxes import label_line
+from handful_trainer.data.dataset import DATA_YAML, REPORT
+from handful_trainer.data.errors import DiskSpaceError, OutputExistsError
+from handful_trainer.data.images import Treatment
+from handful_trainer.data.placing import Placer
+from handful_trainer.data.raw import SPLITS
+from handful_trainer.data.scan import in_parallel
+
+ASSETS = "assets.jsonl"
+_UNFINISHED = ".unfinished-"
+_FORGOTTEN = 24 * 3600
+"""Seconds after which an unfinished folder belongs to nobody."""
+_PER_IMAGE = 4096 + 512
+"""Bytes of a label file's block and of the entries in folders and lists."""
+_SPARE = 32 << 20
+"""Bytes for the report and whatever else."""
+
+
+@contextlib.contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """A temporary folder beside `target` that takes its name when all went well, and vanishes otherwise.
+
+    A run that was killed leaves an unfinished folder under another name; the next one a day later removes it.
+
+    Raises:
+        OutputExistsError: `target` came into being meanwhile.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_forgotten(target.parent)
+    folder = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=target.parent))
+    try:
+        yield folder
+        folder.chmod(0o777 & ~_umask())
+        if target.is_dir() and not any(target.iterdir()):
+            target.rmdir()
+        try:
+            folder.rename(target)
+        except OSError as error:
+            if not target.exists():
+                raise
+            raise OutputExistsError(f"{target} came into being meanwhile", "run it again") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_layout(
+    folder: Path, classes: Sequence[str], assets: Sequence[Asset], advance: Callable[[int], object]
+) -> None:
+    """Write images, labels, data.yaml and the list of assets.
+
+    Raises:
+        DiskSpaceError: it will not fit.
+    """
+    for kind in ("images", "labels"):
+        for split in SPLITS:
+            (folder / kind / split).mkdir(parents=True)
+    usable = [asset for asset in assets if asset.split]
+    placer = Placer()
+    _check_space(folder, usable, placer)
+    for _ in in_parallel(partial(_write, folder, placer), usable, advance):
+        pass
+    # Without `path`, Ultralytics takes the splits from the folder that data.yaml lies in: it may be moved.
+    description = {split: f"images/{split}" for split in SPLITS} | {"names": dict(enumerate(classes))}
+    (folder / DATA_YAML).write_text(yaml.safe_dump(description, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    with (folder / ASSETS).open("w", encoding="utf-8", newline="\n") as lines:
+        lines.writelines(json.dumps(_entry(asset)) + "\n" for asset in assets)
+
+
+def write_report(folder: Path, report: dict[str, Any]) -> None:
+    """Write report.json."""
+    text = json.dumps(report, indent=2) + "\n"
+    (folder / REPORT).write_text(text, encoding="utf-8", newline="\n")
+
+
+def _write(folder: Path, placer: Placer, asset: Asset) -> None:
+    """One image and its labels."""
+    split, name = str(asset.split), asset.file_name
+    if asset.item.path is not None:
+        placer.place(asset.item.path, folder / "images" / split / name, asset.facts.treatment)
+    lines = [label_line(box, asset.facts.width, asset.facts.height) + "\n" for box in asset.kept]
+    (folder / "labels" / split / name).with_suffix(".txt").write_bytes("".join(lines).encode())
+
+
+def _entry(asset: Asset) -> dict[str, Any]:
+    """A line of the list in which every asset is accounted for."""
+    status = {"undecodable": asset.facts.defect, "not_accepted": asset.item.status, "usable": "usable"}
+    return {
+        "id": asset.item.id,
+        "name": asset.item.name,
+        "status": status[asset.outcome],
+        "image": f"images/{asset.split}/{asset.file_name}" if asset.split else None,
+        "sha256": asset.facts.sha256,
+        "width": asset.facts.width,
+        "height": asset.facts.height,
+        "boxes": len(asset.kept),
+    }
+
+
+def _check_space(folder: Path, usable: Sequence[Asset], placer: Placer) -> None:
+    linked = next((a.item.path for a in usable if a.facts.treatment is Treatment.LINK and a.item.path), None)
+    copies = linked is not None and placer.only_copies(linked, folder)
+    written = sum(a.facts.size * 2 for a in usable if a.facts.treatment is not Treatment.LINK)
+    copied = sum(a.facts.size for a in usable if a.facts.treatment is Treatment.LINK) if copies else 0
+    needed = written + copied + len(usable) * _PER_IMAGE + _SPARE
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise DiskSpaceError(
+            f"the dataset needs {needed / 1e6:.0f} MB on the disk of {folder.parent}, {free / 1e6:.0f} MB are free",
+            "make room, or set HANDFUL_HOME or --output to another disk",
+        )
+
+
+def _remove_forgotten(parent: Path) -> None:
+    for folder in parent.glob(f"{_UNFINISHED}*"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - folder.stat().st_mtime > _FORGOTTEN:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _umask() -> int:
+    """The permissions that new folders go without; mkdtemp ignores them. It can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
