@@ -153,7 +153,7 @@ class FakeMlflow:
             self._model(query["name"])
             return {"registered_model": self._model_json(query["name"])}
         if what == "model-versions/search":
-            name = query["filter"].removeprefix("name='").removesuffix("'").replace("\\'", "'")
+            name = _filtered(query["filter"])
             model = self._models.get(name, _Model(0))
             found = [_version_json(name, v) for v in sorted(model.versions.values(), key=lambda v: -v.version)]
             return self._paged("model_versions", found, query)
@@ -229,6 +229,14 @@ class FakeMlflow:
         if name not in self._files:
             raise _missing(f"No such artifact: '{name}'")
         return httpx.Response(200, content=self._files[name])
+
+
+def _filtered(text: str) -> str:
+    """The name in `name='…'` or `name="…"`. MLflow knows no escapes in it."""
+    mark, name = text.removeprefix("name=")[0], text.removeprefix("name=")[1:-1]
+    if mark in name or not text.endswith(mark):
+        raise _RefusalError(400, "INVALID_PARAMETER_VALUE", f"Invalid filter '{text}'")
+    return name
 
 
 def _json(request: httpx.Request) -> dict[str, str]:

@@ -17,6 +17,8 @@ from handful_core.errors import ConfigError, ResourceError
 from handful_core.settings import CoreSettings, load
 from handful_serving.settings import ServingSettings
 
+_log = logging.getLogger(__name__)
+
 
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on; 127.0.0.1 if not set.")] = None,
@@ -81,6 +83,7 @@ def _run(settings: ServingSettings, core: CoreSettings, listening: socket.socket
     logs.configure(settings.log_level, as_json=settings.log_json)
     for handler in logging.getLogger().handlers:
         handler.addFilter(RequestIdFilter())
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # It tells in three lines that it starts.
     app = create_app(settings, core)
     config = uvicorn.Config(
         app,
@@ -94,6 +97,7 @@ def _run(settings: ServingSettings, core: CoreSettings, listening: socket.socket
         signal.signal(number, _nothing)
     say(f"serving at http://{_for_url(settings.host)}:{settings.port} (MLflow: {core.mlflow_uri}); Ctrl-C ends it")
     uvicorn.Server(config).run(sockets=[listening])
+    _log.info("ended")
 
 
 def _nothing(*_: object) -> None:

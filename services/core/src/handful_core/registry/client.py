@@ -85,7 +85,8 @@ class Registry:
     @_understood
     def versions(self, name: str) -> list[Version]:
         """All versions of a model, the newest first."""
-        query = {"filter": "name='{}'".format(name.replace("'", "\\'"))}
+        mark = '"' if "'" in name else "'"  # MLflow's filters know no escapes.
+        query = {"filter": f"name={mark}{name}{mark}"}
         found = [
             Version.from_json(v) for v in self._rest.pages(f"{_API}/model-versions/search", "model_versions", query)
         ]

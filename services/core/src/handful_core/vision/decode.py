@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from handful_core.errors import DataError
 
@@ -22,7 +23,7 @@ MAX_PIXELS = 50_000_000
 """A 50-megapixel photo. More than that is refused before anything is decoded."""
 
 _TRANSPOSED = {5, 6, 7, 8}
-_ORIENTATION = 0x0112
+_WIDTH, _HEIGHT, _ORIENTATION = 0x0100, 0x0101, 0x0112
 _FILTERS = threading.Lock()
 
 # OpenCV would print to stderr what is raised here anyhow.
@@ -66,7 +67,7 @@ def read_header(data: bytes, max_pixels: int = MAX_PIXELS) -> Header:
         with _FILTERS, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                form, (width, height) = str(image.format), image.size
+                form, (width, height) = str(image.format), _stored_size(image)
                 orientation = _orientation(image) if width * height <= max_pixels else 1
     except UnidentifiedImageError as error:
         what = "the file is empty" if not data else "the file is not an image"
@@ -99,6 +100,13 @@ def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
     if pixels is None or pixels.size == 0:
         raise ImageError(f"the {header.format} image cannot be decoded", "it is damaged; send a whole image file")
     return np.asarray(pixels, np.uint8)
+
+
+def _stored_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height as they are stored. Pillow turns the size of a TIFF image upright by itself, and of no other."""
+    if isinstance(image, TiffImageFile):
+        return int(image.tag_v2[_WIDTH]), int(image.tag_v2[_HEIGHT])
+    return image.size
 
 
 def _orientation(image: Image.Image) -> int:

@@ -129,6 +129,7 @@ class DiskCache:
             json.dump(dict(champions), file, indent=2, sort_keys=True)
             file.flush()
             os.fsync(file.fileno())
+        Path(file.name).chmod(0o644)
         Path(file.name).replace(self._root / _CHAMPIONS)
 
     def _of(self, key: Key) -> list[Entry]:

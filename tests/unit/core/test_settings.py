@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from handful_core.errors import ConfigError
+from handful_core.settings import CoreSettings, load
+
+
+class Odd(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="HANDFUL_ODD_")
+
+    number: int = 1
+    names: list[str] = []
+
+
+def test_without_any_variable_the_defaults_hold() -> None:
+    settings = load(CoreSettings)
+    assert settings.home == Path("var")
+    assert settings.mlflow_uri == "http://127.0.0.1:5000"
+    assert settings.server == "http://127.0.0.1:8000"
+
+
+@pytest.mark.parametrize("variable", ["HANDFUL_MLFLOW_URI", "MLFLOW_TRACKING_URI"])
+def test_mlflows_own_variable_is_understood_too(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, "http://mlflow:5000")
+    assert load(CoreSettings).mlflow_uri == "http://mlflow:5000"
+
+
+def test_our_variable_counts_more_than_mlflows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://theirs")
+    monkeypatch.setenv("HANDFUL_MLFLOW_URI", "http://ours")
+    assert load(CoreSettings).mlflow_uri == "http://ours"
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(ValidationError):
+        load(CoreSettings).home = Path("elsewhere")  # type: ignore[misc]
+
+
+def test_a_wrong_variable_is_named_but_its_value_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HANDFUL_ODD_NUMBER", "secret")
+    with pytest.raises(ConfigError) as caught:
+        load(Odd)
+    assert "the environment variable HANDFUL_ODD_NUMBER is wrong" in str(caught.value)
+    assert "secret" not in str(caught.value).replace("HANDFUL_ODD_NUMBER", "")
+
+
+def test_a_list_that_cannot_be_read_is_a_matter_of_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HANDFUL_ODD_NAMES", "a,b")
+    with pytest.raises(ConfigError, match="names"):
+        load(Odd)
