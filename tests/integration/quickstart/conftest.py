@@ -1,22 +1,17 @@
 from __future__ import annotations
 
 import os
-import socket
 from pathlib import Path
 
 import pytest
 
 from handful_trainer.quickstart.plan import Plan
+from support.mlflow_server import free_port
 
 _PROCFILE = """
 mlflow: exec python -m fakes.answering MLFLOW_PORT
 serve: exec python -m fakes.answering HANDFUL_SERVING_PORT
 """
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 @pytest.fixture

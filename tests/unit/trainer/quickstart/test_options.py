@@ -14,6 +14,7 @@ import pytest
 from handful_core.errors import ConfigError, ResourceError
 from handful_trainer.quickstart.options import Options, check
 from handful_trainer.quickstart.record import ProcessMark, StackRecord
+from support.mlflow_server import free_port
 
 _Usage = namedtuple("_Usage", "total used free")
 
@@ -21,7 +22,7 @@ _Usage = namedtuple("_Usage", "total used free")
 @pytest.fixture
 def options(tmp_path: Path) -> Options:
     (tmp_path / "Procfile").write_text("mlflow: true\n")
-    return Options(tmp_path, tmp_path / "var", Path("configs/sample.yaml"), port=_free(), mlflow_port=_free())
+    return Options(tmp_path, tmp_path / "var", Path("configs/sample.yaml"), port=free_port(), mlflow_port=free_port())
 
 
 @pytest.fixture
@@ -31,11 +32,6 @@ def sleeper() -> Iterator[psutil.Process]:
     yield psutil.Process(process.pid)
     process.kill()
     process.wait()
-
-
-def _free() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def _with(options: Options, **changes: object) -> Options:

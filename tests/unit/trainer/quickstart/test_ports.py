@@ -8,6 +8,7 @@ import pytest
 
 from handful_core.errors import ResourceError
 from handful_trainer.quickstart import ports
+from support.mlflow_server import free_port
 
 
 @pytest.fixture
@@ -17,14 +18,9 @@ def taken() -> Iterator[int]:
         yield int(server.getsockname()[1])
 
 
-def _free() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
 def test_a_port_is_free_or_not(taken: int) -> None:
     assert not ports.is_free(taken)
-    assert ports.is_free(_free())
+    assert ports.is_free(free_port())
 
 
 def test_a_port_taken_on_all_addresses_is_not_free() -> None:
@@ -36,7 +32,7 @@ def test_a_port_that_only_root_may_take_is_not_free(monkeypatch: pytest.MonkeyPa
     def refuse(self: socket.socket, address: tuple[str, int]) -> None:
         raise PermissionError
 
-    port = _free()
+    port = free_port()
     monkeypatch.setattr(socket.socket, "bind", refuse)
     assert not ports.is_free(port)
 

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from handful_core.console import print_table, say
+from handful_core.console import out, say
 from handful_core.errors import HandfulError, NotFoundError, UnavailableError
 from handful_core.registry import CHAMPION, Registry, Version
 from handful_core.remote import Server
@@ -144,7 +144,8 @@ def _in_words(answer: dict[str, Any], image: Path, truth: int) -> str:
 
 
 def _show_addresses(plan: Plan) -> None:
-    rows = [("dashboard", plan.api), ("API", f"{plan.api}/docs"), ("MLflow", plan.mlflow), ("logs", str(plan.logs))]
-    print_table("Addresses", ("what", "where"), rows)
+    where = {"dashboard": plan.api, "API": f"{plan.api}/docs", "MLflow": plan.mlflow, "logs": plan.logs}
+    for what, address in where.items():
+        out.print(f"{what:<10} {address}", highlight=False)
     if plan.mlflow_port != MLFLOW_PORT:
         say(f"for handful in another terminal: export HANDFUL_MLFLOW_URI={plan.mlflow}")

@@ -1,0 +1,204 @@
+"""The order of the steps, with MLflow in memory and fakes for the processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+import yaml
+
+from fakes.packages import build_package
+from fakes.registry import FakeMlflow
+from fakes.squares import write_squares
+from handful_core.errors import ConfigError, HandfulError, NotFoundError, UnavailableError
+from handful_core.registry import Registry
+from handful_trainer.quickstart import run
+from handful_trainer.quickstart.options import Options
+from handful_trainer.quickstart.plan import Plan
+from handful_trainer.quickstart.run import QuickstartError, quickstart
+from support.mlflow_server import free_port
+
+
+class FakeStack:
+    """Servers that are up at once; remembers what was asked of them."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    @contextmanager
+    def running(self, plan: Plan, running: object) -> Iterator[Self]:
+        self.events.append("started")
+        try:
+            yield self
+        finally:
+            self.events.append("ended")
+
+    def wait_until_up(self) -> None:
+        self.events.append("up")
+
+    def check(self) -> None: ...
+
+    def stay(self) -> None:
+        self.events.append("stayed")
+
+
+class World:
+    """What is around a quickstart."""
+
+    def __init__(self, folder: Path) -> None:
+        self.mlflow = FakeMlflow()
+        self.stack = FakeStack()
+        self.package = build_package(folder / "package")
+        self.trained = 0
+        self.promoted = True
+        self.failure: HandfulError | None = None
+        self.serves_after = 0
+        """Questions that serving answers with an error before it serves the champion."""
+
+    def train(self, plan: Plan) -> dict[str, Any]:
+        self.trained += 1
+        if self.failure:
+            raise self.failure
+        version = self.mlflow.register(self.package, name="squares")
+        if self.promoted:
+            self.mlflow.point("champion", version, name="squares")
+        steps = [("prepare", "26 images"), ("train", "2 epochs"), ("gate", "champion: there was no champion")]
+        return {
+            "reason": "there was no champion",
+            "steps": [{"step": name, "seconds": 1.5, "result": result} for name, result in steps],
+        }
+
+    def server(self, address: str) -> FakeServer:
+        return FakeServer(self, address)
+
+
+class FakeServer:
+    """The API, which serves the champion of the fake MLflow."""
+
+    def __init__(self, world: World, address: str) -> None:
+        self.address = address
+        self._world = world
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def predict(self, image: Path, model: str) -> dict[str, Any]:
+        if self._world.serves_after:
+            self._world.serves_after -= 1
+            raise NotFoundError(f"there is no model {model}")
+        version = Registry("http://mlflow", transport=self._world.mlflow.transport()).version(model, "champion").version
+        detections = [{"name": "1", "confidence": 0.91}]
+        return {"version": version, "count": 1, "detections": detections, "timings_ms": {"total": 4.2}}
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    world = World(tmp_path)
+    monkeypatch.setattr(run, "Registry", partial(Registry, transport=world.mlflow.transport()))
+    monkeypatch.setattr(run, "Server", world.server)
+    monkeypatch.setattr(run, "train", world.train)
+    monkeypatch.setattr(run, "running_stack", world.stack.running)
+    monkeypatch.setattr(run, "reach_local_servers_directly", lambda environment: None)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    return world
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> Options:
+    config = tmp_path / "squares.yaml"
+    data = write_squares(tmp_path / "squares")
+    content = {"dataset": {"source": "yolo", "path": str(data)}, "mlflow": {"model_name": "squares"}}
+    config.write_text(yaml.safe_dump(content))
+    (tmp_path / "Procfile").write_text("mlflow: true\n")
+    return Options(tmp_path, tmp_path / "var", config, free_port(), free_port(), stay=False)
+
+
+def test_from_nothing_to_a_served_model(world: World, options: Options, capsys: pytest.CaptureFixture[str]) -> None:
+    quickstart(options)
+    shown = capsys.readouterr()
+    names = [line.split("] ")[1].split(":")[0].strip() for line in shown.err.splitlines() if line.startswith("[")]
+    assert names == ["check", "dataset", "servers", "train and register", "train", "gate", "serve", "predict"]
+    assert "squares version 1 is served" in shown.err
+    assert "0.png: counted 1, true is 1; found 1 (0.91); 4 ms" in shown.err
+    assert all(name in shown.out for name in names)
+    assert f"http://127.0.0.1:{options.port}/docs" in shown.out
+    assert world.stack.events == ["started", "up", "ended"]
+
+
+def test_it_stays_up_unless_told_otherwise(world: World, options: Options) -> None:
+    quickstart(replace(options, stay=True))
+    assert world.stack.events == ["started", "up", "stayed", "ended"]
+
+
+def test_a_champion_is_taken_up(world: World, options: Options, capsys: pytest.CaptureFixture[str]) -> None:
+    world.mlflow.register(world.package, name="squares", aliases=["champion"])
+    quickstart(options)
+    assert world.trained == 0
+    assert "squares version 1 is champion already; --retrain trains again" in capsys.readouterr().err
+
+
+def test_a_champion_is_trained_anew_on_demand(world: World, options: Options) -> None:
+    world.mlflow.register(world.package, name="squares", aliases=["champion"])
+    quickstart(replace(options, retrain=True))
+    assert world.trained == 1
+
+
+def test_a_challenger_that_loses_leaves_the_champion(
+    world: World, options: Options, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.mlflow.register(world.package, name="squares", aliases=["champion"])
+    world.promoted = False
+    quickstart(replace(options, retrain=True))
+    assert "squares version 1 is served" in capsys.readouterr().err
+
+
+def test_serving_gets_time_to_take_the_champion_up(world: World, options: Options) -> None:
+    world.serves_after = 5
+    quickstart(options)
+
+
+def test_a_model_that_is_never_served_is_told(
+    world: World, options: Options, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "_SERVED_SECONDS", 0)
+    world.serves_after = 1000
+    with pytest.raises(QuickstartError) as caught:
+        quickstart(options)
+    assert caught.value.exit_code == 1
+    assert "the step 'serve' failed: squares version 1 is not served after 0 s (there is no model squares)" in str(
+        caught.value
+    )
+    assert world.stack.events[-1] == "ended"
+
+
+def test_a_failed_training_is_told_in_the_table(
+    world: World, options: Options, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.failure = UnavailableError("the training ended with code 5")
+    with pytest.raises(QuickstartError, match="the step 'train and register' failed: the training ended with code 5"):
+        quickstart(options)
+    rows = [line for line in capsys.readouterr().out.splitlines() if "train and register" in line]
+    assert len(rows) == 1
+    assert "failed" in rows[0]
+    assert world.stack.events == ["started", "up", "ended"]
+
+
+def test_a_wrong_configuration_starts_nothing(world: World, options: Options) -> None:
+    options.config.write_text("dataset: {source: yolo, path: nowhere}\ntrainig: {}\n")
+    with pytest.raises(ConfigError, match="training"):
+        quickstart(options)
+    assert world.stack.events == []
+
+
+def test_a_failed_check_starts_nothing(world: World, options: Options) -> None:
+    (options.folder / "Procfile").unlink()
+    with pytest.raises(QuickstartError, match="the step 'check' failed"):
+        quickstart(options)
+    assert world.stack.events == []
