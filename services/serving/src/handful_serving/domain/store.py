@@ -82,10 +82,18 @@ class ModelStore:
         return self._models.get(key)
 
     def add(self, loaded: Loaded) -> None:
-        """Take a model in, in the place of one of the same key."""
+        """Take a model in, in the place of one of the same key.
+
+        It pushes out only what is worth no more: a client that asks for an old version costs no champion its place.
+        """
         self._models[loaded.key] = loaded
         self._touch(loaded)
-        self._shrink(keep=loaded)
+        worth = self._rank(loaded.key)
+        self._shrink(lambda other: other is not loaded and self._rank(other.key) <= worth)
+
+    def trim(self) -> None:
+        """Let go of what is too much, if it is not in use."""
+        self._shrink(lambda _: True)
 
     def drop(self, name: str) -> None:
         """Let go of all versions of a model."""
@@ -100,15 +108,15 @@ class ModelStore:
             yield loaded
         finally:
             loaded.leases -= 1
-            self._shrink()
+            self.trim()
 
     def _touch(self, loaded: Loaded) -> None:
         self._clock += 1
         loaded.used = self._clock
 
-    def _shrink(self, keep: Loaded | None = None) -> None:
+    def _shrink(self, may_go: Callable[[Loaded], bool]) -> None:
         while len(self._models) > self._limit:
-            idle = [m for m in self._models.values() if m.leases == 0 and m is not keep and self._rank(m.key) < 2]
+            idle = [m for m in self._models.values() if m.leases == 0 and self._rank(m.key) < 2 and may_go(m)]
             if not idle:
                 return
             del self._models[min(idle, key=lambda m: (self._rank(m.key), m.used)).key]

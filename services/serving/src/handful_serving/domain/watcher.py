@@ -27,12 +27,11 @@ class Watcher:
         self._store = store
         self._refusals = refusals
         self._loader = loader
-        self._remembered: dict[str, int] = {}
-        """The champions noted on disk."""
+        self._noted: dict[str, int] | None = None
+        """The champions noted on disk; None until they are read."""
 
     async def run(self, seconds: float) -> None:
         """Poll until cancelled, with this pause between."""
-        self._remembered = await in_thread(self._world.cache.champions)
         while True:
             try:
                 await self.poll()
@@ -43,6 +42,8 @@ class Watcher:
 
     async def poll(self) -> None:
         """Look once where the aliases point, and follow them."""
+        if self._noted is None:
+            self._noted = await in_thread(self._world.cache.champions)
         try:
             models = await in_thread(self._world.registry.models)
         except HandfulError as error:
@@ -62,6 +63,10 @@ class Watcher:
         name, version = loaded.key.name, loaded.key.version
         if name not in self._catalog.champions and self._catalog.targets().get(name) == version:
             self._catalog.champions[name] = version
+
+    @property
+    def _remembered(self) -> dict[str, int]:
+        return self._noted or {}
 
     async def _follow(self, name: str, version: int) -> None:
         """Make this version answer for the model; if that cannot be, leave things as they are."""
@@ -88,6 +93,7 @@ class Watcher:
             return False
         before = self._catalog.champions.get(name)
         self._catalog.champions[name] = version
+        self._store.trim()
         _log.info("%s answers with version %d, before with %s", name, version, before or "none", extra={"model": name})
         return True
 
@@ -128,7 +134,7 @@ class Watcher:
         except OSError as error:
             _log.warning("the champions cannot be noted for the next start (%s)", error)
         else:
-            self._remembered = champions
+            self._noted = champions
 
     def _lost(self, error: HandfulError) -> None:
         if self._catalog.reachable is not False:

@@ -1,0 +1,78 @@
+"""Serving on a fake MLflow, with a real cache and real tiny models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fakes.packages import build_package
+from fakes.registry import FakeMlflow
+from handful_core.package import Package
+from handful_core.registry import Registry
+from handful_serving.adapters.disk_cache import DiskCache
+from handful_serving.adapters.onnx import model_opener
+from handful_serving.domain.catalog import Catalog
+from handful_serving.domain.fleet import Fleet
+from handful_serving.domain.keys import Key
+from handful_serving.domain.loading import World
+from handful_serving.domain.store import Model
+
+
+@dataclass
+class Notes:
+    """An observer that remembers."""
+
+    reloads: list[tuple[str, str, str]] = field(default_factory=list)
+    reachable: list[bool] = field(default_factory=list)
+    predictions: list[Key] = field(default_factory=list)
+
+    def predicted(self, key: Key, timings: dict[str, float]) -> None:
+        assert set(timings) == {"decode", "preprocess", "inference", "postprocess", "total"}
+        self.predictions.append(key)
+
+    def reloaded(self, name: str, outcome: str, reason: str) -> None:
+        self.reloads.append((name, outcome, reason))
+
+    def registry_answered(self, *, reachable: bool) -> None:
+        self.reachable.append(reachable)
+
+
+class House:
+    """One registry and one cache folder, and as many fleets on them as a test starts."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.mlflow = FakeMlflow()
+        self.notes = Notes()
+        self.opened: list[Path] = []
+        self.on_open: Callable[[Path], None] = lambda _: None
+        self._open = model_opener(threads=1)
+        self._packages = 0
+
+    def package(self, head: str = "raw", **options: Any) -> Package:
+        """A new package; each is another one."""
+        self._packages += 1
+        options.setdefault("created", f"2026-11-21T12:00:{self._packages:02d}Z")
+        return build_package(self.folder / f"package-{self._packages}", head, **options)  # type: ignore[arg-type]
+
+    def register(self, *aliases: str, name: str = "fingers", **options: Any) -> int:
+        """Register a good package."""
+        return self.mlflow.register(self.package(**options), name, aliases)
+
+    def fleet(self, limit: int = 4, default: str = "fingers", served: tuple[str, ...] = (), keep: int = 10) -> Fleet:
+        """A freshly started serving's models."""
+        registry = Registry("http://mlflow", attempts=1, transport=self.mlflow.transport())
+        world = World(registry, DiskCache(self.folder / "cache", keep), self._opening, self.notes)
+        return Fleet(world, Catalog(default, served), limit)
+
+    @property
+    def downloads(self) -> int:
+        """How often a model file was fetched."""
+        return sum(path.endswith("/model.onnx") for path in self.mlflow.requests)
+
+    def _opening(self, folder: Path) -> Model:
+        self.opened.append(folder)
+        self.on_open(folder)
+        return self._open(folder)

@@ -1,0 +1,451 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from pathlib import Path
+
+import httpx
+import pytest
+
+from fakes.packages import DAMAGES, Damage, damage
+from handful_core.errors import UnavailableError
+from handful_serving.domain import refusals
+from handful_serving.domain.errors import NoModelError, RefusedModelError, UnknownModelError
+from handful_serving.domain.fleet import Fleet
+from handful_serving.domain.keys import Key, Wanted
+from support.serving_house import House
+
+pytestmark = pytest.mark.anyio
+FINGERS = Wanted("fingers")
+
+
+def keys(fleet: Fleet) -> list[Key]:
+    return sorted(loaded.key for loaded in fleet.store)
+
+
+def not_ready(fleet: Fleet) -> str:
+    with pytest.raises(NoModelError) as caught:
+        fleet.ready()
+    return str(caught.value)
+
+
+def pass_time(fleet: Fleet, seconds: float) -> None:
+    """Let the fleet's refusals believe that so much time went by."""
+    clock = fleet.refusals._clock
+    fleet.refusals._clock = lambda: clock() + seconds
+
+
+def register_bad(house: House, kind: Damage, *aliases: str) -> int:
+    package = house.package()
+    damage(package.root, kind)
+    return house.mlflow.register(package, "fingers", aliases)
+
+
+# The alias is the only deploy switch.
+
+
+async def test_the_champion_is_taken_up(house: House) -> None:
+    house.register()
+    house.register("champion")
+    fleet = house.fleet()
+    await fleet.watcher.poll()
+    assert fleet.ready() == [Key("fingers", 2)]
+    assert house.notes.reloads == [("fingers", "ok", "")]
+
+
+async def test_a_new_champion_takes_over_and_the_old_one_is_kept(house: House) -> None:
+    house.register("champion")
+    fleet = house.fleet()
+    await fleet.watcher.poll()
+    house.register("champion")
+    await fleet.watcher.poll()
+    assert fleet.ready() == [Key("fingers", 2)]
+    assert (await fleet.find(FINGERS)).key == Key("fingers", 2)
+    house.mlflow.point("champion", 1)
+    await fleet.watcher.poll()
+    assert fleet.ready() == [Key("fingers", 1)]
+    assert house.downloads == 2, "to roll back, nothing is fetched"
+    assert len(house.opened) == 2, "nor loaded"
+
+
+async def test_the_old_champion_answers_until_the_new_one_is_ready(house: House) -> None:
+    house.register("champion")
+    fleet = house.fleet()
+    await fleet.watcher.poll()
+    seen = []
+    house.on_open = lambda _: seen.append(fleet.catalog.champions["fingers"])
+    house.register("champion")
+    await fleet.watcher.poll()
+    assert seen == [1]
+    assert fleet.catalog.champions["fingers"] == 2
+
+
+async def test_a_quiet_registry_is_asked_one_question(house: House) -> None:
+    house.register("champion")
+    fleet = house.fleet()
+    await fleet.watcher.poll()
+    house.mlflow.requests.clear()
+    await fleet.watcher.poll()
+    assert len(house.mlflow.requests) == 1
+
+
+async def test_a_model_without_the_alias_is_retired(house: House) -> None:
+    house.register("champion")
+    house.register("champion", name="leaves")
+    fleet = house.fleet()
+    await fleet.watcher.poll()
+    house.mlflow.drop_alias("champion")
+    await fleet.watcher.poll()
+    assert fleet.ready() == [Key("leaves", 1)]
+    assert (await fleet.find(Wanted())).key == Key("leaves", 1)
+    with pytest.raises(UnknownModelError, match="no alias champion"):
+        await fleet.find(FINGERS)
+    house.mlflow.away = True
+    again = house.fleet()
+    await again.watcher.poll()
+    assert again.ready() == [Key("leaves", 1)], "nor does it come back from the cache"
+
+
+async def test_a_deleted_model_is_retired(house: House) -> None:
+    house.register("champion")
+    fleet = house.fleet()
+    await fleet.watcher.poll()
+    house.mlflow.forget()
+    await fleet.watcher.poll()
+    assert "no registered model has the alias champion" in not_ready(fleet)
+
+
+async def test_an_empty_answer_is_doubted(house: House) -> None:
+    """A proxy in front of a registry that is away may answer anything."""
+    house.register("champion")
+    fleet = house.fleet()
+    await fleet.watcher.poll()
+    house.mlflow.answer = lambda _: httpx.Response(200, json={})
+    await fleet.watcher.poll()
+    assert fleet.ready() == [Key("fingers", 1)]
+
+
+async def test_a_registry_begun_anew_has_other_versions(house: House) -> None:
+    house.register("champion")
+    fleet = house.fleet()
+    await fleet.watcher.poll()
+    first = (await fleet.find(FINGERS)).digest
+    house.mlflow.forget()
+    house.register("champion")
+    await fleet.watcher.poll()
+    assert fleet.ready() == [Key("fingers", 1)]
+    assert (await fleet.find(FINGERS)).digest != first
+    assert house.downloads == 2
+
+
+# A bad package is refused, and the old one serves.
+
+
+@pytest.mark.parametrize("kind", DAMAGES)
+async def test_a_bad_package_is_refused_and_the_old_model_serves(
+    house: House, kind: Damage, caplog: pytest.LogCaptureFixture
+) -> None:
+    house.register("champion")
+    fleet = house.fleet()
+    await fleet.watcher.poll()
+    register_bad(house, kind, "champion")
+    with caplog.at_level(logging.ERROR):
+        for _ in range(5):
+            await fleet.watcher.poll()
+    assert fleet.ready() == [Key("fingers", 1)]
+    assert (await fleet.find(FINGERS)).key == Key("fingers", 1)
+    reason = {"hash": "damaged", "missing": "damaged"}.get(kind, kind)
+    assert house.notes.reloads == [("fingers", "ok", ""), ("fingers", "refused", reason)]
+    assert len(caplog.records) == 1, "it is told once"
+    assert "refused fingers version 2" in caplog.text
+    with pytest.raises(RefusedModelError, match="fingers version 2 cannot be served") as caught:
+        await fleet.find(Wanted("fingers", version=2))
+    assert caught.value.reason_kind == reason
+    house.register("champion")
+    await fleet.watcher.poll()
+    assert fleet.ready() == [Key("fingers", 3)]
+
+
+async def test_a_version_without_a_package_is_refused(house: House) -> None:
+    house.mlflow.register(None, "fingers", ["champion"])
+    fleet = house.fleet()
+    await fleet.watcher.poll()
+    assert "champion fingers version 1 is refused (fingers version 1 holds no model package" in not_ready(fleet)
+    assert "handful promote fingers VERSION" in not_ready(fleet)
+    assert house.notes.reloads == [("fingers", "refused", "missing")]
+
+
+async def test_a_refused_version_gets_another_chance_after_a_while(house: House) -> None:
+    house.register("champion")
+    house.on_open = lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+    fleet = house.fleet()
+    await fleet.watcher.poll()
+    assert house.notes.reloads == [("fingers", "failed", "resource")]
+    house.on_open = lambda _: None
+    await fleet.watcher.poll()
+    assert "No space left" in not_ready(fleet)
+    pass_time(fleet, refusals.FAILED_SECONDS)
+    await fleet.watcher.poll()
+    assert fleet.ready() == [Key("fingers", 1)]
+
+
+async def test_after_a_start_with_a_bad_champion_the_last_good_one_serves(house: House) -> None:
+    house.register("champion")
+    await house.fleet().watcher.poll()
+    register_bad(house, "golden", "champion")
+    fleet = house.fleet()
+    await fleet.watcher.poll()
+    assert fleet.ready() == [Key("fingers", 1)]
+    assert fleet.catalog.aliases("fingers") == {"champion": 2}
+
+
+async def test_what_comes_up_unexpectedly_does_not_end_the_watching(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    house.register("champion")
+    fleet = house.fleet()
+    trouble = [ZeroDivisionError()]
+
+    def fails_once(_: Path) -> None:
+        if trouble:
+            raise trouble.pop()
+
+    house.on_open = fails_once
+    fleet.start(0.01)
+    try:
+        async with asyncio.timeout(10):
+            while not fleet.catalog.champions:
+                await asyncio.sleep(0.01)
+    finally:
+        await fleet.stop()
+    assert "watching the registry failed" in caplog.text
+    assert ("", "failed", "internal") in house.notes.reloads
+
+
+# MLflow may be away.
+
+
+async def test_without_mlflow_the_cache_serves(house: House) -> None:
+    house.register()
+    house.register("champion")
+    await house.fleet().watcher.poll()
+    house.mlflow.away = True
+    fleet = house.fleet()
+    await fleet.watcher.poll()
+    assert fleet.ready() == [Key("fingers", 2)]
+    assert house.downloads == 1
+    with pytest.raises(UnavailableError, match="does not answer"):
+        await fleet.find(Wanted("fingers", version=1))
+
+
+async def test_without_mlflow_and_cache_it_says_why(house: House) -> None:
+    house.mlflow.away = True
+    fleet = house.fleet()
+    assert "being loaded" in not_ready(fleet)
+    await fleet.watcher.poll()
+    assert not_ready(fleet) == (
+        "no model is in the cache, and the registry is away: MLflow at http://mlflow does not answer "
+        "(Connection refused): start it, or set HANDFUL_MLFLOW_URI to where it runs"
+    )
+    with pytest.raises(NoModelError):
+        await fleet.find(Wanted())
+
+
+async def test_an_empty_registry_says_which_command_makes_a_model(house: House) -> None:
+    fleet = house.fleet()
+    await fleet.watcher.poll()
+    assert "handful train --config" in not_ready(fleet)
+
+
+async def test_mlflow_may_go_and_come_back(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    house.register("champion")
+    fleet = house.fleet()
+    await fleet.watcher.poll()
+    house.mlflow.away = True
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            await fleet.watcher.poll()
+    assert len(caplog.records) == 1, "it is told once"
+    assert fleet.ready() == [Key("fingers", 1)]
+    assert fleet.catalog.reachable is False
+    house.mlflow.away = False
+    house.register("champion")
+    await fleet.watcher.poll()
+    assert fleet.ready() == [Key("fingers", 2)]
+    assert house.notes.reachable == [True, False, False, False, True]
+
+
+async def test_mlflow_may_go_in_the_middle_of_a_download(house: House, tmp_path: Path) -> None:
+    house.register("champion")
+    fleet = house.fleet()
+    await fleet.watcher.poll()
+    house.register("champion")
+
+    def breaks(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("model.onnx"):
+            raise httpx.ReadError("connection reset", request=request)
+        return house.mlflow._route(request)
+
+    house.mlflow.answer = breaks
+    await fleet.watcher.poll()
+    assert fleet.ready() == [Key("fingers", 1)]
+    assert list((tmp_path / "cache" / ".incoming").iterdir()) == []
+    house.mlflow.answer = None
+    await fleet.watcher.poll()
+    assert fleet.ready() == [Key("fingers", 2)], "the next poll tries again"
+
+
+@pytest.mark.parametrize(
+    "answer", [httpx.Response(200, text="<html>"), httpx.Response(500, text="oops"), httpx.Response(200, json=[])]
+)
+async def test_garbage_is_as_good_as_no_answer(house: House, answer: httpx.Response) -> None:
+    house.register("champion")
+    await house.fleet().watcher.poll()
+    house.mlflow.answer = lambda _: answer
+    fleet = house.fleet()
+    await fleet.watcher.poll()
+    assert fleet.ready() == [Key("fingers", 1)]
+
+
+# The cache.
+
+
+async def test_after_a_restart_nothing_is_fetched_again(house: House) -> None:
+    house.register("champion")
+    for _ in range(3):
+        fleet = house.fleet()
+        await fleet.watcher.poll()
+        assert fleet.ready() == [Key("fingers", 1)]
+    assert house.downloads == 1
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "manifest.json", "golden.png"])
+async def test_a_spoilt_cache_is_mended(house: House, tmp_path: Path, name: str) -> None:
+    house.register("champion")
+    await house.fleet().watcher.poll()
+    (found,) = (tmp_path / "cache").glob(f"fingers/*/package/{name}")
+    found.write_bytes(found.read_bytes()[:-20])
+    fleet = house.fleet()
+    await fleet.watcher.poll()
+    assert fleet.ready() == [Key("fingers", 1)]
+    assert house.downloads == 2
+
+
+async def test_a_spoilt_cache_without_mlflow_is_told_of(house: House, tmp_path: Path) -> None:
+    house.register("champion")
+    await house.fleet().watcher.poll()
+    (found,) = (tmp_path / "cache").glob("fingers/*/package/model.onnx")
+    found.write_bytes(b"")
+    house.mlflow.away = True
+    fleet = house.fleet()
+    await fleet.watcher.poll()
+    assert "no model is in the cache" in not_ready(fleet)
+    house.mlflow.away = False
+    await fleet.watcher.poll()
+    assert fleet.ready() == [Key("fingers", 1)]
+
+
+async def test_a_cache_that_cannot_be_written_costs_no_model(house: House, tmp_path: Path) -> None:
+    house.register("champion")
+    fleet = house.fleet()
+    await fleet.watcher.poll()
+    shutil.rmtree(tmp_path / "cache")
+    (tmp_path / "cache").write_text("in the way")
+    house.register("champion")
+    await fleet.watcher.poll()
+    assert fleet.ready() == [Key("fingers", 1)]
+    assert house.notes.reloads[-1] == ("fingers", "failed", "resource")
+
+
+async def test_old_packages_leave_the_disk(house: House, tmp_path: Path) -> None:
+    fleet = house.fleet(limit=1, keep=2)
+    for _ in range(5):
+        house.register("champion")
+        await fleet.watcher.poll()
+    kept = sorted(path.name.split("-")[0] for path in (tmp_path / "cache" / "fingers").iterdir())
+    assert kept == ["4", "5"]
+
+
+# Other versions are loaded when they are asked for.
+
+
+async def test_any_version_or_alias_can_be_asked_for(house: House) -> None:
+    house.register()
+    house.register("champion")
+    house.register("challenger")
+    fleet = house.fleet()
+    await fleet.watcher.poll()
+    assert keys(fleet) == [Key("fingers", 2)]
+    assert (await fleet.find(Wanted("fingers", version=1))).key.version == 1
+    assert (await fleet.find(Wanted(alias="challenger"))).key.version == 3
+    assert fleet.ready() == [Key("fingers", 2)]
+    with pytest.raises(UnknownModelError, match="model fingers has no version 9: it has 1, 2, 3"):
+        await fleet.find(Wanted("fingers", version=9))
+
+
+async def test_a_version_is_loaded_once_for_all_who_ask(house: House) -> None:
+    house.register("champion")
+    house.register()
+    fleet = house.fleet()
+    await fleet.watcher.poll()
+    found = await asyncio.gather(*(fleet.find(Wanted("fingers", version=2)) for _ in range(20)))
+    assert len({id(loaded) for loaded in found}) == 1
+    assert house.downloads == 2
+
+
+async def test_a_request_may_come_before_the_first_load_ends(house: House) -> None:
+    house.register("champion")
+    fleet = house.fleet()
+    polling = asyncio.ensure_future(fleet.watcher.poll())
+    while not fleet.catalog.models:
+        await asyncio.sleep(0)
+    assert (await fleet.find(Wanted())).key == Key("fingers", 1)
+    await polling
+    assert len(house.opened) == 1
+
+
+async def test_no_more_models_than_allowed_stay_in_memory(house: House) -> None:
+    house.register("champion")
+    for _ in range(4):
+        house.register()
+    fleet = house.fleet(limit=2)
+    await fleet.watcher.poll()
+    for version in (2, 3, 4, 5):
+        with fleet.store.lease(await fleet.find(Wanted("fingers", version=version))):
+            assert len(fleet.store) <= 3
+            assert fleet.store.get(Key("fingers", version))
+    assert keys(fleet) == [Key("fingers", 1), Key("fingers", 5)]
+    assert fleet.ready() == [Key("fingers", 1)]
+
+
+async def test_champions_without_room_are_loaded_when_they_are_asked_for(house: House) -> None:
+    for name in ("a", "b", "c", "fingers"):
+        house.register("champion", name=name)
+    fleet = house.fleet(limit=2)
+    await fleet.watcher.poll()
+    assert keys(fleet) == [Key("a", 1), Key("fingers", 1)]
+    with fleet.store.lease(await fleet.find(Wanted("c"))):
+        pass
+    assert keys(fleet) == [Key("c", 1), Key("fingers", 1)], "the default model's champion stays"
+    assert fleet.ready() == [Key("c", 1), Key("fingers", 1)]
+
+
+async def test_only_chosen_models_are_served(house: House) -> None:
+    house.register("champion")
+    house.register("champion", name="leaves")
+    fleet = house.fleet(served=("leaves",))
+    await fleet.watcher.poll()
+    assert fleet.ready() == [Key("leaves", 1)]
+    with pytest.raises(UnknownModelError, match="there is no model fingers: there is leaves"):
+        await fleet.find(FINGERS)
+
+
+async def test_stopping_does_not_wait_for_a_registry_that_hangs(house: House) -> None:
+    house.register("champion")
+    house.mlflow.delay = 3
+    fleet = house.fleet()
+    fleet.start(0.01)
+    await asyncio.sleep(0.05)
+    async with asyncio.timeout(1):
+        await fleet.stop()

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+from handful_serving.domain.threads import SingleFlight, in_thread
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_the_result_comes_from_a_daemon_thread() -> None:
+    def work(a: int, b: int) -> tuple[int, bool, bool]:
+        thread = threading.current_thread()
+        return a + b, thread.daemon, thread is threading.main_thread()
+
+    assert await in_thread(work, 1, 2) == (3, True, False)
+
+
+async def test_an_error_is_raised_where_it_is_awaited() -> None:
+    def work() -> None:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        await in_thread(work)
+
+
+async def test_the_loop_goes_on_meanwhile() -> None:
+    release = threading.Event()
+    running = asyncio.ensure_future(in_thread(release.wait, 5))
+    await asyncio.sleep(0.01)
+    assert not running.done()
+    release.set()
+    assert await running is True
+
+
+async def test_who_gives_up_is_not_held_up() -> None:
+    release = threading.Event()
+    started = time.perf_counter()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(in_thread(release.wait, 5), 0.05)
+    assert time.perf_counter() - started < 2
+    release.set()
+    await asyncio.sleep(0.05)  # The late result finds nobody, and nothing complains.
+
+
+def test_a_loop_that_is_closed_is_left_alone() -> None:
+    release, ended = threading.Event(), threading.Event()
+
+    def work() -> None:
+        release.wait(5)
+        ended.set()
+
+    async def give_up() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(in_thread(work), 0.01)
+
+    asyncio.run(give_up())
+    release.set()
+    assert ended.wait(5)
+    time.sleep(0.05)
+
+
+class Work:
+    def __init__(self) -> None:
+        self.begun = 0
+        self.release = asyncio.Event()
+        self.error: Exception | None = None
+
+    async def __call__(self) -> int:
+        self.begun += 1
+        await self.release.wait()
+        if self.error:
+            raise self.error
+        return self.begun
+
+
+async def test_all_who_want_the_same_wait_for_one_piece_of_work() -> None:
+    flights: SingleFlight[str, int] = SingleFlight()
+    work, other = Work(), Work()
+    other.release.set()
+    waiting = [asyncio.ensure_future(flights.do("a", work)) for _ in range(20)]
+    assert await flights.do("b", other) == 1
+    work.release.set()
+    assert await asyncio.gather(*waiting) == [1] * 20
+    assert await flights.do("a", work) == 2, "it is done anew the next time"
+
+
+async def test_one_who_gives_up_ends_it_for_nobody() -> None:
+    flights: SingleFlight[str, int] = SingleFlight()
+    work = Work()
+    first, second = (asyncio.ensure_future(flights.do("a", work)) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.sleep(0)
+    work.release.set()
+    assert await second == 1
+
+
+async def test_an_error_reaches_all_and_is_not_remembered() -> None:
+    flights: SingleFlight[str, int] = SingleFlight()
+    work = Work()
+    work.error = ValueError("no")
+    work.release.set()
+    results = await asyncio.gather(*(flights.do("a", work) for _ in range(3)), return_exceptions=True)
+    assert [type(result) for result in results] == [ValueError] * 3
+    work.error = None
+    assert await flights.do("a", work) == 2
+
+
+async def test_cancelling_ends_what_runs() -> None:
+    flights: SingleFlight[str, int] = SingleFlight()
+    waiting = asyncio.ensure_future(flights.do("a", Work()))
+    await asyncio.sleep(0)
+    flights.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
