@@ -80,10 +80,11 @@ def _add_hand(
     part = canvas[corner[1] : far[1], corner[0] : far[0]]
     _cast_shadow(part, cover, light, view.scale)
     part += cover[..., None] * (painted - part)
-    boxes.append(_box(label, relief.hand, corner))
+    boxes.append(box_of(label, relief.hand, corner))
 
 
-def _box(label: str, cover: Plane, corner: NDArray[np.int64]) -> DrawnBox:
+def box_of(label: str, cover: Plane, corner: NDArray[np.int64]) -> DrawnBox:
+    """The smallest box around what is covered, for a canvas that begins at `corner`."""
     columns, rows = (np.flatnonzero((cover > 0.5).any(axis)) for axis in (0, 1))
     left, top = corner.tolist()
     return DrawnBox(label, left + columns[0], top + rows[0], left + columns[-1] + 1, top + rows[-1] + 1)

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import io
+import warnings
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from fakes.exports import encoded, picture, turned
+from handful_trainer.data.images import Treatment, inspect_bytes, inspect_image
+from handful_trainer.data.signatures import READ
+
+PHOTO = encoded(picture(1), quality=90)
+
+
+@pytest.mark.parametrize(
+    ("content", "defect"),
+    [
+        (b"", "empty"),
+        (b"<!DOCTYPE html><html></html>", "html"),
+        (b"\xef\xbb\xbf\n  <HTML>", "html"),
+        (b"<?xml version='1.0'?><Error><Code>NoSuchKey</Code></Error>", "html"),
+        (b"\x17\x23" * 400, "noise"),
+        (b'{"detail": "not found"}', "noise"),
+        (b"\xff\xd8" + b"\x55" * 300 + b"\xff\xd9", "garbled"),
+        (b"\xff\xd8" + b"\x55" * 300, "truncated"),
+        (PHOTO[:-2], "truncated"),
+        (PHOTO[: len(PHOTO) // 2], "truncated"),
+        (PHOTO[:40], "truncated"),
+        (encoded(picture(1), "PNG")[:-12], "truncated"),
+        (encoded(picture(1), "WEBP")[:-9], "truncated"),
+        (encoded(picture(1), "BMP")[:-9], "truncated"),
+        (b"\x00\x00\x00\x18ftypheic" + bytes(99), "unsupported"),
+        (b"<?xml version='1.0'?><svg></svg>", "unsupported"),
+        (encoded(picture(1, 9, 40)), "too_small"),
+        (encoded(Image.new("1", (10_000, 6_000)), "PNG"), "too_large"),
+    ],
+)
+def test_files_that_cannot_be_used_are_told_apart(content: bytes, defect: str) -> None:
+    found = inspect_bytes(content)
+    assert found.defect == defect
+    assert found.detail
+    assert found.size == len(content)
+
+
+def test_what_is_not_there_is_missing(tmp_path) -> None:
+    assert inspect_image(None).defect == "missing"
+    assert inspect_image(tmp_path / "gone.jpg").defect == "missing"
+    assert inspect_image(tmp_path).defect == "unreadable"
+
+
+@pytest.mark.parametrize(
+    ("form", "options", "treatment"),
+    [
+        ("JPEG", {}, Treatment.LINK),
+        ("JPEG", {"progressive": True}, Treatment.LINK),
+        ("PNG", {}, Treatment.LINK),
+        ("WEBP", {}, Treatment.LINK),
+        ("BMP", {}, Treatment.LINK),
+        ("GIF", {}, Treatment.PNG),
+        ("TIFF", {}, Treatment.PNG),
+        ("PNG", {"save_all": True, "append_images": [picture(2)]}, Treatment.PNG),
+    ],
+)
+def test_whole_images_are_usable(form: str, options: dict[str, object], treatment: Treatment) -> None:
+    found = inspect_bytes(encoded(picture(1), form, **options))
+    assert (found.defect, found.format, found.width, found.height) == ("", form, 64, 48)
+    assert found.treatment is treatment
+
+
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+def test_size_is_that_of_the_upright_image(orientation: int) -> None:
+    found = inspect_bytes(turned(1, orientation))
+    assert (found.width, found.height, found.orientation) == (64, 48, orientation)
+    assert found.treatment is Treatment.UPRIGHT
+
+
+def test_a_jpeg_with_something_behind_its_end_is_ended_anew() -> None:
+    assert inspect_bytes(PHOTO + b"trailer").treatment is Treatment.SEAL
+
+
+def _fully_decodes(content: bytes) -> bool:
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            image.load()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_the_quick_decode_finds_every_cut_that_the_full_one_finds(progressive: bool) -> None:
+    content = encoded(picture(1), quality=90, progressive=progressive)
+    cuts = range(2, len(content) + 1, 7)
+    assert [not inspect_bytes(content[:n]).defect for n in cuts] == [_fully_decodes(content[:n]) for n in cuts]
+
+
+@given(
+    st.sampled_from([start for starts in READ.values() for start in starts] + [b"RIFF\x10\0\0\0WEBP", b""]), st.data()
+)
+def test_no_content_crashes_it(start: bytes, data: st.DataObject) -> None:
+    content = start + data.draw(st.binary(max_size=300))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = inspect_bytes(content)
+    assert found.defect or min(found.width, found.height) >= 10
+
+
+@given(st.sampled_from(["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF"]), st.data())
+def test_no_damage_crashes_it(form: str, data: st.DataObject) -> None:
+    content = bytearray(encoded(picture(1), form))
+    for _ in range(data.draw(st.integers(1, 6))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        inspect_bytes(bytes(content))
