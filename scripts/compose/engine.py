@@ -1,0 +1,132 @@
+"""The `docker` command: what is asked of it, and what it is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from compose.errors import CONFIG, FAILED, UNAVAILABLE, ComposeError
+
+_OLDEST_ENGINE = (25, 0)
+"""The first that knows `start_interval`."""
+_OLDEST_COMPOSE = (2, 24)
+"""The first that knows `!override`."""
+
+
+class Engine:
+    """Docker and its Compose, for the stack in a folder.
+
+    Args:
+        root: Handful's own folder, where docker-compose.yml is.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def require(self) -> None:
+        """Make sure that it is there, runs and is new enough.
+
+        Raises:
+            ComposeError: it is not; the line says what to do.
+        """
+        if shutil.which("docker") is None:
+            raise ComposeError("Docker is not installed: https://docs.docker.com/engine/install tells how", UNAVAILABLE)
+        server = self._ask("version", "--format", "{{.Server.Version}}")
+        if server.returncode:
+            raise ComposeError(_why_silent(server.stderr), UNAVAILABLE)
+        _require_version("Docker's engine", server.stdout, _OLDEST_ENGINE)
+        own = self._ask("compose", "version", "--short")
+        if own.returncode:
+            raise ComposeError(
+                "Docker has no Compose: https://docs.docker.com/compose/install tells how to add it", UNAVAILABLE
+            )
+        _require_version("Docker Compose", own.stdout, _OLDEST_COMPOSE)
+
+    def config(self) -> dict[str, Any]:
+        """The stack as Compose understands it: all profiles, variables put in, before the first start .env.example's.
+
+        Raises:
+            ComposeError: Compose finds a fault in the files or in .env.
+        """
+        own = [] if (self._root / ".env").exists() else ["--env-file", ".env.example"]
+        asked = self._ask("compose", *own, "--profile", "*", "config", "--format", "json")
+        if asked.returncode:
+            raise ComposeError(f"Compose cannot read the stack ({_last_line(asked.stderr)}): correct .env", CONFIG)
+        config: dict[str, Any] = json.loads(asked.stdout)
+        return config
+
+    def compose(self, *words: str) -> int:
+        """Run `docker compose` at the terminal, and return its exit code."""
+        return subprocess.run(["docker", "compose", *words], cwd=self._root, check=False).returncode
+
+    def containers(self) -> list[dict[str, Any]]:
+        """The stack's containers, stopped ones too."""
+        answer = self._ask("compose", "ps", "--all", "--format", "json")
+        text = answer.stdout.strip()
+        if answer.returncode or not text:
+            return []
+        # One object a line, or in older versions one list.
+        found: list[dict[str, Any]] = (
+            json.loads(text) if text.startswith("[") else list(map(json.loads, text.splitlines()))
+        )
+        return found
+
+    def last_words(self, container: str) -> str:
+        """The last line that a container logged."""
+        answer = self._ask("logs", "--tail", "5", container)
+        return _last_line(answer.stdout + answer.stderr)
+
+    def has_volume(self, name: str) -> bool:
+        """Whether the volume is there."""
+        return self._ask("volume", "inspect", name).returncode == 0
+
+    def has_image(self, name: str) -> bool:
+        """Whether the image is there."""
+        return self._ask("image", "inspect", name).returncode == 0
+
+    def data_folder(self) -> Path | None:
+        """Where the engine keeps images and volumes, if that is on this machine for us to see."""
+        path = Path(self._ask("info", "--format", "{{.DockerRootDir}}").stdout.strip() or os.devnull)
+        return path if path.is_dir() else None
+
+    def _ask(self, *words: str) -> subprocess.CompletedProcess[str]:
+        try:
+            return subprocess.run(
+                ["docker", *words],
+                cwd=self._root,
+                check=False,
+                capture_output=True,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                stdin=subprocess.DEVNULL,
+                timeout=60,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise ComposeError("Docker does not answer within a minute: start it again", UNAVAILABLE) from error
+        except OSError as error:
+            raise ComposeError(f"docker cannot be run ({error.strerror})", FAILED) from error
+
+
+def _why_silent(said: str) -> str:
+    if "permission denied" in said.lower():
+        return "Docker is not open to you: add yourself to its group (sudo usermod -aG docker $USER), then log in again"
+    return f"Docker does not run: start it ({_last_line(said)})"
+
+
+def _require_version(what: str, text: str, oldest: tuple[int, int]) -> None:
+    found = re.search(r"(\d+)\.(\d+)", text)
+    if found and (int(found[1]), int(found[2])) < oldest:
+        raise ComposeError(
+            f"{what} is {text.strip()}, which is too old: {oldest[0]}.{oldest[1]} is needed", UNAVAILABLE
+        )
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "it says nothing"

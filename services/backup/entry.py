@@ -1,0 +1,66 @@
+"""What the backup container runs: `handful export`, `handful import`, and the import of the starter model.
+
+The commands belong to the backup service. While this version has none, that is said, and nothing is pretended.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+_STARTER = Path("/models/starter.zip")
+_MISSING = 2
+
+
+def main(words: list[str]) -> int:
+    """Run `handful` with the words, or `starter`.
+
+    Returns:
+        The command's own exit code; 2 for a command that is not there.
+    """
+    if not words:
+        words = ["--help"]
+    if words[0] == "starter":
+        return _starter()
+    if not words[0].startswith("-") and not _has(words[0]):
+        _say(f"error: this version of Handful has no `handful {words[0]}` yet: nothing was done")
+        return _MISSING
+    return subprocess.run(["handful", *words], check=False).returncode
+
+
+def _starter() -> int:
+    """Import the starter model into a registry that has none. Nothing waits for its success: 0 in any case."""
+    if not _STARTER.is_file():
+        _say("there is no models/starter.zip: nothing to import")
+        return 0
+    if _registered():
+        _say("the registry has models already: the starter model is not imported")
+        return 0
+    if not _has("import"):
+        _say("models/starter.zip is there, but this version of Handful has no `handful import` yet: it is not imported")
+        return 0
+    if subprocess.run(["handful", "import", str(_STARTER)], check=False).returncode:
+        _say("error: the starter model could not be imported, see above; the platform works without it")
+    return 0
+
+
+def _registered() -> bool:
+    from handful_core.registry import Registry
+
+    with Registry(os.environ["HANDFUL_MLFLOW_URI"]) as registry:
+        return bool(registry.models())
+
+
+def _has(command: str) -> bool:
+    return bool(entry_points(group="handful.commands", name=command))
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201  # The container's log.
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
