@@ -16,7 +16,7 @@ export function models(signal) {
   return request("api/models", { signal });
 }
 
-/** The classes of a model's version, with what each is worth. */
+/** The classes of a model's version, with what each is worth, and its own thresholds. */
 export function classes(model, version, signal) {
   return request(address("api/classes", { model, version }), { signal });
 }

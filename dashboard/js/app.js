@@ -13,8 +13,8 @@ export const INITIAL = {
   listingError: null,
   /** {model, version}: version null follows the champion. null: whatever the server takes by default. */
   choice: null,
-  /** What the classes of the model in use are worth, as the server lists them. */
-  classes: [],
+  /** What the model in use says of itself: its classes, with what each is worth, and its own thresholds. */
+  traits: { classes: [], thresholds: null },
   /** {file, url, name}. */
   picture: null,
   /** What is to be said about how the picture came here. */
@@ -33,7 +33,7 @@ export const INITIAL = {
  * @param api the module api.js, or what behaves like it.
  */
 export function createApp(store, api) {
-  const classLists = new Map();
+  const traitsKnown = new Map();
   let flight = null;
 
   async function look(file, remark = "") {
@@ -54,9 +54,9 @@ export function createApp(store, api) {
     update({ state: "busy", slow: false, answer, error: null });
     const timer = setTimeout(() => update({ slow: true }), SLOW_AFTER);
     try {
-      const result = await ask(picture.file, choice, own.signal);
+      const { traits, ...result } = await ask(picture.file, choice, own.signal);
       if (own !== flight) return;
-      store.set({ classes: result.classes, pointed: null, held: null });
+      store.set({ traits, pointed: null, held: null });
       update({ state: "done", slow: false, picture, ...result });
       if (!lookUp(store.get().listing, result.answer.model, result.answer.version)) await list();
     } catch (error) {
@@ -73,14 +73,14 @@ export function createApp(store, api) {
     const sent = performance.now();
     const answer = numbered(await api.predict(file, query(choice), signal));
     const roundTrip = performance.now() - sent;
-    return { answer, roundTrip, classes: await classesOf(answer.model, answer.version, signal) };
+    return { answer, roundTrip, traits: await traitsOf(answer.model, answer.version, signal) };
   }
 
-  /** A version's classes never change, so each list is asked for once. */
-  async function classesOf(model, version, signal) {
+  /** A version never changes, so it is asked once. */
+  async function traitsOf(model, version, signal) {
     const key = `${model}/${version}`;
-    if (!classLists.has(key)) classLists.set(key, (await api.classes(model, version, signal)).classes);
-    return classLists.get(key);
+    if (!traitsKnown.has(key)) traitsKnown.set(key, await api.classes(model, version, signal));
+    return traitsKnown.get(key);
   }
 
   async function choose(model, version) {
@@ -94,10 +94,10 @@ export function createApp(store, api) {
     const { model, version } = resolve(listing, choice);
     if (picture || !model || !version) return;
     try {
-      store.set({ classes: await classesOf(model.name, version.version) });
+      store.set({ traits: await traitsOf(model.name, version.version) });
     } catch (error) {
       expected(error);
-      store.set({ classes: [] });
+      store.set({ traits: INITIAL.traits });
     }
   }
 

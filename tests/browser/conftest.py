@@ -51,3 +51,8 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
 def dashboard(repository: Path) -> Path:
     """The folder of the dashboard."""
     return repository / "dashboard"
+
+
+@pytest.fixture(scope="session")
+def base_url() -> None:
+    """None: pages are opened by their whole address. The fixture of pytest-base-url itself warns under pytest 9."""

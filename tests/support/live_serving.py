@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+import httpx
 import uvicorn
 
 from fakes.registry import FakeMlflow
@@ -62,6 +63,13 @@ class LiveServing:
             if not self._thread.is_alive() or time.monotonic() > until:
                 raise RuntimeError("serving did not start")
             time.sleep(0.01)
+
+    def wait_until_ready(self) -> None:
+        """Wait until it has loaded a model."""
+        until = time.monotonic() + _SECONDS
+        while not httpx.get(f"{self.url}/health/ready").is_success:
+            assert time.monotonic() < until, "serving did not become ready"
+            time.sleep(0.05)
 
     def stop(self) -> None:
         """End it, breaking connections that are still open."""

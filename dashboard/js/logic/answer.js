@@ -18,13 +18,13 @@ export function visible(detections, threshold) {
   return detections.filter((found) => found.confidence > threshold);
 }
 
-/** The threshold in force: the visitor's, or the model's own. */
-export function limit(answer, chosen) {
-  return chosen ?? answer.thresholds.confidence;
+/** The threshold in force: the visitor's, else the model's own; never lower than what was asked for. */
+export function limit({ threshold, traits }) {
+  return Math.max(ASKED_CONFIDENCE, threshold ?? traits.thresholds?.confidence ?? ASKED_CONFIDENCE);
 }
 
 /** Class id → what a detection of it adds to the count; null for a class that is not counted. */
-export function worths(classes) {
+export function worths({ classes }) {
   return new Map(classes.map(({ id, count }) => [id, count ?? null]));
 }
 

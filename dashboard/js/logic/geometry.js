@@ -2,13 +2,16 @@
  * Where things stand on the picture. A rectangle is {x, y, width, height}, a size {width, height}; nothing here knows the page.
  */
 
-/** The largest size of the image's shape that fits into `space`, at most `maxScale` times the image's own size, in whole units. */
-export function fit(image, space, maxScale = Infinity) {
-  const scale = Math.min(space.width / image.width, space.height / image.height, maxScale);
-  return {
-    width: Math.max(1, Math.round(image.width * scale)),
-    height: Math.max(1, Math.round(image.height * scale)),
-  };
+/**
+ * The largest size of the image's shape that fits into `space`, in whole device pixels.
+ *
+ * @param most how many times the image's own size it may become.
+ * @param ratio device pixels per CSS pixel.
+ */
+export function fit(image, space, most, ratio) {
+  const scale = Math.min(space.width / image.width, space.height / image.height, most);
+  const whole = (length) => Math.max(1, Math.floor(length * scale * ratio)) / ratio;
+  return { width: whole(image.width), height: whole(image.height) };
 }
 
 /** A box [x1, y1, x2, y2] in pixels of the image, as a rectangle on a frame that shows the whole image. */
@@ -23,7 +26,8 @@ export function toFrame([x1, y1, x2, y2], image, frame) {
  *
  * @param ratio device pixels per CSS pixel.
  * @param stroke wanted width of the outline, CSS pixels.
- * @returns the rectangle through the middle of the outline, and the outline's width as `stroke`.
+ * @returns the rectangle through the middle of the outline, the outline's width as `stroke`, and about one CSS pixel of
+ *   whole device pixels as `seam`.
  */
 export function snap(rect, frame, ratio, stroke) {
   const thick = Math.max(1, Math.round(stroke * ratio));
@@ -39,6 +43,7 @@ export function snap(rect, frame, ratio, stroke) {
     width: Math.max(0, right - left) / ratio,
     height: Math.max(0, bottom - top) / ratio,
     stroke: thick / ratio,
+    seam: Math.max(1, Math.round(ratio)) / ratio,
   };
 }
 

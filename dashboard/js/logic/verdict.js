@@ -11,12 +11,13 @@ const MOST_TERMS = 6;
  * @returns {label, value, sum, detail, wordy}: `value` is null while there is no answer, `sum` is how it came about,
  *   `wordy` says that the value is a name and not a number.
  */
-export function verdictOf({ run, classes, threshold }) {
-  const worth = worths(classes);
-  if (!run.answer) return blank(classes.length === 0 || counts(worth) ? words.count : words.objects);
-  if (run.answer.task === "classify") return likeliest(run.answer.probabilities);
-  const chosen = limit(run.answer, threshold);
-  const seen = visible(run.answer.detections, chosen);
+export function verdictOf(state) {
+  const { answer } = state.run;
+  const worth = worths(state.traits);
+  if (!answer) return blank(worth.size === 0 || counts(worth) ? words.count : words.objects);
+  if (answer.task === "classify") return likeliest(answer.probabilities);
+  const chosen = limit(state);
+  const seen = visible(answer.detections, chosen);
   const label = counts(worth) ? words.count : words.objects;
   const value = String(total(seen, worth) ?? seen.length);
   if (!seen.length) return { ...blank(label), value, detail: words.nothingFound(percent(chosen)) };

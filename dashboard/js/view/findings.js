@@ -37,23 +37,24 @@ export function createFindings(app) {
   }
 
   return function render(state) {
-    const wanted = { answer: state.run.answer, classes: state.classes, threshold: state.threshold };
-    if (Object.keys(wanted).some((key) => wanted[key] !== shown[key])) fill(contentOf(wanted));
+    const wanted = { answer: state.run.answer, traits: state.traits, threshold: state.threshold };
+    if (Object.keys(wanted).some((key) => wanted[key] !== shown[key])) fill(contentOf(state));
     shown = wanted;
     mark(state);
   };
 }
 
-function contentOf({ answer, classes, threshold }) {
-  if (!answer) return known(classes);
+function contentOf(state) {
+  const { answer } = state.run;
+  if (!answer) return known(state.traits);
   if (answer.task === "classify") return { title: words.probabilities, rows: ranking(answer.probabilities).map(chance), rest: "" };
-  const seen = visible(answer.detections, limit(answer, threshold));
+  const seen = visible(answer.detections, limit(state));
   const hidden = answer.detections.length - seen.length;
-  const worth = worths(classes);
+  const worth = worths(state.traits);
   return { title: words.seen, rows: seen.map((found) => finding(found, worth)), rest: hidden ? words.hidden(hidden) : "" };
 }
 
-function known(classes) {
+function known({ classes }) {
   const chips = classes.slice(0, MOST_CLASSES).map(({ id, name }) => html("li", { class: `chip ${hue(id)}` }, swatch(), name));
   const more = classes.length - chips.length;
   return { title: classes.length ? words.knows : words.seen, rows: chips, rest: more > 0 ? words.moreClasses(more) : "" };

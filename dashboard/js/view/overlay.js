@@ -23,7 +23,6 @@ export function createOverlay(root, on) {
     /** `isCounted(detection)` says whether a box counts; those that do not are dashed. */
     draw(detections, image, frame, isCounted) {
       const ratio = window.devicePixelRatio || 1;
-      root.setAttribute("viewBox", `0 0 ${frame.width} ${frame.height}`);
       root.classList.toggle("crowded", detections.length > CROWD);
       const rects = detections.map((found) => snap(toFrame(found.box, image, frame), frame, ratio, STROKE));
       const groups = detections.map((found, place) => box(found, rects[place], isCounted(found)));
@@ -45,12 +44,12 @@ function idOf(event) {
   return id === undefined ? null : Number(id);
 }
 
-function box(found, { stroke, ...rect }, counted) {
+function box(found, { stroke, seam, ...rect }, counted) {
   const kind = `box ${hue(found.class)}${counted ? "" : " uncounted"}`;
   return svg(
     "g",
     { class: kind, "data-id": found.id },
-    svg("rect", { class: "halo", ...rect, "stroke-width": stroke + 2 }),
+    svg("rect", { class: "halo", ...rect, "stroke-width": stroke + 2 * seam }),
     svg("rect", { class: "edge", ...rect, "stroke-width": stroke }),
   );
 }

@@ -22,6 +22,7 @@ export function createPicture(app, onSize) {
   let state = null;
   let shown = null;
   let drawn = null;
+  let room = { width: 0, height: 0 };
 
   image.addEventListener("load", () => settle({ width: image.naturalWidth, height: image.naturalHeight }));
   image.addEventListener("error", () => settle(null));
@@ -48,9 +49,9 @@ export function createPicture(app, onSize) {
     frame.dataset.sized = String(size() !== null);
     if (!size()) return;
     const style = getComputedStyle(stage);
-    const { width, height } = fit(size(), space(style), MAX_SCALE);
-    frame.style.width = `${width}px`;
-    frame.style.height = `${height}px`;
+    room = fit(size(), space(style), MAX_SCALE, devicePixelRatio);
+    frame.style.width = `${room.width}px`;
+    frame.style.height = `${room.height}px`;
     drawn = null;
     draw();
   }
@@ -70,10 +71,10 @@ export function createPicture(app, onSize) {
       overlay.clear();
       return;
     }
-    const wanted = { given, classes: state.classes, limit: limit(given, state.threshold), ratio: devicePixelRatio };
+    const { traits } = state;
+    const wanted = { given, traits, limit: limit(state), ratio: devicePixelRatio };
     if (Object.keys(wanted).some((key) => wanted[key] !== drawn?.[key])) {
-      const room = { width: frame.clientWidth, height: frame.clientHeight };
-      overlay.draw(visible(given.detections, wanted.limit), given.image, room, counted(state.classes));
+      overlay.draw(visible(given.detections, wanted.limit), given.image, room, counted(traits));
       drawn = wanted;
     }
     overlay.highlight(state.pointed ?? state.held);
@@ -98,7 +99,7 @@ export function createPicture(app, onSize) {
 }
 
 /** Tells whether a detection adds to the count; all do where the model counts nothing at all. */
-function counted(classes) {
-  const worth = worths(classes);
+function counted(traits) {
+  const worth = worths(traits);
   return counts(worth) ? (found) => (worth.get(found.class) ?? null) !== null : () => true;
 }

@@ -14,9 +14,7 @@ export function createRaw() {
   details.addEventListener("toggle", write);
 
   function text() {
-    const { run, threshold, classes } = state;
-    const chosen = run.answer.task === "detect" ? limit(run.answer, threshold) : null;
-    return JSON.stringify(asSeen(run.answer, chosen, worths(classes)), null, 2);
+    return JSON.stringify(asSeen(state.run.answer, limit(state), worths(state.traits)), null, 2);
   }
 
   function write() {

@@ -16,6 +16,10 @@ export function createStatus(app) {
     clearTimeout(timer);
     if (document.hidden) return;
     await app.check();
+    wait();
+  }
+
+  function wait() {
     clearTimeout(timer);
     timer = setTimeout(poll, state.server.state === "ready" ? POLL_READY : POLL_OTHERWISE);
   }
@@ -24,7 +28,10 @@ export function createStatus(app) {
   poll();
 
   return function render(next) {
+    // A lost server may show in a prediction first: from then on it is asked more often.
+    const changed = state !== null && next.server.state !== state.server.state;
     state = next;
+    if (changed) wait();
     const status = statusOf(state);
     root.dataset.state = status.state;
     if (text.textContent !== status.text) text.textContent = status.text;

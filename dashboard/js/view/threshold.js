@@ -32,12 +32,12 @@ export function createThreshold(app) {
     slider.disabled = !usable;
     if (usable !== answer) ticks.replaceChildren(...(usable?.detections ?? []).map(tick));
     answer = usable;
-    const value = usable ? limit(usable, state.threshold) : 0.25;
+    const value = usable ? limit(state) : slider.valueAsNumber;
     // Only a value of another source is written: writing while it is dragged would make it jump to its step.
     if (slider.valueAsNumber !== value) slider.value = value;
     slider.setAttribute("aria-valuetext", percent(value));
     part("threshold-value").textContent = usable ? percent(value) : "–";
-    reset.hidden = !usable || state.threshold === null || state.threshold === usable.thresholds.confidence;
+    reset.hidden = !usable || value === limit({ ...state, threshold: null });
     for (const line of ticks.children) {
       line.classList.toggle("held-back", !(Number(line.dataset.confidence) > value));
       line.classList.toggle("active", line.dataset.id === String(state.pointed ?? state.held));

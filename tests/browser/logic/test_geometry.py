@@ -13,14 +13,19 @@ FRAME = {"width": 480, "height": 360}
         ((640, 480), (320, 1000), 9, (320, 240)),
         ((640, 480), (1000, 240), 9, (320, 240)),
         ((100, 50), (1000, 1000), 3, (300, 150)),
-        ((4000, 3000), (333, 333), 9, (333, 250)),
+        ((4000, 3000), (333, 333), 9, (333, 249)),
         ((5000, 1), (100, 100), 9, (100, 1)),
     ],
     ids=["by-width", "by-height", "not-larger-than", "whole-pixels", "never-nothing"],
 )
 def test_a_picture_fits_its_space(run, image, space, most, expected) -> None:
     sizes = [dict(zip(("width", "height"), pair, strict=True)) for pair in (image, space)]
-    assert run("geometry", "fit", *sizes, most) == {"width": expected[0], "height": expected[1]}
+    assert run("geometry", "fit", *sizes, most, 1) == {"width": expected[0], "height": expected[1]}
+
+
+def test_a_picture_is_shown_in_whole_device_pixels(run) -> None:
+    found = run("geometry", "fit", {"width": 640, "height": 481}, {"width": 715, "height": 900}, 9, 1.5)
+    assert [side * 1.5 for side in found.values()] == pytest.approx([1072, 806])
 
 
 def test_a_box_of_the_picture_lies_on_the_frame_in_proportion(run) -> None:

@@ -16,7 +16,7 @@ def found(*pairs: tuple[int, float]) -> dict[str, Any]:
 def state(
     answer: dict[str, Any] | None, classes: list[dict[str, Any]], threshold: float | None = 0.25
 ) -> dict[str, Any]:
-    return {"run": {"answer": answer}, "classes": classes, "threshold": threshold, "defaults": None}
+    return {"run": {"answer": answer}, "traits": {"classes": classes}, "threshold": threshold}
 
 
 @pytest.mark.parametrize(

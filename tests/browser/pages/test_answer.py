@@ -1,0 +1,127 @@
+"""From a picture to its answer."""
+
+from __future__ import annotations
+
+import cv2
+import httpx
+import pytest
+from playwright.sync_api import expect
+
+from browser.scene import SIDE, cell_box, scene
+from browser.screen import dimensions, file
+from browser.stock import LEAVES
+from fakes.packages import encode, filled
+
+HANDS = {(1, 2): "5", (5, 4): "2", (6, 6): "unknown"}
+DATA = encode(scene(HANDS))
+
+
+@pytest.mark.parametrize("way", ["choose", "drop", "paste"])
+def test_a_picture_gets_its_boxes_and_its_count(screen, way) -> None:
+    getattr(screen, way)(file(DATA))
+    expect(screen.value).to_have_text("7")
+    expect(screen.part("verdict-detail")).to_have_text("3 boxes, 1 not counted")
+    expect(screen.boxes).to_have_count(3)
+    assert sorted(screen.rows.locator(".name").all_inner_texts()) == ["2", "5", "unknown not counted"]
+    expect(screen.part("facts")).to_contain_text(dimensions(SIDE, SIDE))
+
+
+def test_boxes_lie_where_the_objects_are(screen) -> None:
+    screen.drop(file(encode(scene({(1, 2): "5"}))))
+    expect(screen.boxes).to_have_count(1)
+    assert screen.box_on_picture(0) == pytest.approx([edge / SIDE for edge in cell_box(1, 2)], abs=0.01)
+
+
+def test_a_photo_that_lies_on_its_side_is_shown_and_boxed_upright(screen) -> None:
+    upright = scene({(1, 2): "5"})[:, : SIDE // 2]
+    done, jpeg = cv2.imencode(
+        ".jpg",
+        cv2.rotate(upright, cv2.ROTATE_90_COUNTERCLOCKWISE),
+        [cv2.IMWRITE_JPEG_QUALITY, 100, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444],
+    )
+    assert done
+    # Orientation 6: turn clockwise by 90 degrees to see it upright.
+    exif = bytes.fromhex("ffe1002245786966000049492a0008000000010012010300010000000600000000000000")
+    screen.drop(file(jpeg.tobytes()[:2] + exif + jpeg.tobytes()[2:], "turned.jpg", "image/jpeg"))
+    expect(screen.part("facts")).to_contain_text(dimensions(SIDE // 2, SIDE))
+    expect(screen.boxes).to_have_count(1)
+    x1, y1, x2, y2 = cell_box(1, 2)
+    expected = (x1 / (SIDE / 2), y1 / SIDE, x2 / (SIDE / 2), y2 / SIDE)
+    assert screen.box_on_picture(0) == pytest.approx(expected, abs=0.02)
+
+
+def test_the_next_picture_takes_the_place_of_the_one_before(screen) -> None:
+    screen.drop(file(DATA))
+    expect(screen.value).to_have_text("7")
+    screen.drop(file(encode(scene({(0, 0): "3"})), "next.png"))
+    expect(screen.value).to_have_text("3")
+    expect(screen.boxes).to_have_count(1)
+    expect(screen.part("facts")).to_contain_text("next.png")
+
+
+def test_of_several_pictures_the_first_is_taken_and_the_page_says_so(screen) -> None:
+    note = file(b"shopping", "note.txt", "text/plain")
+    screen.drop(note, file(encode(scene({(0, 0): "4"})), "a.png"), file(DATA, "b.png"))
+    expect(screen.value).to_have_text("4")
+    expect(screen.part("remark")).to_have_text("One picture at a time: the first was taken.")
+
+
+def test_a_picture_without_a_hand_counts_zero(screen) -> None:
+    screen.drop(file(encode(scene({}))))
+    expect(screen.value).to_have_text("0")
+    expect(screen.part("verdict-detail")).to_have_text("Nothing found above 25%")
+    expect(screen.rows).to_have_count(0)
+
+
+def test_box_and_row_are_tied_by_hover_focus_and_click(screen) -> None:
+    screen.drop(file(DATA))
+    expect(screen.boxes).to_have_count(3)
+    row = screen.rows.filter(has_text="unknown")
+    row.hover()
+    expect(screen.page.locator(".box.active")).to_contain_text("unknown")
+    screen.page.locator(".box", has_text="2 9").locator(".edge").hover()
+    expect(screen.page.locator(".finding.active .name")).to_have_text("2")
+    screen.page.mouse.move(0, 0)
+    expect(screen.page.locator(".box.active")).to_have_count(0)
+    screen.rows.filter(has_text="5").first.focus()
+    expect(screen.page.locator(".box.active")).to_contain_text("5")
+    screen.page.keyboard.press("Enter")
+    screen.part("slider").focus()
+    expect(screen.page.locator(".box.active")).to_contain_text("5")
+    expect(screen.page.locator(".finding[aria-pressed=true]")).to_have_count(1)
+
+
+def test_a_classifier_answers_with_bars_and_without_boxes(screen) -> None:
+    screen.open_picker()
+    screen.page.locator(".model", has_text="leaves").locator(".version").click()
+    screen.drop(file(encode(filled("rust", LEAVES))))
+    expect(screen.value).to_have_text("rust")
+    expect(screen.rows).to_have_count(3)
+    expect(screen.rows.first).to_contain_text("rust")
+    expect(screen.boxes).to_have_count(0)
+    expect(screen.part("threshold")).to_be_hidden()
+
+
+def test_the_time_is_shown_by_stage(screen) -> None:
+    screen.drop(file(DATA))
+    stages = screen.part("timings-list").locator("dt")
+    expect(stages).to_have_text(["Decode", "Prepare", "Inference", "Finish", "Waiting", "Transfer"])
+    for entry in screen.part("timings-list").locator("dd").all_inner_texts():
+        assert entry.endswith(" ms")
+
+
+def test_what_is_copied_is_what_the_server_says_at_the_sliders_threshold(screen, serving) -> None:
+    screen.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    faint = {(5, 4): 0.55}
+    data = encode(scene(HANDS, faint))
+    screen.drop(file(data))
+    expect(screen.rows).to_have_count(3)
+    screen.set_threshold(0.9)
+    expect(screen.rows).to_have_count(2)
+    screen.part("copy").click()
+    expect(screen.part("copy-label")).to_have_text("Copied")
+    copied = screen.page.evaluate("async () => JSON.parse(await navigator.clipboard.readText())")
+    said = httpx.post(f"{serving.url}/api/predict?confidence=0.9", files={"image": data}).json()
+    for answer in (copied, said):
+        del answer["timings_ms"], answer["request_id"]
+    assert copied == said

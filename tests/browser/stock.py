@@ -1,0 +1,28 @@
+"""The models of the server that most tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fakes.packages import build_package
+from fakes.registry import FakeMlflow
+
+MAX_BODY = 100_000
+"""Bytes that the server takes."""
+LEAVES = ("healthy", "rust", "mildew")
+"""Classes of the classifier."""
+OWN_THRESHOLD = 0.6
+"""The confidence threshold that version 1 of the detector brings along."""
+
+
+def stock(mlflow: FakeMlflow, root: Path) -> None:
+    """Register three versions of a detector, the second the champion and the third broken, and a classifier."""
+    first = build_package(root / "1", thresholds={"confidence": OWN_THRESHOLD, "iou": 0.7})
+    second = build_package(root / "2", head="nms_free", sharpness=8)
+    third = build_package(root / "3")
+    (third.root / "model.onnx").write_bytes(b"broken")
+    leaves = build_package(root / "leaves", head="probabilities", name="leaves", classes=LEAVES)
+    mlflow.register(first, tags={"metrics.mAP50": "0.81", "metrics.count_accuracy": "0.7"}, aliases=["previous"])
+    mlflow.register(second, tags={"metrics.mAP50": "0.9134"}, aliases=["champion"])
+    mlflow.register(third)
+    mlflow.register(leaves, "leaves", aliases=["champion"])
