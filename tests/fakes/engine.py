@@ -1,0 +1,47 @@
+"""Docker without Docker: answers as a test says, and keeps what it was told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from compose.engine import Engine
+
+
+@dataclass
+class FakeEngine(Engine):
+    """Docker as the tests want it; what it is told is kept."""
+
+    stack: dict[str, Any]
+    running: list[dict[str, Any]] = field(default_factory=list)
+    volumes: set[str] = field(default_factory=set)
+    images: set[str] = field(default_factory=set)
+    folder: Path | None = None
+    codes: dict[str, int] = field(default_factory=dict)
+    told: list[tuple[str, ...]] = field(default_factory=list)
+
+    def require(self) -> None:
+        pass
+
+    def config(self) -> dict[str, Any]:
+        return self.stack
+
+    def compose(self, *words: str) -> int:
+        self.told.append(words)
+        return self.codes.get(words[0], 0)
+
+    def containers(self) -> list[dict[str, Any]]:
+        return self.running
+
+    def last_words(self, container: str) -> str:
+        return f"{container} said so"
+
+    def has_volume(self, name: str) -> bool:
+        return name in self.volumes
+
+    def has_image(self, name: str) -> bool:
+        return name in self.images
+
+    def data_folder(self) -> Path | None:
+        return self.folder

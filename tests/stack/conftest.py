@@ -1,0 +1,88 @@
+"""A running stack that the tests share. They run when asked for: `scripts/test.sh --stack`, or `pytest tests/stack`."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from fakes.packages import build_package, encode, picture
+from support.registering import register
+from support.stack import Stack, copy_checkout, until, why_no_engine
+
+HAND = encode(picture({(2, 3): "5"}))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """They take minutes and a Docker engine."""
+    here = Path(__file__).parent
+    ours = [item for item in items if here in item.path.parents]
+    asked = "stack" in config.option.markexpr or any("stack" in str(word) for word in config.args)
+    reason = why_no_engine() if asked else "the stack is tested when asked for: scripts/test.sh --stack"
+    if reason is None:
+        return
+    if asked:
+        warnings.warn(pytest.PytestWarning(f"the stack was not tested: {reason}"), stacklevel=1)
+    for item in ours:
+        item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the checkout, in which a first start makes .env and the secrets."""
+    return copy_checkout(Path(__file__).parents[2], tmp_path_factory.mktemp("stack") / "handful")
+
+
+@pytest.fixture(scope="session")
+def stack(checkout: Path) -> Iterator[Stack]:
+    """The stack, started from nothing as a user does; `fingers` has a champion that finds squares."""
+    stack = Stack(checkout, f"handful-test-{os.getpid()}")
+    try:
+        done = stack.handful("up", timeout=1500)
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+        package = build_package(checkout.parent / "squares" / "package", name="fingers")
+        register(stack.url("MLFLOW_PORT"), package.root, "fingers", ["champion"])
+        until(lambda: _answers(stack), "serving answers with the champion", 30)
+        yield stack
+    finally:
+        stack.remove()
+
+
+@pytest.fixture
+def ask(stack: Stack) -> Callable[..., httpx.Response]:
+    """Ask what is in the picture of a five, through nginx."""
+    return partial(_ask, stack)
+
+
+@pytest.fixture
+def predict(ask: Callable[..., httpx.Response]) -> Callable[..., dict[str, Any]]:
+    """The answer to that."""
+
+    def predict(**params: str | int) -> dict[str, Any]:
+        response = ask(**params)
+        assert response.status_code == 200, response.text
+        return dict(response.json())
+
+    return predict
+
+
+@pytest.fixture
+def fresh(checkout: Path, tmp_path: Path) -> Iterator[Stack]:
+    """Another stack of another copy, of which nothing is there yet."""
+    stack = Stack(copy_checkout(checkout, tmp_path / "handful"), f"handful-test-{os.getpid()}-fresh")
+    yield stack
+    stack.remove()
+
+
+def _ask(stack: Stack, **params: str | int) -> httpx.Response:
+    return httpx.post(f"{stack.url('DASHBOARD_PORT')}/api/predict", params=params, files={"image": HAND}, timeout=30)
+
+
+def _answers(stack: Stack) -> bool:
+    return _ask(stack).is_success

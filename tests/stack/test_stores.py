@@ -1,0 +1,62 @@
+"""Where things are kept: looked up in Postgres and MinIO themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+from support.stack import Stack
+
+_LIST = """
+import json, os
+from handful_mlflow.bucket import _client
+from handful_mlflow.settings import ObjectStore
+store = ObjectStore.read(os.environ)
+pages = _client(store).get_paginator("list_objects_v2").paginate(Bucket=store.bucket)
+print(json.dumps({item["Key"]: item["ETag"] for page in pages for item in page.get("Contents", ())}))
+"""
+_VERSIONS = "select name, version, source from model_versions order by name, version"
+_ALIASES = "select name, alias, version from registered_model_aliases order by name, alias"
+
+
+def _rows(stack: Stack, query: str) -> list[str]:
+    words = ["exec", "-T", "postgres", "psql", "-U", "mlflow", "-d", "mlflow", "-tAc", query]
+    return stack.must(*words).split()
+
+
+def _objects(stack: Stack) -> dict[str, str]:
+    import json
+
+    words = ["run", "--rm", "--no-deps", "--no-TTY", "--entrypoint", "python", "minio-init", "-c", _LIST]
+    return dict(json.loads(stack.must(*words)))
+
+
+def test_metadata_is_in_postgres_and_artifacts_in_minio(stack: Stack) -> None:
+    assert _rows(stack, _VERSIONS)[0].startswith("fingers|1|models:/m-")
+    assert "fingers|champion|1" in _rows(stack, _ALIASES)
+    assert [key for key in _objects(stack) if key.endswith("/artifacts/package/model.onnx")]
+
+
+def test_the_bucket_is_nobody_else_s(stack: Stack) -> None:
+    code = (
+        "import urllib.request as r, urllib.error\n"
+        "try: print(r.urlopen('http://minio:9000/mlflow?list-type=2', timeout=10).status)\n"
+        "except urllib.error.HTTPError as error: print(error.code)"
+    )
+    done = stack.python("mlflow", code)
+    assert done.stdout.strip() == "403", done.stderr
+
+
+def test_both_outlive_down_and_up(
+    stack: Stack, ask: Callable[..., httpx.Response], predict: Callable[..., dict[str, Any]]
+) -> None:
+    before = [_rows(stack, _VERSIONS), _rows(stack, _ALIASES), _objects(stack), predict()["version"]]
+    assert all(before)
+    assert stack.handful("down").returncode == 0
+    assert not stack.containers()
+    done = stack.handful("up", "--no-build")
+    assert done.returncode == 0, done.stderr
+    # Serving has its packages in a volume: it answers as soon as it is up.
+    assert [_rows(stack, _VERSIONS), _rows(stack, _ALIASES), _objects(stack), predict()["version"]] == before

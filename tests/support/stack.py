@@ -1,0 +1,150 @@
+"""The Compose stack of a copy of this checkout, under a project name and on ports of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from support.mlflow_server import free_port
+
+SERVERS = ("postgres", "minio", "mlflow", "serving", "dashboard")
+_NOT_COPIED = (".git", ".venv", "var", "secrets", "backups", "data", ".env", "tests", "docs", "__pycache__", ".*_cache")
+_OURS = ("COMPOSE_", "HANDFUL_", "SECRETS_DIR", "BIND_ADDRESS", "MINIO_", "S3_", "DATA_DIR", "BACKUP_DIR", "MODELS")
+
+
+def why_no_engine() -> str | None:
+    """Why the stack cannot be tested here; None if it can."""
+    if shutil.which("docker") is None:
+        return "there is no docker command"
+    asked = subprocess.run(["docker", "compose", "ls"], capture_output=True, text=True, check=False)
+    return None if asked.returncode == 0 else f"no Docker engine with Compose answers ({asked.stderr.strip()})"
+
+
+def copy_checkout(source: Path, target: Path) -> Path:
+    """What a user has after `git clone`: no .env, no secrets, nothing built."""
+    return Path(shutil.copytree(source, target, ignore=shutil.ignore_patterns(*_NOT_COPIED)))
+
+
+@dataclass
+class Stack:
+    """A stack; nothing is started or made yet."""
+
+    root: Path
+    project: str
+    ports: dict[str, int] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("DASHBOARD_PORT", "API_PORT", "MLFLOW_PORT"):
+            self.ports.setdefault(name, free_port())
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Nothing of the person who runs the tests, but their Docker."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+        ports = {name: str(port) for name, port in self.ports.items()}
+        return kept | ports | {"COMPOSE_PROJECT_NAME": self.project} | self.settings
+
+    def url(self, port: str) -> str:
+        """The address of what is published at DASHBOARD_PORT, API_PORT or MLFLOW_PORT."""
+        return f"http://127.0.0.1:{self.ports[port]}"
+
+    def handful(self, *words: str, timeout: float = 600) -> subprocess.CompletedProcess[str]:
+        """`python -m compose WORDS`, as the scripts call it."""
+        environment = self.environment | {"PYTHONPATH": str(self.root / "scripts")}
+        return self._run([sys.executable, "-m", "compose", *words], environment, timeout)
+
+    def compose(self, *words: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+        """`docker compose WORDS`, whatever comes of it."""
+        return self._run(["docker", "compose", *words], self.environment, timeout)
+
+    def must(self, *words: str, timeout: float = 300) -> str:
+        """What `docker compose WORDS` prints; it must go well."""
+        done = self.compose(*words, timeout=timeout)
+        assert done.returncode == 0, f"docker compose {' '.join(words)}:\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def _run(self, words: list[str], environment: dict[str, str], timeout: float) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            words,
+            cwd=self.root,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            timeout=timeout,
+        )
+
+    def containers(self) -> list[dict[str, Any]]:
+        """What `docker inspect` tells of all containers of the project."""
+        label = f"label=com.docker.compose.project={self.project}"
+        return inspect(docker("ps", "--all", "--quiet", "--filter", label).split())
+
+    def container(self, service: str) -> dict[str, Any]:
+        """What `docker inspect` tells of a service's container."""
+        (found,) = inspect(self.must("ps", "--all", "--quiet", service).split())
+        return found
+
+    def healthy(self, service: str) -> bool:
+        """Whether the service's container is up and well."""
+        state = self.container(service)["State"]
+        return bool(state["Running"] and state["Health"]["Status"] == "healthy")
+
+    def said(self, service: str) -> str:
+        """What a service's container logged."""
+        words = ["docker", "logs", self.container(service)["Id"]]
+        done = subprocess.run(
+            words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True, timeout=60
+        )
+        return done.stdout
+
+    def python(self, service: str, code: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        """Run Python inside the network of a service's container, whatever its own image holds."""
+        network = f"container:{self.container(service)['Id']}"
+        words = ["run", "--rm", "--network", network, "--entrypoint", "python"]
+        words += [word for name, value in settings.items() for word in ("--env", f"{name}={value}")]
+        image = self.container("mlflow")["Config"]["Image"]
+        return self._run(["docker", *words, image, "-c", code], self.environment, 60)
+
+    def kill(self, service: str) -> None:
+        """End the container's first process as a crash would: `docker kill` counts as wanted, and nothing restarts."""
+        found = self.container(service)
+        code = f"import os; os.kill({found['State']['Pid']}, 9)"
+        image = self.container("mlflow")["Config"]["Image"]
+        docker("run", "--rm", "--pid", "host", "--user", "0", "--entrypoint", "python", image, "-c", code)
+
+    def remove(self) -> None:
+        """All of it: containers, networks, volumes."""
+        self.settings.setdefault("SECRETS_DIR", str(self.root / "secrets"))
+        self.must("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "2")
+
+
+def docker(*words: str) -> str:
+    """What `docker WORDS` prints; it must go well."""
+    done = subprocess.run(["docker", *words], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, f"docker {' '.join(words)}: {done.stderr}"
+    return done.stdout
+
+
+def inspect(containers: Iterable[str]) -> list[dict[str, Any]]:
+    """What `docker inspect` tells of containers, if there are any."""
+    names = list(containers)
+    found: list[dict[str, Any]] = json.loads(docker("inspect", *names)) if names else []
+    return found
+
+
+def until(holds: Callable[[], object], what: str, seconds: float = 120) -> None:
+    """Wait until it holds."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, f"{what}: not within {seconds:.0f} s"
+        time.sleep(0.3)

@@ -1,0 +1,91 @@
+"""Starting and stopping: the order, and what is left when it fails."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from compose.errors import CONFIG, ComposeError
+from compose.jobs import run
+from compose.up import down, up
+from fakes.engine import FakeEngine
+
+_UP = ("up", "--wait", "--wait-timeout", "600")
+
+
+def test_a_first_start_makes_settings_secrets_and_the_folder_of_exports(engine: FakeEngine, root: Path) -> None:
+    up(engine, root)
+    assert engine.told == [("build",), _UP]
+    assert (root / "backups").is_dir()
+    assert sorted(path.name for path in (root / "secrets").iterdir())[0] == "postgres_password"
+    user = next(line for line in (root / ".env").read_text().splitlines() if line.startswith("HANDFUL_UID="))
+    assert user == f"HANDFUL_UID={getattr(os, 'getuid', int)() or 10001}", (
+        "exports belong to who runs this, never to root"
+    )
+
+
+def test_settings_that_are_there_stay(engine: FakeEngine, root: Path) -> None:
+    (root / ".env").write_text("mine")
+    up(engine, root)
+    assert (root / ".env").read_text() == "mine"
+
+
+def test_placeholders_stop_it_before_anything_is_made(engine: FakeEngine, root: Path) -> None:
+    (root / "secrets").mkdir()
+    (root / "secrets" / "s3_secret_key").write_text("changeme")
+    with pytest.raises(ComposeError, match="s3_secret_key is a placeholder"):
+        up(engine, root)
+    assert engine.told == []
+    assert not (root / ".env").exists()
+    assert not (root / "secrets" / "postgres_password").exists()
+
+
+def test_a_lost_password_of_a_database_that_is_there(engine: FakeEngine, root: Path) -> None:
+    engine.volumes.add("handful_postgres-data")
+    with pytest.raises(ComposeError, match="postgres_password is gone, but the database") as refused:
+        up(engine, root)
+    assert refused.value.exit_code == CONFIG
+    assert engine.told == []
+
+
+def test_images_that_cannot_be_built_start_nothing(engine: FakeEngine, root: Path) -> None:
+    engine.codes["build"] = 17
+    with pytest.raises(ComposeError, match="nothing was started"):
+        up(engine, root)
+    assert engine.told == [("build",)]
+
+
+def test_a_failed_start_says_why_and_stops_all(
+    engine: FakeEngine, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine.codes["up"] = 1
+    well = {"Name": "h-postgres-1", "Service": "postgres", "State": "exited", "ExitCode": 0}
+    engine.running = [well, {"Name": "h-mlflow-1", "Service": "mlflow", "State": "exited", "ExitCode": 1}]
+    with pytest.raises(ComposeError, match="all is stopped again, the data is kept"):
+        up(engine, root, build=False)
+    assert engine.told == [_UP, ("down",)]
+    assert "error: mlflow: h-mlflow-1 said so\n" in capsys.readouterr().err
+
+
+def test_a_failed_start_beside_a_running_stack_stops_nothing(engine: FakeEngine, root: Path) -> None:
+    engine.codes["up"] = 1
+    engine.running = [{"Name": "h-postgres-1", "Service": "postgres", "State": "running"}]
+    with pytest.raises(ComposeError, match="what ran before runs on"):
+        up(engine, root, build=False)
+    assert engine.told == [_UP]
+
+
+@pytest.mark.parametrize(("delete", "words"), [(False, ()), (True, ("--volumes",))])
+def test_down_keeps_the_data_unless_told(engine: FakeEngine, delete: bool, words: tuple[str, ...]) -> None:
+    down(engine, delete_data=delete)
+    assert engine.told == [("--profile", "*", "down", "--remove-orphans", *words)]
+
+
+def test_a_job_gets_its_words_as_they_are_and_gives_its_code(engine: FakeEngine, root: Path) -> None:
+    engine.codes["run"] = 8
+    assert run(engine, root, "train", ["--config", "configs/a.yaml", "--set", "training.epochs=1"]) == 8
+    (told,) = engine.told
+    assert told[:3] == ("run", "--build", "--rm")
+    assert told[-6:] == ("trainer", "train", "--config", "configs/a.yaml", "--set", "training.epochs=1")
