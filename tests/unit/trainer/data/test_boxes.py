@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handful_trainer.data.boxes import DROP_REASONS, clean_boxes, label_line
@@ -58,6 +58,7 @@ SIDES = st.one_of(st.integers(-300, 300), st.floats(-1e9, 1e9), st.floats(allow_
 BOXES = st.builds(RawBox, st.sampled_from(["cat", "dog", "cow"]), SIDES, SIDES, SIDES, SIDES)
 
 
+@settings(deadline=None)
 @given(st.lists(BOXES, max_size=8), st.integers(10, 5000), st.integers(10, 5000), st.booleans())
 def test_no_kept_box_leaves_the_image_and_none_is_lost(
     boxes: list[RawBox], width: int, height: int, relative: bool

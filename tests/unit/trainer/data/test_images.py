@@ -4,7 +4,7 @@ import io
 import warnings
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -97,6 +97,7 @@ def test_the_quick_decode_finds_every_cut_that_the_full_one_finds(progressive: b
     assert [not inspect_bytes(content[:n]).defect for n in cuts] == [_fully_decodes(content[:n]) for n in cuts]
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from([start for starts in READ.values() for start in starts] + [b"RIFF\x10\0\0\0WEBP", b""]), st.data()
 )
@@ -108,6 +109,7 @@ def test_no_content_crashes_it(start: bytes, data: st.DataObject) -> None:
     assert found.defect or min(found.width, found.height) >= 10
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF"]), st.data())
 def test_no_damage_crashes_it(form: str, data: st.DataObject) -> None:
     content = bytearray(encoded(picture(1), form))

@@ -132,7 +132,7 @@ JSON = st.recursive(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(JSON)
 def test_any_json_is_read_or_refused_with_a_line(export: PicselliaExport, entry: Any) -> None:
     export.annotations["asset-05"] = entry

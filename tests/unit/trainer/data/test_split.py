@@ -4,7 +4,7 @@ import random
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handful_trainer.data.raw import SPLITS, SplitName
@@ -65,6 +65,7 @@ def test_what_a_source_lacks_is_taken_from_its_training_images() -> None:
     assert Counter(sides[:90]) == {"train": 80, "test": 10}
 
 
+@settings(deadline=None)
 @given(st.lists(st.builds(Group, st.integers(1, 4), st.frozensets(st.integers(0, 6))), min_size=3), st.integers(0, 9))
 def test_every_group_has_a_side_and_no_side_is_empty(found: list[Group], seed: int) -> None:
     sides = stratify(found, FRACTIONS, seed)
