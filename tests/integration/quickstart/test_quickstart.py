@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -37,21 +38,26 @@ class Quickstart:
         }
         self._config.write_text(yaml.safe_dump(content))
 
-    def start(self, *words: str, log: Path) -> subprocess.Popen[bytes]:
+    @contextmanager
+    def started(self, *words: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+        """The running command, which is ended at the latest with the block."""
         handful = Path(sys.executable).parent / "handful"
         command = [handful, "quickstart", "--config", self._config, *words]
-        with log.open("wb") as output:
-            return subprocess.Popen(
-                command,
-                cwd=self._repository,
-                env=os.environ | {"HANDFUL_HOME": str(self.home), "OMP_NUM_THREADS": "2"},
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+        environment = os.environ | {"HANDFUL_HOME": str(self.home), "OMP_NUM_THREADS": "2"}
+        with (
+            log.open("wb") as output,
+            subprocess.Popen(
+                command, cwd=self._repository, env=environment, stdout=output, stderr=output, start_new_session=True
+            ) as process,
+        ):
+            try:
+                yield process
+            finally:
+                process.terminate()
 
     def run(self, *words: str, log: Path) -> tuple[int, str]:
-        with self.start(*words, log=log) as process:
+        """Its exit code and what it said."""
+        with self.started(*words, log=log) as process:
             code = process.wait(_SECONDS)
         return code, log.read_text()
 
@@ -77,7 +83,7 @@ def test_a_busy_port_is_told_in_one_line(quickstart: Quickstart, tmp_path: Path)
 def test_it_serves_a_model_takes_up_what_is_there_and_ends_cleanly(quickstart: Quickstart, tmp_path: Path) -> None:
     log = tmp_path / "first"
     ports = ("--port", str(free_port()), "--mlflow-port", str(free_port()))
-    with quickstart.start(*ports, log=log) as first:
+    with quickstart.started(*ports, log=log) as first:
         _wait_for("Ctrl-C ends it", log, first)
         record = StackRecord.read(quickstart.home)
         assert record is not None

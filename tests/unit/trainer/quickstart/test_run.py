@@ -17,6 +17,7 @@ from fakes.registry import FakeMlflow
 from fakes.squares import write_squares
 from handful_core.errors import ConfigError, HandfulError, NotFoundError, UnavailableError
 from handful_core.registry import Registry
+from handful_trainer.config import TrainingConfig
 from handful_trainer.quickstart import run
 from handful_trainer.quickstart.options import Options
 from handful_trainer.quickstart.plan import Plan
@@ -60,7 +61,7 @@ class World:
         self.serves_after = 0
         """Questions that serving answers with an error before it serves the champion."""
 
-    def train(self, plan: Plan) -> dict[str, Any]:
+    def train(self, plan: Plan, config: TrainingConfig) -> dict[str, Any]:
         self.trained += 1
         if self.failure:
             raise self.failure

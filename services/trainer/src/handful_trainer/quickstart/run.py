@@ -84,7 +84,7 @@ def _champion(plan: Plan, config: TrainingConfig, steps: Steps) -> Version:
             steps.add("train", 0, f"{name} version {known.version} is champion already; --retrain trains again")
             return known
         with steps.step("train and register") as result:
-            outcome = train(plan)
+            outcome = train(plan, config)
             result(outcome["reason"])
         for part in outcome["steps"]:
             if part["step"] != "prepare":

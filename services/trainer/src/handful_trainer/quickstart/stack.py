@@ -19,7 +19,7 @@ from handful_trainer.quickstart.plan import PROCFILE, Plan
 from handful_trainer.quickstart.record import ProcessMark, StackRecord
 from handful_trainer.quickstart.signals import undisturbed
 
-_START_SECONDS = 180
+_START_SECONDS = 300
 _STOPPED = re.compile(r" (\S+) stopped \(rc=(-?\d+)\)")
 
 

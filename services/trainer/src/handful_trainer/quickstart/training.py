@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import Any
 
-from handful_core.errors import HandfulError
+from handful_core.console import say
+from handful_core.errors import DataError, HandfulError, NotFoundError
+from handful_trainer.config import TrainingConfig
 from handful_trainer.quickstart import guarded
 from handful_trainer.quickstart.plan import Plan
 from handful_trainer.quickstart.signals import undisturbed
+from handful_trainer.runs import open_run, unfinished_run
 
 
-def train(plan: Plan) -> dict[str, Any]:
-    """Train; its progress and its words go to the terminal.
+def train(plan: Plan, config: TrainingConfig) -> dict[str, Any]:
+    """Train, or go on with a training of this configuration that was interrupted.
+
+    Its progress and its words go to the terminal.
 
     Returns:
         What `handful train --json` prints.
@@ -21,7 +27,11 @@ def train(plan: Plan) -> dict[str, Any]:
     Raises:
         HandfulError: it failed; it has said why.
     """
-    words = ["train", "--config", str(plan.config), "--json"]
+    interrupted = None if plan.retrain else _interrupted(plan.home, config)
+    if interrupted:
+        say(f"going on with the training {interrupted.name}, which was interrupted")
+    which = ["--resume", "--run", str(interrupted)] if interrupted else ["--config", str(plan.config)]
+    words = ["train", *which, "--json"]
     process = guarded.Guarded(guarded.__name__, words, plan.environment(os.environ), plan.folder)
     try:
         output = process.output()
@@ -30,6 +40,15 @@ def train(plan: Plan) -> dict[str, Any]:
         with undisturbed():
             process.end()
     if code:
-        raise HandfulError(f"the training ended with code {code}", "its own line above says why")
+        raise HandfulError(f"the training ended with code {code}", "its own line above says why; --retrain begins anew")
     result: dict[str, Any] = json.loads(output)
     return result
+
+
+def _interrupted(home: Path, config: TrainingConfig) -> Path | None:
+    """The folder of the newest training, if it has this configuration and did not end."""
+    try:
+        folder, its_config = open_run(unfinished_run(home).path)
+    except (NotFoundError, DataError):
+        return None
+    return folder.path if its_config == config else None

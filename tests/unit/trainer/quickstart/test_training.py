@@ -1,0 +1,104 @@
+"""Which training is begun, and which one is gone on with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handful_core.errors import HandfulError
+from handful_trainer.config import TrainingConfig
+from handful_trainer.data import DatasetConfig
+from handful_trainer.quickstart import guarded
+from handful_trainer.quickstart.plan import Plan
+from handful_trainer.quickstart.training import train
+from handful_trainer.runs import RunState, create_run
+
+CONFIG = TrainingConfig(dataset=DatasetConfig(source="sample"))
+
+
+class FakeProcess:
+    """A training that ends at once."""
+
+    code = 0
+    words: tuple[str, ...] = ()
+    ended = False
+
+    def __init__(self, module: str, words: list[str], env: dict[str, str], cwd: Path) -> None:
+        type(self).words = tuple(words)
+
+    def output(self) -> bytes:
+        return b'{"reason": "there was no champion"}'
+
+    def wait(self) -> int:
+        return self.code
+
+    def end(self) -> None:
+        type(self).ended = True
+
+
+@pytest.fixture
+def process(monkeypatch: pytest.MonkeyPatch) -> type[FakeProcess]:
+    class Process(FakeProcess): ...
+
+    monkeypatch.setattr(guarded, "Guarded", Process)
+    return Process
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    return Plan(tmp_path, tmp_path / "var", Path("configs/sample.yaml"), 8000, 5000)
+
+
+def _interrupt(plan: Plan, config: TrainingConfig = CONFIG, **state: Any) -> Path:
+    folder = create_run(plan.home, "run", config)
+    folder.save(RunState(run_id="1", dataset=plan.home / "datasets", **state))
+    return folder.path
+
+
+def test_a_training_is_begun(plan: Plan, process: type[FakeProcess]) -> None:
+    assert train(plan, CONFIG) == {"reason": "there was no champion"}
+    assert process.words == ("train", "--config", "configs/sample.yaml", "--json")
+    assert process.ended
+
+
+def test_one_that_was_interrupted_is_gone_on_with(
+    plan: Plan, process: type[FakeProcess], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = _interrupt(plan)
+    train(plan, CONFIG)
+    assert process.words == ("train", "--resume", "--run", str(folder), "--json")
+    assert f"going on with the training {folder.name}, which was interrupted" in capsys.readouterr().err
+
+
+def test_retrain_begins_anew(plan: Plan, process: type[FakeProcess]) -> None:
+    _interrupt(plan)
+    train(replace(plan, retrain=True), CONFIG)
+    assert "--resume" not in process.words
+
+
+def test_one_that_ended_is_not_gone_on_with(plan: Plan, process: type[FakeProcess]) -> None:
+    _interrupt(plan, finished=True)
+    train(plan, CONFIG)
+    assert "--resume" not in process.words
+
+
+def test_one_with_other_settings_is_not_gone_on_with(plan: Plan, process: type[FakeProcess]) -> None:
+    _interrupt(plan, TrainingConfig(dataset=DatasetConfig(source="sample", seed=1)))
+    train(plan, CONFIG)
+    assert "--resume" not in process.words
+
+
+def test_a_damaged_one_is_not_gone_on_with(plan: Plan, process: type[FakeProcess]) -> None:
+    (_interrupt(plan) / "state.json").write_text("{")
+    train(plan, CONFIG)
+    assert "--resume" not in process.words
+
+
+def test_a_failure_is_told(plan: Plan, process: type[FakeProcess]) -> None:
+    process.code = 8
+    with pytest.raises(HandfulError, match="ended with code 8: its own line above says why; --retrain begins anew"):
+        train(plan, CONFIG)
+    assert process.ended
