@@ -8,12 +8,13 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 
-_START_SECONDS = 120
+_START_SECONDS = 300
 _STOP_SECONDS = 15
 
 
@@ -54,7 +55,11 @@ class MlflowServer:
             self._process = subprocess.Popen(
                 words, stdout=log, stderr=log, env=os.environ | settings, cwd=self.root, start_new_session=True
             )
-        self._wait()
+        try:
+            self._wait()
+        except RuntimeError:
+            self.kill()
+            raise
         return self
 
     def kill(self) -> None:
@@ -68,7 +73,8 @@ class MlflowServer:
     def _end(self, how: signal.Signals) -> None:
         if self._process is None:
             return
-        os.killpg(self._process.pid, how)
+        with suppress(ProcessLookupError):  # It may have ended by itself.
+            os.killpg(self._process.pid, how)
         try:
             self._process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:

@@ -16,7 +16,7 @@ from typing import Any
 from support.mlflow_server import free_port
 
 SERVERS = ("postgres", "minio", "mlflow", "serving", "dashboard")
-_NOT_COPIED = (".git", ".venv", "var", "secrets", "backups", "data", ".env", "tests", "docs", "__pycache__", ".*_cache")
+_COPIED = ("configs", "dashboard", "models", "scripts", "services", ".dockerignore", ".env.example", "constraints.txt")
 _OURS = ("COMPOSE_", "HANDFUL_", "SECRETS_DIR", "BIND_ADDRESS", "MINIO_", "S3_", "DATA_DIR", "BACKUP_DIR", "MODELS")
 
 
@@ -30,7 +30,13 @@ def why_no_engine() -> str | None:
 
 def copy_checkout(source: Path, target: Path) -> Path:
     """What a user has after `git clone`: no .env, no secrets, nothing built."""
-    return Path(shutil.copytree(source, target, ignore=shutil.ignore_patterns(*_NOT_COPIED)))
+    target.mkdir(parents=True)
+    for path in (*map(source.joinpath, _COPIED), *source.glob("*compose*.yml")):
+        if path.is_dir():
+            shutil.copytree(path, target / path.name, ignore=shutil.ignore_patterns("__pycache__"))
+        elif path.exists():
+            shutil.copy(path, target)
+    return target
 
 
 @dataclass

@@ -69,6 +69,15 @@ async def test_a_new_champion_takes_over_and_the_old_one_is_kept(house: House) -
     assert len(house.opened) == 2, "nor loaded"
 
 
+async def test_where_there_is_room_for_one_the_old_champion_goes(house: House) -> None:
+    house.register("champion")
+    fleet = house.fleet(limit=1)
+    await fleet.watcher.poll()
+    house.register("champion")
+    await fleet.watcher.poll()
+    assert keys(fleet) == [Key("fingers", 2)]
+
+
 async def test_the_old_champion_answers_until_the_new_one_is_ready(house: House) -> None:
     house.register("champion")
     fleet = house.fleet()
@@ -159,9 +168,11 @@ async def test_a_bad_package_is_refused_and_the_old_model_serves(
     assert house.notes.reloads == [("fingers", "ok", ""), ("fingers", "refused", reason)]
     assert len(caplog.records) == 1, "it is told once"
     assert "refused fingers version 2" in caplog.text
-    with pytest.raises(RefusedModelError, match="fingers version 2 cannot be served") as caught:
-        await fleet.find(Wanted("fingers", version=2))
-    assert caught.value.reason_kind == reason
+    for _ in range(3):
+        with pytest.raises(RefusedModelError, match="fingers version 2 cannot be served") as caught:
+            await fleet.find(Wanted("fingers", version=2))
+        assert caught.value.reason_kind == reason
+    assert len(house.notes.reloads) == 2, "nor is it loaded for those who ask for it"
     house.register("champion")
     await fleet.watcher.poll()
     assert fleet.ready() == [Key("fingers", 3)]

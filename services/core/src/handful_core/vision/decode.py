@@ -68,7 +68,7 @@ def read_header(data: bytes, max_pixels: int = MAX_PIXELS) -> Header:
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 form, (width, height) = str(image.format), _stored_size(image)
-                orientation = _orientation(image) if width * height <= max_pixels else 1
+                orientation = _orientation(image)
     except UnidentifiedImageError as error:
         what = "the file is empty" if not data else "the file is not an image"
         raise UnsupportedImageError(what, f"send one of {', '.join(FORMATS)}") from error
