@@ -8,8 +8,8 @@ import traceback
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 
-import click
 import typer
+from typer.exceptions import TyperException
 
 from handful_core import __version__
 from handful_core.console import err
@@ -67,11 +67,11 @@ def main(arguments: list[str] | None = None) -> None:
 def _run(words: list[str], *, debug: bool) -> int:
     try:
         return int(build_app()(words, prog_name="handful", standalone_mode=False) or 0)
-    except click.exceptions.Exit as error:
+    except typer.Exit as error:
         return error.exit_code
-    except click.ClickException as error:
-        return _fail(error.format_message(), error.exit_code, debug=debug)
-    except (KeyboardInterrupt, click.Abort):
+    except TyperException as error:
+        return _misused(error, debug=debug)
+    except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", _INTERRUPTED, debug=False)
     except HandfulError as error:
         return _fail(str(error), error.exit_code, debug=debug)
@@ -81,6 +81,15 @@ def _run(words: list[str], *, debug: bool) -> int:
         what = " ".join(f"{type(error).__name__}: {error}".split())
         line = f"unexpected {what}; run it again with --debug for the trace"
         return _fail(line, _INTERNAL, debug=debug)
+
+
+def _misused(error: TyperException, *, debug: bool) -> int:
+    """What Typer says of wrong words; the help, where a group was named alone."""
+    words = error.format_message().rstrip()
+    if "\n" in words:
+        typer.echo(words, err=True)
+        return error.exit_code
+    return _fail(f"{words.rstrip('.')}: see the command's --help", error.exit_code, debug=debug)
 
 
 def _fail(line: str, code: int, *, debug: bool) -> int:
