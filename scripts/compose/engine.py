@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,16 @@ class Engine:
     def compose(self, *words: str) -> int:
         """Run `docker compose` at the terminal, and return its exit code."""
         return subprocess.run(["docker", "compose", *words], cwd=self._root, check=False).returncode
+
+    def build(self, *services: str) -> None:
+        """Build the images of services, all of the stack's if none is named. Progress goes to stderr.
+
+        Raises:
+            ComposeError: it failed; Docker has said why.
+        """
+        words = ["docker", "compose", "build", *services]
+        if subprocess.run(words, cwd=self._root, check=False, stdout=sys.stderr).returncode:
+            raise ComposeError("the images could not be built, see above: nothing was started", FAILED)
 
     def containers(self) -> list[dict[str, Any]]:
         """The stack's containers, stopped ones too."""

@@ -48,7 +48,8 @@ def make_all(config: dict[str, Any], root: Path) -> None:
     try:
         _make_env(root)
         made = passwords.make(secrets_folder(config))
-        _make_backups(Path(config["services"]["backup"]["volumes"][0]["source"]))
+        for folder in sorted(_mounted(config)):
+            _make_folder(folder)
     except OSError as error:
         raise ComposeError(f"{error.filename} cannot be written ({error.strerror})", RESOURCE) from error
     if made:
@@ -73,8 +74,14 @@ def _own_ids() -> tuple[int, int]:
     return os.getuid(), os.getgid()
 
 
-def _make_backups(folder: Path) -> None:
-    """The folder of exports. Docker would make it too, but as root's."""
+def _mounted(config: dict[str, Any]) -> set[Path]:
+    """The folders of this machine that containers see: datasets, exports, models."""
+    volumes = (volume for service in config["services"].values() for volume in service.get("volumes", ()))
+    return {Path(volume["source"]) for volume in volumes if volume["type"] == "bind"}
+
+
+def _make_folder(folder: Path) -> None:
+    """Docker would make it too, but as root's."""
     if folder.exists():
         return
     folder.mkdir(parents=True)

@@ -14,6 +14,7 @@ COMMANDS = {
     "import": "import runs and models: as `handful import`",
 }
 _SERVICE = {"train": "trainer", "export": "backup", "import": "backup"}
+_BUILT_BY = {"trainer": "trainer", "backup": "starter"}
 
 
 def run(engine: Engine, root: Path, command: str, words: list[str]) -> int:
@@ -26,5 +27,7 @@ def run(engine: Engine, root: Path, command: str, words: list[str]) -> int:
         ComposeError: something is missing or wrong; then nothing was changed.
     """
     prepare(engine, root)
+    service = _SERVICE[command]
+    engine.build(_BUILT_BY[service])
     terminal = [] if sys.stdin.isatty() and sys.stdout.isatty() else ["--no-TTY"]
-    return engine.compose("run", "--build", "--rm", *terminal, _SERVICE[command], command, *words)
+    return engine.compose("run", "--rm", *terminal, service, command, *words)

@@ -47,8 +47,8 @@ def up(engine: Engine, root: Path, services: tuple[str, ...] = (), *, build: boo
     """
     config = prepare(engine, root)
     before = {container["Name"] for container in engine.containers() if container["State"] == "running"}
-    if build and engine.compose("build", *services):
-        raise ComposeError("the images could not be built, see above: nothing was started", FAILED)
+    if build:
+        engine.build()
     if engine.compose("up", "--wait", "--wait-timeout", _START_SECONDS, *services):
         reasons = _reasons(engine)
         if not before:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from compose.engine import Engine
+from compose.errors import ComposeError
 
 
 @dataclass
@@ -30,6 +31,10 @@ class FakeEngine(Engine):
     def compose(self, *words: str) -> int:
         self.told.append(words)
         return self.codes.get(words[0], 0)
+
+    def build(self, *services: str) -> None:
+        if self.compose("build", *services):
+            raise ComposeError("the images could not be built")
 
     def containers(self) -> list[dict[str, Any]]:
         return self.running

@@ -48,16 +48,18 @@ def stack(checkout: Path) -> Iterator[Stack]:
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
         package = build_package(checkout.parent / "squares" / "package", name="fingers")
         register(stack.url("MLFLOW_PORT"), package.root, "fingers", ["champion"])
-        until(lambda: _answers(stack), "serving answers with the champion", 30)
+        with httpx.Client(timeout=30) as http:
+            until(lambda: _ask(http, stack).is_success, "serving answers with the champion", 30)
         yield stack
     finally:
         stack.remove()
 
 
 @pytest.fixture
-def ask(stack: Stack) -> Callable[..., httpx.Response]:
+def ask(stack: Stack) -> Iterator[Callable[..., httpx.Response]]:
     """Ask what is in the picture of a five, through nginx."""
-    return partial(_ask, stack)
+    with httpx.Client(timeout=30) as http:
+        yield partial(_ask, http, stack)
 
 
 @pytest.fixture
@@ -80,9 +82,5 @@ def fresh(checkout: Path, tmp_path: Path) -> Iterator[Stack]:
     stack.remove()
 
 
-def _ask(stack: Stack, **params: str | int) -> httpx.Response:
-    return httpx.post(f"{stack.url('DASHBOARD_PORT')}/api/predict", params=params, files={"image": HAND}, timeout=30)
-
-
-def _answers(stack: Stack) -> bool:
-    return _ask(stack).is_success
+def _ask(http: httpx.Client, stack: Stack, **params: str | int) -> httpx.Response:
+    return http.post(f"{stack.url('DASHBOARD_PORT')}/api/predict", params=params, files={"image": HAND})

@@ -24,7 +24,14 @@ def engine(root: Path) -> FakeEngine:
             "postgres": {"image": "postgres"},
             "serving": {"image": "serving", "build": {}},
             "trainer": {"image": "trainer", "build": {}, "profiles": ["train"]},
-            "backup": {"image": "backup", "build": {}, "volumes": [{"source": str(root / "backups")}]},
+            "backup": {
+                "image": "backup",
+                "build": {},
+                "volumes": [
+                    {"type": "bind", "source": str(root / "backups")},
+                    {"type": "volume", "source": str(root / "x")},
+                ],
+            },
         },
         "secrets": {"postgres_password": {"file": str(root / "secrets" / "postgres_password")}},
         "volumes": {"postgres-data": {"name": "handful_postgres-data"}},

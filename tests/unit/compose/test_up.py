@@ -19,6 +19,7 @@ def test_a_first_start_makes_settings_secrets_and_the_folder_of_exports(engine: 
     up(engine, root)
     assert engine.told == [("build",), _UP]
     assert (root / "backups").is_dir()
+    assert not (root / "x").exists()
     assert sorted(path.name for path in (root / "secrets").iterdir())[0] == "postgres_password"
     user = next(line for line in (root / ".env").read_text().splitlines() if line.startswith("HANDFUL_UID="))
     assert user == f"HANDFUL_UID={getattr(os, 'getuid', int)() or 10001}", (
@@ -52,7 +53,7 @@ def test_a_lost_password_of_a_database_that_is_there(engine: FakeEngine, root: P
 
 def test_images_that_cannot_be_built_start_nothing(engine: FakeEngine, root: Path) -> None:
     engine.codes["build"] = 17
-    with pytest.raises(ComposeError, match="nothing was started"):
+    with pytest.raises(ComposeError, match="could not be built"):
         up(engine, root)
     assert engine.told == [("build",)]
 
@@ -86,6 +87,7 @@ def test_down_keeps_the_data_unless_told(engine: FakeEngine, delete: bool, words
 def test_a_job_gets_its_words_as_they_are_and_gives_its_code(engine: FakeEngine, root: Path) -> None:
     engine.codes["run"] = 8
     assert run(engine, root, "train", ["--config", "configs/a.yaml", "--set", "training.epochs=1"]) == 8
-    (told,) = engine.told
-    assert told[:3] == ("run", "--build", "--rm")
+    built, told = engine.told
+    assert built == ("build", "trainer")
+    assert told[:2] == ("run", "--rm")
     assert told[-6:] == ("trainer", "train", "--config", "configs/a.yaml", "--set", "training.epochs=1")
