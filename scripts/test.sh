@@ -4,12 +4,13 @@ set -Eeuo pipefail
 
 usage() {
     cat <<'TEXT'
-usage: scripts/test.sh [--fast | --slow] [words for pytest]
+usage: scripts/test.sh [--fast | --slow | --stack] [words for pytest]
 
 Installs Handful and its test tools, then runs ruff, mypy, shellcheck and pytest with coverage.
 
   --fast    only the tests that start no server: unit and contract, without coverage
   --slow    the slow tests too
+  --stack   only the tests of the Compose stack, which need a Docker engine, without coverage
   --help    show this
 
 Other words go to pytest, which then measures no coverage: scripts/test.sh tests/unit/core -k manifest
@@ -26,6 +27,7 @@ while [ $# -gt 0 ]; do
         -h | --help) usage; exit 0 ;;
         --fast) words+=(-m "unit or contract"); coverage="" ;;
         --slow) words+=(--slow) ;;
+        --stack) words+=(tests/stack); coverage="" ;;
         *) words+=("$1"); coverage="" ;;
     esac
     shift
@@ -33,6 +35,8 @@ done
 if [ -n "$coverage" ]; then words+=(--cov --cov-report=term:skip-covered); fi
 
 install_handful dev
+CHROMIUM=${CHROMIUM:-$(install_handful browser)}
+export CHROMIUM
 cd "$root"
 PATH="$root/.venv/bin:$PATH"
 

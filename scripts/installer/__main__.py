@@ -13,13 +13,18 @@ from installer.layout import Layout
 from installer.packages import ensure_packages, ensure_uv
 from installer.terminal import NO_RESOURCE, InstallError
 
+_PARTS = {
+    "services": "all that runs",
+    "dev": "that and what checks and tests it",
+    "tools": "only what installs",
+    "browser": "a Chromium for the tests, after dev; prints its path",
+}
+
 
 def main(words: Sequence[str] | None = None) -> int:
     """Install; returns the exit code."""
     parser = argparse.ArgumentParser(prog="installer", description=__doc__)
-    parser.add_argument(
-        "part", choices=("services", "dev", "tools"), help="dev: with what checks and tests; tools: only uv"
-    )
+    parser.add_argument("part", choices=_PARTS, help="; ".join(f"{part}: {what}" for part, what in _PARTS.items()))
     part = parser.parse_args(words).part
     try:
         _install(Layout.of_this_checkout(), part)
@@ -37,13 +42,14 @@ def _install(layout: Layout, part: str) -> None:
         raise InstallError(
             f"{layout.root} cannot be written by this user: clone Handful to a folder of yours", NO_RESOURCE
         )
+    if part == "browser":
+        print(ensure_browser(layout))  # noqa: T201  # The result, alone on stdout.
+        return
     ensure_environment(layout)
     if part == "tools":
         ensure_uv(layout)
-        return
-    ensure_packages(layout, part)
-    if part == "dev":
-        ensure_browser(layout)
+    else:
+        ensure_packages(layout, part)
 
 
 def _fail(line: str, exit_code: int) -> int:

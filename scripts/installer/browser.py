@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,18 +13,16 @@ from installer.terminal import NO_NETWORK, InstallError, run, say
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _MAC = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
+_ASK = "from playwright.sync_api import sync_playwright as p\nwith p() as it: print(it.chromium.executable_path)"
 
 
-def find_browser() -> str | None:
-    """The machine's own Chromium or Chrome; None if it has none, and Playwright's may be used."""
-    found = (shutil.which(name) for name in _NAMES)
-    return next((path for path in found if path), str(_MAC) if _MAC.exists() else None)
+def ensure_browser(layout: Layout) -> str:
+    """The path of a Chromium or Chrome, which is installed if there is none.
 
-
-def ensure_browser(layout: Layout) -> None:
-    """Install Chromium if there is none. Without one the browser tests are skipped, so a failure does not stop."""
-    if find_browser() is not None:
-        return
+    Without one the browser tests are skipped, so a failure does not stop: the path is empty then.
+    """
+    if found := find_browser(layout):
+        return found
     try:
         if debian.is_debian() and debian.rights() is not None:
             debian.install("chromium")
@@ -31,10 +30,24 @@ def ensure_browser(layout: Layout) -> None:
             _install_playwrights(layout)
     except InstallError as error:
         say(f"no Chromium, so the tests in a browser are skipped ({error})")
+    return find_browser(layout)
+
+
+def find_browser(layout: Layout) -> str:
+    """The machine's own Chromium or Chrome, or Playwright's; empty if there is none."""
+    on_path = next(filter(None, map(shutil.which, _NAMES)), None)
+    return on_path or (str(_MAC) if _MAC.exists() else _playwrights(layout))
+
+
+def _playwrights(layout: Layout) -> str:
+    """Playwright's own build, if it was installed: Playwright knows where."""
+    done = subprocess.run([layout.python, "-c", _ASK], capture_output=True, text=True, check=False)
+    path = done.stdout.strip()
+    return path if done.returncode == 0 and Path(path).exists() else ""
 
 
 def _install_playwrights(layout: Layout) -> None:
-    """Playwright's own build, with the libraries that it needs where they can be installed."""
+    """Install Playwright's build, with the libraries that it needs where they can be installed."""
     libraries = sys.platform == "linux" and debian.has_apt() and debian.rights() is not None
     say("installing Chromium with Playwright")
     failure = InstallError("Playwright could not fetch it, see above: install Chromium or Chrome", NO_NETWORK)

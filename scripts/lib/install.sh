@@ -25,7 +25,7 @@ find_python() {
     return 1
 }
 
-install_handful() { # services, dev or tools
+install_handful() { # services, dev, tools or browser
     local python
     python=$(find_python) || fail "no Python 3.11, 3.12 or 3.13 works here: install one \
 (Debian, Ubuntu: apt-get install python3 python3-venv; macOS: brew install python@3.13) \

@@ -144,6 +144,7 @@ def test_the_last_line_and_the_exit_code_are_pytests(checkout: FakeCheckout) -> 
     [
         (["--fast"], "pytest -m unit or contract"),
         (["--slow"], "pytest --slow --cov"),
+        (["--stack"], "pytest tests/stack"),
         (["tests/unit", "-k", "a b"], "pytest tests/unit -k a b"),
     ],
 )

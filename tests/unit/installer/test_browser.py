@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from fakes.checkout import FakeCheckout
 from installer import browser, debian
+
+_CP = shutil.which("cp")
 
 
 @pytest.fixture(autouse=True)
@@ -19,16 +22,16 @@ def _no_browser(checkout: FakeCheckout, monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize("name", ["chromium", "google-chrome"])
 def test_the_machines_own_browser_is_used(checkout: FakeCheckout, name: str) -> None:
     file = checkout.on_path(name)
-    assert browser.find_browser() == str(file)
-    browser.ensure_browser(checkout.layout)
+    assert browser.ensure_browser(checkout.layout) == str(file)
     assert checkout.calls == []
 
 
 def test_debian_installs_its_package(checkout: FakeCheckout, monkeypatch: pytest.MonkeyPatch) -> None:
-    checkout.on_path("apt-get")
+    checkout.on_path("apt-get", f'case "$*" in *install*) {_CP} "$0" {checkout.path}/chromium ;; esac')
+    checkout.tool("python", "exit 1")
     monkeypatch.setattr(debian, "is_debian", lambda: True)
     monkeypatch.setattr(debian, "rights", list)
-    browser.ensure_browser(checkout.layout)
+    assert browser.ensure_browser(checkout.layout) == str(checkout.path / "chromium")
     assert checkout.calls[-1] == "apt-get -qq install --yes --no-install-recommends chromium"
 
 
@@ -36,19 +39,24 @@ def test_debian_installs_its_package(checkout: FakeCheckout, monkeypatch: pytest
 def test_elsewhere_playwright_fetches_its_own(
     checkout: FakeCheckout, monkeypatch: pytest.MonkeyPatch, rights: list[str] | None, words: str
 ) -> None:
+    fetched = checkout.root / "chrome"
     checkout.on_path("apt-get")
-    checkout.tool("playwright")
+    checkout.tool("playwright", f": > {fetched}")
+    checkout.tool("python", f"echo {fetched}")
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.setattr(debian, "is_debian", lambda: False)
     monkeypatch.setattr(debian, "rights", lambda: rights)
+    assert browser.ensure_browser(checkout.layout) == str(fetched)
+    assert [call for call in checkout.calls if call.startswith("playwright")] == [f"playwright {words}"]
     browser.ensure_browser(checkout.layout)
-    assert checkout.calls == [f"playwright {words}"]
+    assert len([call for call in checkout.calls if call.startswith("playwright")]) == 1
 
 
 def test_without_one_the_tests_go_on(
     checkout: FakeCheckout, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     checkout.tool("playwright", "exit 1")
+    checkout.tool("python", "exit 1")
     monkeypatch.setattr(debian, "is_debian", lambda: False)
-    browser.ensure_browser(checkout.layout)
+    assert browser.ensure_browser(checkout.layout) == ""
     assert "no Chromium, so the tests in a browser are skipped" in capfd.readouterr().err

@@ -29,7 +29,8 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     [
         ("tools", ["ensure_environment", "ensure_uv"]),
         ("services", ["ensure_environment", "ensure_packages services"]),
-        ("dev", ["ensure_environment", "ensure_packages dev", "ensure_browser"]),
+        ("dev", ["ensure_environment", "ensure_packages dev"]),
+        ("browser", ["ensure_browser"]),
     ],
 )
 def test_a_part_has_its_steps(steps: list[str], part: str, expected: list[str]) -> None:
