@@ -11,7 +11,7 @@ MAX_BODY = 100_000
 """Bytes that the server takes."""
 LEAVES = ("healthy", "rust", "mildew")
 """Classes of the classifier."""
-OWN_THRESHOLD = 0.6
+OWN_THRESHOLD = 0.613
 """The confidence threshold that version 1 of the detector brings along."""
 
 

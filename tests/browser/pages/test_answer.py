@@ -125,3 +125,17 @@ def test_what_is_copied_is_what_the_server_says_at_the_sliders_threshold(screen,
     for answer in (copied, said):
         del answer["timings_ms"], answer["request_id"]
     assert copied == said
+
+
+def test_copying_works_on_a_page_without_https_too(screen) -> None:
+    # Browsers have no clipboard object on such a page.
+    screen.page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    screen.drop(file(DATA))
+    screen.part("copy").click()
+    expect(screen.part("copy-label")).to_have_text("Copied")
+    expect(screen.part("copy")).to_be_focused()
+    screen.page.context.grant_permissions(["clipboard-read"])
+    other = screen.page.context.new_page()
+    other.goto(screen.page.url)
+    other.bring_to_front()
+    assert other.evaluate("async () => JSON.parse(await navigator.clipboard.readText()).count") == 7

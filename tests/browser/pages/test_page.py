@@ -64,9 +64,10 @@ def test_nothing_is_wider_than_the_window(page, open_screen, serving, width) -> 
     stage = screen.part("stage").bounding_box()
     assert picture
     assert stage
-    assert stage["x"] <= picture["x"]
-    assert picture["x"] + picture["width"] <= stage["x"] + stage["width"]
-    assert picture["y"] + picture["height"] <= stage["y"] + stage["height"]
+    margin = 8
+    assert stage["x"] + margin <= picture["x"]
+    assert picture["x"] + picture["width"] <= stage["x"] + stage["width"] - margin
+    assert picture["y"] + picture["height"] <= stage["y"] + stage["height"] - margin
 
 
 def test_boxes_follow_the_picture_when_the_window_changes(page, screen) -> None:

@@ -72,6 +72,18 @@ def test_without_a_model_it_says_which_command_makes_one_and_notices_when_it_is_
     expect(screen.part("picker-button")).to_have_accessible_name(re.compile("fingers v1 champion"))
 
 
+def test_a_screen_reader_is_not_told_the_same_at_every_poll(open_screen, own, console) -> None:
+    console.expect("status of 503")
+    screen = open_screen(own)
+    screen.expect_face("no-model")
+    words = screen.part("notice-detail")
+    words.evaluate("(element) => (element.firstChild.kept = true)")
+    with screen.page.expect_response("**/api/health/ready"):
+        screen.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    screen.page.wait_for_timeout(200)
+    assert words.evaluate("(element) => element.firstChild.kept === true")
+
+
 def test_a_picture_that_waited_for_the_first_model_is_answered_when_it_is_there(
     open_screen, own, console, tmp_path
 ) -> None:
@@ -159,14 +171,24 @@ def test_a_slow_answer_shows_that_it_is_under_way(screen) -> None:
     expect(screen.page.locator(".working")).to_be_hidden()
 
 
-def test_an_answer_to_the_picture_before_is_not_shown(screen) -> None:
+def test_the_answer_to_the_picture_before_is_never_shown_for_the_next(screen) -> None:
+    screen.drop(file(DATA))
+    expect(screen.boxes).to_have_count(2)
     held: list[Route] = []
-    screen.page.route("**/api/predict*", lambda route: held.append(route) if not held else route.continue_())
-    screen.drop(file(DATA, "first.png"))
-    screen.expect_face("busy")
+    screen.page.route("**/api/predict*", lambda route: held.append(route))  # noqa: PLW0108  # As above.
     screen.drop(file(encode(scene({(0, 0): "1"})), "second.png"))
-    expect(screen.value).to_have_text("1")
-    expect(screen.part("facts")).to_contain_text("second.png")
+    screen.expect_face("busy")
+    expect(screen.boxes).to_have_count(0)
+    with screen.page.expect_event("requestfailed", lambda request: "ERR_ABORTED" in (request.failure or "")):
+        screen.drop(file(encode(scene({(0, 0): "3"})), "third.png"))
+    expect(screen.part("facts")).to_contain_text("third.png")
+    while len(held) < 2:
+        screen.page.wait_for_timeout(20)
+    held[1].continue_()
+    expect(screen.value).to_have_text("3")
+    held[0].fulfill(json={"model": "fingers", "version": 2, "task": "detect", "detections": []})
+    screen.page.wait_for_timeout(200)
+    expect(screen.value).to_have_text("3")
 
 
 def test_what_is_dropped_without_a_file_is_no_picture(screen) -> None:

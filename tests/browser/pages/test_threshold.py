@@ -51,7 +51,7 @@ def test_it_starts_at_the_models_own_threshold_and_goes_back_there(screen) -> No
     screen.set_threshold(0.1)
     expect(screen.rows).to_have_count(3)
     screen.part("threshold-reset").click()
-    expect(screen.part("slider")).to_have_value(str(OWN_THRESHOLD))
+    expect(screen.part("slider")).to_have_value(f"{OWN_THRESHOLD:.2f}")
     expect(screen.part("slider")).to_be_focused()
     expect(screen.rows).to_have_count(2)
 
