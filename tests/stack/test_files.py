@@ -1,0 +1,45 @@
+"""The compose files that are laid over the first."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from support.stack import Stack
+
+
+def _config(stack: Stack, over: str) -> dict[str, Any]:
+    stack.settings["COMPOSE_FILE"] = f"docker-compose.yml:{over}"
+    services: dict[str, Any] = json.loads(stack.must("config", "--format", "json"))["services"]
+    return services
+
+
+@pytest.fixture
+def prepared(fresh: Stack) -> Stack:
+    assert fresh.handful("init").returncode == 0
+    return fresh
+
+
+def test_the_console_is_published_as_the_rest_is(prepared: Stack) -> None:
+    minio = _config(prepared, "compose.console.yml")["minio"]
+    (port,) = minio["ports"]
+    assert (port["host_ip"], port["published"], port["target"]) == ("127.0.0.1", "9001", 9001)
+    assert minio["environment"]["MINIO_BROWSER"] == "on"
+
+
+def test_another_object_store_leaves_minio_out(prepared: Stack) -> None:
+    services = _config(prepared, "compose.s3.yml")
+    assert "minio" not in services
+    assert set(services["minio-init"]["depends_on"]) == {"preflight"}
+    assert "edge" in services["minio-init"]["networks"]
+
+
+def test_a_gpu_is_for_trainings_and_serving(prepared: Stack) -> None:
+    prepared.settings["COMPOSE_PROFILES"] = "train"
+    services = _config(prepared, "compose.gpu.yml")
+    reserving = {name for name, words in services.items() if "deploy" in words}
+    assert reserving == {"serving", "trainer"}
+    assert services["serving"]["build"]["args"] == {"ONNXRUNTIME": "onnxruntime-gpu"}
+    assert services["trainer"]["build"]["args"] == {"TORCH_BACKEND": "default"}
