@@ -29,6 +29,14 @@ def _chromium() -> str | None:
     return shutil.which(named) if named else next(filter(None, map(shutil.which, _NAMES)), None)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--pictures",
+        metavar="URL",
+        help="take the documentation's pictures anew, into docs/img, of the dashboard at this address",
+    )
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Say in the last lines that nothing here was tested: skips alone are easily overlooked."""
     if not _chromium():

@@ -7,7 +7,7 @@ from pathlib import Path
 from fakes.packages import build_package
 from fakes.registry import FakeMlflow
 
-MAX_BODY = 100_000
+MAX_BODY = 1_000_000
 """Bytes that the server takes."""
 LEAVES = ("healthy", "rust", "mildew")
 """Classes of the classifier."""
