@@ -20,7 +20,7 @@ from fakes.squares import write_squares
 from handful_trainer.quickstart.record import StackRecord
 from support.mlflow_server import free_port
 
-_SECONDS = 240
+_SECONDS = 400
 
 
 class Quickstart:
@@ -80,6 +80,7 @@ def test_a_busy_port_is_told_in_one_line(quickstart: Quickstart, tmp_path: Path)
     assert not (quickstart.home / "log").exists()
 
 
+@pytest.mark.timeout(1200)
 def test_it_serves_a_model_takes_up_what_is_there_and_ends_cleanly(quickstart: Quickstart, tmp_path: Path) -> None:
     log = tmp_path / "first"
     ports = ("--port", str(free_port()), "--mlflow-port", str(free_port()))
