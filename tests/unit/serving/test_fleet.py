@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+import time
 from pathlib import Path
 
 import httpx
@@ -10,7 +11,7 @@ import pytest
 
 from fakes.packages import DAMAGES, Damage, damage
 from handful_core.errors import UnavailableError
-from handful_serving.domain import refusals
+from handful_serving.domain import refusals, watcher
 from handful_serving.domain.errors import NoModelError, RefusedModelError, UnknownModelError
 from handful_serving.domain.fleet import Fleet
 from handful_serving.domain.keys import Key, Wanted
@@ -287,7 +288,9 @@ async def test_mlflow_may_go_and_come_back(house: House, caplog: pytest.LogCaptu
     assert house.notes.reachable == [True, False, False, False, True]
 
 
-async def test_mlflow_may_go_in_the_middle_of_a_download(house: House, tmp_path: Path) -> None:
+async def test_mlflow_may_go_in_the_middle_of_a_download(
+    house: House, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     house.register("champion")
     fleet = house.fleet()
     await fleet.watcher.poll()
@@ -299,12 +302,20 @@ async def test_mlflow_may_go_in_the_middle_of_a_download(house: House, tmp_path:
         return house.mlflow._route(request)
 
     house.mlflow.answer = breaks
-    await fleet.watcher.poll()
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            await fleet.watcher.poll()
     assert fleet.ready() == [Key("fingers", 1)]
+    assert house.notes.reloads == [("fingers", "ok", ""), ("fingers", "failed", "registry")], (
+        "it is not tried again at once"
+    )
+    assert len(caplog.records) == 1
     assert list((tmp_path / "cache" / ".incoming").iterdir()) == []
     house.mlflow.answer = None
+    later = time.monotonic() + watcher.POSTPONED_SECONDS
+    fleet.watcher._clock = lambda: later
     await fleet.watcher.poll()
-    assert fleet.ready() == [Key("fingers", 2)], "the next poll tries again"
+    assert fleet.ready() == [Key("fingers", 2)]
 
 
 @pytest.mark.parametrize(
@@ -353,6 +364,8 @@ async def test_a_spoilt_cache_without_mlflow_is_told_of(house: House, tmp_path: 
     await fleet.watcher.poll()
     assert "no model is in the cache" in not_ready(fleet)
     house.mlflow.away = False
+    later = time.monotonic() + watcher.POSTPONED_SECONDS
+    fleet.watcher._clock = lambda: later
     await fleet.watcher.poll()
     assert fleet.ready() == [Key("fingers", 1)]
 

@@ -72,7 +72,7 @@ class Loader:
         except (HandfulError, OSError) as error:
             kind = "resource" if isinstance(error, OSError | ResourceError) else "registry"
             raise self._refuse(key, "failed", kind, error, FAILED_SECONDS) from error
-        loaded = Loaded(entry.record, model, model.package.digest)
+        loaded = Loaded(entry.record, model, await in_thread(lambda: model.package.digest))
         self._store.add(loaded)
         self._world.observer.reloaded(key.name, "ok", "")
         _log.info("loaded %s", key, extra={"model": key.name, "version": key.version, "digest": loaded.digest})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 
 from handful_core.errors import HandfulError, NotFoundError, UnavailableError
 from handful_core.registry.records import CHAMPION
@@ -16,6 +17,7 @@ from handful_serving.domain.store import Loaded, ModelStore
 from handful_serving.domain.threads import in_thread
 
 _log = logging.getLogger(__name__)
+POSTPONED_SECONDS = 10.0
 
 
 class Watcher:
@@ -27,6 +29,9 @@ class Watcher:
         self._store = store
         self._refusals = refusals
         self._loader = loader
+        self._clock = time.monotonic
+        self._not_before: dict[Key, float] = {}
+        """Until when versions that could not be fetched are left alone."""
         self._noted: dict[str, int] | None = None
         """The champions noted on disk; None until they are read."""
 
@@ -74,28 +79,37 @@ class Watcher:
         wanted = name in champions or self._store.has_room or name == self._catalog.default
         if champions.get(name) == version or not wanted:
             return
-        if self._refusals.get(Key(name, version)) or not await self._swap(name, version):
+        key = Key(name, version)
+        left_alone = self._refusals.get(key) or self._not_before.get(key, 0) > self._clock()
+        if left_alone or not await self._swap(key):
             await self._fall_back(name, version)
 
     async def _fall_back(self, name: str, refused: int) -> None:
         """After a start with a bad champion: answer with the last good one."""
         last = self._remembered.get(name)
         if name not in self._catalog.champions and last is not None and last != refused:
-            await self._swap(name, last)
+            await self._swap(Key(name, last))
 
-    async def _swap(self, name: str, version: int) -> bool:
+    async def _swap(self, key: Key) -> bool:
         try:
-            await self._loader.load(Key(name, version))
+            await self._loader.load(key)
         except UnavailableError as error:
-            self._lost(error)
+            self._postpone(key, error)
             return False
         except (RefusedModelError, NotFoundError):  # The loader has told of it.
             return False
-        before = self._catalog.champions.get(name)
-        self._catalog.champions[name] = version
+        self._not_before.pop(key, None)
+        before = self._catalog.champions.get(key.name)
+        self._catalog.champions[key.name] = key.version
         self._store.trim()
-        _log.info("%s answers with version %d, before with %s", name, version, before or "none", extra={"model": name})
+        _log.info("%s answers, before it %s", key, f"version {before}" if before else "none", extra={"model": key.name})
         return True
+
+    def _postpone(self, key: Key, error: UnavailableError) -> None:
+        """MLflow answers, but not with the package: its store may be away. A download is no small thing to repeat."""
+        if key not in self._not_before:
+            _log.warning("%s cannot be fetched yet: %s", key, error, extra={"model": key.name})
+        self._not_before[key] = self._clock() + POSTPONED_SECONDS
 
     async def _start_from_cache(self) -> None:
         """Without a registry, what was served last is served."""
@@ -115,7 +129,7 @@ class Watcher:
                 _log.warning("%s has no champion any more: it is not served", name, extra={"model": name})
                 self._forget(name)
             except HandfulError as error:
-                self._lost(error)
+                _log.debug("whether %s still has a champion cannot be asked: %s", name, error)
 
     def _forget(self, name: str) -> None:
         self._catalog.champions.pop(name, None)
