@@ -91,6 +91,22 @@ def test_box_and_row_are_tied_by_hover_focus_and_click(screen) -> None:
     expect(screen.page.locator(".finding[aria-pressed=true]")).to_have_count(1)
 
 
+def test_in_a_crowd_only_the_box_that_is_pointed_at_has_its_label(screen) -> None:
+    cells = {(column, row): "2" for column in range(8) for row in range(0, 8, 2)}
+    screen.drop(file(encode(scene(cells))))
+    expect(screen.boxes).to_have_count(32)
+    labels = screen.page.locator(".label")
+    expect(labels.locator("visible=true")).to_have_count(0)
+    screen.rows.first.hover()
+    shown = labels.locator("visible=true")
+    expect(shown).to_have_count(1)
+    plate, text = shown.locator("rect").bounding_box(), shown.locator("text").bounding_box()
+    assert plate
+    assert text
+    assert plate["x"] < text["x"]
+    assert text["x"] + text["width"] < plate["x"] + plate["width"]
+
+
 def test_a_classifier_answers_with_bars_and_without_boxes(screen) -> None:
     screen.open_picker()
     screen.page.locator(".model", has_text="leaves").locator(".version").click()
