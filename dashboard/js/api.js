@@ -33,20 +33,22 @@ function address(path, parameters) {
 }
 
 async function request(path, options) {
-  try {
-    const response = await fetch(path, { headers: { accept: "application/json" }, ...options });
-    if (response.ok) return await response.json();
-    throw await failure(response);
-  } catch (error) {
-    if (error.name === "AbortError" || error instanceof Problem || error instanceof Unreachable) throw error;
-    throw new Unreachable(error);
-  }
+  const response = await arrives(fetch(path, { headers: { accept: "application/json" }, ...options }));
+  if (!response.ok) throw await failure(response);
+  return arrives(response.json());
+}
+
+/** What the network promised; an Unreachable where the promise breaks, unless this page itself gave it up. */
+function arrives(promised) {
+  return promised.catch((error) => {
+    throw error.name === "AbortError" ? error : new Unreachable(error);
+  });
 }
 
 async function failure(response) {
   if (PROXY_FAILURES.has(response.status)) return new Unreachable();
   const isJson = /[/+]json\b/.test(response.headers.get("content-type") ?? "");
-  const said = isJson ? await response.json() : {};
+  const said = isJson ? await arrives(response.json()) : {};
   return new Problem({
     status: response.status,
     title: said.title,
