@@ -18,6 +18,8 @@ import httpx
 import pytest
 
 from fakes.packages import build_package, damage, encode, picture
+from handful_core.errors import DataError, NotFoundError
+from handful_core.remote import Server
 from support.mlflow_server import MlflowServer, free_port
 from support.registering import point, register
 from support.serving_process import ServingProcess
@@ -138,6 +140,19 @@ def test_what_was_accepted_is_finished_before_it_ends(serving: ServingProcess, n
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["count"] == 7
     assert serving.end() == 0
     assert "Traceback" not in serving.log
+
+
+def test_the_commands_client_understands_it(serving: ServingProcess, tmp_path: Path) -> None:
+    hand, text = tmp_path / "hand.png", tmp_path / "text.png"
+    hand.write_bytes(HAND)
+    text.write_text("text")
+    with Server(serving.url) as server:
+        assert server.readiness() == "ready"
+        assert server.predict(hand, confidence=0.5)["count"] == 7
+        with pytest.raises(NotFoundError, match="there is no model nobody"):
+            server.predict(hand, model="nobody")
+        with pytest.raises(DataError, match=r"text\.png: the file is not an image"):
+            server.predict(text)
 
 
 def test_a_client_that_sends_too_much_gets_its_answer(serving: ServingProcess) -> None:

@@ -162,17 +162,45 @@ def test_a_file_that_is_no_graph_is_refused(tmp_path: Path, content: bytes) -> N
         load_model(repacked(package))
 
 
-def test_a_graph_with_free_sizes_is_caught_when_it_runs(tmp_path: Path) -> None:
-    """Its declared output fits, what it puts out does not."""
-    package = build_package(tmp_path / "p", golden=False)
+def reshaped_at_run_time(package: Package, shape: tuple[int, ...]) -> Package:
+    """Give the graph's output a shape that ONNX Runtime cannot know before it runs."""
     model = onnx.load(package.model_path)
-    for dimension in model.graph.output[0].type.tensor_type.shape.dim:
-        dimension.ClearField("dim_value")
-        dimension.dim_param = "free"
+    graph = model.graph
+    graph.node[-1].output[0] = "before"
+    graph.initializer.append(onnx.numpy_helper.from_array(np.float32(0), "nothing"))
+    graph.initializer.append(onnx.numpy_helper.from_array(np.int64(shape), "wanted"))
+    node = onnx.helper.make_node
+    graph.node.extend(
+        [
+            node("ReduceSum", ["images"], ["sum"], keepdims=0),
+            node("Mul", ["sum", "nothing"], ["zero"]),
+            node("Cast", ["zero"], ["whole_zero"], to=onnx.TensorProto.INT64),
+            node("Add", ["wanted", "whole_zero"], ["shape"]),
+            node("Reshape", ["before", "shape"], ["output0"]),
+        ]
+    )
+    for dimension, name in zip(graph.output[0].type.tensor_type.shape.dim, "abc", strict=True):
+        dimension.dim_param = name
     onnx.save(model, package.model_path)
-    fields = {"classes": (*CLASSES, "more")}
-    with pytest.raises(GraphError, match=r"has shape \[1, 11, 128\], the manifest asks for \[1, 12, None\]"):
-        load_model(repacked(package, **fields))
+    return repacked(package)
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        ((1, 22, 64), r"output 'output0' has shape \[1, 22, 64\], the manifest asks for \[1, 11, None\]"),
+        ((1, 11, 9999), "ONNX Runtime cannot run the graph"),
+    ],
+)
+@pytest.mark.parametrize("golden", [True, False])
+def test_a_graph_with_free_sizes_is_caught_when_it_runs(
+    tmp_path: Path, shape: tuple[int, ...], words: str, golden: bool
+) -> None:
+    package = build_package(tmp_path / "p", golden=golden)
+    assert load_model(reshaped_at_run_time(package, (1, 11, 128))).predict(picture({(1, 1): "5"})).count == 5
+    other = build_package(tmp_path / "q", golden=golden)
+    with pytest.raises(GraphError, match=words):
+        load_model(reshaped_at_run_time(other, shape))
 
 
 @pytest.mark.parametrize("head", ["nms_free", "nms_in_graph"])

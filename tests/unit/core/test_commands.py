@@ -1,0 +1,154 @@
+"""`handful promote`, `rollback` and `predict`, as a user calls them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import httpx
+import pytest
+
+import handful_core.registry
+from fakes.packages import build_package, encode, filled, picture
+from fakes.registry import FakeMlflow
+from handful_core import remote
+from handful_core.cli.main import main
+from handful_core.errors import DataError, NotFoundError, UnavailableError
+from handful_core.package import zip_package
+from handful_core.registry import Registry
+from handful_core.remote import Server
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def handful(capsys: pytest.CaptureFixture[str]) -> Run:
+    def running(*words: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(list(words))
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return running
+
+
+@pytest.fixture
+def mlflow(monkeypatch: pytest.MonkeyPatch) -> FakeMlflow:
+    fake = FakeMlflow()
+    monkeypatch.setattr(handful_core.registry, "Registry", partial(Registry, attempts=1, transport=fake.transport()))
+    return fake
+
+
+@pytest.fixture
+def hand(tmp_path: Path) -> Path:
+    path = tmp_path / "hand.png"
+    path.write_bytes(encode(picture({(2, 3): "5"})))
+    return path
+
+
+def test_promote_and_rollback_move_the_alias(handful: Run, mlflow: FakeMlflow) -> None:
+    for _ in range(3):
+        mlflow.register(None)
+    assert handful("promote", "fingers", "1") == (0, "", "fingers: version 1 is champion\n")
+    status, out, _ = handful("promote", "fingers", "3", "--json")
+    assert (status, json.loads(out)) == (0, {"model": "fingers", "champion": 3})
+    assert handful("rollback", "fingers") == (0, "", "fingers: version 1 is champion\n")
+
+
+def test_what_is_not_registered_is_told(handful: Run, mlflow: FakeMlflow) -> None:
+    mlflow.register(None)
+    status, _, err = handful("promote", "fingers", "9")
+    assert (status, err.count("\n")) == (7, 1)
+    assert "version=9" in err
+    assert handful("rollback", "fingers")[0] == 7
+    mlflow.away = True
+    status, _, err = handful("rollback", "fingers")
+    assert (status, err.count("\n")) == (5, 1)
+
+
+@pytest.mark.parametrize("as_zip", [False, True])
+def test_predict_runs_a_package(handful: Run, tmp_path: Path, hand: Path, as_zip: bool) -> None:
+    package = build_package(tmp_path / "package")
+    path = zip_package(package, tmp_path / "package.zip") if as_zip else package.root
+    status, out, _ = handful("predict", str(hand), str(hand), "--package", str(path), "--json")
+    answers = json.loads(out)
+    assert (status, len(answers)) == (0, 2)
+    assert (answers[0]["file"], answers[0]["model"], answers[0]["count"]) == (str(hand), "fingers", 5)
+    assert answers[0]["detections"][0]["box"] == [16, 24, 24, 32]
+    status, out, _ = handful("predict", str(hand), "--package", str(path), "--confidence", "0.99")
+    assert status == 0
+    assert "nothing" in out
+
+
+def test_predict_tells_a_classifiers_best_classes(handful: Run, tmp_path: Path) -> None:
+    package = build_package(tmp_path / "package", "probabilities")
+    leaf = tmp_path / "leaf.png"
+    leaf.write_bytes(encode(filled("3")))
+    status, out, _ = handful("predict", str(leaf), "--package", str(package.root))
+    assert status == 0
+    assert "3 0.9" in out
+
+
+def test_predict_tells_what_is_wrong_with_a_file(handful: Run, tmp_path: Path, hand: Path) -> None:
+    package = str(build_package(tmp_path / "package").root)
+    (tmp_path / "text.png").write_text("text")
+    status, _, err = handful("predict", str(hand), str(tmp_path / "text.png"), "--package", package)
+    assert (status, err.count("\n")) == (3, 1)
+    assert "text.png: the file is not an image" in err
+    status, _, err = handful("predict", str(tmp_path / "gone.png"), "--package", package)
+    assert (status, "gone.png cannot be read (No such file or directory)" in err) == (3, True)
+    assert handful("predict", str(hand), "--package", str(tmp_path / "gone"))[0] == 4
+    assert handful("predict", str(hand), "--package", package, "--model", "x")[0] == 2
+
+
+def server_that(answers: Callable[[httpx.Request], httpx.Response]) -> Server:
+    server = Server("http://serving:8000/")
+    server._http = httpx.Client(base_url=server.address, transport=httpx.MockTransport(answers))
+    return server
+
+
+def test_a_server_is_asked(hand: Path) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.url.path == "/predict"
+        assert dict(request.url.params) == {"version": "3", "confidence": "0.5"}
+        assert hand.read_bytes() in request.content
+        return httpx.Response(200, json={"count": 5})
+
+    with server_that(answer) as server:
+        assert server.predict(hand, model=None, version=3, confidence=0.5) == {"count": 5}
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(404, NotFoundError), (422, DataError), (413, DataError), (503, UnavailableError)]
+)
+def test_a_servers_problem_is_told_in_its_words(hand: Path, status: int, kind: type[Exception]) -> None:
+    with (
+        server_that(lambda _: httpx.Response(status, json={"detail": "what is wrong"})) as server,
+        pytest.raises(kind, match=r"hand\.png: what is wrong"),
+    ):
+        server.predict(hand)
+
+
+def test_a_server_that_is_away_is_told_of(hand: Path) -> None:
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("Connection refused", request=request)
+
+    with server_that(refuse) as server:
+        for ask in (lambda: server.predict(hand), server.readiness):
+            with pytest.raises(UnavailableError, match=r"http://serving:8000 does not answer .*handful serve"):
+                ask()
+
+
+@pytest.mark.parametrize(
+    ("response", "words"),
+    [
+        (httpx.Response(200, json={"status": "ready"}), "ready"),
+        (httpx.Response(503, json={"detail": "no model"}), "not ready: no model"),
+        (httpx.Response(502, text="<html>"), "not ready: status 502"),
+        (httpx.Response(500, json=[1]), "not ready: [1]"),
+    ],
+)
+def test_readiness(response: httpx.Response, words: str) -> None:
+    assert remote.Server.readiness(server_that(lambda _: response)) == words
