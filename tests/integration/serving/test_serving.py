@@ -220,6 +220,8 @@ def test_a_port_that_is_taken_is_told_before_anything_is_loaded(tmp_path: Path) 
 
 
 def test_a_wrong_setting_is_told_in_one_line(tmp_path: Path) -> None:
-    status, words = run("--port", str(free_port()), HANDFUL_SERVING_DASHBOARD_DIR=str(tmp_path))
+    status, words = run(
+        "--port", str(free_port()), HANDFUL_SERVING_DASHBOARD_DIR=str(tmp_path), HANDFUL_HOME=str(tmp_path)
+    )
     assert (status, words.count("\n")) == (2, 1)
     assert "has no index.html" in words

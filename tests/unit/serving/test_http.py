@@ -142,6 +142,7 @@ async def test_only_the_dashboards_files_are_given_out(client: httpx.AsyncClient
 def test_a_folder_without_a_dashboard_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"has no index\.html"):
         make_app(tmp_path, FakeMlflow(), dashboard_dir=tmp_path)
+    assert not (tmp_path / "home").exists(), "nothing is made before all is checked"
 
 
 class Links(HTMLParser):

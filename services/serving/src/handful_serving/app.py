@@ -55,6 +55,7 @@ def create_app(
         ResourceError: the cache folder cannot be written.
         ConfigError: the dashboard's folder holds none, or MLflow's address is none.
     """
+    dashboard = Dashboard(settings.dashboard_dir) if settings.dashboard_dir else None
     parts = _build(settings, core, registry, open_model)
     app = FastAPI(
         title="Handful",
@@ -77,8 +78,8 @@ def create_app(
         app.include_router(module.router, prefix=_PREFIX, include_in_schema=False)
     problems.install(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
-    if settings.dashboard_dir is not None:
-        app.mount("/", Dashboard(settings.dashboard_dir), name="dashboard")
+    if dashboard is not None:
+        app.mount("/", dashboard, name="dashboard")
     return app
 
 
