@@ -191,6 +191,19 @@ def test_a_failed_training_is_told_in_the_table(
     assert world.stack.events == ["started", "up", "ended"]
 
 
+def test_an_interruption_ends_the_servers(
+    world: World, options: Options, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(plan: Plan, config: TrainingConfig) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "train", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        quickstart(options)
+    assert world.stack.events == ["started", "up", "ended"]
+    assert "run it again, it takes up what is there" in capsys.readouterr().err
+
+
 def test_a_wrong_configuration_starts_nothing(world: World, options: Options) -> None:
     options.config.write_text("dataset: {source: yolo, path: nowhere}\ntrainig: {}\n")
     with pytest.raises(ConfigError, match="training"):

@@ -40,6 +40,9 @@ def quickstart(options: Options) -> None:
     steps = Steps()
     try:
         _run(options, config, steps)
+    except KeyboardInterrupt:
+        say("interrupted; run it again, it takes up what is there")
+        raise
     except (HandfulError, OSError) as error:
         if not steps.failed:
             raise
