@@ -14,13 +14,14 @@ export function faceOf({ picture, run, server }) {
 }
 
 /**
- * A message cut into text and commands, which the server puts between backticks.
+ * A message cut into text and commands, which the server puts between backticks. A command is shown on a line of its own,
+ * so the comma or full stop after it goes.
  *
  * @returns parts in order, each {text} or {command}.
  */
 export function parts(message) {
   return message
     .split(/`([^`]+)`/)
-    .map((piece, place) => (place % 2 ? { command: piece } : { text: piece }))
+    .map((piece, place) => (place % 2 ? { command: piece } : { text: place ? piece.replace(/^[,.;:]?\s*/, "") : piece }))
     .filter((part) => part.command ?? part.text);
 }

@@ -28,7 +28,7 @@ def test_commands_in_a_message_stand_out(run) -> None:
     assert run("stage", "parts", message) == [
         {"text": "no model: make one with "},
         {"command": "handful train"},
-        {"text": ", or "},
+        {"text": "or "},
         {"command": "handful promote fingers 3"},
     ]
 
