@@ -17,12 +17,12 @@ from handful_trainer.data.drawn.skin import Colours, Light, paint_hand
 
 _HOW_MANY = (0.1, 0.5, 0.28, 0.12)
 """Chance of 0, 1, 2 and 3 hands."""
-_SIZES = {1: (0.2, 0.34), 2: (0.17, 0.24), 3: (0.14, 0.19)}
+_SIZES = {1: (0.22, 0.38), 2: (0.19, 0.27), 3: (0.16, 0.21)}
 """Palm width as a share of the picture, by the number of hands."""
 _OVERLAP = 0.05
 """Share of the smaller of two boxes that may lie in the other."""
 _TRIES = 24
-_BACKS = 0.45
+_BACKS = 0.35
 """Share of hands that show their back."""
 
 
@@ -123,7 +123,7 @@ def _gesture(label: str, chance: np.random.Generator) -> Gesture:
 
 def _view(size: int, sizes: tuple[float, float], chance: np.random.Generator) -> View:
     scale = chance.uniform(*sizes) * size
-    turn = np.deg2rad(np.clip(chance.normal(0, 24), -60, 60))
+    turn = np.deg2rad(np.clip(chance.normal(0, 17), -50, 50))
     mirror = -1.0 if chance.random() < 0.5 else 1.0
     shorten = np.diag([mirror * chance.uniform(0.82, 1.05), chance.uniform(0.88, 1.05)])
     rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
