@@ -95,3 +95,14 @@ def test_a_jpeg_is_sealed_without_a_change_to_its_picture(tmp_path: Path) -> Non
     assert inspect_bytes(target.read_bytes()).treatment is Treatment.LINK
     with Image.open(source) as before, Image.open(target) as after:
         assert before.tobytes() == after.tobytes()
+
+
+def test_a_link_in_the_source_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("handful_trainer.data.placing._reflink", refuse(errno.EOPNOTSUPP))
+    (tmp_path / "a.jpg").write_bytes(b"content")
+    (tmp_path / "b.jpg").symlink_to("a.jpg")
+    (tmp_path / "sub").mkdir()
+    Placer().place(tmp_path / "b.jpg", tmp_path / "sub" / "c.jpg", Treatment.LINK)
+    (tmp_path / "b.jpg").unlink()
+    assert (tmp_path / "sub" / "c.jpg").read_bytes() == b"content"
+    assert not (tmp_path / "sub" / "c.jpg").is_symlink()

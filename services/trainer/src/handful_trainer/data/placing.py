@@ -37,7 +37,7 @@ class Placer:
             OSError: it cannot be written.
         """
         if treatment is Treatment.LINK:
-            self._link(source.resolve(), target)
+            self._link(source, target)
         elif treatment is Treatment.SEAL:
             target.write_bytes(source.read_bytes() + _END_OF_JPEG)
         elif treatment is Treatment.UPRIGHT:
@@ -48,12 +48,13 @@ class Placer:
     def only_copies(self, sample: Path, folder: Path) -> bool:
         """Find out whether a file can be linked into a folder, or has to be copied."""
         probe = folder / ".probe"
-        self._link(sample.resolve(), probe)
+        self._link(sample, probe)
         probe.unlink()
         return not self._ways
 
     def _link(self, source: Path, target: Path) -> None:
         """Share the blocks of `source`, else its inode, else name it, else copy it. What fails is not tried again."""
+        source = source.resolve() if source.is_symlink() else source.absolute()
         for way in list(self._ways):
             try:
                 way(source, target)
