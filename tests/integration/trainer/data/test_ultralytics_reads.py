@@ -69,3 +69,17 @@ def test_turned_photos_look_as_they_should(dataset: PreparedDataset) -> None:
         truth = np.asarray(picture(orientation), np.int16)[..., ::-1]
         for flags in (cv2.IMREAD_COLOR, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION):
             assert np.abs(np.asarray(cv2.imread(str(path), flags), np.int16) - truth).mean() < 6
+
+
+def test_broken_files_are_told_apart_where_ultralytics_has_replaced_pillows_open(tmp_path: Path) -> None:
+    import ultralytics.utils.patches
+    from PIL import Image
+
+    assert Image.open is ultralytics.utils.patches.image_open
+    export = twelve(tmp_path / "pets")
+    whole = encoded(picture(60))
+    broken = {"garbled": b"\xff\xd8" + bytes(99) + b"\xff\xd9", "truncated": whole[:-99], "noise": b"?" * 99}
+    for name, content in broken.items():
+        export.add(name, content=content)
+    report = prepare(config(export), tmp_path / "var").report
+    assert {entry["asset"]: entry["problem"] for entry in report["defects"]} == {name: name for name in broken}

@@ -6,7 +6,7 @@ import warnings
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, JpegImagePlugin
 
 from fakes.exports import encoded, picture, turned
 from handful_trainer.data.images import Treatment, inspect_bytes, inspect_image
@@ -83,9 +83,10 @@ def test_a_jpeg_with_something_behind_its_end_is_ended_anew() -> None:
 
 def _fully_decodes(content: bytes) -> bool:
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        # Not Image.open: Ultralytics replaces it, for the whole process, by one that fails otherwise.
+        with JpegImagePlugin.JpegImageFile(io.BytesIO(content)) as image:
             image.load()
-    except OSError:
+    except (OSError, SyntaxError):
         return False
     return True
 

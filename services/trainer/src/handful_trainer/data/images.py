@@ -76,6 +76,18 @@ class ImageFacts(NamedTuple):
     treatment: Treatment = Treatment.LINK
 
 
+def open_image(data: bytes) -> ImageFile.ImageFile:
+    """Open an image file's content with Pillow, by the format that it begins like.
+
+    Raises:
+        SyntaxError: it is not of this format, or of none that is read. Broken content raises one of many others.
+    """
+    form = image_format(data)
+    if form is None:
+        raise SyntaxError("not an image")
+    return _READERS[form](io.BytesIO(data), "")
+
+
 def inspect_image(path: Path | None) -> ImageFacts:
     """Read, hash and decode a file."""
     if path is None:
@@ -105,7 +117,7 @@ def inspect_bytes(data: bytes) -> ImageFacts:
 
 
 def _decoded(facts: ImageFacts, data: bytes) -> ImageFacts:
-    with _READERS[facts.format](io.BytesIO(data), "") as image:
+    with open_image(data) as image:
         width, height = image.size
         if width * height > MAX_PIXELS:
             detail = f"{width} x {height} pixels, {MAX_PIXELS / 1e6:.0f} megapixels are allowed"

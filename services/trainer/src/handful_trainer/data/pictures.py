@@ -8,11 +8,11 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
-from PIL import Image, ImageOps
+from PIL import ImageOps
 
 from handful_trainer.data.assets import Asset
+from handful_trainer.data.images import open_image
 
 _SIDE = 300
 """Longest side in pixels."""
@@ -74,7 +74,7 @@ def picture_of(asset: Asset, classes: Sequence[str], note: str = "") -> Picture:
     if facts.defect:
         return _broken(asset.item.path, name, note)
     outlines = (*_kept(asset, classes), *_dropped(asset))
-    address, _, _ = _thumbnail(asset.item.path)
+    address, _, _ = _thumbnail(asset.item.path.read_bytes())
     return Picture(name, note, address, facts.width, facts.height, tuple(outlines))
 
 
@@ -99,15 +99,15 @@ def _broken(path: Path, name: str, note: str) -> Picture:
     if data.startswith(b"\xff\xd8"):
         with contextlib.suppress(OSError, SyntaxError, ValueError):
             # With an end put behind it the decoder is content.
-            return Picture(name, note, *_thumbnail(io.BytesIO(data + b"\xff\xd9")))
+            return Picture(name, note, *_thumbnail(data + b"\xff\xd9"))
     begin = data[:_PREVIEW]
     words = begin.decode("ascii") if begin.isascii() else begin[:32].hex(" ")
     return Picture(name, note, words=words or "no bytes")
 
 
-def _thumbnail(file: Path | BinaryIO) -> tuple[str, int, int]:
+def _thumbnail(data: bytes) -> tuple[str, int, int]:
     """The upright image made small, as a data: address, and the size of the original."""
-    with Image.open(file) as image:
+    with open_image(data) as image:
         size = image.size
         image.draft("RGB", (_SIDE, _SIDE))  # Decodes a large photo at a fraction of its size.
         upright = ImageOps.exif_transpose(image).convert("RGB")

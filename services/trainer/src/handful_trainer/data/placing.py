@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, JpegImagePlugin
 
-from handful_trainer.data.images import Treatment
+from handful_trainer.data.images import Treatment, open_image
 
 if sys.platform == "linux":
     import fcntl
@@ -74,8 +74,8 @@ def upright(data: bytes) -> bytes:
 
     A JPEG keeps its quantisation tables and its subsampling: coded by the same rules again, it loses next to nothing.
     """
-    with Image.open(io.BytesIO(data)) as image:
-        form = "JPEG" if image.format == "MPO" else str(image.format)
+    with open_image(data) as image:
+        form = str(image.format)
         options: dict[str, object] = {"lossless": True} if form == "WEBP" else {}
         if isinstance(image, JpegImagePlugin.JpegImageFile) and image.mode in {"L", "RGB"}:
             options = {"qtables": image.quantization, "subsampling": JpegImagePlugin.get_sampling(image)}
@@ -89,7 +89,7 @@ def upright(data: bytes) -> bytes:
 
 def as_png(data: bytes) -> bytes:
     """The first frame, upright, in 8-bit colour without transparency, as PNG."""
-    with Image.open(io.BytesIO(data)) as image:
+    with open_image(data) as image:
         turned = ImageOps.exif_transpose(image)
         if turned.mode.startswith("I;16"):
             turned = Image.fromarray((np.asarray(turned) >> 8).astype(np.uint8))
