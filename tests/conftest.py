@@ -8,9 +8,11 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 _TESTS = Path(__file__).parent
 _MARKED = frozenset({"unit", "contract", "integration", "browser", "scripts", "stack"})
+_PILLOW_OPEN = Image.open
 _OURS = ("HANDFUL_", "MLFLOW_")
 
 
@@ -35,6 +37,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # Playwright keeps an event loop running in the main thread: after it, no test can have one of its own.
+    items.sort(key=lambda item: item.path.is_relative_to(_TESTS / "browser"))
     for item in items:
         folder = item.path.relative_to(_TESTS).parts[0]
         if folder in _MARKED:
@@ -51,6 +55,12 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(_OURS) and name != "MLFLOW_DISABLE_TELEMETRY":
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _own_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Importing Ultralytics replaces Pillow's `open`: that reaches no other test."""
+    monkeypatch.setattr(Image, "open", _PILLOW_OPEN)
 
 
 @pytest.fixture

@@ -74,3 +74,10 @@ def test_weights_that_cannot_be_downloaded_say_what_to_do(tmp_path: Path, monkey
     monkeypatch.setattr("ultralytics.utils.downloads.safe_download", no_network)
     with pytest.raises(UnavailableError, match=r"yolo11n\.pt cannot be downloaded: put the file"):
         find_weights("yolo11n.pt", tmp_path)
+
+
+def test_an_unreadable_image_is_told_as_ever() -> None:
+    from handful_core.vision.decode import UnsupportedImageError, read_header
+
+    with pytest.raises(UnsupportedImageError, match="not an image"):
+        read_header(b"text")

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
 
+from PIL import Image
+
 from handful_core.errors import ConfigError, UnavailableError
 from handful_core.vision.cpus import available_cpus
 from handful_trainer.config import TrainingConfig
@@ -39,8 +41,10 @@ def set_up(home: Path) -> None:
     )
     import torch
     from ultralytics import settings as ultralytics_settings
-    from ultralytics.utils import LOGGER, checks, torch_utils
+    from ultralytics.utils import LOGGER, checks, patches, torch_utils
 
+    # Its replacement asks for a package whenever an image cannot be read, and what it raises then is no image error.
+    Image.open = patches._image_open
     _use_all_processors(torch_utils, torch)
     checks.check_font = _own_font
     LOGGER.setLevel(logging.WARNING)
