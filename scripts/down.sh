@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Stops the Compose stack; its data stays, unless --delete-data is said.
+set -Eeuo pipefail
+
+# shellcheck source=scripts/lib/compose.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib/compose.sh"
+
+compose_command down "$@"

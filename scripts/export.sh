@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Backs up MLflow with the Compose stack's backup tool.
+set -Eeuo pipefail
+
+# shellcheck source=scripts/lib/compose.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib/compose.sh"
+
+compose_command export "$@"

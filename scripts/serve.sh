@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Starts the API and the dashboard of the Compose stack, with what they need.
+set -Eeuo pipefail
+
+# shellcheck source=scripts/lib/compose.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib/compose.sh"
+
+compose_command serve "$@"
