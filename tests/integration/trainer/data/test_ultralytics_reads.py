@@ -71,11 +71,12 @@ def test_turned_photos_look_as_they_should(dataset: PreparedDataset) -> None:
             assert np.abs(np.asarray(cv2.imread(str(path), flags), np.int16) - truth).mean() < 6
 
 
-def test_broken_files_are_told_apart_where_ultralytics_has_replaced_pillows_open(tmp_path: Path) -> None:
-    import ultralytics.utils.patches
-    from PIL import Image
+def test_broken_files_are_told_apart_where_ultralytics_has_replaced_pillows_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ultralytics.utils.patches import image_open
 
-    assert Image.open is ultralytics.utils.patches.image_open
+    monkeypatch.setattr("PIL.Image.open", image_open)
     export = twelve(tmp_path / "pets")
     whole = encoded(picture(60))
     broken = {"garbled": b"\xff\xd8" + bytes(99) + b"\xff\xd9", "truncated": whole[:-99], "noise": b"?" * 99}
