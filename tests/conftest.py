@@ -22,7 +22,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Keep third parties quiet, offline, and out of the user's home, in the processes that tests start as well."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # Threads that spin starve the other tests' processes.
     os.environ |= {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MPLBACKEND": "Agg",

@@ -32,11 +32,6 @@ def test_another_mlflow_of_the_user_is_left_alone() -> None:
     assert environment["LANG"] == "C"
 
 
-def test_threads_that_wait_sleep_unless_the_user_has_it_otherwise() -> None:
-    assert PLAN.environment({})["OMP_WAIT_POLICY"] == "PASSIVE"
-    assert PLAN.environment({"OMP_WAIT_POLICY": "ACTIVE"})["OMP_WAIT_POLICY"] == "ACTIVE"
-
-
 def test_the_commands_are_those_of_this_installation() -> None:
     assert PLAN.environment({"PATH": "/usr/bin"})["PATH"] == f"{Path(sys.executable).parent}:/usr/bin"
     assert PLAN.environment({})["PATH"] == str(Path(sys.executable).parent)

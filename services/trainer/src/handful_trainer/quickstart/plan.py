@@ -54,10 +54,8 @@ class Plan:
 
         MLflow keeps its database and files below the home folder, without the job runners that Handful has no use for
         (they take 0.7 GB), and does not phone home. What the user set for another MLflow does not reach this one.
-        Torch's threads wait asleep, not spinning: beside other programs, spinning took twice the processor time.
         """
         kept = {name: value for name, value in inherited.items() if not name.startswith("MLFLOW_")}
-        kept.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         store = self.home / "mlflow"
         return kept | {
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), *filter(None, [kept.get("PATH")])]),
