@@ -64,7 +64,9 @@ def _command(layout: Layout, part: str, build: str) -> list[str | Path]:
     services = [word for service in layout.services for word in ("--editable", service)]
     tools: list[str | Path] = ["--group", f"{layout.root / 'pyproject.toml'}:dev"] if part == "dev" else []
     torch = [f"--torch-backend={build}"] if build else []
-    return [layout.tool("uv"), "pip", "install", "--python", layout.python, *locked, *torch, *tools, *services]
+    # Compiled once here: where Python may not write beside its packages, each process would compile them anew.
+    how: list[str | Path] = ["--python", layout.python, "--compile-bytecode"]
+    return [layout.tool("uv"), "pip", "install", *how, *locked, *torch, *tools, *services]
 
 
 def _environment() -> Mapping[str, str]:

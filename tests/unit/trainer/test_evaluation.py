@@ -7,10 +7,11 @@ from fakes.packages import CLASSES, DETECTORS, build_package
 from fakes.squares import SCENES, write_squares
 from handful_core.errors import DataError
 from handful_core.package import Thresholds
+from handful_core.vision.detections import Detections
 from handful_core.vision.model import VisionModel, load_model
 from handful_trainer.data import PreparedDataset
 from handful_trainer.evaluation import evaluate
-from handful_trainer.evaluation.evaluate import best_confidence, collect
+from handful_trainer.evaluation.evaluate import Sample, best_confidence, collect
 from handful_trainer.evaluation.pictures import write_evaluation
 
 
@@ -93,6 +94,26 @@ def test_the_threshold_that_counts_best_is_found(tmp_path: Path, dataset: Prepar
     model = load_model(package, threads=1)
     assert evaluate(model, dataset, "test").count_accuracy == pytest.approx(2 / 6)  # The scenes that count nothing.
     assert best_confidence(collect(model, dataset, "val"), model) == pytest.approx(0.5, abs=0.051)
+
+
+def test_a_weak_model_is_not_told_to_find_nothing(model: VisionModel) -> None:
+    """Finding nothing counts right wherever nothing counts; that alone is no reason to find nothing."""
+    fists = [_sample({"0": 1.0}, {"0": 0.5}) for _ in range(6)]
+    wrong = [_sample({}, {"1": 0.6}) for _ in range(4)]
+    assert best_confidence([*fists, *wrong], model) <= 0.5
+
+
+def _sample(truth: dict[str, float], found: dict[str, float]) -> Sample:
+    """An image with a box at one place for each class, with its score."""
+
+    def boxes(named: dict[str, float]) -> Detections:
+        return Detections(
+            np.tile(np.array([[10, 10, 30, 30]], np.float32), (len(named), 1)),
+            np.array(list(named.values()), np.float32),
+            np.array([CLASSES.index(name) for name in named], np.int64),
+        )
+
+    return Sample(Path("image"), boxes(truth), sum(map(int, truth)), boxes(found))
 
 
 def test_files_and_pictures_are_written(tmp_path: Path, model: VisionModel, dataset: PreparedDataset) -> None:

@@ -186,6 +186,8 @@ def _publish(
     tracker.metrics(_per_class(built.evaluation.per_class))
     tracker.tags({"parity": str(built.parity)})
     tracker.artifact(write_evaluation(built.evaluation, folder.evaluation), "evaluation")
+    # A version is of no use before its run is whole; and a server that went away gets the time to come back.
+    tracker.drain()
     with _step(outcome, "register") as result, Registry(uri) as registry:
         version = _registered(registry, folder, outcome) or register_package(
             uri, built.package, config.mlflow.model_name, outcome.run_id

@@ -37,8 +37,6 @@ def set_up(home: Path) -> None:
         YOLO_VERBOSE="false",
         YOLO_CONFIG_DIR=str(settings),
         OMP_NUM_THREADS=os.environ.get("OMP_NUM_THREADS", cpus),
-        # Threads that wait must not spin: beside other work that made an epoch several times as long.
-        OMP_WAIT_POLICY=os.environ.get("OMP_WAIT_POLICY", "passive"),
         MPLBACKEND="Agg",
     )
     import torch

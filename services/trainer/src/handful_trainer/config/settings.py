@@ -148,7 +148,7 @@ class PackageConfig(_Section):
     head: Literal["auto", "raw", "nms_free", "nms_in_graph"] = "auto"
     """Output layout; auto is raw, as the trained model itself predicts. nms_free needs yolo26."""
     confidence: Unit | Literal["auto"] = "auto"
-    """Threshold that serving uses by default; auto counts best on the validation images."""
+    """Threshold that serving uses by default; auto finds and counts best on the validation images."""
     iou: Unit = 0.7
     """Boxes of one class that overlap by more than this are one object."""
     weights: bool = True

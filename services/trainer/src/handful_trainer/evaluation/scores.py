@@ -75,6 +75,13 @@ class Scorer:
         """(classes + 1, classes + 1): rows what was found, columns what was there; the last is background."""
         return np.asarray(self._confusion(confidence).matrix, np.int64)
 
+    def box_f1(self, confidence: float) -> float:
+        """F1 score of all boxes together at this threshold, whatever their class; 0 where nothing is found rightly."""
+        matrix = self.confusion(confidence)
+        right = int(np.trace(matrix[:-1, :-1]))
+        found, there = int(matrix[:-1].sum()), int(matrix[:, :-1].sum())
+        return 2 * right / (found + there) if found + there else 0.0
+
     def draw_confusion(self, confidence: float, folder: Path) -> None:
         """Draw the confusion matrix, in numbers and as shares, into `folder`."""
         matrix = self._confusion(confidence)

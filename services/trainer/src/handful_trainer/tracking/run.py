@@ -29,7 +29,8 @@ _log = logging.getLogger(__name__)
 _MAX_VALUE = 6000
 """Characters of a parameter that MLflow keeps."""
 _MAX_PARAMS = 100
-_DRAIN_SECONDS = 60.0
+_DRAIN_SECONDS = 180.0
+"""How long the end of a training waits for a server that went away: a restart, a deployment."""
 
 
 class Tracker:
@@ -146,9 +147,8 @@ class Tracker:
 
 def _warn(state: RetryCallState) -> None:
     if state.attempt_number == 1 and state.outcome is not None:
-        _log.warning(
-            "MLflow does not answer (%s); the training goes on and it is told later", state.outcome.exception()
-        )
+        _log.warning("MLflow does not answer: the training goes on, and MLflow is told later")
+        _log.debug("MLflow's last answer: %s", state.outcome.exception())
 
 
 def open_tracker(uri: str, run_id: str, journal: Path) -> Tracker:
