@@ -38,16 +38,11 @@ def choose_build(layout: Layout) -> str:
 
 
 def _answers(layout: Layout, build: str) -> bool:
-    """Whether PyTorch's index has the locked version, asked once and not for long."""
-    ask: list[str | Path] = [
-        "pip",
-        "install",
-        "--dry-run",
-        "--no-deps",
-        "--python",
-        layout.python,
-        "--constraints",
-        layout.constraints,
-    ]
-    command = [layout.tool("uv"), *ask, f"--torch-backend={build}", "torch", "torchvision"]
+    """Whether PyTorch's index has the locked version, asked once and not for long.
+
+    What is installed or cached already must not answer in its place.
+    """
+    ask: list[str | Path] = ["pip", "install", "--dry-run", "--reinstall", "--refresh", "--no-deps"]
+    where: list[str | Path] = ["--python", layout.python, "--constraints", layout.constraints]
+    command = [layout.tool("uv"), *ask, *where, f"--torch-backend={build}", "torch", "torchvision"]
     return works(command, env={**os.environ, **_PATIENCE}, timeout=60)
