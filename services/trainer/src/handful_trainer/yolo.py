@@ -36,7 +36,7 @@ def set_up(home: Path) -> None:
         YOLO_OFFLINE="true",
         YOLO_VERBOSE="false",
         YOLO_CONFIG_DIR=str(settings),
-        OMP_NUM_THREADS=os.environ.get("OMP_NUM_THREADS", cpus),
+        OMP_NUM_THREADS=os.environ.get("OMP_NUM_THREADS", cpus),  # As the user has it, else all.
         MPLBACKEND="Agg",
     )
     import torch
@@ -45,7 +45,7 @@ def set_up(home: Path) -> None:
 
     # Its replacement asks for a package whenever an image cannot be read, and what it raises then is no image error.
     Image.open = patches._image_open
-    _use_all_processors(torch_utils, torch)
+    _use_processors(int(os.environ["OMP_NUM_THREADS"]), torch_utils, torch)
     checks.check_font = _own_font
     LOGGER.setLevel(logging.WARNING)
     trackers = ("clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb", "sync")
@@ -55,10 +55,10 @@ def set_up(home: Path) -> None:
     )
 
 
-def _use_all_processors(torch_utils: Any, torch: Any) -> None:
-    """Ultralytics leaves one core idle whenever it selects a CPU device."""
-    torch_utils.NUM_THREADS = available_cpus()
-    torch.set_num_threads(available_cpus())
+def _use_processors(threads: int, torch_utils: Any, torch: Any) -> None:
+    """Let it use so many threads: by itself Ultralytics leaves one core idle whenever it selects a CPU device."""
+    torch_utils.NUM_THREADS = threads
+    torch.set_num_threads(threads)
 
 
 def _own_font(font: str = "Arial.ttf") -> str:  # noqa: ARG001  # The signature that Ultralytics calls.
