@@ -2,7 +2,7 @@
 # Stops the Compose stack; its data stays, unless --delete-data is said.
 set -Eeuo pipefail
 
-# shellcheck source=scripts/lib/compose.sh
-. "$(dirname "${BASH_SOURCE[0]}")/lib/compose.sh"
+# shellcheck source=scripts/lib/python.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib/python.sh"
 
-compose_command down "$@"
+handful_script down.sh "$@"

@@ -2,7 +2,7 @@
 # Brings a backup of MLflow back with the Compose stack's backup tool.
 set -Eeuo pipefail
 
-# shellcheck source=scripts/lib/compose.sh
-. "$(dirname "${BASH_SOURCE[0]}")/lib/compose.sh"
+# shellcheck source=scripts/lib/python.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib/python.sh"
 
-compose_command import "$@"
+handful_script import.sh "$@"

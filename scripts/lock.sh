@@ -11,8 +11,8 @@ fit stay as they are; --upgrade takes the newest of all, --upgrade-package NAME 
 TEXT
 }
 
-# shellcheck source=scripts/lib/install.sh
-. "$(dirname "${BASH_SOURCE[0]}")/lib/install.sh"
+# shellcheck source=scripts/lib/python.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib/python.sh"
 
 case ${1:-} in -h | --help) usage; exit 0 ;; esac
 

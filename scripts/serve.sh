@@ -2,7 +2,7 @@
 # Starts the API and the dashboard of the Compose stack, with what they need.
 set -Eeuo pipefail
 
-# shellcheck source=scripts/lib/compose.sh
-. "$(dirname "${BASH_SOURCE[0]}")/lib/compose.sh"
+# shellcheck source=scripts/lib/python.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib/python.sh"
 
-compose_command serve "$@"
+handful_script serve.sh "$@"

@@ -2,7 +2,7 @@
 # Trains in the Compose stack's trainer: takes every option of handful train.
 set -Eeuo pipefail
 
-# shellcheck source=scripts/lib/compose.sh
-. "$(dirname "${BASH_SOURCE[0]}")/lib/compose.sh"
+# shellcheck source=scripts/lib/python.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib/python.sh"
 
-compose_command train "$@"
+handful_script train.sh "$@"

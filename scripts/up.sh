@@ -2,7 +2,7 @@
 # Starts the Compose stack; the first time it makes the settings and the secrets.
 set -Eeuo pipefail
 
-# shellcheck source=scripts/lib/compose.sh
-. "$(dirname "${BASH_SOURCE[0]}")/lib/compose.sh"
+# shellcheck source=scripts/lib/python.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib/python.sh"
 
-compose_command up "$@"
+handful_script up.sh "$@"

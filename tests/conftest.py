@@ -13,11 +13,12 @@ from PIL import Image
 _TESTS = Path(__file__).parent
 _MARKED = frozenset({"unit", "contract", "integration", "browser", "scripts", "stack"})
 _PILLOW_OPEN = Image.open
-_OURS = ("HANDFUL_", "MLFLOW_")
+_OURS = ("HANDFUL_", "MLFLOW_", "PICSELLIA_")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the tests that take minutes, too")
+    parser.addoption("--stack", action="store_true", help="run the tests that take a Docker engine, too")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -7,11 +7,11 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-from compose.errors import CONFIG, FAILED, UNAVAILABLE, ComposeError
+from compose.attached import run_attached
+from compose.errors import CONFIG, FAILED, INTERRUPTED, UNAVAILABLE, ComposeError
 
 _OLDEST_ENGINE = (25, 0)
 """The first that knows `start_interval`."""
@@ -63,7 +63,7 @@ class Engine:
 
     def compose(self, *words: str) -> int:
         """Run `docker compose` at the terminal, and return its exit code."""
-        return subprocess.run(["docker", "compose", *words], cwd=self._root, check=False).returncode
+        return run_attached(["docker", "compose", *words], self._root)
 
     def build(self, *services: str) -> None:
         """Build the images of services, all of the stack's if none is named. Progress goes to stderr.
@@ -71,8 +71,10 @@ class Engine:
         Raises:
             ComposeError: it failed; Docker has said why.
         """
-        words = ["docker", "compose", "build", *services]
-        if subprocess.run(words, cwd=self._root, check=False, stdout=sys.stderr).returncode:
+        code = run_attached(["docker", "compose", "build", *services], self._root, on_stderr=True)
+        if code == INTERRUPTED:
+            raise ComposeError("interrupted: nothing was started", INTERRUPTED)
+        if code:
             raise ComposeError("the images could not be built, see above: nothing was started", FAILED)
 
     def containers(self) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ FAILED = 1
 CONFIG = 2
 UNAVAILABLE = 5
 RESOURCE = 6
+INTERRUPTED = 130
 
 
 class ComposeError(Exception):

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from compose.engine import Engine
 from compose.up import prepare
 
-COMMANDS = {
-    "train": "train a model in a container: as `handful train`",
-    "export": "export runs and models: as `handful export`",
-    "import": "import runs and models: as `handful import`",
-}
-_SERVICE = {"train": "trainer", "export": "backup", "import": "backup"}
-_BUILT_BY = {"trainer": "trainer", "backup": "starter"}
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A `handful` command in a container.
+
+    Attributes:
+        service: the container's.
+        command: what `handful` is told first.
+        built_by: the service that builds its image.
+        alone: it needs nothing beside it.
+    """
+
+    service: str
+    command: str
+    built_by: str
+    alone: bool = False
 
 
-def run(engine: Engine, root: Path, command: str, words: list[str]) -> int:
-    """Run `handful COMMAND WORDS` in its container, with what it needs beside it.
+def run(engine: Engine, root: Path, job: Job, words: Sequence[str]) -> int:
+    """Run the job with these words, and what it needs beside it.
 
     Returns:
         The command's own exit code.
@@ -27,7 +38,8 @@ def run(engine: Engine, root: Path, command: str, words: list[str]) -> int:
         ComposeError: something is missing or wrong; then nothing was changed.
     """
     prepare(engine, root)
-    service = _SERVICE[command]
-    engine.build(_BUILT_BY[service])
-    terminal = [] if sys.stdin.isatty() and sys.stdout.isatty() else ["--no-TTY"]
-    return engine.compose("run", "--rm", *terminal, service, command, *words)
+    engine.build(job.built_by)
+    options = ["--no-deps"] if job.alone else []
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        options.append("--no-TTY")
+    return engine.compose("run", "--rm", *options, job.service, job.command, *words)

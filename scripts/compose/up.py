@@ -7,7 +7,7 @@ from typing import Any
 
 from compose.checks import check_disk, check_ports, published
 from compose.engine import Engine
-from compose.errors import FAILED, ComposeError
+from compose.errors import FAILED, INTERRUPTED, ComposeError
 from compose.first_start import check_secrets, make_all
 from compose.terminal import complain, say
 
@@ -49,7 +49,10 @@ def up(engine: Engine, root: Path, services: tuple[str, ...] = (), *, build: boo
     before = {container["Name"] for container in engine.containers() if container["State"] == "running"}
     if build:
         engine.build()
-    if engine.compose("up", "--wait", "--wait-timeout", _START_SECONDS, *services):
+    code = engine.compose("up", "--wait", "--wait-timeout", _START_SECONDS, *services)
+    if code == INTERRUPTED:
+        raise ComposeError("interrupted: what was started runs on, scripts/down stops it", INTERRUPTED)
+    if code:
         reasons = _reasons(engine)
         if not before:
             engine.compose("down")

@@ -168,7 +168,7 @@ def test_a_shim_that_does_not_work_is_skipped(checkout: FakeCheckout) -> None:
     for name in ("python3.13", "python3.12"):
         checkout.on_path(name, "exit 127")
     checkout.on_path("python3.11", f'exec {sys.executable} "$@"')
-    lib = checkout.root / "scripts" / "lib" / "install.sh"
+    lib = checkout.root / "scripts" / "lib" / "python.sh"
     done = subprocess.run(
         ["bash", "-c", f". {lib}; find_python"],
         env={"PATH": f"{checkout.path}:/usr/bin:/bin"},
@@ -191,7 +191,7 @@ def test_no_python_is_told(checkout: FakeCheckout) -> None:
 def test_the_user_may_name_a_python(checkout: FakeCheckout) -> None:
     _installed(checkout)
     named = checkout.program(checkout.root / "named", "python", f'exec {sys.executable} "$@"')
-    lib = checkout.root / "scripts" / "lib" / "install.sh"
+    lib = checkout.root / "scripts" / "lib" / "python.sh"
     done = subprocess.run(
         ["bash", "-c", f". {lib}; find_python"],
         env={"PATH": "/usr/bin:/bin", "HANDFUL_PYTHON": str(named)},

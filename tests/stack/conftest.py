@@ -1,7 +1,8 @@
-"""A running stack that the tests share. They run when asked for: `scripts/test.sh --stack`, or `pytest tests/stack`."""
+"""A running stack that the tests share. They run when asked for: `scripts/test.sh`, or `pytest --stack`."""
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -20,17 +21,22 @@ HAND = encode(picture({(2, 3): "5"}))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """They take minutes and a Docker engine."""
+    """They take a Docker engine, minutes, and images to build: 6 GB for the trainer's, whose tests are slow ones."""
     here = Path(__file__).parent
     ours = [item for item in items if here in item.path.parents]
-    asked = "stack" in config.option.markexpr or any("stack" in str(word) for word in config.args)
-    reason = why_no_engine() if asked else "the stack is tested when asked for: scripts/test.sh --stack"
-    if reason is None:
-        return
-    if asked:
+    words = [config.option.markexpr, *map(str, config.args)]
+    asked = config.getoption("--stack") or any("stack" in word for word in words)
+    reason = why_no_engine()
+    if asked and reason:
         warnings.warn(pytest.PytestWarning(f"the stack was not tested: {reason}"), stacklevel=1)
+    if not (asked or reason):
+        reason = "the stack is tested when asked for: scripts/test.sh --stack, or pytest --stack"
     for item in ours:
-        item.add_marker(pytest.mark.skip(reason=reason))
+        item.add_marker(pytest.mark.timeout(1800))
+        if "trainer_image" in getattr(item, "fixturenames", ()) and not config.getoption("--slow"):
+            item.add_marker(pytest.mark.skip(reason="slow, as it builds the trainer's image: run with --slow"))
+        if reason:
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope="session")
@@ -72,6 +78,13 @@ def predict(ask: Callable[..., httpx.Response]) -> Callable[..., dict[str, Any]]
         return dict(response.json())
 
     return predict
+
+
+@pytest.fixture(scope="session")
+def trainer_image(stack: Stack) -> str:
+    """The name of the trainer's image, which is built."""
+    stack.must("build", "trainer", timeout=1700)
+    return str(json.loads(stack.must("--profile", "*", "config", "--format", "json"))["services"]["trainer"]["image"])
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ def _config(stack: Stack, over: str) -> dict[str, Any]:
 
 @pytest.fixture
 def prepared(fresh: Stack) -> Stack:
-    assert fresh.handful("init").returncode == 0
+    assert fresh.handful("up", "--no-start").returncode == 0
     return fresh
 
 

@@ -32,7 +32,7 @@ def test_a_placeholder_is_refused_before_anything_starts(fresh: Stack) -> None:
 
 
 def test_docker_compose_itself_refuses_a_placeholder_too(fresh: Stack) -> None:
-    assert fresh.handful("init").returncode == 0
+    assert fresh.handful("up", "--no-start").returncode == 0
     (fresh.root / "secrets" / "s3_secret_key").chmod(0o644)
     (fresh.root / "secrets" / "s3_secret_key").write_text("minioadmin")
     done = fresh.compose("up", "--wait")
@@ -62,7 +62,7 @@ def test_a_port_that_is_taken_is_named_before_anything_starts(fresh: Stack) -> N
 
 
 def test_another_password_than_the_database_s_is_named_and_all_is_stopped_again(fresh: Stack) -> None:
-    assert fresh.handful("init").returncode == 0
+    assert fresh.handful("up", "--no-start").returncode == 0
     fresh.must("up", "--wait", "postgres")
     fresh.must("down")
     password = fresh.root / "secrets" / "postgres_password"
@@ -77,7 +77,7 @@ def test_another_password_than_the_database_s_is_named_and_all_is_stopped_again(
 
 
 def test_a_lost_password_is_not_replaced_by_one_that_cannot_work(fresh: Stack) -> None:
-    assert fresh.handful("init").returncode == 0
+    assert fresh.handful("up", "--no-start").returncode == 0
     fresh.must("create", "postgres")
     (fresh.root / "secrets" / "postgres_password").unlink()
     done = fresh.handful("up", "--no-build")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
+import pytest
 import yaml
 
 from fakes.squares import write_squares
@@ -22,6 +23,7 @@ _CONFIG = {
 }
 
 
+@pytest.mark.usefixtures("trainer_image")
 def test_a_training_makes_a_champion_that_serving_takes_up(
     stack: Stack, ask: Callable[..., httpx.Response], predict: Callable[..., dict[str, Any]]
 ) -> None:
@@ -42,6 +44,7 @@ def test_a_training_makes_a_champion_that_serving_takes_up(
     assert stack.container("serving")["State"]["StartedAt"] == started
 
 
+@pytest.mark.usefixtures("trainer_image")
 def test_the_trainer_has_what_it_needs_and_no_right_beyond(stack: Stack) -> None:
     code = (
         "import os, pathlib, torch; pathlib.Path('/data/probe').write_text(''); os.remove('/data/probe');"
@@ -51,3 +54,19 @@ def test_the_trainer_has_what_it_needs_and_no_right_beyond(stack: Stack) -> None
     )
     said = stack.must("run", "--rm", "--no-deps", "--no-TTY", "--entrypoint", "python", "trainer", "-c", code)
     assert said.splitlines() == ["10001 1024", "Read-only file system"]
+
+
+@pytest.mark.usefixtures("trainer_image")
+def test_a_question_about_the_settings_starts_nothing(fresh: Stack) -> None:
+    done = fresh.handful("train", "--config", "configs/fingers.yaml", "--print-config")
+    assert done.returncode == 0, done.stderr
+    assert yaml.safe_load(done.stdout)["dataset"]["name"]
+    assert not fresh.containers()
+
+
+def test_the_help_needs_no_docker_at_all(fresh: Stack) -> None:
+    fresh.settings["PATH"] = str(fresh.root)
+    done = fresh.handful("train", "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "--print-config" in done.stdout
+    assert not (fresh.root / ".env").exists()

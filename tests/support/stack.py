@@ -64,9 +64,9 @@ class Stack:
         return f"http://127.0.0.1:{self.ports[port]}"
 
     def handful(self, *words: str, timeout: float = 600) -> subprocess.CompletedProcess[str]:
-        """`python -m compose WORDS`, as the scripts call it."""
-        environment = self.environment | {"PYTHONPATH": str(self.root / "scripts")}
-        return self._run([sys.executable, "-m", "compose", *words], environment, timeout)
+        """`scripts/WORD.sh WORDS`, with this Python."""
+        script = [sys.executable, "-B", str(self.root / "scripts" / "run.py"), f"{words[0]}.sh"]
+        return self._run([*script, *words[1:]], self.environment, timeout)
 
     def compose(self, *words: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         """`docker compose WORDS`, whatever comes of it."""

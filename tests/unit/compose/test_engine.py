@@ -68,9 +68,8 @@ def test_containers_of_every_compose(checkout: FakeCheckout, text: str) -> None:
 
 
 def test_the_command_says_in_one_line_what_is_missing(checkout: FakeCheckout, repository: Path) -> None:
-    environment = {"PATH": str(checkout.path), "PYTHONPATH": str(repository / "scripts")}
-    words = [sys.executable, "-m", "compose", "down"]
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    words = [sys.executable, "-B", repository / "scripts" / "run.py", "down.sh"]
+    done = subprocess.run(words, env={"PATH": str(checkout.path)}, capture_output=True, text=True, check=False)
     assert done.returncode == UNAVAILABLE
     assert done.stderr.startswith("error: Docker is not installed: ")
     assert done.stderr.count("\n") == 1

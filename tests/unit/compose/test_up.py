@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from compose.errors import CONFIG, ComposeError
-from compose.jobs import run
+from compose.errors import CONFIG, INTERRUPTED, ComposeError
+from compose.jobs import Job, run
 from compose.up import down, up
 from fakes.engine import FakeEngine
 
+_TRAIN = Job("trainer", "train", built_by="trainer")
 _UP = ("up", "--wait", "--wait-timeout", "600")
 
 
@@ -86,8 +87,23 @@ def test_down_keeps_the_data_unless_told(engine: FakeEngine, delete: bool, words
 
 def test_a_job_gets_its_words_as_they_are_and_gives_its_code(engine: FakeEngine, root: Path) -> None:
     engine.codes["run"] = 8
-    assert run(engine, root, "train", ["--config", "configs/a.yaml", "--set", "training.epochs=1"]) == 8
+    assert run(engine, root, _TRAIN, ["--config", "configs/a.yaml", "--set", "training.epochs=1"]) == 8
     built, told = engine.told
     assert built == ("build", "trainer")
     assert told[:2] == ("run", "--rm")
     assert told[-6:] == ("trainer", "train", "--config", "configs/a.yaml", "--set", "training.epochs=1")
+
+
+def test_a_job_that_needs_nothing_starts_nothing_beside_it(engine: FakeEngine, root: Path) -> None:
+    run(engine, root, Job("trainer", "train", built_by="trainer", alone=True), ["--print-config"])
+    assert "--no-deps" in engine.told[-1]
+    run(engine, root, _TRAIN, [])
+    assert "--no-deps" not in engine.told[-1]
+
+
+def test_an_interrupted_start_is_no_failure_and_stops_nothing(engine: FakeEngine, root: Path) -> None:
+    engine.codes["up"] = INTERRUPTED
+    with pytest.raises(ComposeError, match=r"interrupted: what was started runs on") as interrupted:
+        up(engine, root)
+    assert interrupted.value.exit_code == INTERRUPTED
+    assert ("down",) not in engine.told

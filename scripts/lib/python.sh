@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by the scripts. Finds a Python that fits and runs the installer with it (scripts/installer, plain Python).
+# Sourced by the scripts. Finds a Python that fits; what the scripts do is Python's (scripts/run.py, scripts/installer).
 # Written for bash 3.2, which macOS has.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -22,13 +22,18 @@ find_python() {
             fi
         done
     done
-    return 1
+    fail "no Python 3.11, 3.12 or 3.13 works here: install one (Debian, Ubuntu: apt-get install python3 python3-venv; \
+macOS: brew install python@3.13) or name it with HANDFUL_PYTHON=/path/to/python" 6
 }
 
-install_handful() { # services, dev, tools or browser
+handful_script() { # its file name, its options
     local python
-    python=$(find_python) || fail "no Python 3.11, 3.12 or 3.13 works here: install one \
-(Debian, Ubuntu: apt-get install python3 python3-venv; macOS: brew install python@3.13) \
-or name it with HANDFUL_PYTHON=/path/to/python" 6
+    python=$(find_python)
+    exec "$python" -B "$root/scripts/run.py" "$@"
+}
+
+install_handful() { # services, dev or tools
+    local python
+    python=$(find_python)
     PYTHONPATH="$root/scripts" PYTHONDONTWRITEBYTECODE=1 "$python" -m installer "$1"
 }
