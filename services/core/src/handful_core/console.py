@@ -9,19 +9,32 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)
 
 
-def progress() -> Progress:
-    """A progress bar on stderr, with the count, the time gone and the time left; silent where stderr is no terminal."""
+def progress(*more: ProgressColumn) -> Progress:
+    """A progress bar on stderr, with the count, the time gone and the time left; silent where stderr is no terminal.
+
+    Args:
+        more: columns to show besides.
+    """
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        *more,
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),

@@ -28,7 +28,7 @@ def item(*boxes: RawBox, relative: bool = False) -> RawItem:
         (RawBox("cat", 10, 10, -5, 10), "negative"),
         (RawBox("cow", 10, 10, 5, 10), "unknown_label"),
         (RawBox("cat", 10, 10, 5, 10, "crowd"), "crowd"),
-        (RawBox("", 0, 0, 0, 0, "polygon"), "polygon"),
+        (RawBox("cat", 0, 0, 0, 0, "polygon"), "zero_area"),
     ],
 )
 def test_bad_boxes_are_dropped_with_the_reason(box: RawBox, reason: str) -> None:

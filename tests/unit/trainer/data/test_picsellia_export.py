@@ -47,10 +47,35 @@ def test_what_does_not_fit_together_is_counted(export: PicselliaExport) -> None:
     assert items["asset-02"].name == "photo asset-02.jpg"
 
 
-def test_polygons_are_not_taken_for_nothing(export: PicselliaExport) -> None:
-    export.annotations["asset-00"][0] |= {"rectangles": [], "polygons": [{"label": "cat", "polygon": []}]}
+def test_polygons_become_the_boxes_around_them(export: PicselliaExport) -> None:
+    polygons = [
+        {"label": "cat", "polygon": [[3, 9], [10, 4], [7.5, 20]]},
+        {"label": "dog", "polygon": []},
+        {"label": "dog"},
+    ]
+    export.annotations["asset-00"][0] |= {"rectangles": [], "polygons": polygons}
     item = read(export.write()).items[0]
-    assert [box.shape for box in item.boxes] == ["polygon"]
+    assert item.boxes == (
+        RawBox("cat", 3, 4, 7, 16, "polygon"),
+        RawBox("dog", 0, 0, 0, 0, "polygon"),
+        RawBox("dog", 0, 0, 0, 0, "polygon"),
+    )
+
+
+def test_classifications_and_tags_are_read(export: PicselliaExport) -> None:
+    export.annotations["asset-00"][0] |= {"classifications": [{"label": "rust"}, {"label": "mildew"}]}
+    export.assets[0]["tags"] = ["person:ada"]
+    item = read(export.write()).items[0]
+    assert (item.labels, item.tags) == (("rust", "mildew"), ("person:ada",))
+
+
+def test_the_labels_that_a_pull_wrote_down_are_the_classes(export: PicselliaExport) -> None:
+    assert read(export.write()).classes == ()
+    (export.folder / "source.json").write_text('{"labels": ["dog", "cat", "cow"]}')
+    assert read(export.folder).classes == ("dog", "cat", "cow")
+    (export.folder / "source.json").write_text('{"labels": [1]}')
+    with pytest.raises(DataError, match=r"source\.json has no list of labels"):
+        read(export.folder)
 
 
 @pytest.mark.parametrize("name", ["assets.json", "annotations.json", "assets"])
@@ -90,6 +115,14 @@ def test_damaged_json_is_named_with_the_place(export: PicselliaExport, content: 
         ([{"status": 3}], "status is a number, not a text"),
         ([{"status": "ACCEPTED", "rectangles": {}}], "rectangles is an object, not a list"),
         ([{"status": "ACCEPTED", "rectangles": [[]]}], "a list where an object should be"),
+        ([{"status": "ACCEPTED", "polygons": [{"label": "cat", "polygon": 5}]}], "polygon is a number, not a list"),
+        (
+            [{"status": "ACCEPTED", "polygons": [{"label": "cat", "polygon": [[1]]}]}],
+            "polygon has a point that is no list",
+        ),
+        ([{"status": "ACCEPTED", "polygons": [{"label": "cat", "polygon": [[1, "a"]]}]}], "polygon is a text, not a"),
+        ([{"status": "ACCEPTED", "polygons": [{"polygon": [[1, 2]]}]}], "label is missing"),
+        ([{"status": "ACCEPTED", "classifications": [{}]}], "label is missing"),
         ([{"status": "ACCEPTED", "rectangles": [{"x": 1, "y": 1, "w": 1}]}], "h is missing"),
         ([{"status": "ACCEPTED", "rectangles": [{"x": "1", "y": 1, "w": 1, "h": 1}]}], "x is a text, not a number"),
         ([{"status": "ACCEPTED", "rectangles": [{"x": True, "y": 1, "w": 1, "h": 1}]}], "x is true or false"),

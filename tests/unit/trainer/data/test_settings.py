@@ -27,14 +27,15 @@ def test_class_names_that_yaml_reads_as_numbers_are_words() -> None:
     [
         ({"source": "sample", "path": "x"}, "leave out path"),
         ({"source": "yolo"}, "needs a path"),
-        ({"source": "yolo", "path": "x", "images": "y"}, "coco only"),
+        ({"source": "yolo", "path": "x", "images": "y"}, "coco and voc only"),
         ({"source": "yolo", "path": "x", "classes": ["a", "a"]}, "distinct: a"),
         ({"source": "yolo", "path": "x", "classes": ["a"], "counts": {"b": 1}}, "do not exist: b"),
         ({"source": "sample", "split": {"train": 0.9}}, "sum to 1, not to 1.1"),
         ({"source": "sample", "split": {"train": 1, "val": 0, "test": 0}}, "less than 1"),
         ({"source": "sample", "classes": [" a"]}, "pattern"),
         ({"source": "sample", "colour": 1}, "Extra inputs"),
-        ({"source": "picsellia"}, "Input should be"),
+        ({"source": "picsell"}, "Input should be"),
+        ({"source": "picsellia", "picsellia": {"dataset": "x"}}, "needs picsellia.dataset and picsellia.version"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(settings: dict[str, Any], words: str) -> None:

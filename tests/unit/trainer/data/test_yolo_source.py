@@ -86,7 +86,7 @@ def test_labels_lie_where_ultralytics_looks(image: str, label: str) -> None:
 def test_an_outline_becomes_its_box(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("1 0.25 0.5 0.5 0.25 0.75 1.0\n")
-    assert read_labels(path, ("cat", "dog")) == (("dog", 0.25, 0.25, 0.5, 0.75, "box"),)
+    assert read_labels(path, ("cat", "dog")) == (("dog", 0.25, 0.25, 0.5, 0.75, "polygon"),)
 
 
 def test_a_class_that_has_no_name_is_an_unknown_label(tmp_path: Path) -> None:

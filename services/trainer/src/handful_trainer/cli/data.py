@@ -41,6 +41,51 @@ def prepare(
 
 
 @app.command()
+def pull(
+    dataset: Annotated[str, typer.Argument(help="The dataset's name in Picsellia; not needed with --config.")] = "",
+    version: Annotated[str, typer.Argument(help="The version's name.")] = "",
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="A training's YAML file whose source is picsellia.")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Override a setting: section.key=value. May be repeated.")
+    ] = None,
+    organisation: Annotated[str, typer.Option(help="Name or id of the organisation.")] = "",
+    host: Annotated[str, typer.Option(help="Address of the platform.")] = "",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder to pull into, instead of one in HANDFUL_HOME.")
+    ] = None,
+    accept_missing: Annotated[
+        bool, typer.Option("--accept-missing", help="Go on without files that the platform does not have.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring a dataset version from Picsellia, or what changed in it. The token is read from PICSELLIA_TOKEN."""
+    from handful_core.errors import ConfigError
+    from handful_trainer.config import load_config
+    from handful_trainer.data.picsellia.pull import pull as fetch
+    from handful_trainer.data.picsellia.settings import PicselliaSettings
+    from handful_trainer.data.settings import PicselliaConfig
+
+    settings = load_config(config, overrides or []).dataset if config else None
+    if settings and settings.source != "picsellia":
+        raise ConfigError(
+            f"{config} has the source {settings.source}", "dataset.source=picsellia is what can be pulled"
+        )
+    given = {"dataset": dataset, "version": version, "organisation": organisation, "host": host}
+    given |= {"missing": "accept"} if accept_missing else {}
+    wanted = (settings.picsellia if settings else PicselliaConfig()).model_copy(
+        update={key: value for key, value in given.items() if value}
+    )
+    folder = output or (settings.path if settings else None)
+    pulled = fetch(wanted, load(PicselliaSettings), load(CoreSettings).home, folder)
+    if as_json:
+        print_json({"folder": str(pulled.folder.resolve()), **pulled.as_json()})
+        return
+    say(str(pulled))
+
+
+@app.command()
 def sample(
     directory: Annotated[Path, typer.Argument(help="A new folder.")],
     images: Annotated[int | None, typer.Option(help="How many images to draw.", show_default="360")] = None,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from handful_trainer.data.boxes import Box, CleanBoxes, clean_boxes
-from handful_trainer.data.errors import UnknownLabelError
+from handful_trainer.data.errors import AnnotationError, UnknownLabelError
 from handful_trainer.data.images import ImageFacts, Treatment
 from handful_trainer.data.raw import ACCEPTED, RawItem, SplitName
 from handful_trainer.data.settings import SplitConfig
@@ -54,14 +54,22 @@ class Asset(NamedTuple):
 
 
 def sort_out(
-    items: Sequence[RawItem], facts: Sequence[ImageFacts], class_ids: Mapping[str, int], *, refuse_unknown: bool
+    items: Sequence[RawItem],
+    facts: Sequence[ImageFacts],
+    class_ids: Mapping[str, int],
+    *,
+    refuse_unknown: bool,
+    refuse_polygons: bool = False,
 ) -> list[Asset]:
     """Clean the boxes of every usable asset.
 
     Raises:
         UnknownLabelError: a usable image has a label that is none of the classes, and that is refused.
+        AnnotationError: a usable image has a polygon, and that is refused.
     """
     assets = [Asset(item, found) for item, found in zip(items, facts, strict=True)]
+    if refuse_polygons:
+        _check_polygons(assets)
     assets = [
         asset._replace(boxes=clean_boxes(asset.item, asset.facts.width, asset.facts.height, class_ids))
         if asset.outcome == "usable"
@@ -71,6 +79,15 @@ def sort_out(
     if refuse_unknown and (unknown := unknown_labels(assets)):
         _refuse(unknown, assets, class_ids)
     return assets
+
+
+def _check_polygons(assets: Iterable[Asset]) -> None:
+    where = [a.item.id for a in assets if a.outcome == "usable" and any(b.shape == "polygon" for b in a.item.boxes)]
+    if where:
+        raise AnnotationError(
+            f"{len(where)} images have polygons: the assets {_few(where)}",
+            "draw boxes instead, or take the box around each with dataset.polygons=boxes",
+        )
 
 
 def unknown_labels(assets: Iterable[Asset]) -> Counter[str]:
@@ -105,14 +122,19 @@ def _own_split(same: Sequence[Asset]) -> SplitName | None:
     return next((split for split in ("test", "val", "train") if split in own), None)
 
 
+def _few(ids: Sequence[str]) -> str:
+    """The first ids, and how many more there are."""
+    return ", ".join(ids[:_SHOWN]) + (f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else "")
+
+
 def _refuse(unknown: Counter[str], assets: Sequence[Asset], class_ids: Mapping[str, int]) -> None:
     label, boxes = unknown.most_common(1)[0]
     where = [a.item.id for a in assets if any(b.label == label and r == "unknown_label" for b, r in a.boxes.dropped)]
-    shown = ", ".join(where[:_SHOWN]) + (f" and {len(where) - _SHOWN} more" if len(where) > _SHOWN else "")
     more = f"; {len(unknown) - 1} more labels are unknown" if len(unknown) > 1 else ""
     near = difflib.get_close_matches(label, class_ids, n=1)
     guess = f"did you mean {near[0]!r}? Correct the label, " if near else "correct the label, "
     raise UnknownLabelError(
-        f"the label {label!r} is none of the classes {', '.join(class_ids)} ({boxes} boxes, in assets {shown}{more})",
+        f"the label {label!r} is none of the classes {', '.join(class_ids)} "
+        f"({boxes} boxes, in assets {_few(where)}{more})",
         guess + "add it to dataset.classes, or leave such boxes out with dataset.unknown_labels=drop",
     )

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from handful_trainer.data.raw import RawBox, RawItem
 
 DROP_REASONS = ("outside", "zero_area", "negative", "duplicate", "unknown_label")
-"""Why a box is left out; besides these, crowd and polygon where a source has them."""
+"""Why a box is left out; besides these, crowd where a source has some."""
 _SMALLEST_SIDE = 1e-3
 """Pixels. Less than this vanishes in a label file's decimals."""
 _TOLERANCE = 0.05
@@ -77,7 +77,7 @@ def label_line(box: Box, width: int, height: int) -> str:
 
 def _reason(box: RawBox, width: int, height: int, class_ids: Mapping[str, int]) -> str:
     """Why a box in pixels is bad as it is; empty if it is not."""
-    if box.shape != "box":
+    if box.shape == "crowd":
         return box.shape
     if box.label not in class_ids:
         return "unknown_label"

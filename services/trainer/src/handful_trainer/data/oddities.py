@@ -37,8 +37,6 @@ def _missing_classes(report: dict[str, Any]) -> Iterator[str]:
 
 
 def _strange_boxes(report: dict[str, Any], usable: Sequence[Asset]) -> Iterator[str]:
-    if polygons := report["boxes_dropped"].get("polygon"):
-        yield f"{polygons} polygons were left out: only boxes are read"
     for label, boxes in report["unknown_labels"].items():
         yield f"{boxes} boxes of the unknown label {label!r} were left out"
     if lost := sum(asset.lost_all for asset in usable):

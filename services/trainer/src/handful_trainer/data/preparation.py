@@ -60,7 +60,13 @@ def _make(config: DatasetConfig, raw: RawDataset, home: Path, output: Path | Non
     if known := _existing(target, fingerprint):
         return known
     class_ids = {name: class_id for class_id, name in enumerate(classes)}
-    assets = sort_out(items, facts, class_ids, refuse_unknown=config.unknown_labels == "refuse")
+    assets = sort_out(
+        items,
+        facts,
+        class_ids,
+        refuse_unknown=config.unknown_labels == "refuse",
+        refuse_polygons=config.polygons == "refuse",
+    )
     _check_usable(assets, classes)
     assets = with_splits(assets, config.split, config.seed)
     try:

@@ -24,7 +24,7 @@ class RawBox(NamedTuple):
     height: float
     """Left, top, width and height in pixels of the upright image (or in shares of it: see `RawItem.relative`)."""
     shape: Literal["box", "crowd", "polygon"] = "box"
-    """crowd (a region of many objects) and polygon cannot be used as boxes; they are counted and left out."""
+    """polygon: the box around one. crowd: a region of many objects, which is counted and left out."""
 
 
 class RawItem(NamedTuple):
@@ -45,6 +45,10 @@ class RawItem(NamedTuple):
     """True if boxes are shares of the upright image's width and height."""
     size: tuple[int, int] | None = None
     """Width and height that the source states."""
+    labels: tuple[str, ...] = ()
+    """What the image as a whole was classified as."""
+    tags: tuple[str, ...] = ()
+    """Tags of the asset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,8 @@ class Source(Protocol):
 
     def roots(self) -> tuple[Path, ...]:
         """Files and folders whose sizes and times tell whether anything changed; empty if settings alone tell it.
+
+        A source that lies elsewhere is brought here first.
 
         Raises:
             DataError: the source is not there.

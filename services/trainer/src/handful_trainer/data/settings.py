@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-SourceName = Literal["picsellia-export", "yolo", "coco", "sample"]
+SourceName = Literal["picsellia", "picsellia-export", "yolo", "coco", "voc", "sample"]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 ClassName = Annotated[str, Field(min_length=1, pattern=r"^\S(.*\S)?$")]
 
@@ -47,15 +47,34 @@ class SampleConfig(_Section):
     """Their side in pixels."""
 
 
+class PicselliaConfig(_Section):
+    """The dataset version that is pulled (source: picsellia). The token is no part of it: see PICSELLIA_TOKEN."""
+
+    dataset: str = ""
+    """The dataset's name."""
+    version: str = ""
+    """The version's name."""
+    organisation: str = ""
+    """Name or id of the organisation; PICSELLIA_ORGANISATION, else the one of the token's owner, if not given."""
+    host: str = ""
+    """Address of the platform; PICSELLIA_HOST, else Picsellia's own, if not given."""
+    missing: Literal["refuse", "accept"] = "refuse"
+    """What happens when the platform lists an asset but has no file for it; accepted ones count as broken files."""
+
+
 class DatasetConfig(_Section):
     """Where the labelled images come from and what is made of them."""
 
     source: SourceName
-    """picsellia-export (a folder with assets/, assets.json, annotations.json), yolo, coco, or sample (drawn hands)."""
+    """picsellia (pulled first), picsellia-export (a folder with assets/, assets.json, annotations.json), yolo, coco,
+    voc (Pascal VOC), or sample (drawn hands)."""
     path: Path | None = None
-    """The source's folder; for yolo also its data.yaml, for coco also one instances file. None for sample."""
+    """The source's folder; for yolo also its data.yaml, for coco also one instances file. For picsellia the folder to
+    pull into, one in HANDFUL_HOME if not given. None for sample."""
+    picsellia: PicselliaConfig = PicselliaConfig()
+    """What is pulled (source picsellia)."""
     images: Path | None = None
-    """Folder of the images, for a coco file that does not lie beside them."""
+    """Folder of the images, for coco and voc files that do not lie beside them."""
     name: str = Field(default="", pattern=r"^[\w.-]*$")
     """Name of the prepared dataset; made from the path if not given."""
     classes: tuple[ClassName, ...] = ()
@@ -64,6 +83,8 @@ class DatasetConfig(_Section):
     """What a box of each class adds to the image's count. If not given, classes named by a number are worth it."""
     unknown_labels: Literal["refuse", "drop"] = "refuse"
     """What happens when a box has a label that is none of the classes."""
+    polygons: Literal["boxes", "refuse"] = "boxes"
+    """What becomes of a polygon: the box around it, or an error that names the assets."""
     split: SplitConfig = SplitConfig()
     """Shares of train, val and test."""
     seed: int = Field(default=0, ge=0)
@@ -82,22 +103,32 @@ class DatasetConfig(_Section):
     def _consistent(self) -> Self:
         if self.source == "sample" and self.path is not None:
             raise ValueError("the source sample draws its images: leave out path")
-        if self.source != "sample" and self.path is None:
+        if self.source not in {"sample", "picsellia"} and self.path is None:
             raise ValueError(f"the source {self.source} needs a path")
-        if self.images is not None and self.source != "coco":
-            raise ValueError("images belongs to the source coco only")
+        if self.source == "picsellia" and not (self.picsellia.dataset and self.picsellia.version):
+            raise ValueError("the source picsellia needs picsellia.dataset and picsellia.version")
+        if self.images is not None and self.source not in {"coco", "voc"}:
+            raise ValueError("images belongs to the sources coco and voc only")
         if self.classes and (unknown := sorted(set(self.counts or {}) - set(self.classes))):
             raise ValueError(f"counts names classes that do not exist: {', '.join(unknown)}")
         return self
 
     @property
     def title(self) -> str:
-        """The prepared dataset's name: as set, else made from the path."""
-        if self.name or self.path is None:
-            return self.name or "drawn-hands"
+        """The prepared dataset's name: as set, else made from the path, or from what it is called in Picsellia."""
+        if self.name:
+            return self.name
+        if self.source == "picsellia":
+            return plain(f"{self.picsellia.dataset}-{self.picsellia.version}")
+        if self.path is None:
+            return "drawn-hands"
         path = self.path.resolve()
-        stem = path.parent.name if path.suffix in {".yaml", ".yml"} else path.stem
-        return "".join(c if c.isalnum() or c in "_.-" else "-" for c in stem) or "dataset"
+        return plain(path.parent.name if path.suffix in {".yaml", ".yml"} else path.stem)
+
+
+def plain(name: str) -> str:
+    """The name with nothing in it but letters, digits and marks that a folder may have."""
+    return "".join(c if c.isalnum() or c in "_.-" else "-" for c in name).lstrip(".") or "dataset"
 
 
 def worth(classes: tuple[str, ...], counts: dict[str, int] | None) -> dict[str, int]:

@@ -52,6 +52,6 @@ def _box(where: str, words: list[str], names: tuple[str, ...]) -> RawBox:
     label = names[number] if 0 <= number < len(names) else f"class {number}"
     if is_outline:
         left, right, top, bottom = min(rest[::2]), max(rest[::2]), min(rest[1::2]), max(rest[1::2])
-        return RawBox(label, left, top, right - left, bottom - top)
+        return RawBox(label, left, top, right - left, bottom - top, "polygon")
     x, y, width, height = rest
     return RawBox(label, x - width / 2, y - height / 2, width, height)

@@ -8,14 +8,18 @@ from pathlib import Path
 from handful_trainer.data.raw import Source
 from handful_trainer.data.settings import DatasetConfig
 from handful_trainer.data.sources.coco import CocoSource
+from handful_trainer.data.sources.picsellia import PicselliaSource
 from handful_trainer.data.sources.picsellia_export import PicselliaExportSource
 from handful_trainer.data.sources.sample import SampleSource
+from handful_trainer.data.sources.voc import VocSource
 from handful_trainer.data.sources.yolo import YoloSource
 
 SOURCES: Mapping[str, type[Source]] = {
+    "picsellia": PicselliaSource,
     "picsellia-export": PicselliaExportSource,
     "yolo": YoloSource,
     "coco": CocoSource,
+    "voc": VocSource,
     "sample": SampleSource,
 }
 """A source's name in the configuration → its class. `settings.SourceName` lists the same names."""

@@ -10,7 +10,7 @@ from handful_trainer.data.errors import AnnotationError, DamagedFileError
 from handful_trainer.data.jsonfile import kind_of, read_json
 from handful_trainer.data.raw import ACCEPTED, RawBox, RawItem, SplitName
 from handful_trainer.data.sources.asset_ids import AssetIds
-from handful_trainer.data.sources.fields import entry, number, text
+from handful_trainer.data.sources.fields import around, entry, number, text
 
 
 class InstancesFile:
@@ -79,11 +79,13 @@ class InstancesFile:
 
     def _box(self, where: str, annotation: dict[str, Any]) -> RawBox:
         box = annotation.get("bbox")
+        category = _integer(where, "category_id", annotation.get("category_id"))
+        label = self.categories.get(category, f"category {category}")
+        if not box and isinstance(annotation.get("segmentation"), list) and annotation["segmentation"]:
+            return around(label, list(_points(where, annotation["segmentation"])))
         if not isinstance(box, list) or len(box) != 4:
             raise AnnotationError(f"{where}: bbox is no list of four numbers", "correct it, or export it again")
         x, y, width, height = (number(where, "bbox", value) for value in box)
-        category = _integer(where, "category_id", annotation.get("category_id"))
-        label = self.categories.get(category, f"category {category}")
         return RawBox(label, x, y, width, height, "crowd" if annotation.get("iscrowd") else "box")
 
     def _category(self, value: Any) -> tuple[int, str]:
@@ -101,6 +103,15 @@ def _integer(where: str, key: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise AnnotationError(f"{where}: {key} is no whole number", "correct it, or export it again")
     return value
+
+
+def _points(where: str, segmentation: list[Any]) -> Iterator[tuple[float, float]]:
+    """The points of an object's polygons: it may have several parts, each a list of x and y by turns."""
+    for part in segmentation:
+        if not isinstance(part, list) or len(part) % 2:
+            raise AnnotationError(f"{where}: segmentation is no list of points", "correct it, or export it again")
+        values = [number(where, "segmentation", value) for value in part]
+        yield from zip(values[::2], values[1::2], strict=True)
 
 
 def _relative(where: str, value: Any) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from handful_trainer.data.errors import AnnotationError
 from handful_trainer.data.jsonfile import kind_of
+from handful_trainer.data.raw import RawBox
 
 _MAX_NAME = 200
 _RESERVED = frozenset('/\\:*?"<>|')
@@ -39,6 +41,31 @@ def number(where: str, key: str, value: Any) -> float:
     if not math.isfinite(result):
         raise AnnotationError(f"{where}: {key} is no finite number", "correct it, or export it again")
     return result
+
+
+def listed(where: str, value: dict[str, Any], key: str) -> list[Any]:
+    """The list at `key`, empty if there is none."""
+    found = value.get(key)
+    if found is None:
+        return []
+    if not isinstance(found, list):
+        raise AnnotationError(f"{where}: {key} is {kind_of(found)}, not a list", "export it again")
+    return found
+
+
+def point(where: str, key: str, value: Any) -> tuple[float, float]:
+    """A list of two numbers."""
+    if not isinstance(value, list) or len(value) != 2:
+        raise AnnotationError(f"{where}: {key} has a point that is no list of two numbers", "export it again")
+    return number(where, key, value[0]), number(where, key, value[1])
+
+
+def around(label: str, points: Sequence[tuple[float, float]]) -> RawBox:
+    """The box around a polygon's points; one without an area if there are none."""
+    if not points:
+        return RawBox(label, 0, 0, 0, 0, "polygon")
+    across, down = zip(*points, strict=True)
+    return RawBox(label, min(across), min(down), max(across) - min(across), max(down) - min(down), "polygon")
 
 
 def plain_name(where: str, key: str, value: Any) -> str:

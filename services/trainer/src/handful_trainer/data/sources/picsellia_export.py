@@ -11,9 +11,13 @@ from handful_trainer.data.errors import AnnotationError, DamagedFileError, Missi
 from handful_trainer.data.jsonfile import kind_of, read_json
 from handful_trainer.data.raw import NO_ANNOTATION, RawBox, RawDataset, RawItem
 from handful_trainer.data.settings import DatasetConfig
-from handful_trainer.data.sources.fields import entry, number, plain_name, text
+from handful_trainer.data.sources.fields import around, entry, listed, number, plain_name, point, text
 
 ASSETS, ANNOTATIONS, FILES = "assets.json", "annotations.json", "assets"
+SOURCE = "source.json"
+"""What `handful data pull` says of where the others came from; an export made by hand need not have it."""
+UNFINISHED = ".unfinished"
+"""Lies in a folder while a pull changes it, and after one that was broken off."""
 
 
 class PicselliaExportSource:
@@ -31,6 +35,8 @@ class PicselliaExportSource:
         """The two JSON files and the folder of images."""
         if not self._folder.is_dir():
             raise MissingSourceError(f"the folder {self._folder} does not exist", "correct dataset.path")
+        if (self._folder / UNFINISHED).exists():
+            raise MissingSourceError(f"the pull into {self._folder} was broken off", "run handful data pull again")
         hint = f"a Picsellia export has {ASSETS}, {ANNOTATIONS} and {FILES}/"
         for name in (ASSETS, ANNOTATIONS):
             if not (self._folder / name).is_file():
@@ -49,21 +55,32 @@ class PicselliaExportSource:
         files = {Path(entry.name).stem: Path(entry.path) for entry in os.scandir(self._folder / FILES)}
         items = {}
         older = 0
-        for asset_id, name, size in self._assets():
-            if asset_id in items:
-                raise AnnotationError(f"{self._folder / ASSETS} lists the asset {asset_id} twice", "export it again")
-            status, boxes, behind = _newest(path, asset_id, annotations.get(asset_id))
-            items[asset_id] = RawItem(asset_id, files.get(asset_id), name, status, boxes, size=size)
+        for bare in self._assets(files):
+            if bare.id in items:
+                raise AnnotationError(f"{self._folder / ASSETS} lists the asset {bare.id} twice", "export it again")
+            items[bare.id], behind = _with_newest(path, bare, annotations.get(bare.id))
             older += behind
         return RawDataset(
             items=tuple(items.values()),
+            classes=self._labels(),
             older_annotations=older,
             annotations_without_asset=len(annotations.keys() - items.keys()),
             files_without_asset=len(files.keys() - items.keys()),
         )
 
-    def _assets(self) -> Iterator[tuple[str, str, tuple[int, int] | None]]:
-        """Id, file name and stated size of each asset."""
+    def _labels(self) -> tuple[str, ...]:
+        """The version's labels, as far as the pull wrote them down."""
+        path = self._folder / SOURCE
+        if not path.is_file():
+            return ()
+        content = read_json(path, "where the dataset was pulled from")
+        labels = content.get("labels") if isinstance(content, dict) else None
+        if not isinstance(labels, list) or not all(isinstance(label, str) and label for label in labels):
+            raise DamagedFileError(f"{path} has no list of labels", "run handful data pull again")
+        return tuple(dict.fromkeys(labels))
+
+    def _assets(self, files: dict[str, Path]) -> Iterator[RawItem]:
+        """The assets, without their annotations."""
         path = self._folder / ASSETS
         assets = read_json(path, "the list of assets")
         if not isinstance(assets, list):
@@ -78,42 +95,45 @@ class PicselliaExportSource:
             meta = data.get("meta")
             size = (meta.get("width"), meta.get("height")) if isinstance(meta, dict) else (None, None)
             stated = (size[0], size[1]) if isinstance(size[0], int) and isinstance(size[1], int) else None
-            yield asset_id, filename if isinstance(filename, str) else asset_id, stated
+            name = filename if isinstance(filename, str) else asset_id
+            tags = tuple(
+                text(f"{path}, asset {asset_id}", "a tag", tag)
+                for tag in listed(f"{path}, asset {asset_id}", asset, "tags")
+            )
+            yield RawItem(asset_id, files.get(asset_id), name, NO_ANNOTATION, size=stated, tags=tags)
 
 
-def _newest(path: Path, asset_id: str, annotations: Any) -> tuple[str, tuple[RawBox, ...], int]:
-    """Status and boxes of an asset's newest annotation, and how many older ones there are."""
-    where = f"{path}, asset {asset_id}"
+def _with_newest(path: Path, bare: RawItem, annotations: Any) -> tuple[RawItem, int]:
+    """An asset with its newest annotation, and how many older ones there are."""
+    where = f"{path}, asset {bare.id}"
     if annotations is None:
-        return NO_ANNOTATION, (), 0
+        return bare, 0
     if not isinstance(annotations, list):
         raise AnnotationError(
             f"{where}: {kind_of(annotations)} where the list of annotations should be", "export it again"
         )
     if not annotations:
-        return NO_ANNOTATION, (), 0
+        return bare, 0
     newest = entry(where, annotations[0])
     status = text(where, "status", newest.get("status")).lower()
-    boxes = [_box(where, rectangle) for rectangle in _list(where, newest, "rectangles")]
-    polygons = [_polygon(where, polygon) for polygon in _list(where, newest, "polygons")]
-    return status, (*boxes, *polygons), len(annotations) - 1
-
-
-def _list(where: str, annotation: dict[str, Any], key: str) -> list[Any]:
-    value = annotation.get(key)
-    if value is None:
-        return []
-    if not isinstance(value, list):
-        raise AnnotationError(f"{where}: {key} is {kind_of(value)}, not a list", "export it again")
-    return value
+    boxes = [_box(where, rectangle) for rectangle in listed(where, newest, "rectangles")]
+    polygons = [_polygon(where, polygon) for polygon in listed(where, newest, "polygons")]
+    labels = tuple(_label(where, found) for found in listed(where, newest, "classifications"))
+    return bare._replace(status=status, boxes=(*boxes, *polygons), labels=labels), len(annotations) - 1
 
 
 def _box(where: str, rectangle: Any) -> RawBox:
     entry(where, rectangle)
     x, y, width, height = (number(where, key, rectangle.get(key)) for key in "xywh")
-    return RawBox(text(where, "label", rectangle.get("label")), x, y, width, height)
+    return RawBox(_label(where, rectangle), x, y, width, height)
 
 
 def _polygon(where: str, polygon: Any) -> RawBox:
-    label = entry(where, polygon).get("label")
-    return RawBox(label if isinstance(label, str) else "", 0, 0, 0, 0, shape="polygon")
+    """The box around a polygon; it has no area if the polygon has no points."""
+    label = _label(where, polygon)
+    points = [point(where, "polygon", value) for value in listed(where, polygon, "polygon")]
+    return around(label, points)
+
+
+def _label(where: str, shape: Any) -> str:
+    return text(where, "label", entry(where, shape).get("label"))

@@ -1,0 +1,1 @@
+"""Picsellia: pulling a dataset version into a folder."""
