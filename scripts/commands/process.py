@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def become(words: Sequence[str | Path]) -> int:
     """
     os.chdir(ROOT)
     command = [str(word) for word in words]
-    if os.name != "nt":
+    if sys.platform != "win32":
         os.execvp(command[0], command)  # noqa: S606  # There is no shell to go through.
     signal.signal(signal.SIGINT, lambda *_: None)
     return subprocess.run(command, check=False).returncode

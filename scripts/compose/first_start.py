@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def _make_env(root: Path) -> None:
 
 def _own_ids() -> tuple[int, int]:
     """Who owns the exports: the person at the terminal; no container runs as root, so not root."""
-    if os.name == "nt" or os.getuid() == 0:
+    if sys.platform == "win32" or os.getuid() == 0:
         return _CONTAINER_USER, _CONTAINER_USER
     return os.getuid(), os.getgid()
 
@@ -85,5 +86,5 @@ def _make_folder(folder: Path) -> None:
     if folder.exists():
         return
     folder.mkdir(parents=True)
-    if os.name != "nt" and os.getuid() == 0:
+    if sys.platform != "win32" and os.getuid() == 0:
         os.chown(folder, *_own_ids())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 from installer.terminal import NO_NETWORK, NO_RESOURCE, InstallError, run, say, works
@@ -24,6 +25,8 @@ def is_debian() -> bool:
 
 def rights() -> list[str] | None:
     """The words to put before a command that only root may run; None if this user may not."""
+    if sys.platform == "win32":
+        return None
     if os.geteuid() == 0:
         return []
     return ["sudo", "-n"] if works(["sudo", "-n", "true"], timeout=10) else None

@@ -99,13 +99,14 @@ def as_png(data: bytes) -> bytes:
 
 
 def _reflink(source: Path, target: Path) -> None:
-    if sys.platform != "linux":
+    if sys.platform == "linux":
+        try:
+            with source.open("rb") as old, target.open("xb") as new:
+                fcntl.ioctl(new, _FICLONE, old.fileno())
+        except FileExistsError:
+            raise
+        except OSError:
+            target.unlink(missing_ok=True)
+            raise
+    else:
         raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
-    try:
-        with source.open("rb") as old, target.open("xb") as new:
-            fcntl.ioctl(new, _FICLONE, old.fileno())
-    except FileExistsError:
-        raise
-    except OSError:
-        target.unlink(missing_ok=True)
-        raise

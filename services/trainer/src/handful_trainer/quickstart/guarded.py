@@ -18,6 +18,8 @@ from typing import IO
 
 import psutil
 
+from handful_trainer.apart import APART
+
 
 class Guarded:
     """A module that runs as a guarded process, in a session of its own: Ctrl-C at the terminal does not reach it.
@@ -48,7 +50,7 @@ class Guarded:
             stdin=subprocess.PIPE,
             stdout=log or subprocess.PIPE,
             stderr=log,
-            start_new_session=True,
+            **APART,
         )
         self._family: list[psutil.Process] = []
 
@@ -109,7 +111,10 @@ def end_with_starter(afterwards: Callable[[], None] = lambda: None) -> None:
         # Not sys.stdin, whose lock a forked child would find taken.
         while os.read(0, 1024):
             pass
-        os.kill(os.getpid(), signal.SIGTERM)
+        if sys.platform == "win32":  # There `os.kill` would end it at once, and nothing could tidy up.
+            signal.raise_signal(signal.SIGTERM)
+        else:
+            os.kill(os.getpid(), signal.SIGTERM)
         afterwards()
 
     threading.Thread(target=watch, name="starter", daemon=True).start()

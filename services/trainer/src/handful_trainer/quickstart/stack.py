@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ from handful_trainer.quickstart.record import ProcessMark, StackRecord
 from handful_trainer.quickstart.signals import undisturbed
 
 _START_SECONDS = 300
+_SUPERVISOR_SECONDS = 3 if sys.platform == "win32" else 30
+"""What the servers have to end in peace. Windows cannot ask them to: honcho ends only the shell around each."""
 _STOPPED = re.compile(r" (\S+) stopped \(rc=(-?\d+)\)")
 
 
@@ -91,7 +94,9 @@ def running_stack(plan: Plan, running: StackRecord | None) -> Iterator[Stack]:
     with (plan.logs / "supervisor.log").open("wb") as log:
         words = [str(plan.folder / PROCFILE), str(plan.logs)]
         environment = plan.environment(os.environ)
-        supervisor = Guarded("handful_trainer.quickstart.supervisor", words, environment, plan.folder, log)
+        supervisor = Guarded(
+            "handful_trainer.quickstart.supervisor", words, environment, plan.folder, log, _SUPERVISOR_SECONDS
+        )
     try:
         _record(plan, supervisor)
         yield Stack(plan, supervisor)

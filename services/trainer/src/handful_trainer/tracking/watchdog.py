@@ -14,6 +14,8 @@ from typing import IO, Self
 import httpx
 from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
+from handful_trainer.apart import APART
+
 _DONE = "done"
 _GIVE_UP_SECONDS = 900
 
@@ -33,8 +35,8 @@ class Watchdog:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,
             text=True,
+            **APART,
         )
 
     def __enter__(self) -> Self:
