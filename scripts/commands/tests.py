@@ -8,7 +8,7 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from commands import docker
+from commands.docker import Engine
 from commands.process import become
 from commands.words import ROOT, Words
 from installer.__main__ import main as install
@@ -38,11 +38,13 @@ def test(words: Words, said: list[str]) -> int:
     os.environ["CHROMIUM"] = os.environ.get("CHROMIUM") or ensure_browser(layout)
     os.environ["PATH"] = os.pathsep.join([str(layout.python.parent), os.environ.get("PATH", "")])
     os.chdir(ROOT)
+    engine = Engine() if chosen.stack or not (chosen.fast or rest) else None
     if faulty := _faulty(layout):
         print(f"error: {faulty} found faults, see above: nothing was tested", file=sys.stderr)  # noqa: T201
+        if engine:
+            engine.give_up()
         return 1
-    engine = chosen.stack or not (chosen.fast or rest)
-    stack = ["--stack"] if engine and docker.ensure_engine() else []
+    stack = ["--stack"] if engine and engine.is_ready() else []
     print("==> pytest", flush=True)  # noqa: T201
     return become([layout.tool("pytest"), *_pytest_words(chosen, rest), *stack])
 

@@ -154,6 +154,39 @@ def test_words_reach_pytest(checkout: FakeCheckout, words: list[str], expected: 
     assert checkout.calls[-1].startswith(expected)
 
 
+def _engine(checkout: FakeCheckout, body: str) -> None:
+    """What starts a Docker engine where none can be had otherwise."""
+    checkout.program(checkout.root.parent / "shared" / "docker", "engine", body)
+
+
+def test_the_stack_is_tested_in_an_engine_that_is_started_for_it(checkout: FakeCheckout) -> None:
+    _installed(checkout)
+    _engine(checkout, "exit 0")
+    done = _run(checkout.root / "scripts" / "test.sh", path=f"{checkout.path}:{os.environ['PATH']}")
+    assert done.returncode == 0, done.stderr
+    assert [call for call in checkout.calls if call.startswith("engine")] == ["engine up", "engine images"]
+    assert checkout.calls[-1].startswith("pytest --cov")
+    assert checkout.calls[-1].endswith(" --stack")
+
+
+def test_an_engine_that_cannot_be_had_fails_nothing(checkout: FakeCheckout) -> None:
+    _installed(checkout)
+    _engine(checkout, "echo 'engine: this needs root' >&2; exit 1")
+    done = _run(checkout.root / "scripts" / "test.sh", path=f"{checkout.path}:{os.environ['PATH']}")
+    assert done.returncode == 0
+    assert "the Compose stack is not tested, as there is no Docker engine: engine: this needs root\n" in done.stderr
+    assert "--stack" not in checkout.calls[-1]
+
+
+@pytest.mark.parametrize("words", [["--fast"], ["tests/unit"]])
+def test_no_engine_is_started_for_tests_that_need_none(checkout: FakeCheckout, words: list[str]) -> None:
+    _installed(checkout)
+    _engine(checkout, "exit 0")
+    _run(checkout.root / "scripts" / "test.sh", *words, path=f"{checkout.path}:{os.environ['PATH']}")
+    assert not [call for call in checkout.calls if call.startswith("engine")]
+    assert "--stack" not in checkout.calls[-1]
+
+
 def test_ci_runs_the_tests(repository: Path, checkout: FakeCheckout) -> None:
     (checkout.root / ".ci").mkdir()
     shutil.copy(repository / ".ci" / "run", checkout.root / ".ci" / "run")
