@@ -8,10 +8,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
+from urllib.parse import quote
 
 _STARTER = Path("/models/starter.zip")
+_SECRETS = Path("/run/secrets")
 _MISSING = 2
 
 
@@ -28,7 +31,21 @@ def main(words: list[str]) -> int:
     if not words[0].startswith("-") and not _has(words[0]):
         _say(f"error: this version of Handful has no `handful {words[0]}` yet: nothing was done")
         return _MISSING
-    return subprocess.run(["handful", *words], check=False).returncode
+    return subprocess.run(["handful", *words], env=_environment(os.environ), check=False).returncode
+
+
+def _environment(own: Mapping[str, str]) -> dict[str, str]:
+    """The command's environment. Where the database's password is given as a secret, it names the database.
+
+    So the password is in the environment of that process alone, which nobody outside sees.
+    """
+    secret = _SECRETS / "postgres_password"
+    if "HANDFUL_BACKUP_DATABASE_URL" in own or not secret.is_file():
+        return dict(own)
+    user, name = own["POSTGRES_USER"], own["POSTGRES_DB"]
+    password = quote(secret.read_text(encoding="utf-8").strip(), safe="")
+    where = f"{own.get('POSTGRES_HOST', 'postgres')}:{own.get('POSTGRES_PORT', '5432')}"
+    return {**own, "HANDFUL_BACKUP_DATABASE_URL": f"postgresql+psycopg2://{user}:{password}@{where}/{name}"}
 
 
 def _starter() -> int:

@@ -62,6 +62,20 @@ def _tools(image: str) -> list[list[str]]:
     return list(json.loads(said))
 
 
+@pytest.mark.slow
+def test_of_what_a_gpu_needs_only_the_driver_is_missing(fresh: Stack) -> None:
+    assert fresh.handful("up", "--no-start").returncode == 0
+    fresh.settings |= {"COMPOSE_FILE": "docker-compose.yml:compose.gpu.yml", "HANDFUL_VERSION": "tried"}
+    fresh.must("build", "serving", timeout=1700)
+    image = _images(fresh)["serving"]
+    look = "ldd $(python -c 'import onnxruntime as o; print(o.__path__[0])')/capi/libonnxruntime_providers_cuda.so"
+    libraries = docker("run", "--rm", "--network", "none", "--entrypoint", "sh", image, "-c", look)
+    docker("image", "rm", image)
+    assert "libcublas" in libraries
+    # It comes from the machine's NVIDIA driver, by way of the container toolkit.
+    assert {line.split()[0] for line in libraries.splitlines() if "not found" in line} <= {"libcuda.so.1"}
+
+
 @pytest.mark.parametrize(
     ("service", "file"),
     [

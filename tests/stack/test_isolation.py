@@ -46,7 +46,7 @@ def test_only_mlflow_reaches_the_stores(stack: Stack) -> None:
 def test_the_stores_network_holds_only_what_needs_it(stack: Stack) -> None:
     config = json.loads(stack.must("--profile", "*", "config", "--format", "json"))
     assert {name for name, words in config["services"].items() if "data" in words.get("networks", {})} == {
-        *("postgres", "minio", "minio-init", "mlflow-migrate", "mlflow")
+        *("postgres", "minio", "minio-init", "mlflow-migrate", "mlflow", "backup")
     }
 
 

@@ -62,11 +62,3 @@ def test_a_question_about_the_settings_starts_nothing(fresh: Stack) -> None:
     assert done.returncode == 0, done.stderr
     assert yaml.safe_load(done.stdout)["dataset"]["name"]
     assert not fresh.containers()
-
-
-def test_the_help_needs_no_docker_at_all(fresh: Stack) -> None:
-    fresh.settings["PATH"] = str(fresh.root)
-    done = fresh.handful("train", "--help")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "--print-config" in done.stdout
-    assert not (fresh.root / ".env").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -22,3 +23,15 @@ def test_no_starter_model_is_no_fault(repository: Path) -> None:
     done = _entry(repository, "starter")
     assert done.returncode == 0
     assert done.stderr == "there is no models/starter.zip: nothing to import\n"
+
+
+def test_the_database_is_named_with_its_secret(repository: Path, tmp_path: Path) -> None:
+    entry = runpy.run_path(str(repository / "services" / "backup" / "entry.py"))
+    entry["_environment"].__globals__["_SECRETS"] = tmp_path
+    own = {"POSTGRES_USER": "mlflow", "POSTGRES_DB": "runs"}
+    assert entry["_environment"](own) == own
+    (tmp_path / "postgres_password").write_text("a/b@c\n")
+    named = entry["_environment"](own)["HANDFUL_BACKUP_DATABASE_URL"]
+    assert named == "postgresql+psycopg2://mlflow:a%2Fb%40c@postgres:5432/runs"
+    mine = {"HANDFUL_BACKUP_DATABASE_URL": "sqlite:///mine.db"}
+    assert entry["_environment"](mine) == mine

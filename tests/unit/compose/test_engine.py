@@ -73,3 +73,11 @@ def test_the_command_says_in_one_line_what_is_missing(checkout: FakeCheckout, re
     assert done.returncode == UNAVAILABLE
     assert done.stderr.startswith("error: Docker is not installed: ")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("script", ["train", "export", "import", "up"])
+def test_help_needs_no_docker(repository: Path, script: str) -> None:
+    words = [sys.executable, "-B", repository / "scripts" / "run.py", f"{script}.sh", "--help"]
+    done = subprocess.run(words, env={"PATH": ""}, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: ")
