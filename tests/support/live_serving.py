@@ -54,7 +54,9 @@ class LiveServing:
         given = {"poll_seconds": 0.1, "threads": 1, "dashboard_dir": self.dashboard, **self.settings}
         registry = Registry("http://mlflow", attempts=1, transport=self.mlflow.transport())
         app = create_app(ServingSettings(**given), CoreSettings(home=self.root), registry=registry)
-        config = uvicorn.Config(app, port=self.port, log_config=None, access_log=False, ws="none", lifespan="on")
+        config = uvicorn.Config(
+            app, port=self.port, log_config=None, access_log=False, ws="websockets-sansio", lifespan="on"
+        )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, name="live-serving", daemon=True)
         self._thread.start()

@@ -12,11 +12,18 @@ from fakes.registry import FakeMlflow
 from handful_core.package import Package
 from handful_core.registry import Registry
 from handful_serving.adapters.disk_cache import DiskCache
+from handful_serving.adapters.drawing import draw
 from handful_serving.adapters.onnx import model_opener
 from handful_serving.domain.catalog import Catalog
 from handful_serving.domain.fleet import Fleet
 from handful_serving.domain.keys import Key
 from handful_serving.domain.loading import World
+from handful_serving.domain.pipeline import Pipeline
+from handful_serving.domain.prediction import Prediction
+from handful_serving.domain.predictor import Predictor
+from handful_serving.domain.privacy import FaceBlur, NoBlur
+from handful_serving.domain.queue import Queue
+from handful_serving.domain.rollout import Rollout, Shares
 from handful_serving.domain.store import Model
 
 
@@ -27,10 +34,14 @@ class Notes:
     reloads: list[tuple[str, str, str]] = field(default_factory=list)
     reachable: list[bool] = field(default_factory=list)
     predictions: list[Key] = field(default_factory=list)
+    comparisons: list[tuple[str, str]] = field(default_factory=list)
 
-    def predicted(self, key: Key, timings: dict[str, float]) -> None:
-        assert set(timings) == {"decode", "preprocess", "inference", "postprocess", "total"}
-        self.predictions.append(key)
+    def predicted(self, prediction: Prediction) -> None:
+        assert set(prediction.timings) >= {"queue", "decode", "blur", "preprocess", "inference", "postprocess", "total"}
+        self.predictions.append(prediction.key)
+
+    def compared(self, name: str, outcome: str) -> None:
+        self.comparisons.append((name, outcome))
 
     def reloaded(self, name: str, outcome: str, reason: str) -> None:
         self.reloads.append((name, outcome, reason))
@@ -66,6 +77,21 @@ class House:
         registry = Registry("http://mlflow", attempts=1, transport=self.mlflow.transport())
         world = World(registry, DiskCache(self.folder / "cache", keep), self._opening, self.notes)
         return Fleet(world, Catalog(default, served), limit)
+
+    def predictor(
+        self,
+        fleet: Fleet,
+        workers: int = 1,
+        max_pixels: int = 10_000,
+        *,
+        waiting: int = 100,
+        seconds: float = 60,
+        shares: Shares | None = None,
+        blur: FaceBlur | None = None,
+    ) -> Predictor:
+        """What answers images with a fleet."""
+        pipeline = Pipeline(blur or NoBlur(), draw, max_pixels)
+        return Predictor(fleet, pipeline, Queue(workers, waiting, seconds), Rollout(fleet, shares or Shares()), workers)
 
     @property
     def downloads(self) -> int:

@@ -186,13 +186,16 @@ async def test_the_description_names_bodies_and_problems(client: httpx.AsyncClie
     description = (await client.get("/openapi.json")).json()
     assert set(description["paths"]) == {
         "/predict", "/models", "/models/{name}", "/classes", "/health/live", "/health/ready", "/metrics",
+        "/predict/batch", "/rollouts", "/models/{name}/promote", "/models/{name}/rollback", "/models/{name}/rollout",
     }  # fmt: skip
     predict = description["paths"]["/predict"]["post"]
     assert set(predict["requestBody"]["content"]) == {"multipart/form-data", "image/*", "application/octet-stream"}
     assert {parameter["name"] for parameter in predict["parameters"]} == {
-        "model", "version", "alias", "confidence", "iou",
+        "model", "version", "alias", "confidence", "iou", "return_image", "annotate",
     }  # fmt: skip
-    assert set(predict["responses"]) == {"200", "400", "404", "413", "415", "422", "503"}
+    assert set(predict["responses"]) == {
+        "200", "400", "401", "403", "404", "408", "413", "415", "422", "429", "500", "503",
+    }  # fmt: skip
     for path in description["paths"].values():
         for operation in path.values():
             for status, response in operation["responses"].items():

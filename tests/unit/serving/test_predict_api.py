@@ -31,7 +31,7 @@ def mlflow(tmp_path: Path) -> FakeMlflow:
 
 @pytest.fixture
 async def client(tmp_path: Path, mlflow: FakeMlflow) -> AsyncIterator[httpx.AsyncClient]:
-    app = make_app(tmp_path, mlflow, max_body_bytes=BODY_LIMIT, max_pixels=PIXEL_LIMIT)
+    app = make_app(tmp_path, mlflow, max_body_bytes=BODY_LIMIT, max_pixels=PIXEL_LIMIT, queue_size=100)
     async with running(app) as asking:
         yield asking
 
@@ -65,11 +65,12 @@ async def test_an_image_is_answered(client: httpx.AsyncClient) -> None:
         ],
         "image": {"width": 64, "height": 64},
         "thresholds": {"confidence": 0.25, "iou": 0.7},
+        "faces": 0,
         "request_id": response.headers["x-request-id"],
     }
-    assert set(timings) == {"decode", "preprocess", "inference", "postprocess", "total"}
-    assert all(milliseconds > 0 for milliseconds in timings.values())
-    stages = [timings[stage] for stage in ("decode", "preprocess", "inference", "postprocess")]
+    assert set(timings) == {"queue", "decode", "blur", "preprocess", "inference", "postprocess", "total"}
+    assert all(milliseconds >= 0 for milliseconds in timings.values())
+    stages = [timings[stage] for stage in timings if stage != "total"]
     assert timings["total"] >= sum(stages) - 0.01
 
 
@@ -297,7 +298,7 @@ async def test_an_unexpected_error_is_a_problem_too(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("secret")
 
-    monkeypatch.setattr("handful_serving.domain.prediction.decode_image", broken)
+    monkeypatch.setattr("handful_serving.domain.pipeline.decode_picture", broken)
     response = await client.post("/predict", content=HAND, headers=PNG | {"X-Request-ID": "mine"})
     words = problem(response, 500, "internal")
     assert "ZeroDivisionError" in words
@@ -319,13 +320,13 @@ async def test_an_image_does_not_hold_up_the_others(client: httpx.AsyncClient, m
     import threading
 
     release = threading.Event()
-    real = __import__("handful_core.vision.decode", fromlist=["decode_image"]).decode_image
+    real = __import__("handful_core.vision.decode", fromlist=["decode_picture"]).decode_picture
 
-    def slow(data: bytes, max_pixels: int) -> object:
+    def slow(*arguments: object) -> object:
         release.wait(10)
-        return real(data, max_pixels)
+        return real(*arguments)
 
-    monkeypatch.setattr("handful_serving.domain.prediction.decode_image", slow)
+    monkeypatch.setattr("handful_serving.domain.pipeline.decode_picture", slow)
     predicting = asyncio.ensure_future(client.post("/predict", content=HAND, headers=PNG))
     await asyncio.sleep(0.05)
     assert (await client.get("/health/live")).status_code == 200

@@ -8,9 +8,9 @@ import pytest
 from fakes.packages import encode, picture
 from handful_core.vision import decode
 from handful_core.vision.decode import ImageTooLargeError
-from handful_serving.domain import prediction
+from handful_serving.domain import pipeline
 from handful_serving.domain.keys import Key, Wanted
-from handful_serving.domain.prediction import Predictor
+from handful_serving.domain.prediction import Options
 from support.serving_house import House
 
 pytestmark = pytest.mark.anyio
@@ -21,14 +21,14 @@ async def test_a_prediction_tells_how_it_came_about(house: House) -> None:
     house.register("champion")
     fleet = house.fleet()
     await fleet.watcher.poll()
-    predictor = Predictor(fleet, workers=1, max_pixels=10_000)
-    found = await predictor.predict(HAND, Wanted(), iou=0.4)
-    assert (found.key, found.width, found.height) == (Key("fingers", 1), 64, 64)
+    predictor = house.predictor(fleet, workers=1, max_pixels=10_000)
+    found = await predictor.predict(HAND, Wanted(), Options(iou=0.4))
+    assert (found.key, found.outcome.width, found.outcome.height) == (Key("fingers", 1), 64, 64)
     assert (found.confidence, found.iou) == (0.25, 0.4)
     assert found.answer.count == 5
     assert house.notes.predictions == [Key("fingers", 1)]
     with pytest.raises(ImageTooLargeError):
-        await Predictor(fleet, workers=1, max_pixels=10).predict(HAND, Wanted())
+        await house.predictor(fleet, workers=1, max_pixels=10).predict(HAND, Wanted())
     assert len(house.notes.predictions) == 1
     predictor.close()
 
@@ -40,13 +40,13 @@ async def test_a_model_stays_in_use_after_its_client_has_gone(house: House, monk
     loaded = await fleet.find(Wanted())
     begun, release = threading.Event(), threading.Event()
 
-    def slow(data: bytes, max_pixels: int) -> decode.Pixels:
+    def slow(data: bytes, max_pixels: int, enough: int | None) -> decode.Picture:
         begun.set()
         release.wait(10)
-        return decode.decode_image(data, max_pixels)
+        return decode.decode_picture(data, max_pixels, enough)
 
-    monkeypatch.setattr(prediction, "decode_image", slow)
-    predictor = Predictor(fleet, workers=1, max_pixels=10_000)
+    monkeypatch.setattr(pipeline, "decode_picture", slow)
+    predictor = house.predictor(fleet, workers=1, max_pixels=10_000)
     asking = asyncio.ensure_future(predictor.predict(HAND, Wanted()))
     while not begun.is_set():
         await asyncio.sleep(0.001)
@@ -65,7 +65,7 @@ async def test_a_failed_prediction_gives_its_lease_back(house: House) -> None:
     house.register("champion")
     fleet = house.fleet()
     await fleet.watcher.poll()
-    predictor = Predictor(fleet, workers=2, max_pixels=10)
+    predictor = house.predictor(fleet, workers=2, max_pixels=10)
     loaded = await fleet.find(Wanted())
     results = await asyncio.gather(*(predictor.predict(HAND, Wanted()) for _ in range(9)), return_exceptions=True)
     assert {type(result) for result in results} == {ImageTooLargeError}
@@ -81,12 +81,12 @@ async def test_requests_that_have_begun_are_answered_by_the_model_they_began_wit
     await fleet.watcher.poll()
     release = threading.Event()
 
-    def slow(data: bytes, max_pixels: int) -> decode.Pixels:
+    def slow(data: bytes, max_pixels: int, enough: int | None) -> decode.Picture:
         release.wait(10)
-        return decode.decode_image(data, max_pixels)
+        return decode.decode_picture(data, max_pixels, enough)
 
-    monkeypatch.setattr(prediction, "decode_image", slow)
-    predictor = Predictor(fleet, workers=2, max_pixels=10_000)
+    monkeypatch.setattr(pipeline, "decode_picture", slow)
+    predictor = house.predictor(fleet, workers=2, max_pixels=10_000)
     asking = asyncio.ensure_future(predictor.predict(HAND, Wanted()))
     await asyncio.sleep(0.05)
     house.register("champion")

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import httpx
 
-from handful_core.errors import DataError, HandfulError, NotFoundError, UnavailableError
+from handful_core.errors import ConfigError, DataError, HandfulError, NotFoundError, UnavailableError
 
 
 class Server:
@@ -17,13 +17,15 @@ class Server:
     Args:
         address: such as http://127.0.0.1:8000.
         timeout: seconds to wait for one answer.
+        key: an API key, where the server asks for one.
 
     Every method raises `UnavailableError` when the server does not answer.
     """
 
-    def __init__(self, address: str, timeout: float = 30) -> None:
+    def __init__(self, address: str, timeout: float = 30, key: str | None = None) -> None:
         self.address = address.rstrip("/")
-        self._http = httpx.Client(base_url=self.address, timeout=timeout)
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._http = httpx.Client(base_url=self.address, timeout=timeout, headers=headers)
 
     def __enter__(self) -> Self:
         return self
@@ -72,6 +74,8 @@ class Server:
 
 
 def _error(answer: httpx.Response, image: Path) -> HandfulError:
+    if answer.status_code == httpx.codes.UNAUTHORIZED:
+        return ConfigError("the server asks for an API key that it knows", "set HANDFUL_API_KEY")
     line = f"{image}: {_detail(answer)}"
     if answer.status_code == httpx.codes.NOT_FOUND:
         return NotFoundError(line)

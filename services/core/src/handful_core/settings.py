@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import AliasChoices, Field, ValidationError
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from handful_core.errors import ConfigError
@@ -29,6 +29,9 @@ class CoreSettings(BaseSettings):
 
     server: str = "http://127.0.0.1:8000"
     """Address of the serving API, for commands that call it."""
+
+    api_key: SecretStr | None = None
+    """The key that these commands send, where the server asks for one."""
 
 
 _Settings = TypeVar("_Settings", bound=BaseSettings)

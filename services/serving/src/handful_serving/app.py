@@ -9,27 +9,38 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 
 from handful_core.registry import Registry
 from handful_core.settings import CoreSettings
 from handful_core.vision.cpus import available_cpus
 from handful_serving import __version__
+from handful_serving.adapters import memory
 from handful_serving.adapters.disk_cache import DiskCache
+from handful_serving.adapters.drawing import draw
+from handful_serving.adapters.faces import face_blur
+from handful_serving.adapters.key_file import KeyFile
+from handful_serving.adapters.metrics import Metrics
 from handful_serving.adapters.onnx import model_opener
-from handful_serving.adapters.prometheus import Metrics
-from handful_serving.api import docs, health, models, predict, problems
+from handful_serving.api import docs, health, live, models, predict, problems, rollouts
 from handful_serving.api.access import Access
 from handful_serving.api.browser_rules import BrowserRules
 from handful_serving.api.dashboard import Dashboard
+from handful_serving.api.intake import Intake
 from handful_serving.api.parts import Parts
-from handful_serving.api.problems import Problem
-from handful_serving.api.request_ids import RequestIds
+from handful_serving.api.problem import Problem
+from handful_serving.api.request_ids import HEADER, RequestIds
+from handful_serving.api.security import KEY_HEADER
+from handful_serving.domain.access import Guard
 from handful_serving.domain.catalog import Catalog
 from handful_serving.domain.fleet import Fleet
 from handful_serving.domain.loading import World
 from handful_serving.domain.overview import Overview
+from handful_serving.domain.pipeline import Pipeline
 from handful_serving.domain.ports import ModelRegistry, OpenModel
-from handful_serving.domain.prediction import Predictor
+from handful_serving.domain.predictor import Predictor
+from handful_serving.domain.queue import Queue
+from handful_serving.domain.rollout import Rollout, Shares
 from handful_serving.settings import ServingSettings
 
 _PREFIX = "/api"
@@ -70,10 +81,11 @@ def create_app(
             Middleware(RequestIds),
             Middleware(Access, answered=parts.metrics.answered, prefix=_PREFIX),
             Middleware(BrowserRules),
+            *_cors(settings),
         ],
     )
     app.state.parts = parts
-    for module in (predict, models, health, docs):
+    for module in (predict, live, models, rollouts, health, docs):
         app.include_router(module.router)
         app.include_router(module.router, prefix=_PREFIX, include_in_schema=False)
     problems.install(app)
@@ -94,11 +106,58 @@ def _build(
         cache=DiskCache(settings.cache_dir or core.home / "cache" / "models", settings.cache_versions),
         open_model=open_model or model_opener(threads),
         observer=metrics,
+        resident=memory.resident,
     )
     catalog = Catalog(settings.default_model, settings.models)
-    fleet = Fleet(world, catalog, settings.max_loaded)
-    metrics.watch(lambda: list(fleet.store), lambda key: catalog.champions.get(key.name) == key.version)
-    return Parts(settings, fleet, Predictor(fleet, threads, settings.max_pixels), Overview(fleet), metrics)
+    fleet = Fleet(world, catalog, settings.max_loaded, _budget(settings))
+    rollout = Rollout(fleet, Shares(settings.canary_share, settings.shadow_share))
+    queue = Queue(threads, settings.queue_size, settings.deadline_seconds)
+    metrics.watch(lambda: list(fleet.store), lambda key: catalog.champions.get(key.name) == key.version, queue)
+    keys = KeyFile(settings.keys_file or core.home / "keys.json")
+    return Parts(
+        settings=settings,
+        fleet=fleet,
+        predictor=Predictor(fleet, _pipeline(settings, threads), queue, rollout, threads),
+        rollout=rollout,
+        overview=Overview(fleet),
+        metrics=metrics,
+        guard=Guard(keys, settings.keys_required, settings.rate_per_minute),
+        intake=Intake(settings.max_body_bytes, settings.max_pending_bytes, settings.body_seconds),
+    )
+
+
+def _pipeline(settings: ServingSettings, threads: int) -> Pipeline:
+    blur = face_blur(
+        settings.face_blur,
+        size=settings.face_size,
+        strength=settings.face_blur_strength,
+        margin=settings.face_blur_margin,
+        threads=threads,
+        yunet_model=settings.yunet_model,
+    )
+    return Pipeline(blur, draw, settings.max_pixels)
+
+
+def _budget(settings: ServingSettings) -> int | None:
+    """Bytes for models."""
+    if settings.model_memory_mb is not None:
+        return settings.model_memory_mb * 1_000_000
+    available = memory.available()
+    return available // 2 if available else None
+
+
+def _cors(settings: ServingSettings) -> list[Middleware]:
+    if not settings.cors_origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST", "PUT"],
+            allow_headers=["Authorization", "Content-Type", KEY_HEADER, HEADER],
+            expose_headers=[HEADER, "Retry-After"],
+        )
+    ]
 
 
 @asynccontextmanager

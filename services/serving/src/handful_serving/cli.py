@@ -90,6 +90,8 @@ def _run(settings: ServingSettings, core: CoreSettings, listening: socket.socket
         log_config=None,
         access_log=False,
         server_header=False,
+        ws="websockets-sansio",
+        ws_max_size=settings.live_frame_bytes + 1024,
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
     # uvicorn ends in peace on these signals, then raises them again: by then there is nothing left to end.

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AliasChoices, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from handful_serving.domain.privacy import Detector
+
+Words = Annotated[tuple[str, ...], NoDecode]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class ServingSettings(BaseSettings):
     """What serving can be told. MLflow's address and the home folder are in `CoreSettings`."""
 
-    model_config = SettingsConfigDict(env_prefix="HANDFUL_SERVING_", frozen=True, use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(
+        env_prefix="HANDFUL_SERVING_", frozen=True, use_attribute_docstrings=True, populate_by_name=True
+    )
 
     host: str = "127.0.0.1"
     """Address to listen on."""
     port: int = Field(default=8000, ge=1, le=65535)
     """Port to listen on."""
+    published_at: str | None = None
+    """Address under which others reach the server, where it is not `host`: a container's published port."""
+
     default_model: str = "fingers"
     """The model of a request that names none, if it has a champion."""
-    models: Annotated[tuple[str, ...], NoDecode] = ()
+    models: Words = ()
     """Names of the models to serve, with commas between; every registered model if empty."""
     poll_seconds: float = Field(default=2, gt=0)
     """How often the registry is asked where its aliases point."""
@@ -32,12 +43,63 @@ class ServingSettings(BaseSettings):
     """Versions of a model that stay in the cache."""
     max_loaded: int = Field(default=4, ge=1)
     """Models in memory at once. The default model's champion stays; of the others the least recently used goes."""
+    model_memory_mb: int | None = Field(default=None, ge=1)
+    """Megabytes that models may take in memory together; half of what this process may use if not given."""
+    canary_share: Share = 0
+    """Share of the requests that name no version and no alias which the alias `challenger` answers."""
+    shadow_share: Share = 0
+    """Share of those requests which the challenger is asked, too; its answer is compared and never returned."""
+
     threads: int | None = Field(default=None, ge=1)
     """Processors for inference; all that this process may use if not given."""
+    queue_size: int = Field(default=32, ge=0)
+    """Images that may wait for a processor; more are answered with 503."""
+    deadline_seconds: float = Field(default=10, gt=0)
+    """How long an image may take with its wait; one that would take longer is answered with 503 at once."""
     max_body_bytes: int = Field(default=20_000_000, ge=1)
     """Bytes of a request's body."""
+    max_pending_bytes: int = Field(default=400_000_000, ge=1)
+    """Bytes of all bodies that are being read or wait; more are answered with 503."""
+    body_seconds: float = Field(default=30, gt=0)
+    """How long a client may take to send a body."""
     max_pixels: int = Field(default=50_000_000, ge=1)
     """Pixels of an image."""
+    max_batch: int = Field(default=32, ge=1)
+    """Images of a batch."""
+
+    face_blur: Detector = Field(
+        default="centerface", validation_alias=AliasChoices("HANDFUL_SERVING_FACE_BLUR", "FACE_BLUR")
+    )
+    """What finds the faces that are blurred: `off`, `haar`, `yunet` or `centerface`."""
+    face_blur_strength: int = Field(default=6, ge=1, le=10)
+    """1 leaves a face 11 by 11 averaged cells, 10 leaves it 2 by 2."""
+    face_blur_margin: float = Field(default=0.1, ge=0, le=1)
+    """What is blurred around a face, as a share of its size at each side."""
+    face_size: int = Field(default=320, ge=64, le=2048)
+    """The longer side, in pixels, of the image in which faces are looked for: more finds smaller faces, and costs."""
+    yunet_model: Path | None = None
+    """The file face_detection_yunet_2023mar.onnx, for `yunet`: it is not part of Handful."""
+
+    auth: Literal["auto", "on", "off"] = "auto"
+    """Whether API keys are asked for; `auto` does unless the server can be reached from this machine alone."""
+    keys_file: Path | None = None
+    """File of the hashed API keys, which `handful keys` writes; keys.json in the home folder if not given."""
+    rate_per_minute: int | None = Field(default=None, ge=1)
+    """Images a minute for each key that has no rate of its own; no limit if not given."""
+    cors_origins: Words = ()
+    """Origins of pages elsewhere that may call the API, with commas between, such as https://vision.example.com."""
+
+    live_connections: int = Field(default=16, ge=0)
+    """Live connections at once."""
+    live_fps: float = Field(default=15, gt=0)
+    """Frames a second that a live connection gets answered at most."""
+    live_frame_bytes: int = Field(default=2_000_000, ge=1)
+    """Bytes of a live frame."""
+    live_max_pixels: int = Field(default=2_100_000, ge=1)
+    """Pixels of a live frame."""
+    live_idle_seconds: float = Field(default=60, gt=0)
+    """A live connection that sends nothing for so long is closed."""
+
     dashboard_dir: Path | None = None
     """Folder of the dashboard, which is then served at /; `handful serve` finds it in a working copy."""
     shutdown_seconds: int = Field(default=30, ge=1)
@@ -47,12 +109,24 @@ class ServingSettings(BaseSettings):
     log_json: bool | None = None
     """One JSON object a line; if not given, whenever stderr is no terminal."""
 
-    @field_validator("models", mode="before")
+    @field_validator("models", "cors_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
 
-    @field_validator("log_level", mode="before")
+    @field_validator("log_level", "face_blur", "auth", mode="before")
     @classmethod
     def _lower(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
+
+    @property
+    def keys_required(self) -> bool:
+        """Whether requests need an API key."""
+        return self.auth == "on" or (self.auth == "auto" and not _is_loopback(self.published_at or self.host))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -34,9 +34,10 @@ def predict(
     if package is not None:
         answers = _local(package, files, confidence, iou)
     else:
-        address = server or load(CoreSettings).server
+        settings = load(CoreSettings)
+        key = settings.api_key.get_secret_value() if settings.api_key else None
         options = {"model": model, "version": version, "alias": alias, "confidence": confidence, "iou": iou}
-        answers = _remote(address, files, options)
+        answers = _remote(server or settings.server, key, files, options)
     if as_json:
         print_json(answers)
         return
@@ -44,10 +45,10 @@ def predict(
     print_table(f"{answers[0]['model']} version {answers[0]['version']}", ("file", "count", "found"), rows)
 
 
-def _remote(address: str, files: list[Path], options: dict[str, Any]) -> list[dict[str, Any]]:
+def _remote(address: str, key: str | None, files: list[Path], options: dict[str, Any]) -> list[dict[str, Any]]:
     from handful_core.remote import Server
 
-    with Server(address) as server:
+    with Server(address, key=key) as server:
         return [{"file": str(file), **server.predict(file, **options)} for file in files]
 
 

@@ -24,6 +24,7 @@ MAX_PIXELS = 50_000_000
 
 _TRANSPOSED = {5, 6, 7, 8}
 _WIDTH, _HEIGHT, _ORIENTATION = 0x0100, 0x0101, 0x0112
+_REDUCED = ((8, cv2.IMREAD_REDUCED_COLOR_8), (4, cv2.IMREAD_REDUCED_COLOR_4), (2, cv2.IMREAD_REDUCED_COLOR_2))
 _FILTERS = threading.Lock()
 
 # OpenCV would print to stderr what is raised here anyhow.
@@ -86,15 +87,62 @@ def read_header(data: bytes, max_pixels: int = MAX_PIXELS) -> Header:
     return Header(form, width, height, orientation)
 
 
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A decoded image, perhaps smaller than its file says: see `decode_picture`."""
+
+    pixels: Pixels
+    width: int
+    """Pixels of the upright image in its file."""
+    height: int
+    """Pixels of the upright image in its file."""
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """What leads from `pixels` back to the image: x and y."""
+        return self.width / self.pixels.shape[1], self.height / self.pixels.shape[0]
+
+
 def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
     """Decode an image file to upright 8-bit colour (EXIF orientation applied, alpha dropped, first frame).
 
     Raises:
         ImageError: one of its kinds, with what is wrong.
     """
+    return decode_picture(data, max_pixels).pixels
+
+
+def decode_picture(data: bytes, max_pixels: int = MAX_PIXELS, enough: int | None = None) -> Picture:
+    """Decode an image file like `decode_image`, but no larger than somebody needs it.
+
+    A JPEG can be decoded at a half, a quarter or an eighth of its size, which skips most of the work.
+
+    Args:
+        data: an image file.
+        max_pixels: more are refused before anything is decoded.
+        enough: the longer side keeps at least so many pixels, if the image has them; all of them if None.
+
+    Raises:
+        ImageError: one of its kinds, with what is wrong.
+    """
     header = read_header(data, max_pixels)
+    mode = _mode(header, enough)
+    pixels = _decoded(data, header, mode)
+    if mode == cv2.IMREAD_COLOR:  # What was decoded counts, whatever the header says.
+        return Picture(pixels, pixels.shape[1], pixels.shape[0])
+    return Picture(pixels, header.width, header.height)
+
+
+def _mode(header: Header, enough: int | None) -> int:
+    if enough is None or header.format != "JPEG":
+        return cv2.IMREAD_COLOR
+    longer = max(header.width, header.height)
+    return next((mode for part, mode in _REDUCED if longer // part >= enough), cv2.IMREAD_COLOR)
+
+
+def _decoded(data: bytes, header: Header, mode: int) -> Pixels:
     try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
     except cv2.error as error:
         raise ImageError(f"the image cannot be decoded ({error.err})", "send a whole image file") from error
     if pixels is None or pixels.size == 0:

@@ -33,6 +33,10 @@ class Detections:
         """The boxes at these places, or where the mask is true."""
         return Detections(self.boxes[index], self.scores[index], self.classes[index])
 
+    def scaled(self, x: float, y: float) -> Detections:
+        """The same boxes in an image that is larger by these factors."""
+        return Detections(self.boxes * np.array([x, y, x, y], np.float32), self.scores, self.classes)
+
     def above(self, confidence: float) -> Detections:
         """The boxes whose score is higher than `confidence`."""
         return self.take(self.scores > confidence)

@@ -34,6 +34,14 @@ class Answer:
     timings: dict[str, float] = field(default_factory=dict)
     """Milliseconds by stage: preprocess, inference, postprocess."""
 
+    @property
+    def top(self) -> tuple[int, float] | None:
+        """A classifier's most probable class and how probable it is; None of a detector."""
+        if self.probabilities is None:
+            return None
+        first = int(np.argmax(self.probabilities))
+        return first, float(self.probabilities[first])
+
 
 class VisionModel:
     """Runs a package. Safe to use from several threads at once.

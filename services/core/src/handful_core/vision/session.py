@@ -34,7 +34,7 @@ class OnnxSession:
     """
 
     def __init__(self, package: Package, threads: int) -> None:
-        self._session = _open(package.model_path, threads)
+        self._session = open_session(package.model_path, threads)
         self._output = package.manifest.output.name
         self._input = package.manifest.input.name
         self._expected = package.manifest.expected_shape
@@ -55,7 +55,16 @@ class OnnxSession:
         return output
 
 
-def _open(path: Path, threads: int) -> ort.InferenceSession:
+def open_session(path: Path, threads: int) -> ort.InferenceSession:
+    """A graph in ONNX Runtime, which neither spins nor hoards memory.
+
+    Args:
+        path: an ONNX file.
+        threads: processors that one run may use.
+
+    Raises:
+        GraphError: the file is no ONNX graph.
+    """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

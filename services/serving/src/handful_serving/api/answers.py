@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from handful_serving.api.problem import Problem
+
 
 class _Answer(BaseModel):
     model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
@@ -57,8 +59,30 @@ class PredictionAnswer(_Answer):
     image: ImageAnswer
     thresholds: ThresholdsAnswer = Field(description="The thresholds that were used.")
     timings_ms: dict[str, float] = Field(
-        description="Milliseconds by stage: decode, preprocess, inference, postprocess, total."
+        description="Milliseconds by stage: queue, decode, blur, preprocess, inference, postprocess, draw (if a "
+        "picture was asked for), total."
     )
+    faces: int = Field(description="Faces that were found and blurred before the model saw the image.")
+    picture: str | None = Field(
+        None, description="The picture as a data URL of a JPEG, with its faces blurred; only if asked for."
+    )
+    request_id: str
+
+
+class BatchItem(_Answer):
+    """What became of one image of a batch: a prediction or a problem."""
+
+    index: int = Field(description="Its place in the request, from 0.")
+    file: str = Field(description="Its file name in the form.")
+    prediction: PredictionAnswer | None = None
+    problem: Problem | None = None
+
+
+class BatchAnswer(_Answer):
+    """The images of a batch, in their order."""
+
+    results: list[BatchItem]
+    failed: int = Field(description="How many have a problem.")
     request_id: str
 
 
@@ -129,3 +153,30 @@ class ReadyAnswer(_Answer):
 
     status: Literal["ready"] = "ready"
     models: list[ReadyModel]
+
+
+class PromotedAnswer(_Answer):
+    """Where the alias champion points now. Serving follows within `poll_seconds`."""
+
+    model: str
+    champion: int
+    previous: int | None = Field(description="The version that rollback would make champion.")
+
+
+class RolloutAnswer(_Answer):
+    """A model's challenger, what it gets, and what came of it since the start or since the shares were set."""
+
+    model: str
+    champion: int | None
+    challenger: int | None = Field(description="The version that the alias challenger names; null if none.")
+    loaded: bool = Field(description="Whether the challenger is in memory.")
+    canary_share: float = Field(ge=0, le=1)
+    shadow_share: float = Field(ge=0, le=1)
+    answered: dict[str, int] = Field(description="Requests that champion and challenger answered.")
+    compared: dict[str, int] = Field(description="Shadow requests by outcome: agree, differ, failed, skipped.")
+
+
+class RolloutsAnswer(_Answer):
+    """All models."""
+
+    rollouts: list[RolloutAnswer]

@@ -7,7 +7,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from handful_serving.api.answers import LiveAnswer, ReadyAnswer, ReadyModel
 from handful_serving.api.parts import AppParts
-from handful_serving.api.problems import problem_responses
+from handful_serving.api.problem import problem_responses
+from handful_serving.api.security import Predicting
 
 router = APIRouter(tags=["health"])
 
@@ -29,9 +30,10 @@ async def ready(parts: AppParts) -> ReadyAnswer:
     "/metrics",
     response_class=Response,
     responses={
-        200: {"description": "Prometheus' text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}
+        **problem_responses(401, 403),
+        200: {"description": "Prometheus' text format.", "content": {"text/plain": {"schema": {"type": "string"}}}},
     },
 )
-async def metrics(parts: AppParts) -> Response:
+async def metrics(parts: AppParts, _: Predicting) -> Response:
     """Requests, stages, models and the registry, for Prometheus."""
     return Response(generate_latest(parts.metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

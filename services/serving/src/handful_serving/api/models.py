@@ -10,27 +10,29 @@ from fastapi import APIRouter, Path, Query
 from handful_serving.api.answers import ClassAnswer, ClassesAnswer, ModelAnswer, ModelsAnswer, ThresholdsAnswer
 from handful_serving.api.parameters import ModelParameters
 from handful_serving.api.parts import AppParts
-from handful_serving.api.problems import problem_responses
+from handful_serving.api.problem import problem_responses
+from handful_serving.api.security import Predicting
 from handful_serving.domain.overview import ModelView
 
 router = APIRouter(tags=["models"])
+Name = Annotated[str, Path(min_length=1, max_length=256)]
 
 
-@router.get("/models", response_model=ModelsAnswer)
-async def models(parts: AppParts) -> ModelsAnswer:
+@router.get("/models", response_model=ModelsAnswer, responses=problem_responses(401, 403))
+async def models(parts: AppParts, _: Predicting) -> ModelsAnswer:
     """All models that can be asked for, with their versions."""
     views = await parts.overview.models()
     return ModelsAnswer(default=parts.fleet.catalog.default, models=[_model(view) for view in views])
 
 
-@router.get("/models/{name}", response_model=ModelAnswer, responses=problem_responses(400, 404))
-async def model(name: Annotated[str, Path(min_length=1, max_length=256)], parts: AppParts) -> ModelAnswer:
+@router.get("/models/{name}", response_model=ModelAnswer, responses=problem_responses(400, 401, 403, 404))
+async def model(name: Name, parts: AppParts, _: Predicting) -> ModelAnswer:
     """One model with its versions."""
     return _model(await parts.overview.model(name))
 
 
-@router.get("/classes", response_model=ClassesAnswer, responses=problem_responses(400, 404, 503))
-async def classes(parts: AppParts, query: Annotated[ModelParameters, Query()]) -> ClassesAnswer:
+@router.get("/classes", response_model=ClassesAnswer, responses=problem_responses(400, 401, 403, 404, 503))
+async def classes(parts: AppParts, query: Annotated[ModelParameters, Query()], _: Predicting) -> ClassesAnswer:
     """The classes of a model, what each is worth when counted, and the model's own thresholds."""
     loaded = await parts.fleet.find(query.wanted)
     manifest = loaded.model.manifest

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from handful_serving.domain.errors import BadRequestError
 from handful_serving.domain.keys import Wanted
+from handful_serving.domain.prediction import Drawing, Options
 
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -47,6 +48,19 @@ class PredictParameters(ModelParameters):
         None, description="Overlap above which two boxes are one object; the model's own threshold if not given."
     )
 
+    return_image: bool = Field(
+        False, description="Send the picture back, too, with its faces blurred: `picture` of the answer."
+    )
+    annotate: bool = Field(False, description="Draw the boxes into the picture that is sent back.")
+
+    @property
+    def options(self) -> Options:
+        """The same for the domain."""
+        drawing: Drawing = "none"
+        if self.return_image:
+            drawing = "annotated" if self.annotate else "plain"
+        return Options(self.confidence, self.iou, drawing)
+
     def with_fields(self, fields: Mapping[str, str]) -> PredictParameters:
         """These, and form fields for what is not among them.
 
@@ -57,7 +71,7 @@ class PredictParameters(ModelParameters):
         if not given:
             return self
         try:
-            return PredictParameters.model_validate(given | self.model_dump(exclude_none=True))
+            return PredictParameters.model_validate(given | self.model_dump(exclude_unset=True))
         except ValidationError as error:
             raise BadRequestError(complaint("form field", error.errors()[0])) from error
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends
+from starlette.requests import HTTPConnection
 
-from handful_serving.adapters.prometheus import Metrics
+from handful_serving.adapters.metrics import Metrics
+from handful_serving.api.intake import Intake
+from handful_serving.domain.access import Guard
 from handful_serving.domain.fleet import Fleet
 from handful_serving.domain.overview import Overview
-from handful_serving.domain.prediction import Predictor
+from handful_serving.domain.predictor import Predictor
+from handful_serving.domain.rollout import Rollout
 from handful_serving.settings import ServingSettings
 
 
@@ -21,13 +25,18 @@ class Parts:
     settings: ServingSettings
     fleet: Fleet
     predictor: Predictor
+    rollout: Rollout
     overview: Overview
     metrics: Metrics
+    guard: Guard
+    intake: Intake
+    live: set[object] = field(default_factory=set)
+    """Live connections."""
 
 
-def parts_of(request: Request) -> Parts:
+def parts_of(connection: HTTPConnection) -> Parts:
     """The parts of the application that a request came to."""
-    parts: Parts = request.app.state.parts
+    parts: Parts = connection.app.state.parts
     return parts
 
 

@@ -1,32 +1,41 @@
-"""POST /predict."""
+"""POST /predict and /predict/batch."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from handful_core.vision.answer import describe
-from handful_serving.api.answers import ImageAnswer, PredictionAnswer, ThresholdsAnswer
+from handful_core.errors import HandfulError
+from handful_serving.api.answers import BatchAnswer, BatchItem, PredictionAnswer
 from handful_serving.api.parameters import PredictParameters
-from handful_serving.api.parts import AppParts
-from handful_serving.api.problems import problem_responses
+from handful_serving.api.parts import AppParts, Parts
+from handful_serving.api.patience import unless_gone
+from handful_serving.api.predictions import answer_of
+from handful_serving.api.problem import problem_of, problem_responses, reason_of
 from handful_serving.api.request_ids import request_id_of
-from handful_serving.api.upload import read_upload
-from handful_serving.domain.prediction import Prediction
+from handful_serving.api.security import Predicting
+from handful_serving.api.upload import File, read_upload
+from handful_serving.domain.access import Caller
 
 router = APIRouter(tags=["predict"])
 
 _BINARY: dict[str, Any] = {"type": "string", "format": "binary"}
+_PARAMETERS: dict[str, Any] = {
+    "model": {"type": "string", "minLength": 1, "maxLength": 256},
+    "version": {"type": "integer", "minimum": 1},
+    "alias": {"type": "string", "minLength": 1, "maxLength": 256},
+    "confidence": {"type": "number", "minimum": 0, "maximum": 1},
+    "iou": {"type": "number", "minimum": 0, "maximum": 1},
+    "return_image": {"type": "boolean"},
+    "annotate": {"type": "boolean"},
+}
 _FORM = {
     "type": "object",
     "properties": {
         "image": {**_BINARY, "description": "The image file; `file` is understood too."},
-        "model": {"type": "string", "minLength": 1, "maxLength": 256},
-        "version": {"type": "integer", "minimum": 1},
-        "alias": {"type": "string", "minLength": 1, "maxLength": 256},
-        "confidence": {"type": "number", "minimum": 0, "maximum": 1},
-        "iou": {"type": "number", "minimum": 0, "maximum": 1},
+        **_PARAMETERS,
     },
     "required": ["image"],
 }
@@ -41,32 +50,92 @@ _BODY = {
         },
     }
 }
+_BATCH_FORM = {
+    "type": "object",
+    "properties": {"images": {"type": "array", "items": _BINARY, "minItems": 1}, **_PARAMETERS},
+    "required": ["images"],
+}
+_BATCH_BODY = {
+    "requestBody": {
+        "required": True,
+        "description": "The images as files of a form; the parameters hold for all of them.",
+        "content": {"multipart/form-data": {"schema": _BATCH_FORM}},
+    }
+}
+_STATUSES = (400, 401, 403, 404, 408, 413, 415, 422, 429, 500, 503)
 
 
 @router.post(
     "/predict",
     response_model=PredictionAnswer,
     response_model_exclude_unset=True,
-    responses=problem_responses(400, 404, 413, 415, 422, 503),
+    responses=problem_responses(*_STATUSES),
     openapi_extra=_BODY,
 )
-async def predict(request: Request, parts: AppParts, query: Annotated[PredictParameters, Query()]) -> Response:
-    """Find, classify and count what is in an image."""
+async def predict(
+    request: Request, parts: AppParts, caller: Predicting, query: Annotated[PredictParameters, Query()]
+) -> Response:
+    """Find, classify and count what is in an image. Faces are blurred first."""
+    parts.guard.spend(caller)
     # The body is read by hand: its size is checked on the way, and no image passes through a temporary file.
-    upload = await read_upload(request, parts.settings.max_body_bytes)
-    chosen = query.with_fields(upload.fields)
-    prediction = await parts.predictor.predict(upload.data, chosen.wanted, chosen.confidence, chosen.iou)
-    answer = _answer(prediction, request_id_of(request.scope))
+    async with parts.intake.body(request) as body:
+        upload = await read_upload(request, body)
+        chosen = query.with_fields(upload.fields)
+        work = parts.predictor.predict(upload.data, chosen.wanted, chosen.options, caller=caller.name)
+        prediction = await unless_gone(request, work)
+    answer = answer_of(prediction, request_id_of(request.scope))
     return Response(answer.model_dump_json(exclude_unset=True), media_type="application/json")
 
 
-def _answer(prediction: Prediction, request_id: str) -> PredictionAnswer:
-    return PredictionAnswer(
-        model=prediction.key.name,
-        version=prediction.key.version,
-        **describe(prediction.answer, prediction.manifest),
-        image=ImageAnswer(width=prediction.width, height=prediction.height),
-        thresholds=ThresholdsAnswer(confidence=prediction.confidence, iou=prediction.iou),
-        timings_ms={stage: round(milliseconds, 3) for stage, milliseconds in prediction.timings.items()},
-        request_id=request_id,
-    )
+@router.post(
+    "/predict/batch",
+    response_model=BatchAnswer,
+    response_model_exclude_unset=True,
+    responses=problem_responses(*_STATUSES),
+    openapi_extra=_BATCH_BODY,
+)
+async def predict_batch(
+    request: Request, parts: AppParts, caller: Predicting, query: Annotated[PredictParameters, Query()]
+) -> Response:
+    """The same for several images. An image that cannot be answered has a problem, and the others their answers."""
+    async with parts.intake.body(request) as body:
+        upload = await read_upload(request, body, parts.settings.max_batch)
+        parts.guard.spend(caller, len(upload.files))
+        chosen = query.with_fields(upload.fields)
+        await parts.fleet.find(chosen.wanted)  # A model that is not there is the whole batch's problem.
+        batch = _Batch(request, parts, caller, chosen)
+        items = await unless_gone(request, batch.answer(upload.files))
+    failed = sum(item.problem is not None for item in items)
+    answer = BatchAnswer(results=items, failed=failed, request_id=request_id_of(request.scope))
+    return Response(answer.model_dump_json(exclude_unset=True), media_type="application/json")
+
+
+class _Batch:
+    """Images that are answered a few at a time, so that one batch does not fill the queue."""
+
+    def __init__(self, request: Request, parts: Parts, caller: Caller, chosen: PredictParameters) -> None:
+        self._request = request
+        self._parts = parts
+        self._caller = caller
+        self._chosen = chosen
+        self._at_once = asyncio.Semaphore(parts.predictor.workers)
+
+    async def answer(self, files: list[File]) -> list[BatchItem]:
+        """All items, in order."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._item(index, file)) for index, file in enumerate(files)]
+        return [task.result() for task in tasks]
+
+    async def _item(self, index: int, file: File) -> BatchItem:
+        request_id = request_id_of(self._request.scope)
+        chosen = self._chosen
+        async with self._at_once:
+            try:
+                prediction = await self._parts.predictor.predict(
+                    file.data, chosen.wanted, chosen.options, caller=self._caller.name
+                )
+            except HandfulError as error:
+                self._parts.metrics.rejected(reason_of(error))
+                problem = problem_of(error, self._request.url.path, request_id)
+                return BatchItem(index=index, file=file.name, problem=problem)
+        return BatchItem(index=index, file=file.name, prediction=answer_of(prediction, request_id))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import re
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -31,22 +33,29 @@ class RequestIds:
         given = Headers(scope=scope).get(HEADER, "")
         request_id = given if _SANE.fullmatch(given) else uuid.uuid4().hex
         scope[_SCOPE_KEY] = request_id
-        token = _current.set(request_id)
 
         async def with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message)[HEADER] = request_id
             await send(message)
 
-        try:
+        with current_request_id(request_id):
             await self._app(scope, receive, with_id)
-        finally:
-            _current.reset(token)
 
 
 def request_id_of(scope: Scope) -> str:
     """The id of a request."""
     return str(scope.get(_SCOPE_KEY, ""))
+
+
+@contextmanager
+def current_request_id(request_id: str) -> Iterator[None]:
+    """What is logged within the block has this id."""
+    token = _current.set(request_id)
+    try:
+        yield
+    finally:
+        _current.reset(token)
 
 
 class RequestIdFilter(logging.Filter):

@@ -11,6 +11,7 @@ from handful_serving.domain.keys import Key, Wanted
 from handful_serving.domain.loading import Loader, World
 from handful_serving.domain.refusals import Refusals
 from handful_serving.domain.store import Loaded, ModelStore
+from handful_serving.domain.threads import in_thread
 from handful_serving.domain.watcher import Watcher
 
 
@@ -21,12 +22,13 @@ class Fleet:
         world: what they talk to.
         catalog: which names and versions there are.
         limit: models in memory.
+        budget: bytes of all of them; no limit if None.
     """
 
-    def __init__(self, world: World, catalog: Catalog, limit: int) -> None:
+    def __init__(self, world: World, catalog: Catalog, limit: int, budget: int | None = None) -> None:
         self.world = world
         self.catalog = catalog
-        self.store = ModelStore(limit, catalog.rank)
+        self.store = ModelStore(limit, catalog.rank, budget)
         self.refusals = Refusals()
         self._loader = Loader(world, catalog, self.store, self.refusals)
         self.watcher = Watcher(world, catalog, self.store, self.refusals, self._loader)
@@ -49,6 +51,24 @@ class Fleet:
         loaded = await self._loader.load(self.catalog.resolve(wanted))
         self.watcher.adopt(loaded)
         return loaded
+
+    async def promote(self, name: str, version: int) -> None:
+        """Make a version the champion in the registry, and follow it at once.
+
+        Raises:
+            HandfulError: the registry has no such version, or is away.
+        """
+        await in_thread(self.world.registry.promote, name, version)
+        await self.watcher.poll()
+
+    async def rollback(self, name: str) -> None:
+        """Make the previous champion the champion again, and follow it at once.
+
+        Raises:
+            HandfulError: there is none, or the registry is away.
+        """
+        await in_thread(self.world.registry.rollback, name)
+        await self.watcher.poll()
 
     def ready(self) -> list[Key]:
         """The champions that are in memory.

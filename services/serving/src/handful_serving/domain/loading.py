@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -30,6 +32,8 @@ class World:
     cache: PackageCache
     open_model: OpenModel
     observer: Observer
+    resident: Callable[[], int] = lambda: 0
+    """Bytes of memory that this process has now. It does not block."""
 
 
 class Loader:
@@ -41,6 +45,8 @@ class Loader:
         self._store = store
         self._refusals = refusals
         self._flights: SingleFlight[Key, Loaded] = SingleFlight()
+        self._opening = asyncio.Lock()
+        """One model is opened at a time: what memory grows by meanwhile is its own."""
 
     async def load(self, key: Key) -> Loaded:
         """The version's model, from memory if it is there.
@@ -61,7 +67,7 @@ class Loader:
         if refusal := self._refusals.get(key):
             raise refusal.error()
         try:
-            entry, model = await self._prepare(key)
+            entry, model, memory = await self._prepare(key)
         except UnknownModelError:
             raise
         except UnavailableError:
@@ -72,27 +78,36 @@ class Loader:
         except (HandfulError, OSError) as error:
             kind = "resource" if isinstance(error, OSError | ResourceError) else "registry"
             raise self._refuse(key, "failed", kind, error, FAILED_SECONDS) from error
-        loaded = Loaded(entry.record, model, await in_thread(lambda: model.package.digest))
+        loaded = Loaded(entry.record, model, await in_thread(lambda: model.package.digest), memory)
         self._store.add(loaded)
         self._world.observer.reloaded(key.name, "ok", "")
         _log.info("loaded %s", key, extra={"model": key.name, "version": key.version, "digest": loaded.digest})
         await self._prune(key.name)
         return loaded
 
-    async def _prepare(self, key: Key) -> tuple[Entry, Model]:
+    async def _prepare(self, key: Key) -> tuple[Entry, Model, int]:
         world = self._world
         record = await self._record(key)
         known = partial(world.cache.find, record) if record else partial(world.cache.newest, key)
         entry = await in_thread(known)
         if entry is not None:
             try:
-                return entry, await in_thread(world.open_model, entry.folder)
+                return entry, *await self._open(entry)
             except _SPOILT as error:
                 _log.warning("the cached package of %s is spoilt (%s): it is fetched again", key, error)
                 await in_thread(world.cache.discard, entry)
         record = record or await in_thread(world.registry.version, key.name, key.version)
         entry = await in_thread(self._download, record)
-        return entry, await in_thread(world.open_model, entry.folder)
+        return entry, *await self._open(entry)
+
+    async def _open(self, entry: Entry) -> tuple[Model, int]:
+        """The model, and the bytes that it took: what memory grew by, at least the size of its file."""
+        async with self._opening:
+            before = self._world.resident()
+            model = await in_thread(self._world.open_model, entry.folder)
+            grown = self._world.resident() - before
+        package = model.package
+        return model, max(grown, package.manifest.files[package.manifest.model].size)
 
     async def _record(self, key: Key) -> Version | None:
         """What the registry says of a version; None if it is away and the cache has a package to make do with."""

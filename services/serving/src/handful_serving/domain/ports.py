@@ -10,6 +10,7 @@ from typing import Protocol
 
 from handful_core.registry.records import RegisteredModel, Version
 from handful_serving.domain.keys import Key
+from handful_serving.domain.prediction import Prediction
 from handful_serving.domain.store import Model
 
 
@@ -31,6 +32,14 @@ class ModelRegistry(Protocol):
 
     def version(self, name: str, reference: str | int) -> Version:
         """The version with this number or alias."""
+        ...
+
+    def promote(self, name: str, version: int) -> Version:
+        """Make a version the champion and remember the one before."""
+        ...
+
+    def rollback(self, name: str) -> Version:
+        """Make the previous champion the champion again."""
         ...
 
     def download_package(self, version: Version, target: Path) -> Path:
@@ -98,8 +107,12 @@ OpenModel = Callable[[Path], Model]
 class Observer(Protocol):
     """Hears what happens. Its methods do not block and are called on the event loop."""
 
-    def predicted(self, key: Key, timings: Mapping[str, float]) -> None:
-        """An image was answered; milliseconds by stage."""
+    def predicted(self, prediction: Prediction) -> None:
+        """An image was answered."""
+        ...
+
+    def compared(self, name: str, outcome: str) -> None:
+        """A challenger was asked beside the champion: `agree`, `differ`, `failed`, or `skipped` for want of time."""
         ...
 
     def reloaded(self, name: str, outcome: str, reason: str) -> None:

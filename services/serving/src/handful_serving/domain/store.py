@@ -42,6 +42,8 @@ class Loaded:
     record: Version
     model: Model
     digest: str
+    memory: int = 0
+    """Bytes that loading it took."""
     leases: int = 0
     used: int = field(default=0)
     """Counts up with every use of the store: the lowest is the least recently used."""
@@ -53,15 +55,17 @@ class Loaded:
 
 
 class ModelStore:
-    """The loaded models, at most `limit` if those in use allow it.
+    """The loaded models, at most `limit` and in `budget` if those in use allow it.
 
     Args:
         limit: models in memory.
         rank: how much a model is worth keeping: 0 goes first, 1 goes when no 0 is idle, 2 never goes.
+        budget: bytes of all of them; no limit if None.
     """
 
-    def __init__(self, limit: int, rank: Callable[[Key], int]) -> None:
+    def __init__(self, limit: int, rank: Callable[[Key], int], budget: int | None = None) -> None:
         self._limit = limit
+        self._budget = budget
         self._rank = rank
         self._models: dict[Key, Loaded] = {}
         self._clock = 0
@@ -75,7 +79,12 @@ class ModelStore:
     @property
     def has_room(self) -> bool:
         """Another model would push none out."""
-        return len(self._models) < self._limit
+        return len(self._models) < self._limit and (self._budget is None or self.memory < self._budget)
+
+    @property
+    def memory(self) -> int:
+        """Bytes that the models took."""
+        return sum(loaded.memory for loaded in self._models.values())
 
     def get(self, key: Key) -> Loaded | None:
         """The model, without using it."""
@@ -115,8 +124,11 @@ class ModelStore:
         loaded.used = self._clock
 
     def _shrink(self, may_go: Callable[[Loaded], bool]) -> None:
-        while len(self._models) > self._limit:
+        while self._is_too_much():
             idle = [m for m in self._models.values() if m.leases == 0 and self._rank(m.key) < 2 and may_go(m)]
             if not idle:
                 return
             del self._models[min(idle, key=lambda m: (self._rank(m.key), m.used)).key]
+
+    def _is_too_much(self) -> bool:
+        return len(self._models) > self._limit or (self._budget is not None and self.memory > self._budget)

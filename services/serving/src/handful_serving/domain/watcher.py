@@ -30,6 +30,7 @@ class Watcher:
         self._refusals = refusals
         self._loader = loader
         self._clock = time.monotonic
+        self._polling = asyncio.Lock()
         self._not_before: dict[Key, float] = {}
         """Until when versions that could not be fetched are left alone."""
         self._noted: dict[str, int] | None = None
@@ -46,7 +47,11 @@ class Watcher:
             await asyncio.sleep(seconds)
 
     async def poll(self) -> None:
-        """Look once where the aliases point, and follow them."""
+        """Look once where the aliases point, and follow them. Whoever comes meanwhile waits for its turn."""
+        async with self._polling:
+            await self._poll()
+
+    async def _poll(self) -> None:
         if self._noted is None:
             self._noted = await in_thread(self._world.cache.champions)
         try:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
-from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
+from handful_serving.adapters.metrics.load import Load
+from handful_serving.adapters.metrics.model_info import ModelInfo
+from handful_serving.adapters.metrics.predictions import PredictionMetrics
 from handful_serving.domain.keys import Key
+from handful_serving.domain.prediction import Prediction
+from handful_serving.domain.queue import Queue
 from handful_serving.domain.store import Loaded
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -22,21 +25,18 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
+        self._of_predictions = PredictionMetrics(self.registry)
         self._requests = Counter(
             "handful_requests", "Requests that were answered.", ["method", "route", "status"], registry=self.registry
         )
         self._seconds = Histogram(
             "handful_request_seconds", "Time to answer.", ["route"], buckets=_SECONDS, registry=self.registry
         )
-        self._stages = Histogram(
-            "handful_stage_seconds",
-            "Time of each stage of a prediction.",
-            ["model", "stage"],
-            buckets=_SECONDS,
-            registry=self.registry,
+        self._rejects = Counter(
+            "handful_rejects", "Images and requests that were refused.", ["reason"], registry=self.registry
         )
-        self._predictions = Counter(
-            "handful_predictions", "Images that were answered.", ["model", "version"], registry=self.registry
+        self._compared = Counter(
+            "handful_shadow", "Challengers asked beside the champion.", ["model", "outcome"], registry=self.registry
         )
         self._reloads = Counter(
             "handful_model_reloads",
@@ -48,26 +48,38 @@ class Metrics:
         self._contact = Gauge(
             "handful_registry_last_contact_timestamp_seconds", "When MLflow answered last.", registry=self.registry
         )
+        self._live = Gauge("handful_live_connections", "Live connections.", registry=self.registry)
+        self._frames = Counter(
+            "handful_live_frames", "Live frames, by what became of them.", ["outcome"], registry=self.registry
+        )
 
-    def watch(self, loaded: Callable[[], Iterable[Loaded]], is_champion: Callable[[Key], bool]) -> None:
-        """Let every scrape tell which models are in memory.
+    def watch(self, loaded: Callable[[], Iterable[Loaded]], is_champion: Callable[[Key], bool], queue: Queue) -> None:
+        """Let every scrape tell which models are in memory, and how busy serving is.
 
         Args:
             loaded: the models in memory.
             is_champion: whether a version answers for its model.
+            queue: where images wait.
         """
-        self.registry.register(_ModelInfo(loaded, is_champion))
+        self.registry.register(ModelInfo(loaded, is_champion))
+        self.registry.register(Load(queue))
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """A request was answered."""
         self._requests.labels(method, route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
-    def predicted(self, key: Key, timings: Mapping[str, float]) -> None:
+    def rejected(self, reason: str) -> None:
+        """A request, an image of a batch or a live frame was refused; the reason is a fixed word."""
+        self._rejects.labels(reason).inc()
+
+    def predicted(self, prediction: Prediction) -> None:
         """An image was answered."""
-        self._predictions.labels(key.name, str(key.version)).inc()
-        for stage, milliseconds in timings.items():
-            self._stages.labels(key.name, stage).observe(milliseconds / 1e3)
+        self._of_predictions.add(prediction)
+
+    def compared(self, name: str, outcome: str) -> None:
+        """A challenger was asked beside the champion."""
+        self._compared.labels(name, outcome).inc()
 
     def reloaded(self, name: str, outcome: str, reason: str) -> None:
         """A version was loaded, refused, or could not be loaded."""
@@ -79,19 +91,10 @@ class Metrics:
         if reachable:
             self._contact.set(time.time())
 
+    def live(self, connections: int) -> None:
+        """So many live connections there are."""
+        self._live.set(connections)
 
-class _ModelInfo(Collector):
-    def __init__(self, loaded: Callable[[], Iterable[Loaded]], is_champion: Callable[[Key], bool]) -> None:
-        self._loaded = loaded
-        self._is_champion = is_champion
-
-    def collect(self) -> Iterable[Metric]:
-        """One sample for each model in memory."""
-        labels = ["model", "version", "task", "architecture", "digest", "state"]
-        family = GaugeMetricFamily("handful_model_info", "A model in memory.", labels=labels)
-        for loaded in self._loaded():
-            manifest = loaded.model.manifest
-            state = "served" if self._is_champion(loaded.key) else "loaded"
-            values = [loaded.key.name, str(loaded.key.version), manifest.task, manifest.architecture]
-            family.add_metric([*values, loaded.digest[:12], state], 1)
-        yield family
+    def frame(self, outcome: str) -> None:
+        """A live frame was `answered`, `dropped` for a newer one, or `failed`."""
+        self._frames.labels(outcome).inc()

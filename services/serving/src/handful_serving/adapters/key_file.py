@@ -1,0 +1,116 @@
+"""The API keys on disk: names, scopes and hashes, never the keys themselves."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from handful_core.errors import ConfigError, ResourceError
+from handful_serving.domain.access import ApiKey
+
+_log = logging.getLogger(__name__)
+_LOOK_SECONDS = 1.0
+
+
+class KeyFile:
+    """Keys in a JSON file. It is read again when it has changed, so a new key needs no restart.
+
+    Args:
+        path: the file; it need not be there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._stamp: tuple[int, int] | None = None
+        self._looked = float("-inf")
+        self._keys: dict[str, ApiKey] = {}
+
+    def find(self, digest: str) -> ApiKey | None:
+        """The key whose secret has this digest."""
+        self._refresh()
+        return self._keys.get(digest)
+
+    def read(self) -> list[ApiKey]:
+        """All keys.
+
+        Raises:
+            ConfigError: the file is none of `handful keys`.
+        """
+        try:
+            entries = json.loads(self.path.read_text(encoding="utf-8"))["keys"]
+            return [_key(entry) for entry in entries]
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ConfigError(
+                f"the file of API keys {self.path} cannot be read ({error})",
+                "correct or delete it",
+            ) from error
+
+    def write(self, keys: Iterable[ApiKey]) -> None:
+        """Keep these keys and no others, in one step.
+
+        Raises:
+            ResourceError: the file cannot be written.
+        """
+        text = json.dumps({"keys": [_entry(key) for key in keys]}, indent=2)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile("w", dir=self.path.parent, delete=False, encoding="utf-8") as file:
+                file.write(text + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            Path(file.name).replace(self.path)
+        except OSError as error:
+            raise ResourceError(
+                f"the file of API keys {self.path} cannot be written ({error.strerror})",
+                "correct its permissions, or set HANDFUL_SERVING_KEYS_FILE",
+            ) from error
+
+    def _refresh(self) -> None:
+        if time.monotonic() - self._looked < _LOOK_SECONDS:
+            return
+        self._looked = time.monotonic()
+        stamp = _stamp(self.path)
+        if stamp == self._stamp:
+            return
+        try:
+            self._keys = {key.digest: key for key in self.read()}
+            self._stamp = stamp
+        except ConfigError as error:  # The keys that were known go on.
+            _log.error("%s", error)
+
+
+def _key(entry: dict[str, Any]) -> ApiKey:
+    rate = entry.get("rate_per_minute")
+    return ApiKey(
+        name=str(entry["name"]),
+        digest=str(entry["sha256"]),
+        scopes=frozenset(entry["scopes"]),
+        rate_per_minute=int(rate) if rate is not None else None,
+        created=str(entry.get("created", "")),
+    )
+
+
+def _entry(key: ApiKey) -> dict[str, Any]:
+    return {
+        "name": key.name,
+        "sha256": key.digest,
+        "scopes": sorted(key.scopes),
+        "rate_per_minute": key.rate_per_minute,
+        "created": key.created,
+    }
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size

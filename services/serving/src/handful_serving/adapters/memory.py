@@ -1,0 +1,34 @@
+"""How much memory this process has, and may have."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_STATM = Path("/proc/self/statm")
+_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+
+
+def resident() -> int:
+    """Bytes that this process has in memory; 0 where the system does not tell."""
+    try:
+        pages = int(_STATM.read_text(encoding="ascii").split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def available() -> int | None:
+    """Bytes that this process may have: the lower of the machine's and the container's; None where none is known."""
+    known = [limit for path in _LIMITS if (limit := _limit(path)) is not None]
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        known.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    return min(known, default=None)
+
+
+def _limit(path: Path) -> int | None:
+    try:
+        text = path.read_text(encoding="ascii").strip()
+    except OSError:
+        return None
+    return int(text) if text.isdigit() else None

@@ -1,0 +1,177 @@
+"""One live connection: its own model and thresholds, a mailbox for one frame, one frame in work."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from contextlib import suppress
+
+from pydantic import ValidationError
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from handful_core.errors import HandfulError
+from handful_core.vision.decode import ImageTooLargeError, read_header
+from handful_serving.api.live_messages import Frame, LiveParameters
+from handful_serving.api.parameters import complaint
+from handful_serving.api.parts import Parts
+from handful_serving.api.predictions import answer_of
+from handful_serving.api.problem import problem_of, reason_of
+from handful_serving.domain.access import Caller
+from handful_serving.domain.errors import BadRequestError
+from handful_serving.domain.mailbox import Mailbox
+
+_log = logging.getLogger("handful_serving.live")
+_IDLE, _TOO_LARGE, _CONFUSED = 4000, 1009, 1003
+_PATIENCE = 2.0
+"""Seconds that a frame may take with its wait: an older one is of no use to anybody."""
+
+
+class LiveConnection:
+    """Answers a client's frames.
+
+    Args:
+        socket: an accepted connection.
+        parts: the application's parts.
+        caller: who asks.
+        chosen: the model and thresholds to begin with.
+        name: what stands in the log and, with the sequence number, in answers.
+    """
+
+    def __init__(self, socket: WebSocket, parts: Parts, caller: Caller, chosen: LiveParameters, name: str) -> None:
+        self._socket = socket
+        self._parts = parts
+        self._settings = parts.settings
+        self._caller = caller
+        self._chosen = chosen
+        self._name = name
+        self._mailbox: Mailbox[Frame] = Mailbox()
+        self._answered = 0
+        self._dropped = 0
+
+    async def run(self) -> None:
+        """Answer frames until one side ends it."""
+        await self._say("ready", **self._greeting())
+        working = asyncio.create_task(self._work())
+        try:
+            await self._listen()
+        except (WebSocketDisconnect, RuntimeError) as error:  # Starlette raises both for a connection that is gone.
+            _log.debug("a live connection broke: %s", error)
+        finally:
+            working.cancel()
+            with suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError):
+                await working
+            _log.info("a live connection ended: %d frames answered, %d dropped", self._answered, self._dropped)
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(self._settings.live_idle_seconds):
+                    message = await self._socket.receive()
+            except TimeoutError:
+                await self._socket.close(_IDLE, "nothing was sent for too long")
+                return
+            if message["type"] == "websocket.disconnect":
+                return
+            if (data := message.get("bytes")) is not None:
+                if len(data) > self._settings.live_frame_bytes:
+                    await self._socket.close(_TOO_LARGE, f"a frame has at most {self._settings.live_frame_bytes} bytes")
+                    return
+                await self._put(data)
+            else:
+                await self._set(message.get("text") or "")
+
+    async def _put(self, data: bytes) -> None:
+        try:
+            frame = Frame.parse(data)
+        except BadRequestError as error:
+            await self._fail(error)
+            return
+        dropped = self._mailbox.put(frame)
+        if dropped is not None:
+            self._dropped += 1
+            self._parts.metrics.frame("dropped")
+            await self._say("dropped", **dropped.echo, dropped=self._dropped)
+
+    async def _set(self, text: str) -> None:
+        """Other thresholds or another model, for this connection alone."""
+        try:
+            given = json.loads(text)
+            if not isinstance(given, dict):
+                raise BadRequestError("a text message is a JSON object", "see docs/serving.md, Live")
+            named = {"model", "version", "alias"} & given.keys()
+            kept = self._chosen.model_dump(exclude_unset=True, exclude={"version", "alias"} if named else set())
+            chosen = LiveParameters.model_validate(kept | given)
+            await self._parts.fleet.find(chosen.wanted)
+        except ValidationError as error:
+            await self._fail(BadRequestError(complaint("setting", error.errors()[0])))
+        except ValueError:
+            await self._fail(BadRequestError("a text message is a JSON object", "see docs/serving.md, Live"))
+        except HandfulError as error:
+            await self._fail(error)
+        else:
+            self._chosen = chosen
+            await self._say("settings", **self._own_settings())
+
+    async def _work(self) -> None:
+        pause = 1 / self._settings.live_fps
+        while True:
+            frame = await self._mailbox.take()
+            started = time.monotonic()
+            await self._answer(frame)
+            await asyncio.sleep(max(0.0, pause - (time.monotonic() - started)))
+
+    async def _answer(self, frame: Frame) -> None:
+        chosen = self._chosen
+        try:
+            self._parts.guard.spend(self._caller)
+            self._check_size(frame)
+            prediction = await self._parts.predictor.predict(
+                frame.data, chosen.wanted, chosen.options, caller=self._caller.name, seconds=_PATIENCE
+            )
+        except HandfulError as error:
+            self._parts.metrics.frame("failed")
+            await self._fail(error, frame)
+            return
+        self._answered += 1
+        self._parts.metrics.frame("answered")
+        answer = answer_of(prediction, f"{self._name}-{frame.sequence}")
+        body = answer.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        await self._say("result", **frame.echo, dropped=self._dropped, **body)
+
+    def _check_size(self, frame: Frame) -> None:
+        header = read_header(frame.data)
+        if header.width * header.height > self._settings.live_max_pixels:
+            raise ImageTooLargeError(
+                f"a live frame has at most {self._settings.live_max_pixels / 1e6:g} megapixels", "send smaller ones"
+            )
+
+    async def _fail(self, error: HandfulError, frame: Frame | None = None) -> None:
+        self._parts.metrics.rejected(reason_of(error))
+        name = self._name if frame is None else f"{self._name}-{frame.sequence}"
+        problem = problem_of(error, self._socket.url.path, name)
+        if problem.status >= 500 and reason_of(error) not in {"overloaded", "deadline", "queue_full"}:
+            _log.error("a live frame failed: %s", error)
+        echo = frame.echo if frame else {}
+        await self._say("error", fatal=False, **echo, dropped=self._dropped, problem=problem.model_dump())
+
+    def _greeting(self) -> dict[str, object]:
+        settings = self._settings
+        return {
+            "protocol": 1,
+            "limits": {
+                "frame_bytes": settings.live_frame_bytes,
+                "pixels": settings.live_max_pixels,
+                "fps": settings.live_fps,
+                "idle_seconds": settings.live_idle_seconds,
+            },
+            "settings": self._own_settings(),
+        }
+
+    def _own_settings(self) -> dict[str, object]:
+        return self._chosen.model_dump(mode="json")
+
+    async def _say(self, kind: str, **fields: object) -> None:
+        if self._socket.application_state is WebSocketState.CONNECTED:
+            await self._socket.send_text(json.dumps({"type": kind, **fields}, separators=(",", ":")))

@@ -1,0 +1,27 @@
+"""Predictions in the API's words."""
+
+from __future__ import annotations
+
+import base64
+
+from handful_core.vision.answer import describe
+from handful_serving.api.answers import ImageAnswer, PredictionAnswer, ThresholdsAnswer
+from handful_serving.domain.prediction import Prediction
+
+
+def answer_of(prediction: Prediction, request_id: str) -> PredictionAnswer:
+    """The JSON of a prediction, whichever way it was asked for."""
+    outcome = prediction.outcome
+    answer = PredictionAnswer(
+        model=prediction.key.name,
+        version=prediction.key.version,
+        **describe(prediction.answer, prediction.manifest),
+        image=ImageAnswer(width=outcome.width, height=outcome.height),
+        thresholds=ThresholdsAnswer(confidence=prediction.confidence, iou=prediction.iou),
+        timings_ms={stage: round(milliseconds, 3) for stage, milliseconds in prediction.timings.items()},
+        faces=outcome.faces,
+        request_id=request_id,
+    )
+    if outcome.picture is not None:
+        answer.picture = "data:image/jpeg;base64," + base64.b64encode(outcome.picture).decode("ascii")
+    return answer

@@ -1,0 +1,97 @@
+"""Promote, roll back, and try challengers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request
+from pydantic import BaseModel, Field
+
+from handful_core.registry.records import PREVIOUS
+from handful_serving.api.answers import PromotedAnswer, RolloutAnswer, RolloutsAnswer
+from handful_serving.api.json_body import read_json
+from handful_serving.api.parts import AppParts, Parts
+from handful_serving.api.problem import problem_responses
+from handful_serving.api.security import Administering, Predicting
+from handful_serving.domain.keys import Wanted
+from handful_serving.domain.rollout import Shares
+
+router = APIRouter(tags=["rollout"])
+Name = Annotated[str, Path(min_length=1, max_length=256)]
+_ADMIN = problem_responses(400, 401, 403, 404, 408, 413, 503)
+
+
+class Promotion(BaseModel):
+    """Which version becomes champion."""
+
+    version: int = Field(ge=1, le=2**31 - 1)
+
+
+class SharesGiven(BaseModel):
+    """What a challenger gets; what is not given stays."""
+
+    canary_share: float | None = Field(None, ge=0, le=1, allow_inf_nan=False)
+    shadow_share: float | None = Field(None, ge=0, le=1, allow_inf_nan=False)
+
+
+class Nothing(BaseModel):
+    """An empty body."""
+
+
+def _body(kind: type[BaseModel]) -> dict[str, Any]:
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": kind.model_json_schema()}}}}
+
+
+@router.post("/models/{name}/promote", response_model=PromotedAnswer, responses=_ADMIN, openapi_extra=_body(Promotion))
+async def promote(request: Request, name: Name, parts: AppParts, _: Administering) -> PromotedAnswer:
+    """Make a version the champion, once it has shown that it can be served: a bad one is refused here."""
+    version = (await read_json(request, parts, Promotion)).version
+    await parts.fleet.find(Wanted(name, version))
+    await parts.fleet.promote(name, version)
+    return _promoted(parts, name)
+
+
+@router.post("/models/{name}/rollback", response_model=PromotedAnswer, responses=_ADMIN, openapi_extra=_body(Nothing))
+async def rollback(request: Request, name: Name, parts: AppParts, _: Administering) -> PromotedAnswer:
+    """Make the previous champion the champion again."""
+    await read_json(request, parts, Nothing)
+    await parts.fleet.rollback(name)
+    return _promoted(parts, name)
+
+
+@router.get("/rollouts", response_model=RolloutsAnswer, responses=problem_responses(401, 403))
+async def rollouts(parts: AppParts, _: Predicting) -> RolloutsAnswer:
+    """Every model's challenger, what it gets, and what came of it."""
+    return RolloutsAnswer(rollouts=[_rollout(parts, name) for name in parts.rollout.names()])
+
+
+@router.put("/models/{name}/rollout", response_model=RolloutAnswer, responses=_ADMIN, openapi_extra=_body(SharesGiven))
+async def set_rollout(request: Request, name: Name, parts: AppParts, _: Administering) -> RolloutAnswer:
+    """Give a model's challenger other shares, until the server ends; its counts begin anew."""
+    given = await read_json(request, parts, SharesGiven)
+    parts.fleet.catalog.resolve(Wanted(name))  # It must be there.
+    now = parts.rollout.shares(name)
+    canary = now.canary if given.canary_share is None else given.canary_share
+    shadow = now.shadow if given.shadow_share is None else given.shadow_share
+    parts.rollout.set(name, Shares(canary, shadow))
+    return _rollout(parts, name)
+
+
+def _promoted(parts: Parts, name: str) -> PromotedAnswer:
+    aliases = parts.fleet.catalog.aliases(name)
+    return PromotedAnswer(model=name, champion=parts.fleet.catalog.champions[name], previous=aliases.get(PREVIOUS))
+
+
+def _rollout(parts: Parts, name: str) -> RolloutAnswer:
+    rollout, catalog = parts.rollout, parts.fleet.catalog
+    key, shares, tally = rollout.challenger(name), rollout.shares(name), rollout.tally(name)
+    return RolloutAnswer(
+        model=name,
+        champion=catalog.champions.get(name),
+        challenger=key.version if key else None,
+        loaded=key is not None and parts.fleet.store.get(key) is not None,
+        canary_share=shares.canary,
+        shadow_share=shares.shadow,
+        answered={"champion": tally.champion, "challenger": tally.challenger},
+        compared=dict(tally.compared),
+    )

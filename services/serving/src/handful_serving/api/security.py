@@ -1,0 +1,63 @@
+"""API keys and rates, as dependencies of routes."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import Depends, Request
+
+from handful_serving.api.parts import AppParts
+from handful_serving.domain.access import Caller
+from handful_serving.domain.errors import ForbiddenError
+
+KEY_HEADER = "X-API-Key"
+_BEARER = "bearer "
+
+
+def secret_of(headers: Mapping[str, str]) -> str | None:
+    """The key of a request: `Authorization: Bearer KEY`, or `X-API-Key: KEY`."""
+    given = headers.get("authorization", "")
+    if given.lower().startswith(_BEARER):
+        return given[len(_BEARER) :].strip()
+    return headers.get(KEY_HEADER.lower())
+
+
+async def _predicting(request: Request, parts: AppParts) -> Caller:
+    return parts.guard.admit(secret_of(request.headers), "predict")
+
+
+async def _administering(request: Request, parts: AppParts) -> Caller:
+    if not parts.guard.required:
+        _check_local(request)
+    return parts.guard.admit(secret_of(request.headers), "admin")
+
+
+Predicting = Annotated[Caller, Depends(_predicting)]
+"""Whoever may ask for predictions and models."""
+Administering = Annotated[Caller, Depends(_administering)]
+"""Whoever may change what is served."""
+
+
+def _check_local(request: Request) -> None:
+    """Without keys, a page of the internet could change what is served, through the browser of whoever reads it.
+
+    It cannot send JSON to another origin; and a name of its own that leads to this machine has a dot in it.
+    """
+    host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not _is_local(host):
+        raise ForbiddenError(f"without API keys, nothing can be changed under the name {host}", "ask for localhost")
+    if kind != "application/json":
+        raise ForbiddenError("what changes something is sent as JSON", "set Content-Type: application/json")
+
+
+def _is_local(host: str) -> bool:
+    """An address, or a name of this machine or its network."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return bool(host) and "." not in host
+    return True
