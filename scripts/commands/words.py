@@ -13,6 +13,14 @@ _WIDTH = 110
 _WRONG_WORDS = 2
 
 
+class _Layout(argparse.RawDescriptionHelpFormatter):
+    """An option's value is named once, after all its spellings: as Python 3.13 does, on every Python."""
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        value = f" {action.metavar}" if action.metavar else ""
+        return ", ".join(action.option_strings) + value
+
+
 class Words(argparse.ArgumentParser):
     """What may be said to a script.
 
@@ -22,7 +30,7 @@ class Words(argparse.ArgumentParser):
 
     def __init__(self, script: str) -> None:
         self.script = os.path.join("scripts", script)  # noqa: PTH118  # As one types it here, for nobody to open.
-        layout = partial(argparse.RawDescriptionHelpFormatter, width=_WIDTH, max_help_position=24)
+        layout = partial(_Layout, width=_WIDTH, max_help_position=26)
         super().__init__(
             self.script, usage=f"{self.script} [options]", formatter_class=layout, allow_abbrev=False, add_help=False
         )

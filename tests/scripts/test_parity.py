@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 import tree_sitter_powershell
+import typer
 from tree_sitter import Language, Node, Parser
 
 from commands.catalogue import COMMANDS as PROGRAMS
@@ -92,6 +95,17 @@ def test_the_help_is_one(name: str, repository: Path) -> None:
         assert done.stdout.startswith(f"usage: scripts{os.sep}{name}.{kind} [")
         assert max(map(len, done.stdout.splitlines())) <= 120
         assert done.stdout == _python(repository, f"{name}.{kind}", "-h").stdout
+
+
+@pytest.mark.parametrize("name", ["train", "export", "import", "quickstart"])
+def test_the_help_names_the_options_of_the_command_and_no_others(name: str, repository: Path) -> None:
+    (command,) = entry_points(group="handful.commands", name=name)
+    app = typer.Typer(add_completion=False)
+    app.command()(command.load())
+    known = {option for param in typer.main.get_command(app).params for option in param.opts if option.startswith("--")}
+    told = set(re.findall(r"^  (?:-., )?(--[a-z-]+)", _python(repository, f"{name}.sh", "--help").stdout, re.MULTILINE))
+    # The scripts have these beside the command: of the installation, and of `handful` itself.
+    assert told - {"--help", "--install-only", "--debug"} == known
 
 
 @pytest.mark.parametrize("name", ["up", "down", "serve", "quickstart"])

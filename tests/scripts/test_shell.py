@@ -102,16 +102,6 @@ def test_install_only_stops_there(checkout: FakeCheckout) -> None:
     assert _after_install(checkout) == []
 
 
-def test_the_help_names_every_option_of_the_command(repository: Path) -> None:
-    import inspect
-
-    from handful_trainer.cli.quickstart import quickstart
-
-    text = _run(repository / "scripts" / "quickstart.sh", "--help").stdout
-    for name in inspect.signature(quickstart).parameters:
-        assert f"--{name.rstrip('_').replace('_', '-')}" in text
-
-
 def test_test_checks_before_it_tests(checkout: FakeCheckout) -> None:
     _installed(checkout)
     done = _run(checkout.root / "scripts" / "test.sh", path=f"{checkout.path}:{os.environ['PATH']}")
