@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 from installer.layout import Layout
 
@@ -56,6 +59,8 @@ class FakeCheckout:
 
 def build_checkout(folder: Path) -> FakeCheckout:
     """A checkout with one service in `folder`."""
+    if os.name == "nt":
+        pytest.skip("it plays programs with shell scripts")
     root = folder / "handful"
     (root / "services" / "core").mkdir(parents=True)
     (root / "services" / "core" / "pyproject.toml").write_text('[project]\nname = "handful-core"\n')
