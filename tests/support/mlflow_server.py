@@ -1,4 +1,4 @@
-"""A real MLflow server for tests: SQLite, artifacts in a folder, one worker, a free port."""
+"""A real MLflow server for tests: SQLite and artifacts in a folder unless others are named, one worker, a free port."""
 
 from __future__ import annotations
 
@@ -31,6 +31,12 @@ class MlflowServer:
 
     root: Path
     port: int = field(default_factory=free_port)
+    database: str = ""
+    """A URL; SQLite below `root` if empty."""
+    artifacts: str = ""
+    """A folder or an S3 bucket; a folder below `root` if empty."""
+    environment: dict[str, str] = field(default_factory=dict)
+    """More for its process."""
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -47,13 +53,18 @@ class MlflowServer:
         """Start it and wait until it answers."""
         self.root.mkdir(parents=True, exist_ok=True)
         words = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
-        words += ["--workers", "1", "--backend-store-uri", f"sqlite:///{self.root / 'mlflow.db'}"]
-        words += ["--artifacts-destination", str(self.root / "artifacts")]
+        words += ["--workers", "1", "--backend-store-uri", self.database or f"sqlite:///{self.root / 'mlflow.db'}"]
+        words += ["--artifacts-destination", self.artifacts or str(self.root / "artifacts")]
         words += ["--allowed-hosts", "127.0.0.1:*,localhost:*"]
         settings = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                words, stdout=log, stderr=log, env=os.environ | settings, cwd=self.root, start_new_session=True
+                words,
+                stdout=log,
+                stderr=log,
+                env=os.environ | settings | self.environment,
+                cwd=self.root,
+                start_new_session=True,
             )
         try:
             self._wait()

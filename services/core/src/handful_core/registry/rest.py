@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,28 @@ class NotMlflowError(UnavailableError):
 
 class _TransientError(UnavailableError):
     """The server did not answer or answered with a passing fault: worth another try."""
+
+
+class Download:
+    """A file's bytes on their way.
+
+    Args:
+        chunks: as the network brings them.
+    """
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._rest = b""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """At most this many of the next bytes, or all for a negative number; none at the end."""
+        if size < 0:
+            rest, self._rest = self._rest, b""
+            return rest + b"".join(self._chunks)
+        if not self._rest:
+            self._rest = next(self._chunks, b"")
+        head, self._rest = self._rest[:size], self._rest[size:]
+        return head
 
 
 class Rest:
@@ -58,23 +81,56 @@ class Rest:
         """Close the connections."""
         self._http.close()
 
-    def get(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
+    def get(self, path: str, query: Mapping[str, str | list[str]]) -> dict[str, Any]:
         """Ask; again if the server has a passing fault."""
         return self._retrying(self._call, "GET", path, params=dict(query))
 
-    def post(self, path: str, body: Mapping[str, str]) -> dict[str, Any]:
+    def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Change something; once."""
         return self._call("POST", path, json=dict(body))
 
+    def send(self, method: str, path: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Do something that may be done twice; again if the server has a passing fault."""
+        return self._retrying(self._call, method, path, json=body)
+
     def pages(self, path: str, key: str, query: Mapping[str, str]) -> Iterator[dict[str, Any]]:
         """All entries of a list that comes in pages."""
+        return self._pages(key, lambda page: self.get(path, {**query, "max_results": str(_PAGE), **page}))
+
+    def search(self, path: str, key: str, body: Mapping[str, Any], page: int = _PAGE) -> Iterator[dict[str, Any]]:
+        """All entries of a list that is asked for with POST, in pages of this many."""
+        return self._pages(key, lambda more: self.send("POST", path, {**body, "max_results": page, **more}))
+
+    def _pages(self, key: str, ask: Callable[[dict[str, str]], dict[str, Any]]) -> Iterator[dict[str, Any]]:
         token = ""
         while True:
-            answer = self.get(path, {**query, "max_results": str(_PAGE), **({"page_token": token} if token else {})})
+            answer = ask({"page_token": token} if token else {})
             yield from answer.get(key, ())
             token = answer.get("next_page_token", "")
             if not token:
                 return
+
+    @contextmanager
+    def open(self, path: str) -> Iterator[Download]:
+        """Fetch a file bit by bit.
+
+        Raises:
+            FileNotFoundError: the server has no such file.
+        """
+        try:
+            with self._http.stream("GET", path) as response:
+                if response.status_code == httpx.codes.NOT_FOUND:
+                    raise FileNotFoundError(path)
+                if response.is_error:
+                    response.read()
+                    raise self._failure(response)
+                yield Download(response.iter_bytes(_CHUNK))
+        except httpx.RequestError as error:
+            raise self._unreachable(error) from error
+
+    def upload(self, path: str, content: Iterator[bytes], size: int) -> None:
+        """Send a file of this many bytes."""
+        self._response("PUT", path, content=content, headers={"Content-Length": str(size)})
 
     def download(self, path: str, target: Path) -> None:
         """Fetch a file."""
@@ -89,13 +145,17 @@ class Rest:
         except httpx.RequestError as error:
             raise self._unreachable(error) from error
 
-    def _call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
+    def _response(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         try:
             response = self._http.request(method, path, **arguments)
         except httpx.RequestError as error:
             raise self._unreachable(error) from error
         if response.is_error:
             raise self._failure(response)
+        return response
+
+    def _call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
+        response = self._response(method, path, **arguments)
         try:
             answer = response.json()
         except ValueError as error:

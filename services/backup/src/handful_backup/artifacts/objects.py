@@ -1,0 +1,123 @@
+"""Artifacts in an object store that speaks S3."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing
+from typing import Any
+from urllib.parse import urlsplit
+
+from handful_backup.artifacts.store import Content, Entry
+from handful_backup.settings import BackupSettings
+from handful_core.errors import UnavailableError
+
+_GONE = {"404", "NoSuchKey", "NotFound"}
+
+
+def s3_client(settings: BackupSettings) -> Any:
+    """A client; its keys are found where boto3 looks for them. Checksums are sent only where S3 asks for them."""
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client(
+        "s3",
+        endpoint_url=settings.s3_endpoint_url or None,
+        config=Config(
+            s3={"addressing_style": settings.s3_addressing_style},
+            max_pool_connections=settings.jobs + 4,
+            retries={"mode": "standard", "total_max_attempts": 5},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        ),
+    )
+
+
+def transfer() -> Any:
+    """How large files go up: in parts, few at a time, as each is held in memory."""
+    from boto3.s3.transfer import TransferConfig
+
+    part = 16 << 20
+    return TransferConfig(multipart_threshold=part, multipart_chunksize=part, max_concurrency=2, max_io_queue=4)
+
+
+class ObjectStore:
+    """The place s3://BUCKET/PREFIX."""
+
+    is_near = False
+
+    def __init__(self, client: Any, place: str) -> None:
+        parts = urlsplit(place)
+        self._client = client
+        self._bucket = parts.netloc
+        self._prefix = parts.path.strip("/")
+
+    def list(self, folder: str) -> Iterator[Entry]:
+        """The files below a folder."""
+        top = f"{self._key(folder)}/"
+        with self._told():
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=top)
+            for page in pages:
+                for item in page.get("Contents", ()):
+                    if not item["Key"].endswith("/"):
+                        yield Entry(item["Key"].removeprefix(top), item["Size"], item["LastModified"].timestamp())
+
+    def read(self, folder: str, path: str) -> AbstractContextManager[Content]:
+        """A file."""
+        with self._told():
+            answer = self._client.get_object(Bucket=self._bucket, Key=self._key(folder, path))
+        return closing(answer["Body"])
+
+    def write(self, folder: str, path: str, content: Content, size: int) -> None:  # noqa: ARG002
+        """Put an object: S3 shows it when it is whole."""
+        with self._told():
+            self._client.upload_fileobj(_Forward(content), self._bucket, self._key(folder, path), Config=transfer())
+
+    def remove(self, folder: str) -> None:
+        """Remove a folder's objects."""
+        for entry in list(self.list(folder)):
+            with self._told():
+                self._client.delete_object(Bucket=self._bucket, Key=self._key(folder, entry.path))
+
+    def _key(self, *parts: str) -> str:
+        return "/".join(part.strip("/") for part in (self._prefix, *parts) if part.strip("/"))
+
+    def _told(self) -> _Told:
+        return _Told(self._bucket)
+
+
+class _Forward(io.RawIOBase):
+    """A stream that can only be read on: boto3 asks whether it can do more."""
+
+    def __init__(self, content: Content) -> None:
+        self._content = content
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return False
+
+    def read(self, size: int = -1, /) -> bytes:
+        return self._content.read(size)
+
+
+class _Told:
+    """Says what boto3's errors mean."""
+
+    def __init__(self, bucket: str) -> None:
+        self._bucket = bucket
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        if isinstance(error, ClientError) and error.response["Error"]["Code"] in _GONE - {"NoSuchBucket"}:
+            raise FileNotFoundError(f"s3://{self._bucket}: {error}") from error
+        if isinstance(error, BotoCoreError | ClientError):
+            raise UnavailableError(
+                f"the object store does not do its part for s3://{self._bucket} ({error})",
+                "check HANDFUL_BACKUP_S3_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+            ) from error

@@ -1,0 +1,67 @@
+"""From an artifact's URI to the store that has it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from handful_backup.artifacts.local import LocalStore
+from handful_backup.artifacts.objects import ObjectStore, s3_client
+from handful_backup.artifacts.proxy import ProxyStore
+from handful_backup.artifacts.store import Store
+from handful_backup.settings import BackupSettings
+from handful_core.errors import ConfigError
+from handful_core.registry.rest import Rest
+
+PROXIED = "mlflow-artifacts"
+
+
+class Places:
+    """Finds the store of a URI.
+
+    Args:
+        settings: where the server's artifacts lie, if they are read past it.
+        rest: the server that passes artifacts on; None if there is none.
+    """
+
+    def __init__(self, settings: BackupSettings, rest: Rest | None) -> None:
+        self._settings = settings
+        self._rest = rest
+        self._client: Any = None
+        self._proxied = self._served()
+
+    def find(self, uri: str) -> tuple[Store, str]:
+        """The store that has a URI, and the folder's name in it.
+
+        Raises:
+            ConfigError: this URI cannot be reached from here.
+        """
+        parts = urlsplit(uri)
+        if parts.scheme == PROXIED:
+            if self._proxied is None:
+                raise ConfigError(
+                    f"the artifacts at {uri} lie behind MLflow, which is not here",
+                    "start MLflow, or say with --artifacts where its artifacts destination is",
+                )
+            return self._proxied, parts.path.strip("/")
+        if parts.scheme == "s3":
+            return ObjectStore(self._s3(), f"s3://{parts.netloc}"), parts.path.strip("/")
+        if parts.scheme in {"", "file"} or len(parts.scheme) == 1:  # C:\ on Windows.
+            path = Path(unquote(parts.path) if parts.scheme == "file" else uri)
+            return LocalStore(path), "."
+        raise ConfigError(f"artifacts at {parts.scheme}: cannot be reached", "only folders, S3 and MLflow's own can")
+
+    def _served(self) -> Store | None:
+        """The store behind `mlflow-artifacts:`."""
+        place = self._settings.artifacts
+        if place.startswith("s3://"):
+            return ObjectStore(self._s3(), place)
+        if place:
+            return LocalStore(Path(unquote(urlsplit(place).path) if place.startswith("file:") else place))
+        return ProxyStore(self._rest) if self._rest else None
+
+    def _s3(self) -> Any:
+        if self._client is None:
+            self._client = s3_client(self._settings)
+        return self._client

@@ -1,0 +1,78 @@
+"""Options that the commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import SecretStr
+
+from handful_backup.settings import BackupSettings
+from handful_backup.ways import Way
+from handful_core.errors import ConfigError
+from handful_core.settings import load
+
+Database = Annotated[
+    str, typer.Option("--database", help="MLflow's database URL, for the exact way [HANDFUL_BACKUP_DATABASE_URL].")
+]
+Artifacts = Annotated[
+    str,
+    typer.Option("--artifacts", help="MLflow's artifacts destination: a folder or s3://BUCKET; else by way of MLflow."),
+]
+ChosenWay = Annotated[Way, typer.Option("--way", help="exact (database), portable (REST), or exact where it can be.")]
+PassphraseFile = Annotated[
+    Path | None, typer.Option("--passphrase-file", help="File of the passphrase [HANDFUL_BACKUP_PASSPHRASE].")
+]
+Jobs = Annotated[int, typer.Option("--jobs", help="Transfers at the same time; 0 for the setting's.", min=0, max=64)]
+Experiments = Annotated[list[str] | None, typer.Option("--experiment", help="Only this experiment; may be repeated.")]
+Models = Annotated[
+    list[str] | None,
+    typer.Option("--model", help="Only this model, with its runs: NAME, NAME@ALIAS or NAME/3; may be repeated."),
+]
+Newer = Annotated[str, typer.Option("--newer-than", help="Only runs that started less long ago: 12h, 30d, 2w.")]
+Older = Annotated[str, typer.Option("--older-than", help="Only runs that started longer ago: 12h, 30d, 2w.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+_SHORTEST = 12
+
+
+def settings_with(database: str, artifacts: str, passphrase_file: Path | None, jobs: int) -> BackupSettings:
+    """The environment's settings, with what the command line says.
+
+    Raises:
+        ConfigError: the passphrase's file cannot be read.
+    """
+    said: dict[str, object] = {}
+    if database:
+        said["database_url"] = SecretStr(database)
+    if artifacts:
+        said["artifacts"] = artifacts
+    if jobs:
+        said["jobs"] = jobs
+    if passphrase_file is not None:
+        said["passphrase"] = SecretStr(_read(passphrase_file))
+    return load(BackupSettings).model_copy(update=said)
+
+
+def passphrase(settings: BackupSettings) -> str | None:
+    """The passphrase; None if there is none."""
+    return settings.passphrase.get_secret_value() or None if settings.passphrase else None
+
+
+def strong(words: str | None) -> str | None:
+    """A passphrase to lock with.
+
+    Raises:
+        ConfigError: it is too short to withstand being tried out.
+    """
+    if words is not None and len(words) < _SHORTEST:
+        raise ConfigError(f"the passphrase has less than {_SHORTEST} characters", "take several words")
+    return words
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror})", "correct --passphrase-file") from error

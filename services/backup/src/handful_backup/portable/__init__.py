@@ -1,0 +1,1 @@
+"""The portable way: MLflow's REST API alone, any server."""

@@ -1,0 +1,9 @@
+"""MLflow's addresses."""
+
+API = "/api/2.0/mlflow"
+HISTORY_BULK = "/ajax-api/2.0/mlflow/metrics/get-history-bulk"
+"""What MLflow's own page draws its curves from: one metric of up to a hundred runs at once."""
+TRACES = "/api/3.0/mlflow/traces/search"
+TIMEOUT = 300
+"""Seconds for one answer: large pages take a busy server long."""
+ATTEMPTS = 5

@@ -1,0 +1,250 @@
+"""The portable way in: shells first, then what is in them, then versions, and aliases at the very end."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from handful_backup.archive import BackupReader
+from handful_backup.artifacts import Places
+from handful_backup.plan import Plan, Wish
+from handful_backup.portable.api import API
+from handful_backup.portable.marks import EXPERIMENT, OURS, TIMES
+from handful_backup.portable.models import LoggedModels
+from handful_backup.portable.recognition import Found, Recognition
+from handful_backup.portable.runs import Runs
+from handful_backup.portable.scratch import Scratch
+from handful_backup.portable.versions import Versions, numbered
+from handful_backup.progress import Progress
+from handful_backup.restoring import Restoring
+from handful_backup.selection import Chosen
+from handful_backup.stages import champions
+from handful_backup.tables import Record
+from handful_core.registry import CHAMPION
+from handful_core.registry.rest import Rest
+
+_Item = TypeVar("_Item")
+
+
+class PortableImport:
+    """An import over REST.
+
+    Args:
+        rest: the server.
+        places: where artifacts go.
+        backup: what is brought.
+        chosen: what of it is wanted; None for all.
+        wish: what happens to what is there.
+        progress: shows how far it is.
+        jobs: requests at the same time.
+    """
+
+    def __init__(
+        self,
+        rest: Rest,
+        places: Places,
+        backup: BackupReader,
+        chosen: Chosen | None,
+        wish: Wish,
+        progress: Progress,
+        jobs: int,
+    ) -> None:
+        self._rest = rest
+        self._backup = backup
+        self._chosen = chosen
+        self._wish = wish
+        self._progress = progress
+        self._jobs = jobs
+        self._stack = ExitStack()
+        self._recognition = Recognition(rest, wish.prefix)
+        self._known = self._recognition.known
+        self._restoring = Restoring(backup, places, progress, jobs)
+
+    def __enter__(self) -> Self:
+        folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="handful-"))
+        self._scratch = Scratch(Path(folder) / "rows.db", self._backup, self._chosen)
+        self._runs = Runs(self._rest, self._scratch, self._recognition, self._restoring)
+        self._models = LoggedModels(self._rest, self._scratch, self._recognition, self._restoring)
+        self._versions = Versions(
+            self._rest, self._scratch, self._recognition, self._models, self._restoring, self._wish.prefix
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def recognition(self) -> Recognition:
+        """What the server has, once it was planned."""
+        return self._recognition
+
+    def plan(self) -> Plan:
+        """Compare the backup with the server."""
+        scratch = self._scratch
+        self._recognition.experiments(scratch.rows("experiments"))
+        self._recognition.runs([row["run_uuid"] for row in scratch.rows("runs")])
+        carried = (f"version {name}" for kind, name in self._restoring.by_folder() if kind == "versions")
+        self._recognition.models([*(row["model_id"] for row in self._logged_models()), *carried])
+        for row in scratch.rows("registered_models"):
+            self._recognition.versions(row["name"], self._numbered(row["name"]))
+        plan = Plan("portable")
+        self._plan_things(plan)
+        self._plan_registry(plan)
+        return plan
+
+    def run(self, plan: Plan) -> None:
+        """Do what the plan says. Broken off at any point, a second run goes on from there."""
+        if plan.nothing_to_do:
+            return
+        self._make_experiments()
+        runs = [row for row in self._scratch.rows("runs") if self._wants(self._known.runs.get(row["run_uuid"]), row)]
+        self._progress.bytes("runs and artifacts", sum(m.size for m in self._backup.artifacts.values()))
+        self._make(runs, "run_uuid", self._known.runs, self._runs.make)
+        models = [row for row in self._logged_models() if not _whole(self._known.models.get(row["model_id"]))]
+        self._make(models, "model_id", self._known.models, self._models.make)
+        self._each(models, self._models.fill)
+        self._each(runs, self._runs.fill)
+        for row in self._scratch.rows("registered_models", order="name"):
+            self._make_versions(row)
+        for row in self._scratch.rows("registered_models", order="name"):
+            self._point(row["name"])
+        self._delete_experiments()
+
+    def _logged_models(self) -> Iterator[Record]:
+        """Those that are there: REST has no way to make a deleted one."""
+        return self._scratch.rows("logged_models", "lifecycle_stage IS NOT 'deleted'")
+
+    def _numbered(self, name: str) -> list[Record]:
+        return numbered(list(self._scratch.rows("model_versions", "name = ?", name)))
+
+    def _wants(self, found: Found | None, row: Record) -> bool:
+        """Whether a run is to be filled: it is new, was broken off, or gives way to what the backup has."""
+        if found is None or not found.whole:
+            return True
+        newer = found.digest != self._runs.digest(row["run_uuid"])
+        return (self._wish.overwrite or bool(self._backup.manifest.base)) and newer
+
+    def _plan_things(self, plan: Plan) -> None:
+        for row in self._scratch.rows("experiments"):
+            found = self._known.experiments.get(row["experiment_id"])
+            plan.lines["experiments"].new += found is None
+            plan.lines["experiments"].there += found is not None
+        for row in self._scratch.rows("runs"):
+            found = self._known.runs.get(row["run_uuid"])
+            plan.lines["runs"].new += found is None
+            plan.lines["runs"].changed += found is not None and self._wants(found, row)
+            plan.lines["runs"].there += found is not None and not self._wants(found, row)
+        for model in self._logged_models():
+            found = self._known.models.get(model["model_id"])
+            plan.lines["logged models"].new += found is None
+            plan.lines["logged models"].changed += found is not None and not found.whole
+            plan.lines["logged models"].there += found is not None and found.whole
+
+    def _plan_registry(self, plan: Plan) -> None:
+        for row in self._scratch.rows("registered_models"):
+            name = self._wish.prefix + row["name"]
+            there = name in self._known.numbers
+            plan.lines["registered models"].there += there
+            plan.lines["registered models"].new += not there
+            last = max(self._known.numbers.get(name, [0]), default=0)
+            for version in self._numbered(row["name"]):
+                known = (name, version["version"]) in self._known.versions
+                plan.lines["versions"].there += known
+                plan.lines["versions"].new += not known
+                if not known and version["version"] <= last:
+                    plan.notes.append(f"model {name}: version {version['version']} gets the next free number")
+            self._plan_aliases(plan, row["name"])
+
+    def _plan_aliases(self, plan: Plan, name: str) -> None:
+        here = self._wish.prefix + name
+        for alias, version in self._aliases(name).items():
+            now = self._known.aliases.get(here, {}).get(alias)
+            number = self._known.versions.get((here, version))
+            if now is None:
+                plan.lines["aliases"].new += 1
+            elif now == number:
+                plan.lines["aliases"].there += 1
+            elif self._wish.overwrite:
+                plan.lines["aliases"].changed += 1
+            else:
+                plan.lines["aliases"].there += 1
+                plan.notes.append(f"model {here}: its alias {alias} stays at version {now}")
+
+    def _aliases(self, name: str) -> dict[str, int]:
+        """The backup's aliases of a model, with what stages of old stand for."""
+        rows = list(self._scratch.rows("registered_model_aliases", "name = ?", name))
+        aliases = {str(row["alias"]): int(row["version"]) for row in rows}
+        for version in champions(self._numbered(name), rows).values():  # One, or none.
+            aliases[CHAMPION] = version
+        return aliases
+
+    def _make_experiments(self) -> None:
+        for row in self._scratch.rows("experiments", order="experiment_id"):
+            found = self._known.experiments.get(row["experiment_id"])
+            if found is None:
+                self._known.experiments[row["experiment_id"]] = self._make_experiment(row)
+            elif found.deleted:
+                self._rest.send("POST", f"{API}/experiments/restore", {"experiment_id": found.id})
+
+    def _make_experiment(self, row: Record) -> Found:
+        tags = self._scratch.rows("experiment_tags", "experiment_id = ?", row["experiment_id"])
+        kept = {tag["key"]: tag["value"] or "" for tag in tags if tag["key"] not in OURS}
+        times = {"created": row["creation_time"], "updated": row["last_update_time"]}
+        marks = {EXPERIMENT: str(row["experiment_id"]), TIMES: json.dumps(times)}
+        body = {
+            "name": self._wish.prefix + row["name"],
+            "tags": [{"key": key, "value": value} for key, value in {**kept, **marks}.items()],
+        }
+        return Found(self._rest.post(f"{API}/experiments/create", body)["experiment_id"], digest="-")
+
+    def _delete_experiments(self) -> None:
+        """Delete what the backup has as deleted, and what was so on the server before."""
+        for row in self._scratch.rows("experiments"):
+            found = self._known.experiments[row["experiment_id"]]
+            ours = found.digest is not None and row["lifecycle_stage"] == "deleted"
+            if found.deleted or ours:
+                self._rest.send("POST", f"{API}/experiments/delete", {"experiment_id": found.id})
+
+    def _make(self, rows: Iterable[Record], key: str, known: dict[str, Found], make: Callable[[Record], Found]) -> None:
+        missing = [row for row in rows if row[key] not in known]
+        with ThreadPoolExecutor(self._jobs) as pool:
+            for row, found in zip(missing, pool.map(make, missing), strict=True):
+                known[row[key]] = found
+
+    def _each(self, rows: Iterable[Record], work: Callable[[Record], None]) -> None:
+        with ThreadPoolExecutor(self._jobs) as pool:
+            for _ in pool.map(work, rows):
+                pass
+
+    def _make_versions(self, row: Record) -> None:
+        name = self._wish.prefix + row["name"]
+        if name not in self._known.numbers:
+            self._versions.make_model(row)
+        last = max(self._known.numbers.get(name, [0]), default=0)
+        for here, number in self._known.fillers:
+            if here == name:
+                self._versions.remove(name, number)
+        for version in self._numbered(row["name"]):
+            if (name, version["version"]) not in self._known.versions:
+                last = self._versions.make(version, last)
+                self._known.versions[name, version["version"]] = last
+
+    def _point(self, name: str) -> None:
+        here = self._wish.prefix + name
+        for alias, version in self._aliases(name).items():
+            now = self._known.aliases.get(here, {}).get(alias)
+            number = self._known.versions[here, version]
+            if now is None or (now != number and self._wish.overwrite):
+                self._versions.point(here, alias, number)
+
+
+def _whole(found: Found | None) -> bool:
+    return found is not None and found.whole

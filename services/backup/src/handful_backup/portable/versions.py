@@ -1,0 +1,130 @@
+"""Making registered models and their versions over REST."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from handful_backup.holders import version_id
+from handful_backup.portable.api import API
+from handful_backup.portable.marks import FILLER, OURS, TIMES, VERSION
+from handful_backup.portable.models import LoggedModels
+from handful_backup.portable.recognition import Recognition, is_deleted, version_mark
+from handful_backup.portable.scratch import Scratch
+from handful_backup.restoring import Restoring
+from handful_backup.tables import Record
+from handful_core.registry.rest import Rest
+
+_MODEL = "models:/m-"
+_NO_STAGE = {None, "", "None"}
+
+
+class Versions:
+    """Makes the versions of a backup on a server, in the order of their numbers and with the gaps between them."""
+
+    def __init__(
+        self,
+        rest: Rest,
+        scratch: Scratch,
+        recognition: Recognition,
+        models: LoggedModels,
+        restoring: Restoring,
+        prefix: str,
+    ) -> None:
+        self._rest = rest
+        self._scratch = scratch
+        self._known = recognition.known
+        self._models = models
+        self._folders = restoring.by_folder()
+        self._prefix = prefix
+        self._uris = {row["run_uuid"]: (row["artifact_uri"] or "").rstrip("/") for row in scratch.rows("runs")}
+
+    def make_model(self, row: Record) -> None:
+        """Make a registered model."""
+        tags = self._scratch.rows("registered_model_tags", "name = ?", row["name"])
+        body = {
+            "name": self._prefix + row["name"],
+            "description": row["description"] or "",
+            "tags": [{"key": tag["key"], "value": tag["value"] or ""} for tag in tags],
+        }
+        self._rest.post(f"{API}/registered-models/create", body)
+
+    def make(self, row: Record, last: int) -> int:
+        """Make a version.
+
+        Args:
+            row: the version's.
+            last: the highest number that the model has had on the server; 0 for none.
+
+        Returns:
+            Its number on the server: its own, unless that is taken.
+        """
+        name = self._prefix + row["name"]
+        origin = self._origin(row)
+        for _ in range(last + 1, row["version"]):
+            self._skip_number(name, origin)
+        number = self._create(name, row, origin)
+        if row["current_stage"] not in _NO_STAGE:
+            stage = {
+                "name": name,
+                "version": str(number),
+                "stage": row["current_stage"],
+                "archive_existing_versions": False,
+            }
+            self._rest.send("POST", f"{API}/model-versions/transition-stage", stage)
+        return number
+
+    def point(self, name: str, alias: str, version: int) -> None:
+        """Point an alias at a version."""
+        body = {"name": name, "alias": alias, "version": str(version)}
+        self._rest.send("POST", f"{API}/registered-models/alias", body)
+
+    def remove(self, name: str, version: int) -> None:
+        """Delete a version."""
+        self._rest.send("DELETE", f"{API}/model-versions/delete", {"name": name, "version": str(version)})
+
+    def _create(self, name: str, row: Record, origin: dict[str, str]) -> int:
+        tags = self._scratch.rows("model_version_tags", "name = ? AND version = ?", row["name"], row["version"])
+        kept = {tag["key"]: tag["value"] or "" for tag in tags if tag["key"] not in OURS}
+        times = {"created": row["creation_time"], "updated": row["last_updated_time"], "user": row["user_id"]}
+        marks = {VERSION: version_mark(row), TIMES: json.dumps(times)}
+        body = {
+            "name": name,
+            "description": row["description"] or "",
+            "run_link": row["run_link"] or "",
+            "tags": [{"key": key, "value": value} for key, value in {**kept, **marks}.items()],
+            **origin,
+        }
+        return int(self._rest.post(f"{API}/model-versions/create", body)["model_version"]["version"])
+
+    def _origin(self, row: Record) -> dict[str, str]:
+        """Where a version's files are on this server, and its run."""
+        run = self._known.runs.get(row["run_id"] or "")
+        of_run = {"run_id": run.id} if run else {}
+        source = str(row["source"] or "")
+        if source.startswith(_MODEL) and (model := self._known.models.get(source.removeprefix("models:/"))):
+            return {"source": f"models:/{model.id}", "model_id": model.id, **of_run}
+        place = str(row.get("storage_location") or source).rstrip("/")
+        old = self._uris.get(row["run_id"] or "")
+        if run and old and (place == old or place.startswith(f"{old}/")):
+            return {"source": run.uri.rstrip("/") + place.removeprefix(old), **of_run}
+        if members := self._folders.get(("versions", version_id(row))):
+            name = version_id(row)
+            model = self._known.models.get(f"version {name}") or self._models.make_carrier(name, self._any_experiment())
+            self._models.fill_carrier(model, members)
+            return {"source": f"models:/{model.id}", "model_id": model.id, **of_run}
+        return {"source": source, **of_run}
+
+    def _any_experiment(self) -> str:
+        return next((found.id for found in self._known.experiments.values() if not found.deleted), "0")
+
+    def _skip_number(self, name: str, origin: dict[str, str]) -> None:
+        """Use up a number that the backup's model has no version with: MLflow gives each only once."""
+        body = {"name": name, "tags": [{"key": FILLER, "value": "true"}], **origin}
+        number = self._rest.post(f"{API}/model-versions/create", body)["model_version"]["version"]
+        self.remove(name, int(number))
+
+
+def numbered(rows: Sequence[Record]) -> list[Record]:
+    """The versions that are there, by number; deleted ones only left their number."""
+    return sorted((row for row in rows if not is_deleted(row)), key=lambda row: row["version"])

@@ -1,0 +1,194 @@
+"""What of a server, or of a backup, is wanted."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from handful_backup.tables import (
+    BELONGS,
+    DELETED_VERSION,
+    INPUT_TAGS,
+    INPUTS,
+    Kind,
+    Owner,
+    Record,
+    input_run,
+    owner,
+)
+from handful_core.errors import ConfigError, NotFoundError
+
+_AGE = re.compile(r"(\d+)([hdw])")
+_HOURS = {"h": 1, "d": 24, "w": 168}
+
+
+class Rows(Protocol):
+    """What has tables: a server that is read, or a backup."""
+
+    def rows(self, table: str) -> Iterator[dict[str, Any]]:
+        """A table's rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The words of the command line.
+
+    Attributes:
+        experiments: names; with them, their runs, logged models and traces.
+        models: NAME, NAME@ALIAS or NAME/NUMBER; with them, the runs and logged models that the versions are made from.
+        newer: only runs that started less than this time ago, such as 12h, 30d or 2w.
+        older: only runs that started longer ago.
+    """
+
+    experiments: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    newer: str = ""
+    older: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.experiments or self.models or self.newer or self.older)
+
+    def as_json(self) -> dict[str, list[str]]:
+        """For the manifest."""
+        words = {
+            "experiments": list(self.experiments),
+            "models": list(self.models),
+            "newer": [self.newer],
+            "older": [self.older],
+        }
+        return {key: value for key, value in words.items() if any(value)}
+
+
+@dataclass(slots=True)
+class Chosen:
+    """The things that are wanted, by kind."""
+
+    owners: dict[Kind, set[Owner]] = field(default_factory=dict)
+    inputs: set[str] = field(default_factory=set)
+
+    def of(self, kind: Kind) -> set[Owner]:
+        """Those of one kind."""
+        return self.owners.setdefault(kind, set())
+
+    def takes(self, table: str, row: Record) -> bool:
+        """Whether a row belongs to something wanted. Tables that belong to nothing known are for whole backups only."""
+        if table == INPUTS:
+            if input_run(row) in self.of("runs"):
+                self.inputs.add(row["input_uuid"])
+                return True
+            return False
+        if table == INPUT_TAGS:  # Read after their inputs.
+            return row["input_uuid"] in self.inputs
+        belongs = BELONGS.get(table)
+        return belongs is not None and owner(table, row) in self.of(belongs.kind)
+
+
+def choose(selection: Selection, source: Rows) -> Chosen | None:
+    """The things that a selection names; None for all.
+
+    Raises:
+        ConfigError: an age or a model's reference cannot be understood.
+        NotFoundError: there is no such experiment, model, version or alias.
+    """
+    if not selection:
+        return None
+    chosen = Chosen()
+    by_time = _Window(selection)
+    if selection.experiments or not selection.models:
+        _choose_experiments(selection, source, chosen, by_time)
+    for reference in selection.models:
+        _choose_model(reference, source, chosen)
+    _complete(source, chosen)
+    return chosen
+
+
+class _Window:
+    """A span of time, in milliseconds since 1970."""
+
+    def __init__(self, selection: Selection) -> None:
+        now = time.time() * 1000
+        self._from = now - _milliseconds(selection.newer) if selection.newer else 0
+        self._to = now - _milliseconds(selection.older) if selection.older else float("inf")
+
+    def holds(self, moment: int | None) -> bool:
+        return self._from <= (moment or 0) <= self._to
+
+
+def _milliseconds(age: str) -> int:
+    match = _AGE.fullmatch(age)
+    if match is None:
+        raise ConfigError(f"{age!r} is no age", "write a number and h, d or w, such as 12h, 30d or 2w")
+    return int(match[1]) * _HOURS[match[2]] * 3_600_000
+
+
+def _choose_experiments(selection: Selection, source: Rows, chosen: Chosen, window: _Window) -> None:
+    named = set(selection.experiments)
+    ids = {r["experiment_id"]: r["name"] for r in source.rows("experiments") if not named or r["name"] in named}
+    if missing := named - set(ids.values()):
+        raise NotFoundError(f"there is no experiment {min(missing)}", "see the names in MLflow's page")
+    if named:
+        chosen.of("experiments").update(ids)
+    runs, models = chosen.of("runs"), chosen.of("models")
+    runs.update(
+        r["run_uuid"] for r in source.rows("runs") if r["experiment_id"] in ids and window.holds(r["start_time"])
+    )
+    for row in source.rows("logged_models"):
+        by_run = row["source_run_id"] in runs
+        if by_run or (
+            not row["source_run_id"] and row["experiment_id"] in ids and window.holds(row["creation_timestamp_ms"])
+        ):
+            models.add(row["model_id"])
+    for row in source.rows("trace_info"):
+        if row["experiment_id"] in ids and window.holds(row["timestamp_ms"]):
+            chosen.of("traces").add(row["request_id"])
+
+
+def _choose_model(reference: str, source: Rows, chosen: Chosen) -> None:
+    name, alias, number = _parse(reference)
+    found = [
+        row for row in source.rows("model_versions") if row["name"] == name and row["current_stage"] != DELETED_VERSION
+    ]
+    if alias:
+        aliases = [r for r in source.rows("registered_model_aliases") if (r["name"], r["alias"]) == (name, alias)]
+        number = aliases[0]["version"] if aliases else -1
+    if number is not None:
+        found = [row for row in found if row["version"] == number]
+    models = [r for r in source.rows("registered_models") if r["name"] == name]
+    if not models or (not found and number is not None):
+        raise NotFoundError(f"there is no model {reference}", "see the names in MLflow's page")
+    chosen.of("registered").update(owner("registered_models", row) for row in models)
+    chosen.of("versions").update(owner("model_versions", row) for row in found)
+    wanted = {row["source"].removeprefix("models:/") for row in found if row["source"].startswith("models:/m-")}
+    chosen.of("models").update(wanted)
+    chosen.of("runs").update(row["run_id"] for row in found if row["run_id"])
+
+
+def _parse(reference: str) -> tuple[str, str, int | None]:
+    name, _, alias = reference.partition("@")
+    if alias:
+        return name, alias, None
+    name, _, number = reference.rpartition("/")
+    if name and number.isdigit():
+        return name, "", int(number)
+    return reference, "", None
+
+
+def _complete(source: Rows, chosen: Chosen) -> None:
+    """Add what the chosen things cannot be without: runs of logged models, experiments of both."""
+    runs, models = chosen.of("runs"), chosen.of("models")
+    rows = [row for row in source.rows("logged_models") if row["model_id"] in models]
+    runs.update(row["source_run_id"] for row in rows if row["source_run_id"])
+    experiments = chosen.of("experiments")
+    experiments.update(row["experiment_id"] for row in rows)
+    experiments.update(row["experiment_id"] for row in source.rows("runs") if row["run_uuid"] in runs)
+    experiments.update(r["experiment_id"] for r in source.rows("trace_info") if r["request_id"] in chosen.of("traces"))
+
+
+def only(rows: Iterable[Mapping[str, Any]], table: str, chosen: Chosen | None) -> Iterator[Mapping[str, Any]]:
+    """The rows that are wanted."""
+    if chosen is None:
+        return iter(rows)
+    return (row for row in rows if chosen.takes(table, row))

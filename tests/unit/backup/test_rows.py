@@ -1,0 +1,53 @@
+"""Rows as lines of JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, date, datetime
+
+import pytest
+
+from handful_backup.archive.rows import decode_row, encode_row
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        True,
+        0,
+        -(1 << 62),
+        0.1 + 0.2,
+        1.7976931348623157e308,
+        math.inf,
+        -math.inf,
+        "ü\n\x00",
+        b"\x00\xff",
+        date(2026, 1, 2),
+    ],
+)
+def test_a_value_comes_back_as_it_was(value: object) -> None:
+    (back,) = decode_row(encode_row([value]))
+    assert back == value
+    assert type(back) is type(value)
+
+
+def test_times_documents_and_no_numbers_come_back() -> None:
+    moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    back = decode_row(encode_row([moment, {"a": [1, None]}, math.nan]))
+    assert back[:2] == [moment, {"a": [1, None]}]
+    assert math.isnan(back[2])
+
+
+def test_a_line_is_plain_json_for_others() -> None:
+    line = encode_row([math.nan, b"\x00", "été"])
+    assert json.loads(line) == [{"$float": "nan"}, {"$bytes": "AA=="}, "été"]
+    assert line.isascii()
+    assert line.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("line", [b"{}\n", b"nonsense\n", b"\n", b'{"a": 1}\n'])
+def test_what_is_no_row_is_refused(line: bytes) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        decode_row(line)
