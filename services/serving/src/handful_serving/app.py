@@ -22,7 +22,7 @@ from handful_serving.adapters.faces import face_blur
 from handful_serving.adapters.key_file import KeyFile
 from handful_serving.adapters.metrics import Metrics
 from handful_serving.adapters.onnx import model_opener
-from handful_serving.api import docs, health, live, models, predict, problems, rollouts
+from handful_serving.api import docs, health, live, models, predict, problems, rollouts, v2
 from handful_serving.api.access import Access
 from handful_serving.api.browser_rules import BrowserRules
 from handful_serving.api.dashboard import Dashboard
@@ -85,7 +85,7 @@ def create_app(
         ],
     )
     app.state.parts = parts
-    for module in (predict, live, models, rollouts, health, docs):
+    for module in (predict, live, models, rollouts, v2, health, docs):
         app.include_router(module.router)
         app.include_router(module.router, prefix=_PREFIX, include_in_schema=False)
     problems.install(app)

@@ -1,0 +1,130 @@
+"""The Open Inference Protocol, asked by Triton's own client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import numpy as np
+import pytest
+import tritonclient.http as triton
+from tritonclient.utils import InferenceServerException
+
+from fakes.packages import SURE, build_package, encode, filled, picture
+from support.live_serving import LiveServing
+
+PIXELS = picture({(2, 3): "5", (5, 6): "2"})
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServing]:
+    root = tmp_path_factory.mktemp("v2")
+    with LiveServing(root / "home") as live:
+        live.mlflow.register(build_package(root / "one"), aliases=["champion"])
+        live.mlflow.register(build_package(root / "two", sharpness=8.0))
+        live.mlflow.register(build_package(root / "leaves", "logits", name="leaves"), "leaves", ["champion"])
+        live.wait_until_ready()
+        yield live
+
+
+@pytest.fixture
+def client(serving: LiveServing) -> Iterator[triton.InferenceServerClient]:
+    with triton.InferenceServerClient(f"127.0.0.1:{serving.port}") as asking:
+        yield asking
+
+
+def image_file(*, binary: bool = True) -> triton.InferInput:
+    tensor = triton.InferInput("image", [1], "BYTES")
+    tensor.set_data_from_numpy(np.array([encode(PIXELS)], dtype=np.object_), binary_data=binary)
+    return tensor
+
+
+def image_pixels(*, binary: bool = True) -> triton.InferInput:
+    tensor = triton.InferInput("image", [*PIXELS.shape], "UINT8")
+    tensor.set_data_from_numpy(np.ascontiguousarray(PIXELS[:, :, ::-1]), binary_data=binary)
+    return tensor
+
+
+def test_it_tells_of_itself(client: triton.InferenceServerClient) -> None:
+    assert client.is_server_live()
+    assert client.is_server_ready()
+    assert client.is_model_ready("fingers")
+    assert client.is_model_ready("fingers", "2")
+    assert not client.is_model_ready("fingers", "9")
+    assert client.get_server_metadata()["name"] == "handful"
+    model = client.get_model_metadata("fingers")
+    assert model["inputs"] == [{"name": "image", "datatype": "BYTES", "shape": [1]}]
+    assert [output["name"] for output in model["outputs"]] == ["boxes", "scores", "classes", "count"]
+
+
+@pytest.mark.parametrize("tensor", [image_file(), image_pixels(), image_pixels(binary=False)])
+@pytest.mark.parametrize("binary", [True, False])
+def test_an_image_is_answered(client: triton.InferenceServerClient, tensor: triton.InferInput, binary: bool) -> None:
+    wanted = [triton.InferRequestedOutput(name, binary_data=binary) for name in ("boxes", "classes", "scores", "count")]
+    answer = client.infer("fingers", [tensor], outputs=wanted, request_id="mine")
+    assert answer.as_numpy("count").tolist() == [7]
+    assert sorted(answer.as_numpy("classes").tolist()) == [2, 5]
+    assert answer.as_numpy("boxes").shape == (2, 4)
+    assert answer.as_numpy("scores") == pytest.approx([SURE, SURE], abs=1e-4)
+    assert answer.get_response()["id"] == "mine"
+    assert answer.get_response()["model_version"] == "1"
+
+
+def test_json_carries_an_image_as_base64(serving: LiveServing) -> None:
+    import base64
+
+    tensor = {"name": "image", "shape": [1], "datatype": "BYTES", "data": [base64.b64encode(encode(PIXELS)).decode()]}
+    response = httpx.post(f"{serving.url}/v2/models/fingers/infer", json={"inputs": [tensor]}, timeout=30)
+    outputs = {output["name"]: output["data"] for output in response.json()["outputs"]}
+    assert outputs["count"] == [7]
+
+
+def test_versions_and_parameters_count(client: triton.InferenceServerClient) -> None:
+    strict = client.infer("fingers", [image_file()], parameters={"confidence": 0.97})
+    assert strict.as_numpy("boxes").shape == (0, 4)
+    other = client.infer("fingers", [image_file()], model_version="2", parameters={"confidence": 0.97})
+    assert other.as_numpy("count").tolist() == [7]
+    assert other.get_response()["model_version"] == "2"
+
+
+def test_a_classifier_gives_probabilities(client: triton.InferenceServerClient) -> None:
+    tensor = triton.InferInput("image", [1], "BYTES")
+    tensor.set_data_from_numpy(np.array([encode(filled("3"))], dtype=np.object_))
+    answer = client.infer("leaves", [tensor])
+    assert int(np.argmax(answer.as_numpy("probabilities"))) == 3
+
+
+def test_what_is_wrong_is_told(client: triton.InferenceServerClient) -> None:
+    wrong = triton.InferInput("images", [1, 3, 64, 64], "FP32")
+    wrong.set_data_from_numpy(np.zeros((1, 3, 64, 64), np.float32))
+    with pytest.raises(InferenceServerException, match="there is no input images"):
+        client.infer("fingers", [wrong])
+    with pytest.raises(InferenceServerException, match="there is no output masks"):
+        client.infer("fingers", [image_file()], outputs=[triton.InferRequestedOutput("masks")])
+    with pytest.raises(InferenceServerException, match="there is no model nobody"):
+        client.infer("nobody", [image_file()])
+
+
+def raw(body: dict[str, object] | bytes, **headers: str) -> dict[str, object]:
+    return {"content": body, "headers": headers} if isinstance(body, bytes) else {"json": body, "headers": headers}
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        raw(b"{"),
+        raw({"inputs": []}),
+        raw({"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": ["not base64!"]}]}),
+        raw({"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES"}]}),
+        raw({"inputs": [{"name": "image", "shape": [2, 2, 3], "datatype": "UINT8", "data": [1, 2]}]}),
+        raw({"inputs": [{"name": "image", "shape": [1, 1, 3], "datatype": "UINT8", "data": [1, "a", 999]}]}),
+        raw({"inputs": [{"name": "image", "shape": [-1, -1, 3], "datatype": "UINT8", "data": [1, 2, 3]}]}),
+        raw({"inputs": [{"name": "image", "shape": [10**9, 10**9, 3], "datatype": "UINT8", "data": []}]}),
+        raw(b"{}", **{"Inference-Header-Content-Length": "99"}),
+        raw(b"{}", **{"Inference-Header-Content-Length": "x"}),
+    ],
+)
+def test_nonsense_is_refused(serving: LiveServing, sent: dict[str, object]) -> None:
+    response = httpx.post(f"{serving.url}/v2/models/fingers/infer", timeout=30, **sent)  # type: ignore[arg-type]
+    assert response.status_code == 400, response.text
+    assert response.json()["type"] == "urn:handful:problem:bad-parameter"
