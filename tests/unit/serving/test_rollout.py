@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from fakes.packages import build_package, encode, picture
+from fakes.registry import FakeMlflow
+from handful_serving.domain.keys import Key, Wanted
+from handful_serving.domain.rollout import Shares
+from support.serving_app import make_app, running
+from support.serving_house import House
+
+pytestmark = pytest.mark.anyio
+HAND = encode(picture({(2, 3): "5"}))
+
+
+async def until(holds: object) -> None:
+    async with asyncio.timeout(20):
+        while not holds():  # type: ignore[operator]
+            await asyncio.sleep(0.01)
+
+
+async def test_a_canary_answers_its_share_and_the_same_callers(house: House) -> None:
+    house.register("champion")
+    house.register("challenger", sharpness=8.0)
+    fleet = house.fleet()
+    await fleet.watcher.poll()
+    predictor = house.predictor(fleet, shares=Shares(canary=0.3))
+    await fleet.find(Wanted(alias="challenger"))
+    callers = [f"key {number}" for number in range(200)]
+    first = {caller: (await predictor.predict(HAND, Wanted(), caller=caller)).key.version for caller in callers}
+    assert 35 < list(first.values()).count(2) < 85
+    for caller in callers[:20]:
+        assert (await predictor.predict(HAND, Wanted(), caller=caller)).key.version == first[caller]
+        assert (await predictor.predict(HAND, Wanted(version=1), caller=caller)).key.version == 1
+        assert (await predictor.predict(HAND, Wanted(alias="champion"), caller=caller)).key.version == 1
+    predictor.close()
+
+
+async def test_nobody_waits_for_a_challenger_that_is_being_loaded(house: House) -> None:
+    house.register("champion")
+    house.register("challenger", sharpness=8.0)
+    fleet = house.fleet()
+    await fleet.watcher.poll()
+    predictor = house.predictor(fleet, shares=Shares(canary=1))
+    assert (await predictor.predict(HAND, Wanted())).key.version == 1
+    await until(lambda: fleet.store.get(Key("fingers", 2)))
+    assert (await predictor.predict(HAND, Wanted())).key.version == 2
+    predictor.close()
+
+
+async def test_a_bad_challenger_costs_nobody_an_answer(house: House) -> None:
+    from fakes.packages import damage
+
+    house.register("champion")
+    bad = house.package()
+    damage(bad.root, "golden")
+    house.mlflow.register(bad, aliases=["challenger"])
+    fleet = house.fleet()
+    await fleet.watcher.poll()
+    predictor = house.predictor(fleet, shares=Shares(canary=1, shadow=1))
+    assert (await predictor.predict(HAND, Wanted())).key.version == 1
+    await until(lambda: fleet.refusals.get(Key("fingers", 2)))
+    assert (await predictor.predict(HAND, Wanted())).key.version == 1
+    predictor.close()
+
+
+async def test_a_shadow_is_compared_and_never_returned(house: House) -> None:
+    house.register("champion")
+    house.register("challenger", sharpness=3.0)  # Too dull to be sure of a square at 0.9.
+    fleet = house.fleet()
+    await fleet.watcher.poll()
+    predictor = house.predictor(fleet, shares=Shares(shadow=1))
+    await fleet.find(Wanted(alias="challenger"))
+    from handful_serving.domain.prediction import Options
+
+    assert (await predictor.predict(HAND, Wanted())).key.version == 1
+    await until(lambda: house.notes.comparisons)
+    assert (await predictor.predict(HAND, Wanted(), Options(confidence=0.9))).key.version == 1
+    await until(lambda: len(house.notes.comparisons) == 2)
+    assert house.notes.comparisons == [("fingers", "agree"), ("fingers", "differ")]
+    assert [key.version for key in house.notes.predictions] == [1, 1]
+    await predictor.predict(HAND, Wanted(version=1))
+    await asyncio.sleep(0.05)
+    assert len(house.notes.comparisons) == 2, "a version that was asked for by name has no shadow"
+    predictor.close()
+
+
+async def test_shares_are_set_and_told_over_http(tmp_path: Path) -> None:
+    mlflow = FakeMlflow()
+    mlflow.register(build_package(tmp_path / "one"), aliases=["champion"])
+    mlflow.register(build_package(tmp_path / "two", sharpness=8.0), aliases=["challenger"])
+    async with running(make_app(tmp_path, mlflow)) as client:
+        set_to = await client.put("/models/fingers/rollout", json={"canary_share": 1})
+        assert set_to.json()["canary_share"] == 1
+        assert set_to.json()["shadow_share"] == 0
+        await client.post(
+            "/predict", params={"alias": "challenger"}, content=HAND, headers={"Content-Type": "image/png"}
+        )
+        answer = await client.post("/predict", content=HAND, headers={"Content-Type": "image/png"})
+        assert answer.json()["version"] == 2
+        assert (await client.get("/rollouts")).json() == {
+            "rollouts": [
+                {
+                    "model": "fingers", "champion": 1, "challenger": 2, "loaded": True,
+                    "canary_share": 1.0, "shadow_share": 0.0,
+                    "answered": {"champion": 0, "challenger": 1}, "compared": {},
+                }
+            ]
+        }  # fmt: skip
+        for wrong in ({"canary_share": 2}, {"shadow_share": -1}, {"canary_share": "x"}):
+            assert (await client.put("/models/fingers/rollout", json=wrong)).status_code == 400
+        assert (await client.put("/models/nobody/rollout", json={})).status_code == 404
+
+
+async def test_promote_and_rollback_over_http(tmp_path: Path) -> None:
+    from fakes.packages import damage
+
+    mlflow = FakeMlflow()
+    mlflow.register(build_package(tmp_path / "one"), aliases=["champion"])
+    mlflow.register(build_package(tmp_path / "two", sharpness=8.0))
+    bad = build_package(tmp_path / "bad", sharpness=4.0)
+    damage(bad.root, "golden")
+    mlflow.register(bad)
+    async with running(make_app(tmp_path, mlflow, poll_seconds=1000)) as client:
+        done = await client.post("/models/fingers/promote", json={"version": 2})
+        assert done.json() == {"model": "fingers", "champion": 2, "previous": 1}
+        refused = await client.post("/models/fingers/promote", json={"version": 3})
+        assert (refused.status_code, refused.json()["type"]) == (503, "urn:handful:problem:model-refused")
+        unknown = await client.post("/models/fingers/promote", json={"version": 9})
+        assert unknown.status_code == 404
+        for wrong in (b"{}", b"[]", b"no", b'{"version": "x"}'):
+            headers = {"Content-Type": "application/json"}
+            assert (await client.post("/models/fingers/promote", content=wrong, headers=headers)).status_code == 400
+        back = await client.post("/models/fingers/rollback", json={})
+        assert back.json() == {"model": "fingers", "champion": 1, "previous": 2}
+        mlflow.away = True
+        assert (await client.post("/models/fingers/rollback", json={})).status_code == 503
