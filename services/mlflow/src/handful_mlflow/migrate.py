@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from handful_mlflow.errors import JobError
+from handful_mlflow.schema import newest_revision
 from handful_mlflow.settings import Database
 
 
@@ -15,25 +16,32 @@ def migrate() -> None:
         JobError: Postgres does not answer, or refuses the password.
     """
     database = Database.read(os.environ)
-    _check_login(database)
+    there, newest = _revision(database), newest_revision()
+    if there is not None and there == newest:  # Loading MLflow to hear the same takes ten seconds of every start.
+        print(f"the schema is MLflow's newest, {newest}", flush=True)  # noqa: T201  # The job's log.
+        return
     from mlflow.db import commands
 
     commands(["upgrade", database.uri], standalone_mode=False)
 
 
-def _check_login(database: Database) -> None:
-    """Log in once: MLflow would try for minutes, and tell why not in a long trace."""
+def _revision(database: Database) -> str | None:
+    """The schema's revision, None before the first start.
+
+    It also logs in once: MLflow would try for minutes, and tell why not in a long trace.
+    """
     import psycopg2
+    from psycopg2.errors import UndefinedTable
 
     try:
-        psycopg2.connect(
+        connection = psycopg2.connect(
             host=database.host,
             port=database.port,
             dbname=database.name,
             user=database.user,
             password=database.password,
             connect_timeout=10,
-        ).close()
+        )
     except psycopg2.OperationalError as error:
         said = " ".join(str(error).split())
         if "password authentication failed" in said:
@@ -42,3 +50,12 @@ def _check_login(database: Database) -> None:
                 "the secret postgres_password, or change Postgres' (docs/operations.md, Secrets)"
             ) from error
         raise JobError(f"Postgres does not let us in ({said}): see `docker compose logs postgres`") from error
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT version_num FROM alembic_version")
+            row = cursor.fetchone()
+            return str(row[0]) if row else None
+    except UndefinedTable:
+        return None
+    finally:
+        connection.close()
