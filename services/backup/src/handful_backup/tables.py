@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -69,6 +69,8 @@ BELONGS: Mapping[str, Belonging] = {
 INPUTS = "inputs"
 INPUT_TAGS = "input_tags"
 
+_LATE = {INPUT_TAGS: 1, "registered_model_aliases": 2}
+
 PASSING = frozenset({"alembic_version", "job_locks", "scheduler_leases"})
 """Tables that tell of a server's processes and not of anybody's work: restored, they would do harm."""
 
@@ -97,6 +99,11 @@ PORTABLE = (
 
 DELETED_VERSION = "Deleted_Internal"
 """The stage of a version that was deleted: MLflow keeps its row, so that its number is not given again."""
+
+
+def in_order(tables: Iterable[str]) -> list[str]:
+    """Tables in an order in which rows need those before them, beyond what foreign keys say: tags after inputs."""
+    return sorted(tables, key=lambda table: _LATE.get(table, 0))
 
 
 def owner(table: str, row: Record) -> Owner:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from handful_backup.exact.database import reflect, revision, written
 from handful_backup.selection import Chosen
-from handful_backup.tables import BELONGS, PASSING
+from handful_backup.tables import BELONGS, PASSING, in_order
 
 _ROWS = 5000
 _OWNERS = 500
@@ -29,7 +29,7 @@ class DatabaseSource:
     @property
     def tables(self) -> list[str]:
         """Their names, in the order in which rows need those before them."""
-        return [table.name for table in self._metadata.sorted_tables if table.name not in PASSING]
+        return in_order(table.name for table in self._metadata.sorted_tables if table.name not in PASSING)
 
     def columns(self, table: str) -> list[str]:
         """A table's columns."""

@@ -17,7 +17,7 @@ from handful_backup.plan import Plan
 from handful_backup.progress import Progress
 from handful_backup.selection import Chosen
 from handful_backup.stages import champions
-from handful_backup.tables import BELONGS, INPUT_TAGS, INPUTS, PASSING, ROOTS, Owner, input_run, owner
+from handful_backup.tables import BELONGS, INPUT_TAGS, INPUTS, PASSING, ROOTS, Owner, in_order, input_run, owner
 from handful_core.registry import CHAMPION
 
 _BATCH = 2000
@@ -56,10 +56,11 @@ class DatabaseTarget:
 
     def write(self, progress: Progress) -> None:
         """Write all rows; aliases and what stands for them last."""
-        tables = [t for t in self._metadata.sorted_tables if self._backup.has(t.name) and t.name not in PASSING]
+        names = in_order(table.name for table in self._metadata.sorted_tables)
+        tables = [self._metadata.tables[n] for n in names if self._backup.has(n) and n not in PASSING]
         self._clear(tables)
         taken_inputs: set[str] = set()
-        for table in sorted(tables, key=lambda table: table.name == _ALIASES):
+        for table in tables:
             rows = progress.counted(table.name, self._rows(table, taken_inputs))
             self._insert(table, rows)
         self._crown()
