@@ -66,8 +66,28 @@ def test_what_a_source_lacks_is_taken_from_its_training_images() -> None:
 
 
 @settings(deadline=None)
-@given(st.lists(st.builds(Group, st.integers(1, 4), st.frozensets(st.integers(0, 6))), min_size=3), st.integers(0, 9))
+@given(
+    st.lists(st.builds(Group, st.integers(1, 4), st.frozensets(st.integers(0, 6)), st.none(), st.just(())), min_size=3),
+    st.integers(0, 9),
+)
 def test_every_group_has_a_side_and_no_side_is_empty(found: list[Group], seed: int) -> None:
     sides = stratify(found, FRACTIONS, seed)
     assert len(sides) == len(found)
     assert set(sides) == set(SPLITS)
+
+
+def test_large_groups_leave_the_proportions_as_they_are() -> None:
+    chance = random.Random(2)  # noqa: S311 - the same every time
+    sizes = [chance.randint(1, 30) for _ in range(60)]
+    found = [Group(size, frozenset({n % 5}), None, ((n % 5, size),)) for n, size in enumerate(sizes)]
+    counted: Counter[str] = Counter()
+    for side, group in zip(stratify(found, FRACTIONS, 0), found, strict=True):
+        counted[side] += group.size
+    assert counted["test"] == pytest.approx(sum(sizes) * 0.1, rel=0.25)
+    assert counted["val"] == pytest.approx(sum(sizes) * 0.1, rel=0.25)
+
+
+def test_of_a_group_only_those_count_for_a_class_that_show_it() -> None:
+    mixed = [Group(20, frozenset({0, 1}), None, ((0, 19), (1, 1))) for _ in range(30)]
+    sides = Counter(stratify(mixed, FRACTIONS, 0))
+    assert sides == {"train": 24, "val": 3, "test": 3}

@@ -11,8 +11,6 @@ from handful_trainer.data.boxes import Box, CleanBoxes, clean_boxes
 from handful_trainer.data.errors import AnnotationError, UnknownLabelError
 from handful_trainer.data.images import ImageFacts, Treatment
 from handful_trainer.data.raw import ACCEPTED, RawItem, SplitName
-from handful_trainer.data.settings import SplitConfig
-from handful_trainer.data.split import Group, share_out
 
 Outcome = Literal["usable", "not_accepted", "undecodable"]
 _SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp"}
@@ -53,35 +51,30 @@ class Asset(NamedTuple):
         return f"{self.item.id}{suffix}"
 
 
-def sort_out(
-    items: Sequence[RawItem],
-    facts: Sequence[ImageFacts],
-    class_ids: Mapping[str, int],
-    *,
-    refuse_unknown: bool,
-    refuse_polygons: bool = False,
-) -> list[Asset]:
-    """Clean the boxes of every usable asset.
+def sorted_out(item: RawItem, facts: ImageFacts, class_ids: Mapping[str, int]) -> Asset:
+    """An asset with its boxes cleaned, if it is usable."""
+    asset = Asset(item, facts)
+    if asset.outcome != "usable":
+        return asset
+    return Asset(item, facts, clean_boxes(item, facts.width, facts.height, class_ids))
+
+
+def check_labels(assets: Sequence[Asset], class_ids: Mapping[str, int]) -> None:
+    """Refuse labels that are none of the classes.
 
     Raises:
-        UnknownLabelError: a usable image has a label that is none of the classes, and that is refused.
-        AnnotationError: a usable image has a polygon, and that is refused.
+        UnknownLabelError: a usable image has such a label.
     """
-    assets = [Asset(item, found) for item, found in zip(items, facts, strict=True)]
-    if refuse_polygons:
-        _check_polygons(assets)
-    assets = [
-        asset._replace(boxes=clean_boxes(asset.item, asset.facts.width, asset.facts.height, class_ids))
-        if asset.outcome == "usable"
-        else asset
-        for asset in assets
-    ]
-    if refuse_unknown and (unknown := unknown_labels(assets)):
+    if unknown := unknown_labels(assets):
         _refuse(unknown, assets, class_ids)
-    return assets
 
 
-def _check_polygons(assets: Iterable[Asset]) -> None:
+def check_polygons(assets: Iterable[Asset]) -> None:
+    """Refuse polygons.
+
+    Raises:
+        AnnotationError: a usable image has one.
+    """
     where = [a.item.id for a in assets if a.outcome == "usable" and any(b.shape == "polygon" for b in a.item.boxes)]
     if where:
         raise AnnotationError(
@@ -102,24 +95,6 @@ def identical(assets: Iterable[Asset]) -> list[list[Asset]]:
         if asset.outcome == "usable":
             same[asset.facts.sha256].append(asset)
     return list(same.values())
-
-
-def with_splits(assets: Sequence[Asset], split: SplitConfig, seed: int) -> list[Asset]:
-    """Put every usable asset into a split; identical images into the same."""
-    families = identical(assets)
-    groups = [
-        Group(len(same), frozenset(box.class_id for asset in same for box in asset.kept), _own_split(same))
-        for same in families
-    ]
-    chosen = share_out(groups, {"train": split.train, "val": split.val, "test": split.test}, seed)
-    side = {same[0].facts.sha256: name for same, name in zip(families, chosen, strict=True)}
-    return [a._replace(split=side[a.facts.sha256]) if a.outcome == "usable" else a for a in assets]
-
-
-def _own_split(same: Sequence[Asset]) -> SplitName | None:
-    """Where the source has them. If it has one image on several sides, the training side gives way."""
-    own = {asset.item.split for asset in same}
-    return next((split for split in ("test", "val", "train") if split in own), None)
 
 
 def _few(ids: Sequence[str]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
 
 from handful_trainer.data.images import ImageFacts
 from handful_trainer.data.raw import RawDataset, RawItem
@@ -13,11 +12,14 @@ from handful_trainer.data.settings import DatasetConfig
 FORMAT = 1
 """Raise it when `prepare` makes something else of the same input: datasets prepared before are then made anew."""
 
+_DECISIVE = {"source", "counts", "unknown_labels", "polygons", "split", "keep_together", "seed"}
+"""Settings that change the outcome."""
 
-def fingerprint_of(
-    config: DatasetConfig, classes: tuple[str, ...], raw: RawDataset, found: Iterable[tuple[RawItem, ImageFacts]]
-) -> str:
-    """sha256, in hexadecimal, of every image's content, every annotation, and the settings that change the outcome.
+_encode = json.JSONEncoder(check_circular=False).encode
+
+
+class Fingerprint:
+    """sha256 of every image's content, every annotation, and the settings that change the outcome.
 
     Where the files lie and what the dataset is called is not part of it.
 
@@ -25,12 +27,20 @@ def fingerprint_of(
         config: the settings.
         classes: the class names that are used.
         raw: what the source said.
-        found: its items in a lasting order, with what was found in their files.
     """
-    settings = config.model_dump(mode="json", include={"source", "counts", "unknown_labels", "split", "seed"})
-    strays = (raw.older_annotations, raw.annotations_without_asset, raw.files_without_asset)
-    digest = hashlib.sha256(json.dumps([FORMAT, settings, classes, strays], sort_keys=True).encode())
-    for item, facts in found:
-        content = (item._replace(path=None), facts.sha256, facts.defect if facts.sha256 == "" else "")
-        digest.update(json.dumps(content).encode())
-    return digest.hexdigest()
+
+    def __init__(self, config: DatasetConfig, classes: tuple[str, ...], raw: RawDataset) -> None:
+        settings = config.model_dump(mode="json", include=_DECISIVE)
+        strays = (raw.older_annotations, raw.annotations_without_asset, raw.files_without_asset)
+        self._digest = hashlib.sha256(json.dumps([FORMAT, settings, classes, strays], sort_keys=True).encode())
+        self._prefix = config.keep_together.tags
+
+    def add(self, item: RawItem, facts: ImageFacts) -> None:
+        """Take in an item with what was found in its file; in a lasting order."""
+        tags = tuple(tag for tag in item.tags if self._prefix and tag.startswith(self._prefix))
+        content = (item._replace(path=None, tags=tags), facts.sha256, facts.defect if facts.sha256 == "" else "")
+        self._digest.update(_encode(content).encode())
+
+    def __str__(self) -> str:
+        """In hexadecimal."""
+        return self._digest.hexdigest()

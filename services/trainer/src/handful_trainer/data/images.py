@@ -1,7 +1,8 @@
 """Is a file an image that can be trained on, and what is it?
 
-Every image is decoded to its end. Pillow tells when a file breaks off, which OpenCV may hide. A JPEG is
-decoded to an eighth of its size, in grey: that reads the whole stream in half the time.
+Every image is decoded to its end. A JPEG whose segments show that it is whole is decoded by OpenCV, in grey and small:
+that reads the whole stream in a fraction of the time, without Python's lock. All else is decoded by Pillow, which tells
+when a file breaks off; OpenCV would hide it.
 """
 
 from __future__ import annotations
@@ -14,10 +15,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
+import numpy as np
 from PIL import GifImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 from PIL.BmpImagePlugin import BmpImageFile
 
 from handful_core.vision.decode import FORMATS, MAX_PIXELS
+from handful_trainer.data.jpeg import jpeg_header
+from handful_trainer.data.likeness import SIDE, look_of
 from handful_trainer.data.signatures import image_format, is_markup, lacks_end, other_format
 
 SMALLEST_SIDE = 10
@@ -40,6 +45,14 @@ _BROKEN = (
 """What Pillow's decoders raise on files that are broken in one way or another."""
 _CUT_OFF_WORDS = ("truncated", "unexpected end", "end of file", "eof", "not enough")
 _ORIENTATION = 0x0112
+_SHRUNK = {
+    8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
+    4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
+    2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
+}
+"""How a decoder makes images smaller for next to nothing."""
+_AS_STORED = cv2.IMREAD_IGNORE_ORIENTATION
+_BOX = Image.Resampling.BOX
 
 
 class Treatment(StrEnum):
@@ -74,6 +87,8 @@ class ImageFacts(NamedTuple):
     orientation: int = 1
     """EXIF orientation, 1 to 8; 1 is upright."""
     treatment: Treatment = Treatment.LINK
+    look: int = -1
+    """What it looks like: see `likeness`. -1 if nothing can be said."""
 
 
 def open_image(data: bytes) -> ImageFile.ImageFile:
@@ -93,7 +108,8 @@ def inspect_image(path: Path | None) -> ImageFacts:
     if path is None:
         return ImageFacts(defect="missing", detail="there is no file")
     try:
-        data = path.read_bytes()
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - half the time of Path.read_bytes
+            data = file.read()
     except FileNotFoundError:
         return ImageFacts(defect="missing", detail="there is no file")
     except OSError as error:
@@ -110,10 +126,33 @@ def inspect_bytes(data: bytes) -> ImageFacts:
         return facts._replace(defect=defect, detail=detail)
     facts = facts._replace(format=form)
     try:
-        return _decoded(facts, data)
+        return (_quickly(facts, data) if form == "JPEG" else None) or _decoded(facts, data)
     except _BROKEN as error:
         detail = " ".join(str(error).replace(repr(error), "").split()) or type(error).__name__
         return facts._replace(defect=_how_broken(form, data, detail), detail=detail[:120])
+
+
+def _quickly(facts: ImageFacts, data: bytes) -> ImageFacts | None:
+    """The facts of a JPEG that is whole, without Pillow's decoder. None if it is not, or not for certain."""
+    header = jpeg_header(data)
+    if header is None or header.channels not in {1, 3}:
+        return None
+    width, height = header.width, header.height
+    if width * height > MAX_PIXELS or min(width, height) < SMALLEST_SIDE:
+        return None
+    shrink = next((by for by in _SHRUNK if min(width, height) >= by * SIDE), 1)
+    grey = cv2.imdecode(np.frombuffer(data, np.uint8), _SHRUNK.get(shrink, cv2.IMREAD_GRAYSCALE) | _AS_STORED)
+    if grey is None or grey.shape != (-(-height // shrink), -(-width // shrink)):
+        return None
+    orientation = 1
+    if header.has_app1:
+        with open_image(data) as image:
+            orientation = _orientation(image)
+    treatment = Treatment.LINK if orientation == 1 else Treatment.UPRIGHT
+    if orientation >= 5:
+        width, height = height, width
+    look = look_of(np.asarray(grey, np.uint8), orientation)
+    return facts._replace(width=width, height=height, orientation=orientation, treatment=treatment, look=look)
 
 
 def _decoded(facts: ImageFacts, data: bytes) -> ImageFacts:
@@ -127,13 +166,16 @@ def _decoded(facts: ImageFacts, data: bytes) -> ImageFacts:
         if facts.format == "JPEG":
             image.draft("L", (max(1, width // 8), max(1, height // 8)))
         image.load()
+        grey = None if min(width, height) < SMALLEST_SIDE else image.convert("L").resize((SIDE, SIDE), _BOX)
     if facts.format == "PNG" and lacks_end("PNG", data):  # Pillow is content without the last bytes, OpenCV is not.
         return facts._replace(defect="truncated", detail="the end of the PNG is missing")
     if min(width, height) < SMALLEST_SIDE:
         return facts._replace(defect="too_small", detail=f"{width} x {height} pixels")
+    # Pillow turns TIFF images, and no others, while it loads them.
+    look = look_of(np.asarray(grey), 1 if facts.format == "TIFF" else orientation)
     if orientation >= 5:
         width, height = height, width
-    return facts._replace(width=width, height=height, orientation=orientation, treatment=treatment)
+    return facts._replace(width=width, height=height, orientation=orientation, treatment=treatment, look=look)
 
 
 def _treatment(form: str, data: bytes, image: ImageFile.ImageFile, orientation: int) -> Treatment:

@@ -73,17 +73,21 @@ def stamp_of(roots: Iterable[Path]) -> str:
 
 def _lines(place: Path | os.DirEntry[str]) -> Iterator[str]:
     if not place.is_dir():
-        yield f"{os.fspath(place)} {_state(place)}"
+        yield _line(place)
         return
     with os.scandir(place) as entries:
         for entry in entries:
-            if not entry.name.endswith(_PASSING):
+            if entry.name.endswith(_PASSING):
+                continue
+            if entry.is_dir():
                 yield from _lines(entry)
+            else:
+                yield _line(entry)
 
 
-def _state(place: Path | os.DirEntry[str]) -> str:
+def _line(place: Path | os.DirEntry[str]) -> str:
     try:
         state = place.stat()
     except FileNotFoundError:
-        return "gone"  # A link that leads nowhere.
-    return f"{state.st_size} {state.st_mtime_ns}"
+        return f"{os.fspath(place)} gone"  # A link that leads nowhere.
+    return f"{os.fspath(place)} {state.st_size} {state.st_mtime_ns}"

@@ -6,7 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from handful_trainer.data.assets import Asset
+from handful_trainer.data.boxes import Box
 from handful_trainer.data.raw import SPLITS
+
+TINY = 8
+"""Pixels. YOLO's finest map has one cell for so many: a box with a shorter side is less than one."""
+IMBALANCE = 10
+"""A class with so many times fewer boxes than the commonest is told."""
 
 
 def warnings_of(report: dict[str, Any], assets: Sequence[Asset], families: Iterable[Sequence[Asset]]) -> list[str]:
@@ -20,6 +26,8 @@ def warnings_of(report: dict[str, Any], assets: Sequence[Asset], families: Itera
     usable = [asset for asset in assets if asset.outcome == "usable"]
     return [
         *_missing_classes(report),
+        *_leaks(report),
+        *_imbalance(report),
         *_strange_boxes(report, usable),
         *_strange_images(usable, families),
         *_strays(report),
@@ -36,7 +44,29 @@ def _missing_classes(report: dict[str, Any]) -> Iterator[str]:
             yield f"no image of {split} shows {_words(lacking)}: there are too few"
 
 
+def _leaks(report: dict[str, Any]) -> Iterator[str]:
+    if pairs := report["pairs_across_splits"]:
+        yield (
+            f"{pairs} pairs of images that are alike lie in different splits: "
+            "what is measured on val and test may be better than it is"
+        )
+
+
+def _imbalance(report: dict[str, Any]) -> Iterator[str]:
+    """A class with a fraction of the boxes of the commonest one."""
+    counted = {name: boxes for name, boxes in report["boxes_per_class"].items() if boxes}
+    if not counted:
+        return
+    common = max(counted, key=lambda name: counted[name])
+    rare = [name for name, boxes in counted.items() if boxes * IMBALANCE < counted[common]]
+    if rare:
+        few = ", ".join(f"{name} {counted[name]}" for name in rare)
+        yield f"the classes are out of balance: {common} has {counted[common]} boxes, {few}; label more of them"
+
+
 def _strange_boxes(report: dict[str, Any], usable: Sequence[Asset]) -> Iterator[str]:
+    if tiny := report["tiny_boxes"]:
+        yield f"{tiny} boxes are smaller than {TINY} pixels on one side: too small to be seen in a smaller image"
     for label, boxes in report["unknown_labels"].items():
         yield f"{boxes} boxes of the unknown label {label!r} were left out"
     if lost := sum(asset.lost_all for asset in usable):
@@ -60,6 +90,11 @@ def _strays(report: dict[str, Any]) -> Iterator[str]:
         yield f"{strays} annotations belong to no asset"
     if files := report["files_without_asset"]:
         yield f"{files} image files belong to no asset"
+
+
+def is_tiny(box: Box) -> bool:
+    """Can a box hardly be seen by a network?"""
+    return min(box.right - box.left, box.bottom - box.top) < TINY
 
 
 def _words(names: Sequence[str]) -> str:

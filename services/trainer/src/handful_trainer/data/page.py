@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from handful_trainer.data.assets import Asset, identical
+from handful_trainer.data.oddities import is_tiny
 from handful_trainer.data.pictures import Picture, picture_of
 from handful_trainer.data.raw import SPLITS
 from handful_trainer.data.scan import in_parallel
@@ -34,6 +35,8 @@ _TITLES = {
     "box_clipped": "Boxes cut to the image",
     "rotated": "Photos turned by their EXIF orientation",
     "identical": "Identical images under several ids",
+    "alike": "Images that look alike, kept on one side of the split",
+    "tiny": "Tiny boxes",
 }
 
 
@@ -54,7 +57,7 @@ def write_page(folder: Path, report: dict[str, Any], assets: Sequence[Asset]) ->
         lstrip_blocks=True,
     )  # fmt: skip
     classes = report["names"]
-    galleries = [_gallery(name, found, classes) for name, found in _defects(assets).items()]
+    galleries = [_gallery(name, found, classes) for name, found in _defects(assets, report).items()]
     samples = [_gallery(split, _spread([a for a in assets if a.split == split]), classes, _SAMPLES) for split in SPLITS]
     largest = max((n for split in SPLITS for n in report["splits"][split]["boxes_per_class"].values()), default=0)
     html = pages.get_template("page.html.j2").render(
@@ -75,7 +78,7 @@ def _silent(_: int) -> None:
     """Pictures are too few for a progress bar."""
 
 
-def _defects(assets: Sequence[Asset]) -> dict[str, list[tuple[Asset, str]]]:
+def _defects(assets: Sequence[Asset], report: dict[str, Any]) -> dict[str, list[tuple[Asset, str]]]:
     """Assets by what is wrong with them, each with a note."""
     found: dict[str, list[tuple[Asset, str]]] = defaultdict(list)
     for asset in assets:
@@ -88,14 +91,20 @@ def _defects(assets: Sequence[Asset]) -> dict[str, list[tuple[Asset, str]]]:
     for same in identical(assets):
         if len(same) > 1:
             found["identical"] += [(asset, f"{asset.item.id}, in {asset.split}") for asset in same]
+    by_id = {asset.item.id: asset for asset in assets}
+    found["alike"] = [
+        (by_id[i], f"{i}, in {by_id[i].split}") for same in report["near_duplicates"]["examples"] for i in same
+    ]
     order = [*_TITLES, *sorted(found.keys() - _TITLES.keys())]
-    return {name: found[name] for name in order if name in found}
+    return {name: found[name] for name in order if found[name]}
 
 
 def _problems(asset: Asset) -> Iterator[str]:
     yield from dict.fromkeys(f"box_{reason}" for _, reason in asset.boxes.dropped)
     if any(box.clipped for box in asset.kept):
         yield "box_clipped"
+    if any(is_tiny(box) for box in asset.kept):
+        yield "tiny"
     if asset.outcome == "usable" and asset.facts.orientation != 1:
         yield "rotated"
 

@@ -14,7 +14,7 @@ from PIL import ImageOps
 from handful_trainer.data.assets import Asset
 from handful_trainer.data.images import open_image
 
-_SIDE = 300
+_SIDE = 320
 """Longest side in pixels."""
 _QUALITY = 78
 _BEYOND = 0.35

@@ -28,34 +28,34 @@ class Placer:
     """Puts images into a folder, by the cheapest way that works there."""
 
     def __init__(self) -> None:
-        self._ways: list[Callable[[Path, Path], None]] = [_reflink, os.link, os.symlink]
+        self._ways: tuple[Callable[[str, str], None], ...] = (_reflink, os.link, _symlink)
 
-    def place(self, source: Path, target: Path, treatment: Treatment) -> None:
+    def place(self, source: Path, target: str, treatment: Treatment) -> None:
         """Bring the image `source` to `target`, as its treatment says.
 
         Raises:
             OSError: it cannot be written.
         """
         if treatment is Treatment.LINK:
-            self._link(source, target)
+            self._link(os.fspath(source), target)
         elif treatment is Treatment.SEAL:
-            target.write_bytes(source.read_bytes() + _END_OF_JPEG)
+            Path(target).write_bytes(source.read_bytes() + _END_OF_JPEG)
         elif treatment is Treatment.UPRIGHT:
-            target.write_bytes(upright(source.read_bytes()))
+            Path(target).write_bytes(upright(source.read_bytes()))
         else:
-            target.write_bytes(as_png(source.read_bytes()))
+            Path(target).write_bytes(as_png(source.read_bytes()))
 
     def only_copies(self, sample: Path, folder: Path) -> bool:
         """Find out whether a file can be linked into a folder, or has to be copied."""
         probe = folder / ".probe"
-        self._link(sample, probe)
+        self._link(os.fspath(sample), os.fspath(probe))
         probe.unlink()
         return not self._ways
 
-    def _link(self, source: Path, target: Path) -> None:
+    def _link(self, source: str, target: str) -> None:
         """Share the blocks of `source`, else its inode, else name it, else copy it. What fails is not tried again."""
-        source = source.resolve() if source.is_symlink() else source.absolute()
-        for way in list(self._ways):
+        source = os.path.realpath(source) if os.path.islink(source) else source  # noqa: PTH114 - a Path is slow to make
+        for way in self._ways:
             try:
                 way(source, target)
             except FileExistsError:
@@ -63,7 +63,7 @@ class Placer:
             except OSError as error:
                 if error.errno in _FULL:
                     raise
-                self._ways = [other for other in self._ways if other is not way]
+                self._ways = tuple(other for other in self._ways if other is not way)
             else:
                 return
         shutil.copyfile(source, target)
@@ -98,15 +98,19 @@ def as_png(data: bytes) -> bytes:
         return written.getvalue()
 
 
-def _reflink(source: Path, target: Path) -> None:
+def _symlink(source: str, target: str) -> None:
+    Path(target).symlink_to(Path(source).absolute())
+
+
+def _reflink(source: str, target: str) -> None:
     if sys.platform == "linux":
         try:
-            with source.open("rb") as old, target.open("xb") as new:
+            with Path(source).open("rb") as old, Path(target).open("xb") as new:
                 fcntl.ioctl(new, _FICLONE, old.fileno())
         except FileExistsError:
             raise
         except OSError:
-            target.unlink(missing_ok=True)
+            Path(target).unlink(missing_ok=True)
             raise
     else:
         raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))

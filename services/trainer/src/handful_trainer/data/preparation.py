@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from handful_core.console import progress, say
-from handful_trainer.data.assets import Asset, sort_out, with_splits
+from handful_trainer.data.assets import Asset, check_labels, check_polygons, sorted_out
 from handful_trainer.data.dataset import DATA_YAML, REPORT, PreparedDataset
 from handful_trainer.data.errors import EmptyDatasetError, OutputExistsError
-from handful_trainer.data.fingerprint import fingerprint_of
+from handful_trainer.data.fingerprint import Fingerprint
 from handful_trainer.data.index import Index
 from handful_trainer.data.raw import RawDataset, RawItem
 from handful_trainer.data.report import build_report
 from handful_trainer.data.scan import scan
 from handful_trainer.data.settings import DatasetConfig
 from handful_trainer.data.sources import open_source
+from handful_trainer.data.together import with_splits
 from handful_trainer.data.writing import whole_folder, write_layout, write_report
 
 _log = logging.getLogger(__name__)
@@ -52,28 +53,36 @@ def prepare(config: DatasetConfig, home: Path, output: Path | None = None) -> Pr
 def _make(config: DatasetConfig, raw: RawDataset, home: Path, output: Path | None) -> PreparedDataset:
     items = sorted(raw.items, key=lambda item: item.id)
     classes = config.classes or raw.classes or _no_classes(items)
-    with progress() as bar:
-        task = bar.add_task("checking images", total=len(items))
-        facts = scan([item.path for item in items], lambda done: bar.advance(task, done))
-    fingerprint = fingerprint_of(config, classes, raw, zip(items, facts, strict=True))
+    class_ids = {name: class_id for class_id, name in enumerate(classes)}
+    assets, fingerprint = _looked_at(config, raw, items, class_ids)
     target = output or home / "datasets" / f"{config.title}-{fingerprint[:12]}"
     if known := _existing(target, fingerprint):
         return known
-    class_ids = {name: class_id for class_id, name in enumerate(classes)}
-    assets = sort_out(
-        items,
-        facts,
-        class_ids,
-        refuse_unknown=config.unknown_labels == "refuse",
-        refuse_polygons=config.polygons == "refuse",
-    )
+    if config.polygons == "refuse":
+        check_polygons(assets)
+    if config.unknown_labels == "refuse":
+        check_labels(assets, class_ids)
     _check_usable(assets, classes)
-    assets = with_splits(assets, config.split, config.seed)
+    assets = with_splits(assets, config)
     try:
         _write(target, config, classes, raw, assets, fingerprint)
     except OutputExistsError:  # Another run may have prepared the same meanwhile.
         return _existing(target, fingerprint) or PreparedDataset.open(target)
     return PreparedDataset.open(target)
+
+
+def _looked_at(
+    config: DatasetConfig, raw: RawDataset, items: Sequence[RawItem], class_ids: Mapping[str, int]
+) -> tuple[list[Asset], str]:
+    """All assets with what was found in their files, and the fingerprint: made while other files are still decoded."""
+    fingerprint, assets = Fingerprint(config, tuple(class_ids), raw), []
+    with progress() as bar:
+        task = bar.add_task("checking images", total=len(items))
+        found = scan([item.path for item in items], lambda done: bar.advance(task, done))
+        for item, facts in zip(items, found, strict=True):
+            fingerprint.add(item, facts)
+            assets.append(sorted_out(item, facts, class_ids))
+    return assets, str(fingerprint)
 
 
 def _write(

@@ -8,11 +8,13 @@ from typing import Any
 
 from handful_trainer.data.assets import Asset, identical, unknown_labels
 from handful_trainer.data.boxes import DROP_REASONS
-from handful_trainer.data.oddities import warnings_of
+from handful_trainer.data.oddities import is_tiny, warnings_of
 from handful_trainer.data.raw import NO_ANNOTATION, SPLITS, RawDataset
-from handful_trainer.data.settings import DatasetConfig, worth
+from handful_trainer.data.settings import DatasetConfig, TogetherConfig, worth
+from handful_trainer.data.together import families_of, leaks, name_key
 
 _KINDS = ("truncated", "empty", "html", "noise", "garbled")
+_SHOWN = 20
 _STATUSES = ("pending", "refused", "skipped", NO_ANNOTATION)
 
 
@@ -25,6 +27,7 @@ def build_report(
     idle = [asset for asset in assets if asset.outcome == "not_accepted"]
     dropped = Counter(reason for asset in usable for _, reason in asset.boxes.dropped)
     families = identical(usable)
+    torn = leaks(usable, config.keep_together)
     report: dict[str, Any] = {
         "name": config.title,
         "fingerprint": fingerprint,
@@ -44,12 +47,26 @@ def build_report(
         "annotations_without_asset": raw.annotations_without_asset,
         "files_without_asset": raw.files_without_asset,
         "identical_image_pairs": sum(len(same) * (len(same) - 1) // 2 for same in families),
+        "near_duplicates": _near_duplicates(usable, config.keep_together),
+        "groups": len({key for asset in usable if (key := name_key(asset, config.keep_together))}),
+        "pairs_across_splits": len(torn),
+        "tiny_boxes": sum(is_tiny(box) for asset in usable for box in asset.kept),
         "exif_rotated": sum(asset.facts.orientation != 1 for asset in usable),
         "unknown_labels": dict(sorted(unknown_labels(usable).items())),
         "boxes_per_class": _per_class(usable, classes),
         "splits": {split: _split([a for a in usable if a.split == split], classes) for split in SPLITS},
     }
-    return report | {"warnings": warnings_of(report, assets, families), "defects": list(_defects(assets))}
+    warnings = warnings_of(report, assets, families)
+    shown = [f"{one.item.id} in {one.split}, {other.item.id} in {other.split}" for one, other in torn[:_SHOWN]]
+    return report | {"warnings": warnings, "across_splits": shown, "defects": list(_defects(assets))}
+
+
+def _near_duplicates(usable: Sequence[Asset], config: TogetherConfig) -> dict[str, Any]:
+    """How many images look like another one that is not byte for byte the same, and in how many groups."""
+    only = TogetherConfig(near_duplicates=config.near_duplicates)
+    found = [same for same in families_of(usable, only) if len({asset.facts.sha256 for asset in same}) > 1]
+    examples = [[asset.item.id for asset in same[:_SHOWN]] for same in found[:_SHOWN]]
+    return {"groups": len(found), "images": sum(map(len, found)), "examples": examples}
 
 
 def _tally(found: Iterable[str], always: Sequence[str]) -> dict[str, int]:

@@ -18,8 +18,8 @@ _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
 
-def scan(paths: Sequence[Path | None], advance: Callable[[int], object]) -> list[ImageFacts]:
-    """Inspect files, in order.
+def scan(paths: Sequence[Path | None], advance: Callable[[int], object]) -> Iterator[ImageFacts]:
+    """Inspect files, in order. The caller can use the first facts while others are still looked for.
 
     Args:
         paths: the images; None where there is no file.
@@ -27,7 +27,7 @@ def scan(paths: Sequence[Path | None], advance: Callable[[int], object]) -> list
     """
     with warnings.catch_warnings():  # Set once for all threads: they share the filters.
         warnings.simplefilter("ignore")  # Pillow warns of odd but usable files.
-        return list(in_parallel(inspect_image, paths, advance))
+        yield from in_parallel(inspect_image, paths, advance)
 
 
 def in_parallel(work: Callable[[_In], _Out], items: Sequence[_In], advance: Callable[[int], object]) -> Iterator[_Out]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -47,6 +48,30 @@ class SampleConfig(_Section):
     """Their side in pixels."""
 
 
+class TogetherConfig(_Section):
+    """Which images stay on one side of the split: what is seen in training must not come back in the test.
+
+    Identical images always do.
+    """
+
+    near_duplicates: int = Field(default=4, ge=-1, le=16)
+    """Images whose perceptual hashes (64 bits) differ in so many bits at most belong together; -1 to not look at it."""
+    pattern: str = ""
+    """A regular expression for file names: images with the same first group (or match) belong together, such as those
+    of one person by ^person-[0-9]+."""
+    tags: str = ""
+    """How tags begin that name what belongs together, such as session: (for tags session:1, session:2, …)."""
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"it is no regular expression: {error}") from None
+        return value
+
+
 class PicselliaConfig(_Section):
     """The dataset version that is pulled (source: picsellia). The token is no part of it: see PICSELLIA_TOKEN."""
 
@@ -87,6 +112,8 @@ class DatasetConfig(_Section):
     """What becomes of a polygon: the box around it, or an error that names the assets."""
     split: SplitConfig = SplitConfig()
     """Shares of train, val and test."""
+    keep_together: TogetherConfig = TogetherConfig()
+    """What stays on one side of the split."""
     seed: int = Field(default=0, ge=0)
     """Seed of the split, and of the drawing."""
     sample: SampleConfig = SampleConfig()

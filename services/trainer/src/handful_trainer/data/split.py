@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ _BY_WORTH: tuple[SplitName, ...] = ("train", "test", "val")
 
 
 class Group(NamedTuple):
-    """Images that must stay together, because they are identical."""
+    """Images that must stay together."""
 
     size: int
     """How many images."""
@@ -22,6 +23,12 @@ class Group(NamedTuple):
     """Classes that they show; empty for images without boxes."""
     own: SplitName | None = None
     """The split that the source put them in."""
+    shows: tuple[tuple[int, int], ...] = ()
+    """How many images show each class, those without boxes under -1; if not given, all images show all `labels`."""
+
+    def counts(self) -> tuple[tuple[int, int], ...]:
+        """Images by class."""
+        return self.shows or tuple((label, self.size) for label in self.labels or (-1,))
 
 
 def share_out(groups: Sequence[Group], fractions: Mapping[SplitName, float], seed: int) -> list[SplitName]:
@@ -56,12 +63,17 @@ def stratify(groups: Sequence[Group], fractions: Mapping[SplitName, float], seed
         seed: decides between equals.
     """
     chance = random.Random(seed)  # noqa: S311 - a reproducible choice, nothing secret
-    order = chance.sample(range(len(groups)), len(groups))
+    # Large groups first, while there is room for them: the small ones make up the rest.
+    order = sorted(chance.sample(range(len(groups)), len(groups)), key=lambda index: -groups[index].size)
     members: dict[int, list[int]] = defaultdict(list)
     for index in order:
-        for label in groups[index].labels or {-1}:
+        for label, _ in groups[index].counts():
             members[label].append(index)
-    want = {label: _quotas(sum(groups[i].size for i in found), fractions) for label, found in members.items()}
+    totals = Counter[int]()
+    for group in groups:
+        for label, images in group.counts():
+            totals[label] += images
+    want = {label: _quotas(totals[label], fractions) for label in members}
     want_any = {split: fraction * sum(group.size for group in groups) for split, fraction in fractions.items()}
     result: dict[int, SplitName] = {}
     for label in _rarest_first(members):
@@ -90,8 +102,8 @@ def _rarest_first(members: Mapping[int, Sequence[int]]) -> Iterable[int]:
 def _take(
     group: Group, split: SplitName, want: Mapping[int, dict[SplitName, float]], want_any: dict[SplitName, float]
 ) -> None:
-    for label in group.labels or {-1}:
-        want[label][split] -= group.size
+    for label, images in group.counts():
+        want[label][split] -= images
     want_any[split] -= group.size
 
 
@@ -100,10 +112,11 @@ def _quotas(total: int, fractions: Mapping[SplitName, float]) -> dict[SplitName,
     splits = [split for split in _BY_WORTH if fractions[split] > 0]
     quotas: dict[SplitName, float] = dict.fromkeys(SPLITS, 0)
     for split in splits[:total]:
-        quotas[split] = 1
-    for _ in range(total - min(total, len(splits))):
-        neediest = max(splits, key=lambda split: fractions[split] * total - quotas[split])
-        quotas[neediest] += 1
+        quotas[split] = max(1, math.floor(fractions[split] * total))
+    while (over := sum(quotas.values()) - total) != 0:
+        lack = {split: fractions[split] * total - quotas[split] for split in splits if over < 0 or quotas[split] > 1}
+        split = min(lack, key=lambda name: lack[name]) if over > 0 else max(lack, key=lambda name: lack[name])
+        quotas[split] += 1 if over < 0 else -1
     return quotas
 
 
