@@ -46,27 +46,27 @@ async def server() -> dict[str, Any]:
     return {"name": "handful", "version": __version__, "extensions": ["binary_tensor_data"]}
 
 
-@router.get("/health/live")
+@router.get("/health/live", response_class=Response)
 async def live() -> Response:
     """The process answers."""
     return Response()
 
 
-@router.get("/health/ready", responses=problem_responses(503))
+@router.get("/health/ready", response_class=Response, responses=problem_responses(503))
 async def ready(parts: AppParts) -> Response:
     """A model is loaded."""
     parts.fleet.ready()
     return Response()
 
 
-@router.get("/models/{name}/ready", responses=_ASKING)
+@router.get("/models/{name}/ready", response_class=Response, responses=_ASKING)
 async def model_ready(name: Name, parts: AppParts, _: Predicting) -> Response:
     """A model's champion can be asked; it is loaded if it is not yet."""
     await parts.fleet.find(Wanted(name))
     return Response()
 
 
-@router.get("/models/{name}/versions/{version}/ready", responses=_ASKING)
+@router.get("/models/{name}/versions/{version}/ready", response_class=Response, responses=_ASKING)
 async def version_ready(name: Name, version: Number, parts: AppParts, _: Predicting) -> Response:
     """A version can be asked; it is loaded if it is not yet."""
     await parts.fleet.find(Wanted(name, version))

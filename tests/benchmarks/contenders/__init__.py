@@ -1,0 +1,1 @@
+"""What serving is compared with. Each is a program of its own: `python -m contenders.NAME PORT MODEL …`."""

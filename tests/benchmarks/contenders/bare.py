@@ -1,0 +1,58 @@
+"""ONNX Runtime alone: no HTTP, no image. `python -m contenders.bare MODEL THREADS`, told what to do on stdin.
+
+`latency N` answers with the milliseconds of N runs, `throughput CALLERS SECONDS` with runs a second.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+from handful_core.vision.session import open_session
+
+
+def main() -> None:
+    """Obey until stdin ends."""
+    session = open_session(Path(sys.argv[1]), int(sys.argv[2]))
+    node = session.get_inputs()[0]
+    feed = {node.name: np.random.default_rng(0).random(node.shape, np.float32)}
+    session.run(None, feed)
+    print(json.dumps("ready"), flush=True)
+    for line in sys.stdin:
+        what, *numbers = line.split()
+        if what == "latency":
+            print(json.dumps([_run(session, feed) for _ in range(int(numbers[0]))]), flush=True)
+        else:
+            print(json.dumps(_throughput(session, feed, int(numbers[0]), float(numbers[1]))), flush=True)
+
+
+def _run(session: object, feed: dict[str, np.ndarray]) -> float:
+    started = time.perf_counter()
+    session.run(None, feed)  # type: ignore[attr-defined]
+    return (time.perf_counter() - started) * 1e3
+
+
+def _throughput(session: object, feed: dict[str, np.ndarray], callers: int, seconds: float) -> float:
+    started = time.perf_counter()
+    counts = [0] * callers
+
+    def call(number: int) -> None:
+        while time.perf_counter() - started < seconds:
+            _run(session, feed)
+            counts[number] += 1
+
+    threads = [threading.Thread(target=call, args=(number,)) for number in range(callers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sum(counts) / (time.perf_counter() - started)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,228 @@
+"""How fast serving is, beside ONNX Runtime alone, the usual way with Ultralytics, and LitServe.
+
+    python tests/benchmarks/serving.py            # about twelve minutes on two quiet processors
+    python tests/benchmarks/serving.py --quick    # about two: does it work?
+    python tests/benchmarks/serving.py --json     # figures and ratios for a program
+
+It starts all that it compares. Two are measured by turns, and their ratio is the median over the turns: so a machine
+that becomes slower for a while changes both. Blurring is off but where it says otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+
+from asking import latency, prepared, throughput  # noqa: E402
+from material import Material, fill_cache, make, photograph  # noqa: E402
+from processes import Bare, Server, server  # noqa: E402
+
+from handful_core.vision.cpus import available_cpus  # noqa: E402
+from support.mlflow_server import free_port  # noqa: E402
+
+_CLIENTS = 8
+
+
+@dataclass
+class Bench:
+    """One run of the benchmark."""
+
+    folder: Path
+    material: Material
+    turns: int
+    times: int
+    """Requests of a turn, when latency is measured."""
+    seconds: float
+    """Of a turn, when throughput is measured."""
+    figures: dict[str, float] = field(default_factory=dict)
+    ratios: dict[str, float] = field(default_factory=dict)
+    threads: int = field(default_factory=available_cpus)
+
+    def serving(self, stack: ExitStack, size: int, blur: str = "off", **settings: str) -> Server:
+        """`handful serve` with a package in its cache, and no MLflow."""
+        home = self.folder / f"home-{size}-{blur}-{len(settings)}"
+        fill_cache(home, self.material.packages[size])
+        port = free_port()
+        environment = {
+            "HANDFUL_HOME": str(home),
+            "HANDFUL_MLFLOW_URI": "http://127.0.0.1:9",
+            "HANDFUL_SERVING_DEFAULT_MODEL": "bench",
+            "HANDFUL_SERVING_PORT": str(port),
+            "HANDFUL_SERVING_FACE_BLUR": blur,
+            "HANDFUL_SERVING_LOG_LEVEL": "warning",
+            **settings,
+        }
+        words = ["-m", "handful_core", "serve"]
+        return stack.enter_context(server(words, port, self.folder / "serving.log", environment))
+
+    def by_turns(self, name: str, ours: Callable[[], float], theirs: Callable[[], float], ratio: str) -> None:
+        """Measure two by turns; note their medians and the median ratio."""
+        pairs = [(theirs(), ours()) for _ in range(self.turns)]
+        self.figures[f"{name} other"] = statistics.median(other for other, _ in pairs)
+        self.figures[f"{name} serving"] = statistics.median(own for _, own in pairs)
+        self.ratios[ratio] = statistics.median(own / other for other, own in pairs)
+        print(f"{ratio} {self.ratios[ratio]:.3f}", file=sys.stderr, flush=True)
+
+    def p50(self, port: int, request: bytes) -> Callable[[], float]:
+        """Measures a server's median latency."""
+        return lambda: statistics.median(latency(port, request, self.times))
+
+    def rate(self, port: int, request: bytes) -> Callable[[], float]:
+        """Measures a server's throughput."""
+        return lambda: throughput(port, request, _CLIENTS, self.seconds)
+
+
+def against_bare(bench: Bench, size: int, request: bytes) -> None:
+    """HTTP, decoding and all else, beside the session alone."""
+    with ExitStack() as stack:
+        own = bench.serving(stack, size)
+        bare = Bare(bench.material.packages[size].model_path, bench.threads)
+        stack.callback(bare.close)
+        latency(own.port, request, 5)
+        bare_p50 = lambda: statistics.median(bare.latency(bench.times))  # noqa: E731
+        bare_rate = lambda: bare.throughput(bench.threads, bench.seconds)  # noqa: E731
+        bench.by_turns(f"p50 ms {size} bare", bench.p50(own.port, request), bare_p50, f"p50_{size}_over_bare")
+        bench.by_turns(f"/s {size} bare", bench.rate(own.port, request), bare_rate, f"throughput_{size}_over_bare")
+
+
+def against_usual(bench: Bench, request: bytes) -> None:
+    """Ultralytics in FastAPI, at 320 pixels."""
+    with ExitStack() as stack:
+        own = bench.serving(stack, 320)
+        port = free_port()
+        words = ["-m", "contenders.usual", str(port), str(bench.material.weights), "320"]
+        usual = stack.enter_context(server(words, port, bench.folder / "usual.log"))
+        for one in (own, usual):
+            latency(one.port, request, 10)
+        bench.by_turns(
+            "/s 320 usual", bench.rate(own.port, request), bench.rate(port, request), "throughput_over_ultralytics"
+        )
+        bench.figures["MB usual other"], bench.figures["MB usual serving"] = usual.rss, own.rss
+        bench.ratios["memory_over_ultralytics"] = own.rss / usual.rss
+
+
+def against_litserve(bench: Bench, request: bytes) -> None:
+    """LitServe around the same session, at 320 pixels."""
+    with ExitStack() as stack:
+        own = bench.serving(stack, 320)
+        port = free_port()
+        package = bench.material.packages[320].root
+        words = ["-m", "contenders.lit", str(port), str(package), str(bench.threads)]
+        lit = stack.enter_context(server(words, port, bench.folder / "lit.log"))
+        for one in (own, lit):
+            latency(one.port, request, 10)
+        bench.by_turns("p50 ms 320 lit", bench.p50(own.port, request), bench.p50(port, request), "p50_over_litserve")
+        bench.by_turns(
+            "/s 320 lit", bench.rate(own.port, request), bench.rate(port, request), "throughput_over_litserve"
+        )
+
+
+def blurring(bench: Bench, request: bytes) -> None:
+    """What looking for faces costs, at 640 pixels; memory and start with all of it."""
+    with ExitStack() as stack:
+        plain, blurred = bench.serving(stack, 640), bench.serving(stack, 640, "centerface")
+        for one in (plain, blurred):
+            latency(one.port, request, 5)
+        bench.by_turns(
+            "p50 ms 640 blur", bench.p50(blurred.port, request), bench.p50(plain.port, request), "p50_blur_over_plain"
+        )
+        bench.figures["MB with blur"] = blurred.rss
+        bench.figures["seconds to ready"] = blurred.start_seconds
+
+
+def large_photograph(bench: Bench) -> None:
+    """Twelve megapixels: decoded small, or whole, as `return_image` wants it, less what drawing takes."""
+    import time
+
+    from handful_core.vision.decode import decode_picture
+
+    photo = photograph(4000, 3000)
+
+    def decoding(enough: int | None) -> Callable[[], float]:
+        def measure() -> float:
+            took = []
+            for _ in range(max(3, bench.times // 6)):
+                started = time.perf_counter()
+                decode_picture(photo, enough=enough)
+                took.append((time.perf_counter() - started) * 1e3)
+            return statistics.median(took)
+
+        return measure
+
+    bench.by_turns("ms 12 MP decode", decoding(640), decoding(None), "photo_12mp_over_full_decode")
+
+
+def main() -> None:
+    """Measure, and tell."""
+    parser = argparse.ArgumentParser(description="How fast serving is.")
+    parser.add_argument("--quick", action="store_true", help="few requests: does it work?")
+    parser.add_argument("--json", action="store_true", help="figures and ratios as one JSON object")
+    chosen = parser.parse_args()
+    os.environ |= {"OMP_WAIT_POLICY": "passive", "YOLO_VERBOSE": "false", "YOLO_OFFLINE": "true"}
+    with tempfile.TemporaryDirectory(prefix="handful-bench-") as name:
+        folder = Path(name)
+        bench = Bench(folder, _quietly(folder), *((2, 12, 2.0) if chosen.quick else (7, 60, 8.0)))
+        small = prepared(photograph(640, 480))
+        against_bare(bench, 640, small)
+        against_bare(bench, 320, small)
+        against_usual(bench, small)
+        against_litserve(bench, small)
+        blurring(bench, small)
+        large_photograph(bench)
+    if chosen.json:
+        print(json.dumps({"processor": _processor(), "figures": bench.figures, "ratios": bench.ratios}, indent=2))
+    else:
+        _table(bench)
+
+
+def _quietly(folder: Path) -> Material:
+    """The exporter tells much, and stdout is for the result."""
+    from handful_core.console import only_results_on_stdout
+
+    with only_results_on_stdout():
+        return make(folder)
+
+
+_WANTED = {
+    "p50_640_over_bare": "<= 1.12",
+    "p50_320_over_bare": "<= 1.25",
+    "throughput_640_over_bare": ">= 0.90",
+    "throughput_320_over_bare": ">= 0.85",
+    "throughput_over_ultralytics": ">= 1.5",
+    "memory_over_ultralytics": "<= 0.30",
+    "throughput_over_litserve": ">= 1.1",
+    "p50_over_litserve": "<= 0.95",
+    "p50_blur_over_plain": "<= 1.5",
+    "photo_12mp_over_full_decode": "<= 0.6",
+}
+
+
+def _table(bench: Bench) -> None:
+    print(f"{_processor()}, {bench.threads} used\n")
+    for name, value in bench.figures.items():
+        print(f"{name:<32}{value:>10.2f}")
+    print()
+    for name, value in bench.ratios.items():
+        print(f"{name:<32}{value:>10.3f}   wanted {_WANTED[name]}")
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return f"{line.partition(':')[2].strip()}, {os.cpu_count()} processors"
+    return platform.processor()
+
+
+if __name__ == "__main__":
+    main()
