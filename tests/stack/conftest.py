@@ -42,7 +42,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the checkout, in which a first start makes .env and the secrets."""
-    return copy_checkout(Path(__file__).parents[2], tmp_path_factory.mktemp("stack") / "handful")
+    copy = copy_checkout(Path(__file__).parents[2], tmp_path_factory.mktemp("stack") / "handful")
+    (copy / "models" / "starter.zip").unlink(missing_ok=True)  # The tests bring models of their own.
+    return copy
 
 
 @pytest.fixture(scope="session")

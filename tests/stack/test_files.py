@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from handful_serving.settings import ServingSettings
 from support.stack import Stack
 
 
@@ -43,3 +44,14 @@ def test_a_gpu_is_for_trainings_and_serving(prepared: Stack) -> None:
     assert reserving == {"serving", "trainer"}
     assert services["serving"]["build"]["args"] == {"ONNXRUNTIME": "onnxruntime-gpu"}
     assert services["trainer"]["build"]["args"] == {"TORCH_BACKEND": "default"}
+
+
+def test_keys_are_asked_for_as_soon_as_others_reach_the_api(prepared: Stack) -> None:
+    for address, required in (("127.0.0.1", False), ("0.0.0.0", True)):  # noqa: S104  # Nothing is started.
+        prepared.settings["BIND_ADDRESS"] = address
+        told = json.loads(prepared.must("config", "--format", "json"))["services"]["serving"]["environment"]
+        own = {name.removeprefix("HANDFUL_SERVING_").lower(): value for name, value in told.items()}
+        assert (
+            ServingSettings(host="0.0.0.0", published_at=own["published_at"], auth=own["auth"]).keys_required
+            is required
+        )  # noqa: S104

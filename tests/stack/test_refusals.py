@@ -85,9 +85,7 @@ def test_a_lost_password_is_not_replaced_by_one_that_cannot_work(fresh: Stack) -
     assert "postgres_password is gone, but the database that was made with it is there" in _error(done.stderr)
 
 
-def test_an_export_says_that_it_is_not_there_yet(stack: Stack) -> None:
-    done = stack.handful("export")
-    if "no `handful export` yet" in done.stderr:
-        assert done.returncode == 2
-    else:
-        assert done.returncode == 0, done.stderr
+def test_a_backup_that_is_not_there_is_told_with_the_command_s_own_code(stack: Stack) -> None:
+    done = stack.handful("import", "nowhere.zip")
+    assert done.returncode == 7
+    assert "there is no backup nowhere.zip" in _error(done.stderr)

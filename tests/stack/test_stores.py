@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from typing import Any
 
 import httpx
 
-from support.stack import Stack
+from support.stack import Stack, until
 
 _LIST = """
 import json, os
@@ -27,8 +29,6 @@ def _rows(stack: Stack, query: str) -> list[str]:
 
 
 def _objects(stack: Stack) -> dict[str, str]:
-    import json
-
     words = ["run", "--rm", "--no-deps", "--no-TTY", "--entrypoint", "python", "minio-init", "-c", _LIST]
     return dict(json.loads(stack.must(*words)))
 
@@ -60,3 +60,30 @@ def test_both_outlive_down_and_up(
     assert done.returncode == 0, done.stderr
     # Serving has its packages in a volume: it answers as soon as it is up.
     assert [_rows(stack, _VERSIONS), _rows(stack, _ALIASES), _objects(stack), predict()["version"]] == before
+
+
+def test_a_backup_is_the_starter_model_of_a_stack_of_which_nothing_is_left(
+    stack: Stack, ask: Callable[..., httpx.Response], predict: Callable[..., dict[str, Any]]
+) -> None:
+    before = [_rows(stack, _ALIASES), predict()["version"]]
+    hashes = set(_objects(stack).values())
+    done = stack.handful("export", "--out", "all.zip")
+    assert done.returncode == 0, done.stderr
+    assert "exact: the database postgresql" in done.stdout + done.stderr
+    backup = stack.root / "backups" / "all.zip"
+    models = stack.root / "models"
+    models.mkdir(exist_ok=True)
+    shutil.copy(backup, models / "starter.zip")
+    assert stack.handful("down", "--delete-data").returncode == 0
+    try:
+        done = stack.handful("up", "--no-build")
+    finally:
+        (models / "starter.zip").unlink()
+    assert done.returncode == 0, done.stderr
+    until(lambda: ask().is_success, "serving answers with the champion of the backup", 60)
+    assert [_rows(stack, _ALIASES), predict()["version"]] == before
+    assert set(_objects(stack).values()) >= hashes
+    # Once more: all of it is there already, and stays as it is.
+    again = stack.handful("import", "all.zip")
+    assert again.returncode == 0, again.stderr
+    assert [_rows(stack, _ALIASES), predict()["version"]] == before
