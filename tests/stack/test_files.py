@@ -47,11 +47,10 @@ def test_a_gpu_is_for_trainings_and_serving(prepared: Stack) -> None:
 
 
 def test_keys_are_asked_for_as_soon_as_others_reach_the_api(prepared: Stack) -> None:
-    for address, required in (("127.0.0.1", False), ("0.0.0.0", True)):  # noqa: S104  # Nothing is started.
+    everywhere = "0.0.0.0"  # noqa: S104  # Nothing is started.
+    for address, required in (("127.0.0.1", False), (everywhere, True)):
         prepared.settings["BIND_ADDRESS"] = address
         told = json.loads(prepared.must("config", "--format", "json"))["services"]["serving"]["environment"]
         own = {name.removeprefix("HANDFUL_SERVING_").lower(): value for name, value in told.items()}
-        assert (
-            ServingSettings(host="0.0.0.0", published_at=own["published_at"], auth=own["auth"]).keys_required
-            is required
-        )  # noqa: S104
+        settings = ServingSettings(host=everywhere, published_at=own["published_at"], auth=own["auth"])
+        assert settings.keys_required is required
