@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
+import subprocess
+import sys
+import tempfile
 import warnings
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +31,21 @@ class Filled:
     model: str
 
 
-def fill(uri: str, folder: Path) -> Filled:
-    """Fill a server, by MLflow's own client.
+def fill(uri: str) -> Filled:
+    """Fill a server, by MLflow's own client: in a process of its own, as that client keeps much in globals."""
+    environment = os.environ | {
+        "MLFLOW_TRACKING_URI": uri,
+        "MLFLOW_ENABLE_ASYNC_TRACE_LOGGING": "false",
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+    }
+    words = [sys.executable, "-m", "support.filled_mlflow", uri]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(done.stderr[-4000:])
+    return Filled(**json.loads(done.stdout.splitlines()[-1]))
 
-    Args:
-        uri: the server's.
-        folder: for files on their way.
-    """
+
+def _fill(uri: str, folder: Path) -> Filled:
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Param, RunTag
 
@@ -134,3 +147,8 @@ def _registry(client: Any, uri: str, run: str, model: str) -> None:
 def _trace(client: Any, experiment: str) -> None:
     span = client.start_trace("asked", inputs={"question": "how many?"}, experiment_id=experiment)
     client.end_trace(span.trace_id, outputs={"answer": 5})
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as place:
+        print(json.dumps(asdict(_fill(sys.argv[1], Path(place)))))

@@ -24,7 +24,7 @@ from handful_backup.settings import BackupSettings
 from handful_backup.verifying import Report
 from handful_backup.ways import Server, Way, server
 from handful_core.console import print_json, print_table, say
-from handful_core.errors import RefusedError
+from handful_core.errors import RefusedError, UnavailableError
 from handful_core.settings import CoreSettings, load
 
 
@@ -78,6 +78,10 @@ def _compare(found: Server, reader: BackupReader, settings: BackupSettings, way:
             say(f"not the exact way: {error}")
         else:
             if report.holds or way is Way.EXACT or not _is_mapped(report):
+                return report
+            try:
+                return verify_server(found.rest, found.places, reader, progress, settings.jobs)
+            except UnavailableError:
                 return report
     return verify_server(found.rest, found.places, reader, progress, settings.jobs)
 

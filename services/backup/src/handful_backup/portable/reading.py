@@ -56,9 +56,7 @@ class RegistryPages:
             )
 
     def _versions(self, name: str) -> None:
-        mark = '"' if "'" in name else "'"  # MLflow's filters know no escapes.
-        query = {"filter": f"name={mark}{name}{mark}"}
-        versions = list(self._rest.pages(f"{API}/model-versions/search", "model_versions", query))
+        versions = versions_of(self._rest, name)
         with ThreadPoolExecutor(self._jobs) as pool:
             places = list(pool.map(self._place, versions))
         for version, place in sorted(zip(versions, places, strict=True), key=lambda pair: int(pair[0]["version"])):
@@ -262,6 +260,16 @@ class TrackingPages:
                 dataset_name=metric.get("dataset_name") or None,
                 dataset_digest=metric.get("dataset_digest") or None,
             )
+
+
+def versions_of(rest: Rest, name: str) -> list[Json]:
+    """All versions of a registered model or prompt."""
+    mark = '"' if "'" in name else "'"  # MLflow's filters know no escapes.
+    found: list[Json] = []
+    for more in ("", f" AND {_PROMPTS}"):
+        query = {"filter": f"name={mark}{name}{mark}{more}"}
+        found += rest.pages(f"{API}/model-versions/search", "model_versions", query)
+    return list({version["version"]: version for version in found}.values())
 
 
 def count_left(rest: Rest, experiments: list[str]) -> dict[str, int]:

