@@ -197,6 +197,35 @@ def test_without_mlflow_the_cache_serves_until_it_is_back(tmp_path: Path) -> Non
         mlflow.kill()
 
 
+def test_killed_in_the_middle_of_a_swap_it_starts_with_the_right_model(
+    serving: ServingProcess, mlflow_server: str, tmp_path: Path
+) -> None:
+    name = serving.settings["HANDFUL_SERVING_MODELS"]
+    for number, pause in enumerate((0.05, 0.25), 2):
+        package = build_package(tmp_path / str(number), "nms_free", name=name, sharpness=5.0 + number)
+        assert register(mlflow_server, package.root, name, ["champion"]) == number
+        time.sleep(pause)
+        serving.stop(signal.SIGKILL)
+        serving.start()
+        until(lambda n=number: predict(serving.url)["version"] == n, f"version {number} answers")  # type: ignore[misc]
+        assert predict(serving.url)["count"] == 7
+
+
+@pytest.mark.slow
+def test_two_thousand_requests_and_not_one_fails_while_champions_change(
+    serving: ServingProcess, mlflow_server: str, tmp_path: Path
+) -> None:
+    name = serving.settings["HANDFUL_SERVING_MODELS"]
+    register(mlflow_server, build_package(tmp_path / "two", "nms_free", name=name).root, name)
+    with Load(serving.url, clients=4) as load:
+        version = 1
+        while sum(load.answers.values()) + len(load.failures) < 2000:
+            version = 3 - version
+            point(mlflow_server, "champion", version, name)
+            until(lambda v=version: predict(serving.url)["version"] == v, f"version {version} answers")  # type: ignore[misc]
+    assert load.failures == []
+
+
 def run(*words: str, **environment: str) -> tuple[int, str]:
     import os
 
