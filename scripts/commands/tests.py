@@ -14,6 +14,7 @@ from commands.words import ROOT, Words
 from installer.__main__ import main as install
 from installer.browser import ensure_browser
 from installer.layout import Layout
+from installer.postgres import ensure_postgres
 
 _TEXT = """
 Installs Handful and its test tools, then runs ruff, mypy, shellcheck and pytest with coverage. The Compose stack is
@@ -36,6 +37,8 @@ def test(words: Words, said: list[str]) -> int:
     if code := install(["dev"]):
         return code
     os.environ["CHROMIUM"] = os.environ.get("CHROMIUM") or ensure_browser(layout)
+    if not chosen.fast:
+        ensure_postgres()
     os.environ["PATH"] = os.pathsep.join([str(layout.python.parent), os.environ.get("PATH", "")])
     os.chdir(ROOT)
     engine = Engine() if chosen.stack or not (chosen.fast or rest) else None

@@ -57,6 +57,15 @@ def exact_zip(embedded: House, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture(scope="session")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A server that imports go to over REST: each test looks for its own things."""
+    house = House.embedded(tmp_path_factory.mktemp("other"))
+    house.server.start()
+    yield house
+    house.server.kill()
+
+
+@pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     programs = find_programs()
     if programs is None:

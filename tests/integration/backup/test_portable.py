@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +19,6 @@ from support.contents import files_in, rows_of
 from support.mlflow_server import MlflowServer
 
 _API = "/api/2.0/mlflow"
-
-
-@pytest.fixture(scope="module")
-def other(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """A server that these tests fill one after the other: each looks for its own."""
-    house = House.embedded(tmp_path_factory.mktemp("other"))
-    house.server.start()
-    yield house
-    house.server.kill()
 
 
 def _ask(server: MlflowServer, path: str, **query: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any, Protocol
 
 from handful_backup.archive import BackupReader, Member
@@ -9,6 +10,7 @@ from handful_backup.artifacts import Entry
 from handful_backup.holders import Holder
 from handful_backup.selection import Chosen
 from handful_backup.tables import BELONGS, INPUT_TAGS, INPUTS, ROOTS, owner
+from handful_core.errors import NotFoundError
 
 DIGESTS = "run_digests"
 
@@ -50,6 +52,29 @@ class Base:
             return kept if entry.modified < self.created.timestamp() else None
         changed = holder.kind == "runs" and holder.id in self._changed
         return None if changed else kept
+
+
+def require_base(backup: BackupReader, there: Container[str]) -> None:
+    """Make sure that the runs which an incremental backup leaves out are there.
+
+    Args:
+        backup: any backup.
+        there: ids, in the backup, of the runs that the server has.
+
+    Raises:
+        NotFoundError: they are not.
+    """
+    if not backup.manifest.base:
+        return
+    carried = {row["run_uuid"] for row in backup.rows("runs")}
+    missing = [
+        r["run_uuid"] for r in backup.rows(DIGESTS) if r["run_uuid"] not in carried and r["run_uuid"] not in there
+    ]
+    if missing:
+        raise NotFoundError(
+            f"{backup.path} adds to the backup {backup.manifest.base}, of which {len(missing)} runs are not here",
+            "import that one first",
+        )
 
 
 class Everything(Chosen):

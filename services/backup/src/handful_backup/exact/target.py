@@ -13,6 +13,7 @@ from handful_backup.exact.database import reflect, revision, written
 from handful_backup.exact.decision import decide
 from handful_backup.exact.statements import delete_owned, insert, set_sequences
 from handful_backup.exact.translation import Translation
+from handful_backup.increment import require_base
 from handful_backup.plan import Plan
 from handful_backup.progress import Progress
 from handful_backup.selection import Chosen
@@ -46,6 +47,8 @@ class DatabaseTarget:
         self._replace = replace
         self._metadata = reflect(connection)
         self._check_schema()
+        runs = self._metadata.tables["runs"]
+        require_base(backup, set(connection.execute(sa.select(runs.columns["run_uuid"])).scalars()))
         self.plan = Plan("exact")
         self.decision = decide(connection, self._metadata, backup, chosen, self.plan, replace=replace)
         self.translation = Translation(backup, self.decision)

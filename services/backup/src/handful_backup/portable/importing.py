@@ -13,6 +13,7 @@ from typing import Self, TypeVar
 
 from handful_backup.archive import BackupReader
 from handful_backup.artifacts import Places
+from handful_backup.increment import DIGESTS, require_base
 from handful_backup.plan import Plan, Wish
 from handful_backup.portable.api import API
 from handful_backup.portable.marks import EXPERIMENT, OURS, TIMES
@@ -90,7 +91,11 @@ class PortableImport:
         """Compare the backup with the server."""
         scratch = self._scratch
         self._recognition.experiments(scratch.rows("experiments"))
-        self._recognition.runs([row["run_uuid"] for row in scratch.rows("runs")])
+        # Those too that an incremental backup leaves out.
+        left_out = scratch.rows(DIGESTS) if self._backup.manifest.base else ()
+        wanted = dict.fromkeys(row["run_uuid"] for rows in (scratch.rows("runs"), left_out) for row in rows)
+        self._recognition.runs(list(wanted))
+        require_base(self._backup, self._known.runs)
         carried = (f"version {name}" for kind, name in self._restoring.by_folder() if kind == "versions")
         self._recognition.models([*(row["model_id"] for row in self._logged_models()), *carried])
         for row in scratch.rows("registered_models"):

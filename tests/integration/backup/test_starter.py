@@ -1,0 +1,46 @@
+"""One model in a file, brought into another server, and served from there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from fakes.packages import build_package, encode, picture
+from handful_core.registry import Registry
+from support.backup_house import Handful, House
+from support.contents import rows_of
+from support.mlflow_server import MlflowServer
+from support.registering import register
+from support.serving_process import ServingProcess
+
+_MODEL = "starter"
+
+
+def test_the_restored_champion_is_served(
+    mlflow_server: str, other: House, handful: Handful, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = build_package(tmp_path / "package", name=_MODEL).root
+    register(mlflow_server, root, _MODEL)
+    assert register(mlflow_server, root, _MODEL, ["champion"]) == 2
+    source = MlflowServer(tmp_path, port=int(mlflow_server.rpartition(":")[2]))
+    backup = tmp_path / "starter.zip"
+    assert handful("export", "--model", f"{_MODEL}@champion", "--out", backup, server=source) == 0
+    assert handful("import", backup, server=other.server) == 0
+    with Registry(other.server.uri) as registry:
+        (version,) = registry.versions(_MODEL)
+        assert (version.version, version.aliases) == (2, ("champion",))
+    settings = {"HANDFUL_SERVING_DEFAULT_MODEL": _MODEL, "HANDFUL_SERVING_MODELS": _MODEL}
+    serving = ServingProcess(tmp_path / "serving", other.server.uri, settings).start()
+    try:
+        image = {"image": ("hand.png", encode(picture({(2, 3): "5", (5, 6): "2"})))}
+        answer = httpx.post(f"{serving.url}/predict", files=image, timeout=30).raise_for_status().json()
+    finally:
+        serving.stop()
+    assert (answer["model"], answer["version"], answer["count"]) == (_MODEL, 2, 7)
+    before = rows_of(other.database)
+    capsys.readouterr()
+    assert handful("import", backup, server=other.server) == 0
+    assert capsys.readouterr().err == f"{backup}: all of it is there already, nothing to do\n"
+    assert rows_of(other.database) == before
