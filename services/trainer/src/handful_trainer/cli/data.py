@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Make datasets that can be trained on.", no_args_is_help=True, rich_markup_mode=None)
 
+_DIFFERENCES = 40
+"""Lines of differences that are shown."""
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
@@ -83,6 +86,31 @@ def pull(
         print_json({"folder": str(pulled.folder.resolve()), **pulled.as_json()})
         return
     say(str(pulled))
+
+
+@app.command()
+def diff(
+    first: Annotated[Path, typer.Argument(help="A prepared dataset's folder, the older one.")],
+    second: Annotated[Path, typer.Argument(help="The newer one.")],
+    as_json: AsJson = False,
+) -> None:
+    """Tell what changed between two prepared datasets: images and boxes added, removed, changed."""
+    from handful_trainer.data.comparison import compare, counts, moves
+
+    found = compare(first, second)
+    if as_json:
+        print_json(found.as_json())
+        return
+    print_table("from the first to the second", ("", "added", "removed", "changed"), counts(found))
+    for move, images in sorted(moves(found).items()):
+        say(f"{images} images moved: {move}")
+    shown = [(i, "box " + kind, what) for i, kinds in found.boxes.items() for kind in kinds for what in kinds[kind]]
+    shown += [(i, "image changed", "") for i in found.changed]
+    if shown:
+        print_table("images in both", ("asset", "what", "which"), shown[:_DIFFERENCES])
+    if len(shown) > _DIFFERENCES:
+        say(f"and {len(shown) - _DIFFERENCES} more: see --json")
+    say(f"{found.unchanged} images are the same in all")
 
 
 @app.command()
