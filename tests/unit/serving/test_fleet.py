@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from fakes.packages import DAMAGES, Damage, damage
+from fakes.packages import DAMAGES, Damage, damage, encode, picture
 from handful_core.errors import UnavailableError
 from handful_serving.domain import refusals, watcher
 from handful_serving.domain.errors import NoModelError, RefusedModelError, UnknownModelError
@@ -473,3 +473,59 @@ async def test_stopping_does_not_wait_for_a_registry_that_hangs(house: House) ->
     await asyncio.sleep(0.05)
     async with asyncio.timeout(1):
         await fleet.stop()
+
+
+async def test_a_slow_mlflow_makes_no_answer_slow(house: House) -> None:
+    house.register("champion")
+    fleet = house.fleet()
+    await fleet.watcher.poll()
+    house.mlflow.delay = 1.0
+    polling = asyncio.ensure_future(fleet.watcher.poll())
+    await asyncio.sleep(0)
+    predictor = house.predictor(fleet)
+    for _ in range(20):
+        assert (await predictor.predict(encode(picture({(2, 3): "5"})), Wanted())).answer.count == 5
+    assert not polling.done(), "twenty answers took less time than one of MLflow's"
+    house.mlflow.delay = 0
+    await polling
+    predictor.close()
+
+
+@pytest.mark.parametrize("now", [0.0, 4e9])
+async def test_a_clock_that_jumps_changes_nothing(house: House, monkeypatch: pytest.MonkeyPatch, now: float) -> None:
+    house.register("champion")
+    fleet = house.fleet()
+    await fleet.watcher.poll()
+    monkeypatch.setattr("time.time", lambda: now)
+    house.register("champion")
+    await fleet.watcher.poll()
+    assert fleet.ready() == [Key("fingers", 2)]
+    again = house.fleet()
+    house.mlflow.away = True
+    await again.watcher.poll()
+    assert again.ready() == [Key("fingers", 2)]
+
+
+async def test_a_full_disk_costs_no_model_and_passes(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    import errno
+
+    house.register("champion")
+    fleet = house.fleet()
+    await fleet.watcher.poll()
+    real = fleet.world.cache.install
+
+    def full(*_: object) -> object:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(fleet.world.cache, "install", full)
+    house.register("champion")
+    await fleet.watcher.poll()
+    assert fleet.ready() == [Key("fingers", 1)]
+    assert house.notes.reloads[-1] == ("fingers", "failed", "resource")
+    refusal = fleet.refusals.get(Key("fingers", 2))
+    assert refusal is not None
+    assert "No space left on device" in refusal.reason
+    monkeypatch.setattr(fleet.world.cache, "install", real)
+    fleet.refusals.forget("fingers")  # Half a minute goes by.
+    await fleet.watcher.poll()
+    assert fleet.ready() == [Key("fingers", 2)]

@@ -99,3 +99,19 @@ def test_only_the_models_of_the_name_are_dropped(store: ModelStore) -> None:
     store.add(loaded(1, "b"))
     store.drop("a")
     assert [entry.key for entry in store] == [Key("b", 1)]
+
+
+def test_a_budget_of_memory_is_kept(ranks: dict[int, int]) -> None:
+    store = ModelStore(10, lambda key: ranks.get(key.version, 0), budget=100)
+    for version in (1, 2):
+        store.add(Loaded(Version("m", version), cast("Model", object()), "digest", memory=45))
+    assert store.memory == 90
+    assert store.has_room
+    with store.lease(next(iter(store))):
+        pass
+    store.add(Loaded(Version("m", 3), cast("Model", object()), "digest", memory=30))
+    assert versions(store) == [1, 3], "the one that was used least recently went"
+    ranks[4] = 2
+    store.add(Loaded(Version("m", 4), cast("Model", object()), "digest", memory=500))
+    assert versions(store) == [4], "the default champion stays, however large it is"
+    assert not store.has_room

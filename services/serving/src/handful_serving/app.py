@@ -166,6 +166,7 @@ async def _running(parts: Parts) -> AsyncIterator[None]:
     try:
         yield
     finally:
+        parts.rollout.close()
         await parts.fleet.stop()
         parts.predictor.close()
 

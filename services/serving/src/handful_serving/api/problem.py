@@ -103,5 +103,10 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
+def problem_names() -> list[str]:
+    """The kinds of problems that errors become."""
+    return sorted({name for _, _, name, _ in _KINDS})
+
+
 def _kind(error: HandfulError) -> tuple[type[HandfulError], HTTPStatus, str, str]:
     return next(kind for kind in _KINDS if isinstance(error, kind[0]))

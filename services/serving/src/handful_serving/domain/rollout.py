@@ -60,6 +60,11 @@ class Rollout:
         self._running: set[asyncio.Task[object]] = set()
         self._shadowed: set[str] = set()
 
+    def close(self) -> None:
+        """Give up what is still being compared or loaded."""
+        for task in list(self._running):
+            task.cancel()
+
     def shares(self, name: str) -> Shares:
         """What a model's challenger gets."""
         return self._own.get(name, self._default)
