@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import uuid
-from typing import Annotated
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Depends, WebSocket
+from fastapi import APIRouter, WebSocket
 from pydantic import ValidationError
 
 from handful_core.errors import HandfulError
 from handful_serving.api.live_connection import LiveConnection
 from handful_serving.api.live_messages import PROTOCOL, LiveParameters
 from handful_serving.api.parameters import complaint
-from handful_serving.api.parts import Parts, parts_of
+from handful_serving.api.parts import AppParts, Parts
 from handful_serving.api.problem import problem_of, reason_of
 from handful_serving.api.request_ids import current_request_id
 from handful_serving.api.security import secret_of
@@ -27,7 +26,7 @@ _RETRY = 5
 
 
 @router.websocket("/ws/predict")
-async def live(socket: WebSocket, parts: Annotated[Parts, Depends(parts_of)]) -> None:
+async def live(socket: WebSocket, parts: AppParts) -> None:
     """Answer frames until the client or the server ends it."""
     offered = socket.scope.get("subprotocols", [])
     await socket.accept(subprotocol=PROTOCOL if PROTOCOL in offered else None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
+from fastapi import Depends, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from handful_serving.domain.errors import BadRequestError
@@ -74,6 +75,40 @@ class PredictParameters(ModelParameters):
             return PredictParameters.model_validate(given | self.model_dump(exclude_unset=True))
         except ValidationError as error:
             raise BadRequestError(complaint("form field", error.errors()[0])) from error
+
+
+async def parameters_of(request: Request) -> PredictParameters:
+    """The query of a prediction, as a dependency. FastAPI's own way of reading a model takes several times as long.
+
+    Raises:
+        BadRequestError: a parameter is wrong; the words say which.
+    """
+    if not request.scope["query_string"]:
+        return _NONE
+    try:
+        return PredictParameters.model_validate(dict(request.query_params))
+    except ValidationError as error:
+        raise BadRequestError(complaint("parameter", error.errors()[0])) from error
+
+
+def described_parameters() -> list[dict[str, Any]]:
+    """The query of a prediction, for the API's description."""
+    properties = PredictParameters.model_json_schema()["properties"]
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "schema": {key: value for key, value in schema.items() if key != "description"},
+            "description": schema["description"],
+        }
+        for name, schema in properties.items()
+    ]
+
+
+Chosen = Annotated[PredictParameters, Depends(parameters_of)]
+"""The query of a prediction."""
+_NONE = PredictParameters()
 
 
 def complaint(what: str, error: Mapping[str, Any]) -> str:

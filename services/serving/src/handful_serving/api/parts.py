@@ -40,4 +40,9 @@ def parts_of(connection: HTTPConnection) -> Parts:
     return parts
 
 
-AppParts = Annotated[Parts, Depends(parts_of)]
+async def _parts(connection: HTTPConnection) -> Parts:
+    """The same as a dependency: FastAPI would call a plain function in a thread."""
+    return parts_of(connection)
+
+
+AppParts = Annotated[Parts, Depends(_parts)]

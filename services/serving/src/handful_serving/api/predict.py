@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from handful_core.errors import HandfulError
 from handful_serving.api.answers import BatchAnswer, BatchItem, PredictionAnswer
-from handful_serving.api.parameters import PredictParameters
+from handful_serving.api.parameters import Chosen, PredictParameters, described_parameters
 from handful_serving.api.parts import AppParts, Parts
 from handful_serving.api.patience import unless_gone
 from handful_serving.api.predictions import answer_of
@@ -40,6 +40,7 @@ _FORM = {
     "required": ["image"],
 }
 _BODY = {
+    "parameters": described_parameters(),
     "requestBody": {
         "required": True,
         "description": "The image, as a form or as it is. A form may carry the parameters too; the query's count more.",
@@ -48,7 +49,7 @@ _BODY = {
             "image/*": {"schema": _BINARY},
             "application/octet-stream": {"schema": _BINARY},
         },
-    }
+    },
 }
 _BATCH_FORM = {
     "type": "object",
@@ -56,11 +57,12 @@ _BATCH_FORM = {
     "required": ["images"],
 }
 _BATCH_BODY = {
+    "parameters": described_parameters(),
     "requestBody": {
         "required": True,
         "description": "The images as files of a form; the parameters hold for all of them.",
         "content": {"multipart/form-data": {"schema": _BATCH_FORM}},
-    }
+    },
 }
 _STATUSES = (400, 401, 403, 404, 408, 413, 415, 422, 429, 500, 503)
 
@@ -72,9 +74,7 @@ _STATUSES = (400, 401, 403, 404, 408, 413, 415, 422, 429, 500, 503)
     responses=problem_responses(*_STATUSES),
     openapi_extra=_BODY,
 )
-async def predict(
-    request: Request, parts: AppParts, caller: Predicting, query: Annotated[PredictParameters, Query()]
-) -> Response:
+async def predict(request: Request, parts: AppParts, caller: Predicting, query: Chosen) -> Response:
     """Find, classify and count what is in an image. Faces are blurred first."""
     parts.guard.spend(caller)
     # The body is read by hand: its size is checked on the way, and no image passes through a temporary file.
@@ -94,9 +94,7 @@ async def predict(
     responses=problem_responses(*_STATUSES),
     openapi_extra=_BATCH_BODY,
 )
-async def predict_batch(
-    request: Request, parts: AppParts, caller: Predicting, query: Annotated[PredictParameters, Query()]
-) -> Response:
+async def predict_batch(request: Request, parts: AppParts, caller: Predicting, query: Chosen) -> Response:
     """The same for several images. An image that cannot be answered has a problem, and the others their answers."""
     async with parts.intake.body(request) as body:
         upload = await read_upload(request, body, parts.settings.max_batch)
