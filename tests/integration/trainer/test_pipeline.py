@@ -9,133 +9,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
-import pytest
-import yaml
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from fakes.packages import encode, picture
-from fakes.squares import SCENES, write_squares
+from fakes.squares import SCENES
 from handful_core.package.archive import read_folder
 from handful_core.registry import CHAMPION, Registry
 from support.mlflow_server import MlflowServer
-
-EPOCHS = 2
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_squares(tmp_path_factory.mktemp("data") / "squares", SCENES)
-
-
-@pytest.fixture(scope="module")
-def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
-    server = MlflowServer(tmp_path_factory.mktemp("mlflow")).start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def own_server(tmp_path: Path) -> Iterator[MlflowServer]:
-    """For a test that takes it down."""
-    server = MlflowServer(tmp_path / "mlflow").start()
-    yield server
-    server.stop()
-
-
-class Trainer:
-    """Runs `handful train` as a user would, in an experiment of its own.
-
-    Args:
-        folder: for its configuration and what it writes.
-        dataset: a YOLO dataset.
-        uri: MLflow's address.
-    """
-
-    def __init__(self, folder: Path, dataset: Path, uri: str) -> None:
-        self.home = folder / "var"
-        self.config = folder / "training.yaml"
-        self.name = folder.name
-        self.uri = uri
-        self.environment = os.environ | {"HANDFUL_HOME": str(self.home), "HANDFUL_MLFLOW_URI": uri}
-        self._processes: list[subprocess.Popen[str]] = []
-        content = {
-            "dataset": {"source": "yolo", "path": str(dataset)},
-            "training": {"epochs": EPOCHS, "imgsz": 64, "batch": 6, "workers": 0},
-            "augmentation": {"mosaic": 0},
-            "package": {"confidence": 0.01},
-            "mlflow": {"experiment": self.name, "model_name": self.name, "run_name": "run"},
-        }
-        self.config.write_text(yaml.safe_dump(content))
-
-    def start(self, *words: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "handful_core", "train", "--json", *words],
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        self._processes.append(process)
-        return process
-
-    def finish(self, process: subprocess.Popen[str]) -> dict[str, Any]:
-        out, err = process.communicate(timeout=300)
-        assert process.returncode == 0, err
-        result: dict[str, Any] = json.loads(out)
-        return result
-
-    def anew(self, *overrides: str) -> tuple[str, ...]:
-        return ("--config", str(self.config), *(word for override in overrides for word in ("--set", override)))
-
-    def wait_for(self, what: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 200) -> None:
-        until = time.monotonic() + seconds
-        while not what():
-            assert process.poll() is None, process.communicate()[1]
-            assert time.monotonic() < until, "it took too long"
-            time.sleep(0.1)
-
-    def mlflow_run(self) -> Run:
-        client = MlflowClient(self.uri)
-        experiment = client.get_experiment_by_name(self.name)
-        assert experiment is not None
-        (run,) = client.search_runs([experiment.experiment_id])
-        return run
-
-    def epochs_logged(self) -> list[int]:
-        client = MlflowClient(self.uri)
-        experiment = client.get_experiment_by_name(self.name)
-        runs = client.search_runs([experiment.experiment_id]) if experiment else []
-        return [m.step for m in client.get_metric_history(runs[0].info.run_id, "val/mAP50")] if runs else []
-
-    def end_all(self) -> None:
-        for process in self._processes:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-
-
-@pytest.fixture
-def make_trainer(tmp_path: Path, dataset: Path) -> Iterator[Callable[[str], Trainer]]:
-    made: list[Trainer] = []
-
-    def make(uri: str) -> Trainer:
-        made.append(Trainer(tmp_path, dataset, uri))
-        return made[-1]
-
-    yield make
-    for trainer in made:
-        trainer.end_all()
-
-
-@pytest.fixture
-def trainer(make_trainer: Callable[[str], Trainer], shared_server: MlflowServer) -> Trainer:
-    return make_trainer(shared_server.uri)
+from support.training import EPOCHS, Trainer
 
 
 def test_a_training_goes_all_the_way(trainer: Trainer) -> None:
@@ -161,14 +45,17 @@ def _check_what_was_logged(run: Run, client: MlflowClient) -> None:
     assert (data.params["training.imgsz"], data.params["ultralytics.epochs"]) == ("64", str(EPOCHS))
     assert data.params["package.torch"]
     assert data.params["hardware.cpus"]
+    assert data.params["ultralytics.optimizer_used"]
+    assert data.tags["lock"]
+    assert data.metrics["package/latency_ms_p50"] > 0
     assert {"train/box_loss", "val/mAP50_95", "lr/pg0", "test/mAP50", "test/count_accuracy"} <= set(data.metrics)
     assert [m.step for m in client.get_metric_history(run.info.run_id, "val/mAP50")] == [1, 2]
     (dataset,) = run.inputs.dataset_inputs
     assert data.tags["dataset.fingerprint"].startswith(dataset.dataset.digest)
     folders = {item.path: item for item in client.list_artifacts(run.info.run_id)}
-    assert {"config", "dataset", "evaluation", "plots", "weights"} <= set(folders)
+    assert {"config", "dataset", "environment", "evaluation", "plots", "weights"} <= set(folders)
     names = {item.path for item in client.list_artifacts(run.info.run_id, "evaluation")}
-    assert {"evaluation/metrics.json", "evaluation/confusion_matrix.png"} <= names
+    assert {"evaluation/metrics.json", "evaluation/confusion_matrix.png", "evaluation/test_pictures.html"} <= names
 
 
 def _check_pyfunc(uri: str, name: str) -> None:

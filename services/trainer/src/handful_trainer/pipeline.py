@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from handful_core.console import say
 from handful_core.errors import HandfulError
@@ -20,7 +20,11 @@ from handful_trainer.data import PreparedDataset, prepare
 from handful_trainer.runs import RunFolder, RunState, create_run
 from handful_trainer.tracking import Tracker, open_tracker
 from handful_trainer.tracking.datasets import dataset_record
+from handful_trainer.tracking.machine import MachineWatch
 from handful_trainer.tracking.watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from handful_trainer.packaging.build import Built
 
 
 @dataclass(slots=True)
@@ -51,8 +55,28 @@ class Outcome:
         }
 
 
-def start(config: TrainingConfig, home: Path, uri: str) -> Outcome:
-    """Train anew, the whole way."""
+def renamed(config: TrainingConfig, name: str) -> TrainingConfig:
+    """The same training under another run name."""
+    return config.model_copy(update={"mlflow": config.mlflow.model_copy(update={"run_name": name})})
+
+
+def start(
+    config: TrainingConfig,
+    home: Path,
+    uri: str,
+    *,
+    tags: Mapping[str, str] | None = None,
+    register: bool = True,
+) -> Outcome:
+    """Train anew, the whole way.
+
+    Args:
+        config: what is trained, and how.
+        home: where datasets and runs lie.
+        uri: MLflow's address.
+        tags: more tags for the run.
+        register: make a version of the model and let it pass the gate; else the way ends with the evaluation.
+    """
     from handful_trainer.tracking.sending import configure_client, find_experiment, start_run
 
     configure_client()
@@ -61,9 +85,9 @@ def start(config: TrainingConfig, home: Path, uri: str) -> Outcome:
     dataset = prepare(config.dataset, home)
     prepared = ("prepare", time.perf_counter() - began, f"{sum(dataset.split_sizes.values())} images")
     name = config.mlflow.run_name or f"{config.model.architecture}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    run_id = start_run(uri, experiment, name, provenance.run_tags() | config.mlflow.tags)
+    run_id = start_run(uri, experiment, name, provenance.run_tags() | config.mlflow.tags | dict(tags or {}))
     folder = create_run(home, name, config)
-    folder.save(RunState(run_id=run_id, dataset=dataset.root))
+    folder.save(RunState(run_id=run_id, dataset=dataset.root, register_version=register))
     return _go(config, folder, dataset, home, uri, [prepared], resume=False)
 
 
@@ -91,10 +115,12 @@ def _go(
 
     outcome = Outcome(folder.state().run_id, folder.path, steps, config.mlflow.model_name)
     set_up(home)
-    with folder.locked(), terminable(), _tracked(folder, uri) as tracker:
+    with folder.locked(), terminable(), _tracked(folder, uri) as tracker, MachineWatch(tracker.metrics, folder.began):
         _describe(config, dataset, folder, tracker, resume=resume)
         _train(config, dataset, folder, tracker, home, outcome, resume=resume)
-        _publish(config, dataset, folder, tracker, uri, outcome)
+        built = _package(config, dataset, folder, tracker, outcome)
+        if folder.state().register_version:
+            _publish(config, dataset, folder, tracker, uri, built, outcome)
         folder.save(folder.state().model_copy(update={"finished": True}))
     return outcome
 
@@ -139,6 +165,7 @@ def _describe(
     for name in ("report.json", "report.html"):
         if (dataset.root / name).is_file():
             tracker.artifact(dataset.root / name, "dataset")
+    tracker.artifact(provenance.write_environment(folder.environment), "environment")
 
 
 def _train(
@@ -165,18 +192,13 @@ def _train(
     folder.save(folder.state().model_copy(update={"trained": True}))
 
 
-def _publish(
-    config: TrainingConfig,
-    dataset: PreparedDataset,
-    folder: RunFolder,
-    tracker: Tracker,
-    uri: str,
-    outcome: Outcome,
-) -> None:
-    """Package, evaluate, register, gate."""
+def _package(
+    config: TrainingConfig, dataset: PreparedDataset, folder: RunFolder, tracker: Tracker, outcome: Outcome
+) -> Built:
+    """Package and evaluate."""
     from handful_trainer.evaluation.pictures import write_evaluation
     from handful_trainer.packaging import build_package
-    from handful_trainer.registration import pass_gate, register_package
+    from handful_trainer.packaging.latency import measure_latency
 
     with _step(outcome, "package and evaluate") as result:
         built = build_package(config, folder.best_weights, dataset, folder.package, outcome.run_id)
@@ -184,8 +206,24 @@ def _publish(
         result(", ".join(f"{key} {value:.3f}" for key, value in outcome.metrics.items()))
     tracker.metrics({f"test/{key}": value for key, value in outcome.metrics.items()})
     tracker.metrics(_per_class(built.evaluation.per_class))
+    tracker.metrics(measure_latency(built.package, built.evaluation.samples[0].image).metrics())
     tracker.tags({"parity": str(built.parity)})
     tracker.artifact(write_evaluation(built.evaluation, folder.evaluation), "evaluation")
+    return built
+
+
+def _publish(
+    config: TrainingConfig,
+    dataset: PreparedDataset,
+    folder: RunFolder,
+    tracker: Tracker,
+    uri: str,
+    built: Built,
+    outcome: Outcome,
+) -> None:
+    """Register, gate."""
+    from handful_trainer.registration import pass_gate, register_package
+
     # A version is of no use before its run is whole; and a server that went away gets the time to come back.
     tracker.drain()
     with _step(outcome, "register") as result, Registry(uri) as registry:

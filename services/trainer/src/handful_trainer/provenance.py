@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
+
+from packaging.requirements import Requirement
 
 from handful_core.vision.cpus import available_cpus
 
@@ -51,11 +54,52 @@ def git_commit() -> str | None:
     return f"{head}-dirty" if _git(here, "status", "--porcelain", "--untracked-files=no") else head
 
 
+def git_changes() -> str:
+    """What was changed in the checkout since its commit, as a diff; empty where nothing was, or outside a checkout."""
+    return _git(Path(__file__).parent, "diff", "HEAD") or ""
+
+
+def environment() -> str:
+    """All installed packages at their versions, as pip's requirements."""
+    found = {(dist.name, dist.version) for dist in distributions()}
+    return "".join(f"{name}=={number}\n" for name, number in sorted(found, key=lambda pair: pair[0].lower()))
+
+
+def write_environment(folder: Path) -> Path:
+    """Write what a training ran with into `folder`: packages.txt, and changes.diff where the checkout was changed."""
+    folder.mkdir(exist_ok=True)
+    (folder / "packages.txt").write_text(environment(), encoding="utf-8")
+    if changes := git_changes():
+        (folder / "changes.diff").write_text(changes, encoding="utf-8")
+    return folder
+
+
+def lock_state() -> str:
+    """Whether what is installed is what the checkout's constraints.txt locks."""
+    lock = Path(__file__).parents[4] / "constraints.txt"
+    if not lock.is_file():
+        return "no lock file here"
+    wanted = [Requirement(line) for line in lock.read_text(encoding="utf-8").splitlines() if "==" in line]
+    locked = {w.name: str(w.specifier)[2:] for w in wanted if w.marker is None or w.marker.evaluate()}
+    others = [
+        f"{name} {found} instead of {locked[name]}"
+        for name, found in sorted((_plain(dist.name), dist.version) for dist in distributions())
+        if name in locked and found.partition("+")[0] != locked[name].partition("+")[0]
+    ]
+    return "as locked" if not others else f"{len(others)} differ: {', '.join(others)}"
+
+
+def _plain(name: str) -> str:
+    """A distribution's name as lock files write it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def run_tags() -> dict[str, str]:
     """Tags that MLflow shows for every run: who, from where, with which code."""
     commit = git_commit()
     user = os.environ.get("USER") or os.environ.get("USERNAME") or "unknown"
     tags = {"mlflow.user": user, "mlflow.source.name": "handful train", "mlflow.source.type": "LOCAL"}
+    tags["lock"] = lock_state()
     return tags | ({"mlflow.source.git.commit": commit} if commit else {})
 
 

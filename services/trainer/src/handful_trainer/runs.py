@@ -23,6 +23,8 @@ class RunState(BaseModel):
     dataset: Path
     """Folder of the prepared dataset."""
     trained: bool = False
+    register_version: bool = True
+    """Whether the way goes on to the registry and the gate."""
     version: int | None = None
     """The registered version, once there is one."""
     finished: bool = False
@@ -63,6 +65,16 @@ class RunFolder:
     def evaluation(self) -> Path:
         """Metrics and pictures of the test split."""
         return self.path / "evaluation"
+
+    @property
+    def environment(self) -> Path:
+        """What the training ran with: packages, changes of the code."""
+        return self.path / "environment"
+
+    @property
+    def began(self) -> float:
+        """When the training began, in seconds as of `time.time()`."""
+        return self.config.stat().st_mtime
 
     @property
     def journal(self) -> Path:

@@ -60,6 +60,8 @@ class Evaluation:
     confusion: NDArray[np.int64] = field(repr=False)
     """(classes + 1, classes + 1): rows what was found, columns what was there; the last is background."""
     classes: tuple[str, ...] = ()
+    counts: dict[str, int] = field(default_factory=dict)
+    """What each class is worth when counted."""
     samples: tuple[Sample, ...] = field(default=(), repr=False)
 
     def metrics(self) -> dict[str, float]:
@@ -116,6 +118,7 @@ def evaluate(model: VisionModel, dataset: PreparedDataset, split: str) -> Evalua
         count_accuracy=count_accuracy(samples, confidence, model),
         confusion=scorer.confusion(confidence),
         classes=model.manifest.classes,
+        counts=dict(model.manifest.counts),
         samples=samples,
     )
 

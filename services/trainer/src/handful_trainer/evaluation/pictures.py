@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 
 from handful_trainer.evaluation.evaluate import Evaluation
+from handful_trainer.evaluation.gallery import write_gallery
 from handful_trainer.evaluation.scores import Scorer
 
 
 def write_evaluation(evaluation: Evaluation, folder: Path) -> Path:
-    """Write metrics.json, the confusion matrix and the curves into `folder`."""
+    """Write metrics.json, the confusion matrix, the curves and the page of test pictures into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "metrics.json").write_text(json.dumps(evaluation.as_json(), indent=2) + "\n", encoding="utf-8")
     scorer = Scorer(evaluation.classes)
@@ -18,4 +19,5 @@ def write_evaluation(evaluation: Evaluation, folder: Path) -> Path:
         scorer.add(sample.image.name, sample.truth, sample.found)
     scorer.draw_confusion(evaluation.confidence, folder)
     scorer.curves(folder)
+    write_gallery(evaluation, folder / f"{evaluation.split}_pictures.html")
     return folder
