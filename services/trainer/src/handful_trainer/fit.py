@@ -57,7 +57,7 @@ def fit(
         model = new_model(config)
         weights = config.model.pretrained
         arguments["pretrained"] = str(find_weights(weights, home)) if weights else False
-    with _Watch(model, tracker, config.training.epochs, log_params=not resume), _translated_errors():
+    with _Watch(model, tracker, config.training.epochs, log_params=not resume), translated_errors():
         model.train(**arguments)
     if not folder.best_weights.is_file():
         raise DataError("the training left no weights", "look at the losses: were they NaN? Lower lr0")
@@ -112,7 +112,7 @@ class _Watch:
         self._bar.stop()
 
     def _on_start(self, trainer: Any) -> None:
-        _suit_memory(trainer)
+        suit_memory(trainer)
         if self._log_params:  # MLflow lets nobody change a parameter, and a resumed training resolves some otherwise.
             resolved = {f"ultralytics.{key}": value for key, value in sorted(vars(trainer.args).items())}
             self._tracker.params(resolved | {"ultralytics.optimizer_used": type(trainer.optimizer).__name__})
@@ -141,7 +141,7 @@ class _Watch:
         self._bar.update(self._task, description=f"epoch {trainer.epoch + 1}/{self._epochs}  mAP50 {score:.3f}")
 
 
-def _suit_memory(trainer: Any) -> None:
+def suit_memory(trainer: Any) -> None:
     """Lay the weights out as a processor's convolutions read them, channels last: a fifth less time."""
     import torch
 
@@ -154,7 +154,7 @@ def _renamed(values: Mapping[str, Any]) -> dict[str, float]:
 
 
 @contextlib.contextmanager
-def _translated_errors() -> Iterator[None]:
+def translated_errors() -> Iterator[None]:
     """What Ultralytics and torch raise, as lines that say what to do."""
     try:
         yield

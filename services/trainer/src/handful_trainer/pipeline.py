@@ -24,6 +24,7 @@ from handful_trainer.tracking.machine import MachineWatch
 from handful_trainer.tracking.watchdog import Watchdog
 
 if TYPE_CHECKING:
+    from handful_trainer.estimate import Estimate
     from handful_trainer.packaging.build import Built
 
 
@@ -53,6 +54,17 @@ class Outcome:
             "metrics": self.metrics,
             "steps": [{"step": name, "seconds": round(s, 2), "result": result} for name, s, result in self.steps],
         }
+
+
+def dry_run(config: TrainingConfig, home: Path) -> tuple[PreparedDataset, Estimate]:
+    """Prepare the dataset and train some batches: what a training would take. Nothing goes to MLflow."""
+    from handful_trainer.yolo import set_up
+
+    dataset = prepare(config.dataset, home)
+    set_up(home)
+    from handful_trainer.estimate import estimate
+
+    return dataset, estimate(config, dataset, home)
 
 
 def renamed(config: TrainingConfig, name: str) -> TrainingConfig:

@@ -47,6 +47,7 @@ def set_up(home: Path) -> None:
     Image.open = patches._image_open
     _use_processors(int(os.environ["OMP_NUM_THREADS"]), torch_utils, torch)
     checks.check_font = _own_font
+    _silence_bars()
     LOGGER.setLevel(logging.WARNING)
     trackers = ("clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb", "sync")
     ultralytics_settings.update(
@@ -59,6 +60,14 @@ def _use_processors(threads: int, torch_utils: Any, torch: Any) -> None:
     """Let it use so many threads: by itself Ultralytics leaves one core idle whenever it selects a CPU device."""
     torch_utils.NUM_THREADS = threads
     torch.set_num_threads(threads)
+
+
+def _silence_bars() -> None:
+    """Its bar for filling the cache heeds no setting, and ours shows the progress already."""
+    from ultralytics.data import base
+
+    bar = base.TQDM
+    base.TQDM = lambda *args, **kwargs: bar(*args, **(kwargs | {"disable": True}))
 
 
 def _own_font(font: str = "Arial.ttf") -> str:  # noqa: ARG001  # The signature that Ultralytics calls.

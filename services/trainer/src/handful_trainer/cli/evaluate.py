@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from handful_core.console import only_results_on_stdout, print_json, print_table, say
-from handful_core.errors import ConfigError
 from handful_core.settings import CoreSettings, load
-
-if TYPE_CHECKING:
-    from handful_core.package import Package
+from handful_trainer.cli.packages import opened_package
 
 
 def evaluate(
@@ -31,15 +25,13 @@ def evaluate(
     from handful_trainer.data import PreparedDataset
     from handful_trainer.yolo import set_up
 
-    if (package is None) == (model is None):
-        raise ConfigError("give either --package or --model", "for example --model models:/fingers@champion")
     core = load(CoreSettings)
     set_up(core.home)
     from handful_trainer.evaluation import evaluate as measure
     from handful_trainer.evaluation.pictures import write_evaluation
 
     dataset = PreparedDataset.open(data)
-    with only_results_on_stdout(), _package(package, model, core.mlflow_uri) as opened:
+    with only_results_on_stdout(), opened_package(package, model, core.mlflow_uri) as opened:
         result = measure(load_model(opened), dataset, split)
     if output is not None:
         say(f"pictures and metrics in {write_evaluation(result, output)}")
@@ -51,19 +43,3 @@ def evaluate(
     columns = ("class", "boxes", "mAP50", "mAP50_95", "precision", "recall", "f1")
     rows = [[name, int(v["boxes"]), *(f"{v[key]:.3f}" for key in columns[2:])] for name, v in result.per_class.items()]
     print_table("Classes", columns, rows)
-
-
-@contextmanager
-def _package(path: Path | None, reference: str | None, uri: str) -> Iterator[Package]:
-    from handful_core.package import open_package
-    from handful_core.registry import Registry, parse_reference
-
-    if path is not None:
-        with open_package(path) as package:
-            yield package
-        return
-    name, version = parse_reference(reference or "")
-    with tempfile.TemporaryDirectory(prefix="handful-model-") as folder, Registry(uri) as registry:
-        registry.download_package(registry.version(name, version), Path(folder))
-        with open_package(Path(folder)) as package:
-            yield package

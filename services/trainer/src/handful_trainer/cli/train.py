@@ -13,6 +13,8 @@ from handful_core.settings import CoreSettings, load
 
 if TYPE_CHECKING:
     from handful_trainer.config import TrainingConfig
+    from handful_trainer.data import PreparedDataset
+    from handful_trainer.estimate import Estimate
 
 
 def train(
@@ -22,6 +24,9 @@ def train(
     ] = None,
     print_config: Annotated[
         bool, typer.Option("--print-config", help="Print the whole configuration and end.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Train some batches, say what all of it would take, and end.")
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the newest unfinished training.")] = False,
     run: Annotated[Path | None, typer.Option("--run", help="With --resume: the training's folder.")] = None,
@@ -35,6 +40,11 @@ def train(
     core = load(CoreSettings)
     if print_config:
         typer.echo(to_yaml(_read(config, overrides)), nl=False)
+        return
+    if dry_run:
+        with only_results_on_stdout():
+            dataset, found = pipeline.dry_run(_read(config, overrides), core.home)
+        print_json(found.as_json()) if as_json else _show(dataset, found, _read(config, overrides))
         return
     if resume:
         if overrides or config:
@@ -54,6 +64,27 @@ def train(
     rows = [(name, f"{seconds:.1f} s", result) for name, seconds, result in outcome.steps]
     print_table("Training", ("step", "time", "result"), rows)
     say(f"run {outcome.run_id} in MLflow at {core.mlflow_uri}; files in {outcome.folder}")
+
+
+def _show(dataset: PreparedDataset, found: Estimate, config: TrainingConfig) -> None:
+    """What a training would do and take."""
+    rows = [
+        ("dataset", f"{dataset.name}: {', '.join(f'{n} {split}' for split, n in dataset.split_sizes.items())} images"),
+        ("network", f"{config.model.architecture}, {found.parameters / 1e6:.1f} million parameters, {found.device}"),
+        ("epochs", f"{found.epochs} of {found.batches} batches at {config.training.imgsz} px"),
+        ("time", f"about {duration(found.seconds)}: {duration(found.epoch_seconds)} an epoch"),
+        ("memory", f"{found.memory_bytes / 2**30:.1f} of {found.memory_available / 2**30:.1f} GiB"),
+        ("disk", f"{found.disk_bytes / 2**20:.0f} MiB of checkpoints"),
+        ("then", f"experiment {config.mlflow.experiment}, registered as {config.mlflow.model_name}"),
+    ]
+    print_table("A training would be", ("what", "how much"), rows)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
 
 
 def _read(config: Path | None, overrides: list[str] | None) -> TrainingConfig:

@@ -1,0 +1,102 @@
+"""`handful package`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from handful_core.console import only_results_on_stdout, print_json, print_table, say
+from handful_core.errors import ConfigError, RefusedError, ResourceError
+from handful_core.settings import CoreSettings, load
+from handful_trainer.cli.packages import opened_package
+
+if TYPE_CHECKING:
+    from handful_core.package import Package
+    from handful_trainer.packaging.quantize import Variant
+
+
+class Precision(StrEnum):
+    """What a graph can be quantized to."""
+
+    INT8 = "int8"
+
+
+def package(
+    output: Annotated[Path, typer.Option("--output", "-o", help="A new folder, or a ZIP file by its name.")],
+    package: Annotated[Path | None, typer.Option("--package", help="A model package: folder or ZIP file.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="models:/NAME@ALIAS or models:/NAME/VERSION.")] = None,
+    quantize: Annotated[Precision | None, typer.Option("--quantize", help="Make a variant of this precision.")] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="With --quantize: the prepared dataset that calibrates and judges.")
+    ] = None,
+    images: Annotated[int, typer.Option(min=1, help="With --quantize: training images that calibrate.")] = 128,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Write a model package to a folder or ZIP file; with --quantize, an INT8 variant if it is as good and faster."""
+    if output.exists():
+        raise ResourceError(f"{output} exists already", "name a new folder or file")
+    if quantize is None and data is not None:
+        raise ConfigError("--data is for --quantize", "leave it out, or add --quantize int8")
+    core = load(CoreSettings)
+    with only_results_on_stdout(), opened_package(package, model, core.mlflow_uri) as opened:
+        result = _written(opened, output) if quantize is None else _quantized(opened, data, output, images, core.home)
+    if as_json:
+        print_json(result)
+    else:
+        say(f"{output} holds {opened.manifest.name}, {result['precision']}")
+
+
+def _written(opened: Package, output: Path) -> dict[str, Any]:
+    import shutil
+
+    from handful_core.package import zip_package
+
+    if output.suffix == ".zip":
+        zip_package(opened, output)
+    else:
+        shutil.copytree(opened.root, output)
+    return {"output": str(output), "precision": opened.manifest.precision}
+
+
+def _quantized(opened: Package, data: Path | None, output: Path, images: int, home: Path) -> dict[str, Any]:
+    import tempfile
+
+    from handful_trainer.data import PreparedDataset
+    from handful_trainer.yolo import set_up
+
+    if data is None:
+        raise ConfigError("--quantize needs --data", "name the prepared dataset that the model was trained on")
+    if opened.manifest.precision != "fp32":
+        raise ConfigError(f"this package is {opened.manifest.precision} already", "name an FP32 package")
+    dataset = PreparedDataset.open(data)
+    set_up(home)
+    from handful_trainer.packaging.quantize import quantize
+
+    with tempfile.TemporaryDirectory(prefix="handful-package-") as folder:
+        variant = quantize(opened, dataset, Path(folder) / "package", images)
+        _show(variant)
+        if variant.reason:
+            raise RefusedError(f"the INT8 variant is not taken: {variant.reason}", "keep FP32")
+        return _as_json(variant) | _written(variant.package, output)
+
+
+def _show(variant: Variant) -> None:
+    """On stderr: stdout is for the result."""
+    rows = [
+        ("mAP@0.5:0.95", f"{variant.original.mAP50_95:.4f}", f"{variant.evaluation.mAP50_95:.4f}"),
+        ("mAP@0.5", f"{variant.original.mAP50:.4f}", f"{variant.evaluation.mAP50:.4f}"),
+        ("ms per image", f"{variant.original_ms:.2f}", f"{variant.ms:.2f}"),
+        ("graph, MB", f"{variant.original_bytes / 1e6:.1f}", f"{variant.bytes / 1e6:.1f}"),
+    ]
+    print_table("FP32 and INT8", ("", "FP32", "INT8"), rows)
+
+
+def _as_json(variant: Variant) -> dict[str, Any]:
+    return {
+        "mAP50_95": {"fp32": variant.original.mAP50_95, "int8": variant.evaluation.mAP50_95},
+        "ms": {"fp32": variant.original_ms, "int8": variant.ms},
+        "bytes": {"fp32": variant.original_bytes, "int8": variant.bytes},
+    }
