@@ -51,8 +51,13 @@ class Trainer:
         return subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False, timeout=400)
 
     def start(self, *words: str) -> subprocess.Popen[str]:
+        """A training."""
+        return self.popen([sys.executable, "-m", "handful_core", "train", "--json", *words])
+
+    def popen(self, command: list[str]) -> subprocess.Popen[str]:
+        """A command in a session of its own, ended with the test."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "handful_core", "train", "--json", *words],
+            command,
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -31,7 +31,8 @@ class PackageModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc,name-defined
         """Load the package and check it, golden image included."""
         self._model: VisionModel = load_model(read_folder(Path(context.artifacts["package"])))
 
-    def predict(self, context: Any, model_input: Any, params: dict[str, Any] | None = None) -> Any:  # noqa: ARG002
+    # MLflow would take type hints for the model's schema, and warn that they are none.
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # noqa: ARG002
         """Answer each row's image. `params` may hold `confidence` and `iou`."""
         import pandas as pd
 

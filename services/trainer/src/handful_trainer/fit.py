@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import pickle
+import re
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -27,15 +29,33 @@ _METRICS = {
 }
 """Ultralytics' names and ours: MLflow allows no brackets."""
 
+OnEpoch = Callable[[int, Mapping[str, float]], None]
+
 
 class Terminated(KeyboardInterrupt):
     """The process was asked to end by SIGTERM."""
 
 
 def fit(
-    config: TrainingConfig, data_yaml: Path, folder: RunFolder, tracker: Tracker, home: Path, *, resume: bool
+    config: TrainingConfig,
+    data_yaml: Path,
+    folder: RunFolder,
+    tracker: Tracker,
+    home: Path,
+    *,
+    resume: bool,
+    on_epoch: OnEpoch | None = None,
 ) -> Path:
     """Train, or go on where a training stopped.
+
+    Args:
+        config: what is trained, and how.
+        data_yaml: the prepared dataset's description.
+        folder: where checkpoints and plots go.
+        tracker: takes parameters and metrics.
+        home: where downloaded weights lie.
+        resume: go on with the folder's last checkpoint.
+        on_epoch: gets every epoch's number, from 1, and its metrics; what it raises ends the training.
 
     Returns:
         The weights of the best epoch.
@@ -57,7 +77,8 @@ def fit(
         model = new_model(config)
         weights = config.model.pretrained
         arguments["pretrained"] = str(find_weights(weights, home)) if weights else False
-    with _Watch(model, tracker, config.training.epochs, log_params=not resume), translated_errors():
+    watch = _Watch(model, tracker, config.training.epochs, log_params=not resume, on_epoch=on_epoch)
+    with watch, translated_errors():
         model.train(**arguments)
     if not folder.best_weights.is_file():
         raise DataError("the training left no weights", "look at the losses: were they NaN? Lower lr0")
@@ -93,13 +114,16 @@ def _checkpoint(folder: RunFolder) -> _Checkpoint | None:
 class _Watch:
     """Logs every epoch and shows the progress."""
 
-    def __init__(self, model: Any, tracker: Tracker, epochs: int, *, log_params: bool) -> None:
+    def __init__(
+        self, model: Any, tracker: Tracker, epochs: int, *, log_params: bool, on_epoch: OnEpoch | None
+    ) -> None:
         self._tracker = tracker
         self._epochs = epochs
         self._bar = progress()
         self._task = self._bar.add_task("training", total=None)
         self._trained = False
         self._log_params = log_params
+        self._tell = on_epoch
         model.add_callback("on_train_start", self._on_start)
         model.add_callback("on_train_batch_end", self._on_batch)
         model.add_callback("on_train_epoch_end", self._on_trained)
@@ -136,7 +160,10 @@ class _Watch:
             **trainer.lr,
             "epoch_seconds": trainer.epoch_time,
         }
-        self._tracker.metrics(_renamed(values), step=trainer.epoch + 1)
+        metrics = _renamed(values)
+        self._tracker.metrics(metrics, step=trainer.epoch + 1)
+        if self._tell is not None:
+            self._tell(trainer.epoch + 1, metrics)
         score = float(trainer.metrics.get("metrics/mAP50(B)", 0))
         self._bar.update(self._task, description=f"epoch {trainer.epoch + 1}/{self._epochs}  mAP50 {score:.3f}")
 
@@ -160,15 +187,23 @@ def translated_errors() -> Iterator[None]:
         yield
     except HandfulError:
         raise
-    except (MemoryError, RuntimeError) as error:
-        text = str(error)
-        if isinstance(error, MemoryError) or "out of memory" in text.lower() or "can't allocate memory" in text.lower():
-            raise ResourceError(
-                "there is not enough memory for this training", "lower training.batch or training.imgsz"
-            ) from error
-        raise HandfulError(f"the training failed ({text.splitlines()[0] if text else type(error).__name__})") from error
     except FileNotFoundError as error:
         raise DataError(f"the dataset cannot be read ({str(error).splitlines()[0]})", "prepare it again") from error
+    except (MemoryError, RuntimeError, OSError) as error:
+        raise _translated(error) from error
+
+
+def _translated(error: MemoryError | RuntimeError | OSError) -> HandfulError:
+    text = str(error)
+    words = text.lower()
+    if isinstance(error, MemoryError) or "out of memory" in words or "can't allocate memory" in words:
+        return ResourceError("there is not enough memory for this training", "lower training.batch or training.imgsz")
+    # Torch's writer has words of its own for a full disk.
+    if getattr(error, "errno", None) == errno.ENOSPC or "file write failed" in words or "pytorchstreamwriter" in words:
+        return ResourceError("the disk is full", "make room, then go on with handful train --resume")
+    if "nan" in re.findall("[a-z]+", words):
+        return DataError("the loss is no number any more", "lower training.lr0, or look at the boxes of the dataset")
+    return HandfulError(f"the training failed ({text.splitlines()[0] if text else type(error).__name__})")
 
 
 @contextlib.contextmanager

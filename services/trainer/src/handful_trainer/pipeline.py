@@ -143,23 +143,35 @@ def _tracked(folder: RunFolder, uri: str) -> Iterator[Tracker]:
     tracker = open_tracker(uri, folder.state().run_id, folder.journal)
     tracker.status("RUNNING")
     watchdog = Watchdog(uri, tracker.run_id)
-    ending = "KILLED"
+    ending, marked = "KILLED", False
     try:
         yield tracker
         ending = "FINISHED"
-        tracker.status(ending)
+        marked = _mark(tracker, ending)
         tracker.drain()
     except KeyboardInterrupt:
-        tracker.status(ending)
+        marked = _mark(tracker, ending)
         say(f"stopped; go on with: handful train --resume --run {folder.path}")
         raise
     except Exception as error:
-        tracker.tags({"failure": str(error)})
         ending = "FAILED"
-        tracker.status(ending)
+        marked = _mark(tracker, ending, {"failure": str(error)})
         raise
     finally:
-        watchdog.done() if tracker.close() else watchdog.status(ending)
+        sent = tracker.close()
+        watchdog.done() if sent and marked else watchdog.status(ending)
+
+
+def _mark(tracker: Tracker, ending: str, tags: Mapping[str, str] | None = None) -> bool:
+    """Write down how the run ended; False where even that cannot be written: the watchdog tells MLflow then."""
+    try:
+        if tags:
+            tracker.tags(tags)
+        tracker.status(ending)
+    except OSError as error:
+        say(f"the end of the run cannot be written down ({error.strerror}); MLflow is told of it all the same")
+        return False
+    return True
 
 
 def _describe(

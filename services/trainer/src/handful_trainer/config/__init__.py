@@ -1,6 +1,6 @@
 """One typed file per training."""
 
-from handful_trainer.config.loading import load_config, to_yaml
+from handful_trainer.config.loading import load_config, to_yaml, with_values
 from handful_trainer.config.settings import (
     AugmentationConfig,
     GateConfig,
@@ -21,4 +21,5 @@ __all__ = [
     "TrainingSettings",
     "load_config",
     "to_yaml",
+    "with_values",
 ]

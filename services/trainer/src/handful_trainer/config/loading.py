@@ -34,6 +34,29 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainingConfig:
         raise _explained(error, path) from None
 
 
+def with_values(config: TrainingConfig, values: Mapping[str, Any]) -> TrainingConfig:
+    """A configuration with other values, by dotted keys.
+
+    Raises:
+        ConfigError: an unknown key, or a value that does not fit.
+    """
+    content = config.model_dump(mode="json")
+    known = flatten(content)
+    for key, value in values.items():
+        if key not in known:
+            near = _nearest(key.split("."))
+            raise ConfigError(f"there is no setting {key}", f"did you mean {near}?" if near else "see --print-config")
+        *parents, last = key.split(".")
+        place = content
+        for parent in parents:
+            place = place[parent]
+        place[last] = value
+    try:
+        return TrainingConfig.model_validate(content)
+    except ValidationError as error:
+        raise _explained(error, Path("options")) from None
+
+
 def to_yaml(config: TrainingConfig) -> str:
     """The whole configuration, defaults included, as a file that `load_config` reads."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

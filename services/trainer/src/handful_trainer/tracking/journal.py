@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+_log = logging.getLogger(__name__)
 
 Entry = dict[str, Any]
 
@@ -25,6 +28,7 @@ class Journal:
         self._lock = threading.Lock()
         path.touch()
         self._drop_torn_line()
+        self._sent = int(self._mark.read_text()) if self._mark.is_file() else 0
 
     def append(self, entry: Entry) -> None:
         """Add an entry. It is in the operating system's hands when this returns."""
@@ -44,13 +48,17 @@ class Journal:
     @property
     def sent(self) -> int:
         """The mark: bytes of the file that were sent."""
-        return int(self._mark.read_text()) if self._mark.is_file() else 0
+        return self._sent
 
     def mark(self, position: int) -> None:
-        """Remember that all before `position` was sent."""
+        """Remember that all before `position` was sent; where the disk is full, as long as this process lives."""
+        self._sent = position
         part = self._mark.with_suffix(".part")
-        part.write_text(str(position))
-        part.replace(self._mark)
+        try:
+            part.write_text(str(position))
+            part.replace(self._mark)
+        except OSError as error:  # Sent again after a restart, then: all entries may be sent twice.
+            _log.warning("%s cannot be written: %s", self._mark, error.strerror)
 
     @property
     def empty(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,7 @@ from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor
 from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
 from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
 
+_log = logging.getLogger(__name__)
 _PREFIX = "system/"
 """By this MLflow's pages know them."""
 SECONDS = 10.0
@@ -56,7 +58,12 @@ class MachineWatch:
     def _read_on(self) -> None:
         while not self._stop.wait(self._seconds):
             step = int((time.time() - self._began) / self._seconds)
-            self._write({f"{_PREFIX}{name}": value for name, value in self._read().items()}, step)
+            values = {f"{_PREFIX}{name}": value for name, value in self._read().items()}
+            try:
+                self._write(values, step)
+            except OSError as error:  # A full disk ends the training by itself, with its own line.
+                _log.warning("the machine is watched no longer: %s", error)
+                return
 
     def _read(self) -> dict[str, float]:
         values: dict[str, float] = {}

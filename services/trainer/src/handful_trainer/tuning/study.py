@@ -1,0 +1,169 @@
+"""A search, trial by trial: every trial is a run below the search's own, and a killed search goes on."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from filelock import FileLock, Timeout
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.study import Study
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from handful_core.console import say
+from handful_core.errors import DataError, ResourceError
+from handful_trainer import provenance
+from handful_trainer.config import TrainingConfig, to_yaml, with_values
+from handful_trainer.data import PreparedDataset, prepare
+from handful_trainer.tracking.sending import find_experiment, start_run
+from handful_trainer.tuning.search import SearchConfig
+from handful_trainer.tuning.trial import METRIC, train_trial
+
+_PARENT, _ADDED = "handful.parent_run", "handful.enqueued_again"
+_FAILURES = 3
+"""So many trials in a row that fail end the search: something is wrong with all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a search found."""
+
+    name: str
+    run_id: str
+    """The run above the trials'."""
+    best: dict[str, Any]
+    """The settings that were best."""
+    score: float
+    """Their validation mAP@0.5:0.95."""
+    config: Path
+    """The whole configuration with them, ready for `handful train`."""
+    trials: list[dict[str, Any]]
+
+    def as_json(self) -> dict[str, Any]:
+        """What `handful tune --json` prints."""
+        return {
+            "name": self.name,
+            "run_id": self.run_id,
+            "metric": METRIC,
+            "score": self.score,
+            "best": self.best,
+            "config": str(self.config),
+            "trials": self.trials,
+        }
+
+
+def tune(config: TrainingConfig, search: SearchConfig, name: str, trials: int, home: Path, uri: str) -> Result:
+    """Search until there are so many trials, those of an earlier call by the same name included.
+
+    Raises:
+        ResourceError: a search of this name is running.
+        DataError: no trial came to an end.
+    """
+    from handful_trainer.yolo import set_up
+
+    search.check(config)
+    folder = (home / "tune" / name).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / "lock", timeout=0):
+            experiment = find_experiment(uri, config.mlflow.experiment)
+            dataset = prepare(config.dataset, home)
+            set_up(home)
+            study = _open(folder, name, config.training.seed)
+            parent = _parent(study, uri, experiment, name)
+            _Search(config, search, dataset, folder, uri, experiment, parent, home).go_on(study, trials)
+            return _finish(study, config, folder, parent, uri)
+    except Timeout:
+        raise ResourceError(
+            f"a search called {name} is running already", "wait for it, or give another --name"
+        ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    config: TrainingConfig
+    search: SearchConfig
+    dataset: PreparedDataset
+    folder: Path
+    uri: str
+    experiment: str
+    parent: str
+    home: Path
+
+    def go_on(self, study: Study, trials: int) -> None:
+        """Run what is missing."""
+        _take_up_killed(study)
+        failures = 0
+        while (done := len(_ended(study))) < trials:
+            trial = study.ask()
+            values = self.search.values(trial)
+            say(f"trial {done + 1} of {trials}: {', '.join(f'{key} {value}' for key, value in values.items())}")
+            state, score = self._run(trial, values)
+            study.tell(trial, score, state)
+            failures = failures + 1 if state == TrialState.FAIL else 0
+            if failures == _FAILURES:
+                raise DataError(f"{_FAILURES} trials in a row failed", "see their runs in MLflow")
+
+    def _run(self, trial: Trial, values: dict[str, Any]) -> tuple[TrialState, float | None]:
+        config = with_values(self.config, values)
+        return train_trial(
+            trial, config, values, self.dataset, self.folder, self.uri, self.experiment, self.parent, self.home
+        )
+
+
+def _open(folder: Path, name: str, seed: int) -> Study:
+    optuna.logging.set_verbosity(logging.WARNING)
+    storage = JournalStorage(JournalFileBackend(str(folder / "study.journal")))
+    study = optuna.create_study(
+        storage=storage,
+        study_name=name,
+        direction="maximize",
+        load_if_exists=True,
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=2),
+    )
+    # A sampler that began anew with the same seed would suggest what it suggested before.
+    study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials))
+    return study
+
+
+def _parent(study: Study, uri: str, experiment: str, name: str) -> str:
+    """The run above the trials', made once."""
+    known = study.user_attrs.get(_PARENT)
+    if known is not None:
+        return str(known)
+    run_id = start_run(uri, experiment, name, provenance.run_tags() | {"handful.kind": "tune"})
+    study.set_user_attr(_PARENT, run_id)
+    return run_id
+
+
+def _take_up_killed(study: Study) -> None:
+    """A trial that a kill left running is given up, and its settings are tried again."""
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+        if trial.params:
+            study.enqueue_trial(trial.params, user_attrs={_ADDED: trial.number})
+
+
+def _ended(study: Study) -> list[FrozenTrial]:
+    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+
+
+def _finish(study: Study, config: TrainingConfig, folder: Path, parent: str, uri: str) -> Result:
+    from mlflow.tracking import MlflowClient
+
+    if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        raise DataError("no trial came to an end", "try more of them")
+    target = folder / "best.yaml"
+    target.write_text(to_yaml(with_values(config, study.best_params)), encoding="utf-8")
+    client = MlflowClient(uri)
+    client.log_artifact(parent, str(target))
+    client.log_metric(parent, f"best/{METRIC}", study.best_value)
+    client.set_terminated(parent)
+    rows = [
+        {"trial": t.number, "state": t.state.name.lower(), "score": t.value, "values": t.params} for t in _ended(study)
+    ]
+    return Result(study.study_name, parent, study.best_params, study.best_value, target, rows)

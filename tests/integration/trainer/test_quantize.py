@@ -1,0 +1,71 @@
+"""INT8 variants of a real network, and the training's estimate."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import onnx
+import pytest
+
+from fakes.squares import SCENES, write_squares
+from handful_core.package.archive import read_folder
+from handful_core.vision.model import load_model
+from handful_trainer.config import TrainingConfig
+from handful_trainer.data import PreparedDataset
+from support.training import Trainer
+
+
+def _untrained(folder: Path, dataset: PreparedDataset) -> Path:
+    """A package of a network with random weights."""
+    from handful_trainer.packaging import build_package
+    from handful_trainer.yolo import new_model, set_up
+
+    set_up(folder / "home")
+    config = TrainingConfig.model_validate(
+        {
+            "dataset": {"source": "yolo", "path": str(dataset.root)},
+            "training": {"imgsz": 64},
+            "package": {"confidence": 0.01, "weights": False},
+        }
+    )
+    weights = folder / "random.pt"
+    new_model(config).save(str(weights))
+    return build_package(config, weights, dataset, folder / "package").package.root
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> PreparedDataset:
+    return PreparedDataset.open(write_squares(tmp_path / "squares", SCENES))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Of torch's exporter.
+def test_an_int8_variant_is_measured_beside_its_original(tmp_path: Path, prepared: PreparedDataset) -> None:
+    from handful_trainer.packaging.quantize import quantize
+
+    package = read_folder(_untrained(tmp_path, prepared))
+    variant = quantize(package, prepared, tmp_path / "int8" / "package", images=4)
+    assert variant.package.manifest.precision == "int8"
+    assert variant.package.manifest.golden is not None
+    assert variant.bytes < 0.6 * variant.original_bytes
+    assert min(variant.ms, variant.original_ms) > 0
+    graph = onnx.load(variant.package.model_path).graph
+    quantized = {node.name for node in graph.node if node.op_type == "QuantizeLinear"}
+    assert quantized
+    head = max(int(node.name.split("/model.")[1].split("/")[0]) for node in graph.node if "/model." in node.name)
+    convolutions = [n for n in graph.node if n.op_type == "Conv" and f"/model.{head}/" in n.name]
+    assert convolutions
+    assert not any("DequantizeLinear" in node.input[1] for node in convolutions)  # The weights.
+    load_model(read_folder(variant.package.root))  # With its golden image.
+
+
+def test_what_a_training_would_take(trainer: Trainer) -> None:
+    done = trainer.run("train", *trainer.anew("training.epochs=50"), "--dry-run")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["epochs"], found["batches"], found["train_images"]) == (50, 1, len(SCENES))
+    assert found["parameters"] > 2_000_000
+    assert found["seconds"] == pytest.approx(50 * found["epoch_seconds"])
+    assert found["epoch_seconds"] > found["batch_seconds"] > 0
+    assert 0 < found["memory_bytes"] < found["memory_available"]
+    assert not (trainer.home / "runs").exists()

@@ -1,0 +1,105 @@
+"""What goes wrong in the middle of a training: a clear line, and a run that is marked as what happened."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+
+from support.mlflow_server import MlflowServer
+from support.training import Trainer
+
+LONG = ("training.epochs=200", "package.weights=false")
+
+
+def _failed(trainer: Trainer, process: subprocess.Popen[str], code: int) -> str:
+    """The last line of a training that failed, whose run says so."""
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == code, err
+    assert "Traceback" not in err
+    assert _ended(trainer).info.status == "FAILED"
+    return err.strip().splitlines()[-1]
+
+
+def _ended(trainer: Trainer) -> Run:
+    """The run once it is marked: the watchdog may need a moment."""
+    until = time.monotonic() + 60
+    while (run := trainer.mlflow_run()).info.status == "RUNNING" and time.monotonic() < until:
+        time.sleep(0.2)
+    return run
+
+
+def test_a_loss_that_is_no_number(trainer: Trainer) -> None:
+    line = _failed(trainer, trainer.start(*trainer.anew("training.epochs=20", "training.cls=1e39")), 3)
+    assert line == "error: the loss is no number any more: lower training.lr0, or look at the boxes of the dataset"
+    assert "the loss is no number" in trainer.mlflow_run().data.tags["failure"]
+
+
+def test_images_that_are_gone(trainer: Trainer) -> None:
+    process = trainer.start(*trainer.anew(*LONG))
+    trainer.wait_for(lambda: len(trainer.epochs_logged()) >= 1, process)
+    for image in trainer.home.glob("datasets/*/images/train/*"):
+        image.unlink()
+    assert _failed(trainer, process, 3).startswith("error: the dataset cannot be read (")
+
+
+def test_two_trainings_at_once_do_not_mix(trainer: Trainer) -> None:
+    both = [trainer.start(*trainer.anew(f"training.seed={seed}")) for seed in (1, 2)]
+    outcomes = [trainer.finish(process) for process in both]
+    assert len({outcome["run_id"] for outcome in outcomes}) == 2
+    assert {Path(outcome["folder"]).name for outcome in outcomes} == {"run", "run-2"}
+    assert {outcome["version"] for outcome in outcomes} == {1, 2}
+    client = MlflowClient(trainer.uri)
+    for seed, outcome in zip((1, 2), outcomes, strict=True):
+        assert client.get_run(outcome["run_id"]).data.params["training.seed"] == str(seed)
+        steps = [metric.step for metric in client.get_metric_history(outcome["run_id"], "val/mAP50")]
+        assert steps == [1, 2]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk with room for little more than the beginning of a training."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", folder], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"no disk can be mounted here: {mounted.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def test_a_full_disk(make_trainer: Callable[[str], Trainer], shared_server: MlflowServer, small_disk: Path) -> None:
+    trainer = make_trainer(shared_server.uri)
+    trainer.environment["HANDFUL_HOME"] = str(small_disk)
+    process = trainer.start(*trainer.anew(*LONG))
+    assert _failed(trainer, process, 6) == (
+        "error: the disk is full: make room, then go on with handful train --resume"
+    )
+
+
+@pytest.mark.slow
+def test_kills_at_any_moment_leave_one_run_with_one_curve(trainer: Trainer) -> None:
+    chance = random.Random(20)  # noqa: S311  # No secret, moments.
+    process = trainer.start(*trainer.anew("training.epochs=12", "package.weights=false"))
+    for _ in range(6):
+        trainer.wait_for((trainer.home / "runs" / "run" / "state.json").exists, process)
+        time.sleep(chance.uniform(0, 14))
+        if process.poll() is not None:
+            break
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        process = trainer.start("--resume")
+    trainer.finish(process)
+    run = trainer.mlflow_run()
+    assert run.info.status == "FINISHED"
+    assert sorted(set(trainer.epochs_logged())) == list(range(1, 13))
