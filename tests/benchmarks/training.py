@@ -1,0 +1,137 @@
+"""What our logging costs: the same training by plain Ultralytics and by `handful train`, in turns, in one run.
+
+    python tests/benchmarks/training.py [--epochs 3] [--rounds 3] [--json]
+
+Measured is the time from the first batch to the end of the last validation, so neither imports nor exports count.
+MLflow runs beside it, as in the quickstart. `ratios.logging_over_plain` is the median of our epochs over that of the
+plain ones; the aim is below 1.03.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+_TESTS = Path(__file__).parents[1]
+sys.path.insert(0, str(_TESTS))
+
+import itertools
+
+from support.mlflow_server import MlflowServer  # noqa: E402
+
+_IMGSZ, _BATCH = 160, 8
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    words = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="handful-benchmark-") as name:
+        result = compare(Path(name), words.epochs, words.rounds)
+    if words.json:
+        print(json.dumps(result, indent=2))
+        return
+    print(f"plain Ultralytics   {result['plain_seconds']:.2f} s an epoch (median of {result['epochs']})")
+    print(f"handful train       {result['logging_seconds']:.2f} s an epoch")
+    print(f"logging over plain  {result['ratios']['logging_over_plain']:.3f}")
+
+
+def compare(folder: Path, epochs: int, rounds: int) -> dict[str, Any]:
+    """Median seconds of an epoch both ways."""
+    server = MlflowServer(folder / "mlflow").start()
+    environment = os.environ | {"HANDFUL_HOME": str(folder / "home"), "HANDFUL_MLFLOW_URI": server.uri}
+    times: dict[str, list[float]] = {"plain": [], "logging": []}
+    try:
+        for turn in range(rounds):
+            # Who comes first alternates: a machine warms up, or slows down.
+            for way in ("plain", "logging") if turn % 2 else ("logging", "plain"):
+                times[way] += _epochs(way, epochs, folder, environment)
+    finally:
+        server.stop()
+    medians = {way: statistics.median(taken) for way, taken in times.items()}
+    return {
+        "epochs": len(times["plain"]),
+        "plain_seconds": medians["plain"],
+        "logging_seconds": medians["logging"],
+        "ratios": {"logging_over_plain": medians["logging"] / medians["plain"]},
+    }
+
+
+def _epochs(way: str, epochs: int, folder: Path, environment: dict[str, str]) -> list[float]:
+    """Seconds of each epoch but the first, which warms up, and the last, after which runs are closed."""
+    command = [sys.executable, __file__, "--as", way, str(epochs + 2), str(folder)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"the training ({way}) failed:\n{done.stderr}")
+    seconds: list[float] = json.loads(done.stdout.splitlines()[-1])
+    return seconds[1:-1]
+
+
+def _train(way: str, epochs: int, folder: Path) -> None:
+    """In a process of its own: prints the seconds of each epoch."""
+    import time
+
+    from handful_core.settings import CoreSettings, load
+    from handful_trainer.config import TrainingConfig
+    from handful_trainer.data import prepare
+    from handful_trainer.yolo import set_up
+
+    config = TrainingConfig.model_validate(
+        {
+            "dataset": {"source": "sample", "name": "drawn", "sample": {"images": 120}},
+            "training": {"epochs": epochs, "imgsz": _IMGSZ, "batch": _BATCH, "workers": 2},
+            "mlflow": {"experiment": "benchmark"},
+        }
+    )
+    core = load(CoreSettings)
+    dataset = prepare(config.dataset, core.home)
+    set_up(core.home)
+    ends: list[float] = []
+    _plain(config, dataset.data_yaml, folder, ends) if way == "plain" else _logged(config, dataset, core, ends)
+    ends.append(time.perf_counter())
+    print(json.dumps([b - a for a, b in itertools.pairwise(ends)][:epochs]))
+
+
+def _plain(config: Any, data_yaml: Path, folder: Path, ends: list[float]) -> None:
+    from handful_trainer.yolo import new_model, training_arguments
+
+    model = new_model(config)
+    _time(model, ends)
+    model.train(**training_arguments(config, data_yaml, folder / "plain"), pretrained=False)
+
+
+def _logged(config: Any, dataset: Any, core: Any, ends: list[float]) -> None:
+    from handful_trainer import fit, pipeline
+    from handful_trainer.yolo import new_model
+
+    def timed(settings: Any) -> Any:
+        model = new_model(settings)
+        _time(model, ends)
+        return model
+
+    fit.new_model = timed
+    pipeline._package = lambda *_: None
+    pipeline.start(config, core.home, core.mlflow_uri, register=False)
+
+
+def _time(model: Any, ends: list[float]) -> None:
+    """Note when each epoch begins."""
+    import time
+
+    model.add_callback("on_train_epoch_start", lambda _: ends.append(time.perf_counter()))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--as"]:
+        _train(sys.argv[2], int(sys.argv[3]), Path(sys.argv[4]))
+    else:
+        main()
