@@ -10,6 +10,7 @@ plain ones; the aim is below 1.03.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -22,7 +23,6 @@ from typing import Any
 _TESTS = Path(__file__).parents[1]
 sys.path.insert(0, str(_TESTS))
 
-import itertools
 
 from support.mlflow_server import MlflowServer  # noqa: E402
 
