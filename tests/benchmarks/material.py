@@ -70,11 +70,11 @@ def fill_cache(home: Path, package: Package) -> None:
 
 
 def photograph(width: int, height: int) -> bytes:
-    """A JPEG with the detail of a photograph: smooth shapes and some grain."""
+    """A JPEG with the detail of a camera's picture: smooth shapes and some grain; 60 kB at 640 by 480."""
     random = np.random.default_rng(0)
     shapes = cv2.resize(random.integers(0, 256, (24, 32, 3), np.uint8), (width, height), interpolation=cv2.INTER_CUBIC)
-    grain = random.normal(0, 6, (height, width, 1))
+    grain = random.normal(0, 3, (height, width, 1))
     pixels = np.clip(shapes + grain, 0, 255).astype(np.uint8)
-    done, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 90])
+    done, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 85])
     assert done
     return data.tobytes()
