@@ -119,12 +119,11 @@ def inspect_image(path: Path | None) -> ImageFacts:
 
 def inspect_bytes(data: bytes) -> ImageFacts:
     """Hash and decode an image file's content."""
-    facts = ImageFacts(size=len(data), sha256=hashlib.sha256(data).hexdigest())
     form = image_format(data)
+    facts = ImageFacts(size=len(data), sha256=hashlib.sha256(data).hexdigest(), format=form or "")
     if form is None:
         defect, detail = _no_image(data)
         return facts._replace(defect=defect, detail=detail)
-    facts = facts._replace(format=form)
     try:
         return (_quickly(facts, data) if form == "JPEG" else None) or _decoded(facts, data)
     except _BROKEN as error:
@@ -152,7 +151,7 @@ def _quickly(facts: ImageFacts, data: bytes) -> ImageFacts | None:
     if orientation >= 5:
         width, height = height, width
     look = look_of(np.asarray(grey, np.uint8), orientation)
-    return facts._replace(width=width, height=height, orientation=orientation, treatment=treatment, look=look)
+    return ImageFacts(facts.size, facts.sha256, "", "", facts.format, width, height, orientation, treatment, look)
 
 
 def _decoded(facts: ImageFacts, data: bytes) -> ImageFacts:

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from handful_core.console import progress, say
@@ -112,9 +113,11 @@ def _write(
 
     with progress() as bar, whole_folder(target) as folder:
         task = bar.add_task("writing dataset", total=sum(asset.split is not None for asset in assets))
-        write_layout(folder, classes, assets, lambda done: bar.advance(task, done))
         report = build_report(config, classes, raw, assets, fingerprint)
-        write_page(folder, report, assets)
+        with ThreadPoolExecutor(1) as aside:  # The page's pictures are drawn while files are linked.
+            page = aside.submit(write_page, folder, report, assets)
+            write_layout(folder, classes, assets, lambda done: bar.advance(task, done))
+            page.result()
         write_report(folder, report)
 
 
