@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -17,8 +19,10 @@ import httpx
 import pytest
 
 from handful_backup.archive import BackupReader
+from handful_backup.artifacts import Content
+from handful_backup.artifacts.local import LocalStore
 from support.backup_house import BUCKET, Handful, House
-from support.contents import rows_of
+from support.contents import files_in, rows_of
 
 _SECRET = "correct horse battery staple"
 _API = "/api/2.0/mlflow"
@@ -104,9 +108,7 @@ def test_an_increment_has_what_changed_and_nothing_else(busy: House, handful: Ha
             f"artifacts/runs/{live}/b.txt"
         ]
         assert f"artifacts/runs/{live}/a.txt" in reader.manifest.inherited
-    (tmp_path / "other").mkdir()
-    other = House.embedded(tmp_path / "other")
-    shutil.copy(busy.server.root / "empty.db", tmp_path / "other" / "mlflow.db")
+    other = _blank(busy, tmp_path)
     assert handful("import", more, *other.exact) == 7
     assert handful("import", base, *other.exact) == 0
     assert handful("import", more, *other.exact) == 0
@@ -149,6 +151,63 @@ def test_a_picture_taken_while_others_write_is_whole(busy: House, handful: Handf
         assert {name.split("/")[2] for name in reader.artifacts if name.startswith("artifacts/runs/")} <= runs
 
 
+def test_a_full_disk_leaves_no_row_and_a_second_import_goes_on(
+    busy: House,
+    exact_zip: Path,
+    embedded: House,
+    handful: Handful,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    other = _blank(busy, tmp_path)
+    before = rows_of(other.database)
+    write, written = LocalStore.write, []
+
+    def full(store: LocalStore, folder: str, path: str, content: Content, size: int) -> None:
+        if len(written) == 3:
+            raise OSError(errno.ENOSPC, "No space left on device", path)
+        written.append(path)
+        write(store, folder, path, content, size)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalStore, "write", full)
+        assert handful("import", exact_zip, "--jobs", "1", *other.exact) == 6
+    assert "No space left on device" in capsys.readouterr().err
+    assert rows_of(other.database) == before
+    assert len(files_in(Path(other.artifacts))) == 3
+    assert handful("import", exact_zip, *other.exact) == 0
+    assert handful("verify", exact_zip, "--server", *other.exact) == 0
+    assert files_in(Path(other.artifacts)) == files_in(Path(embedded.artifacts))
+
+
+def test_numbers_that_are_taken_are_not_given_twice(
+    busy: House, exact_zip: Path, handful: Handful, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = _blank(busy, tmp_path)
+    database = sqlite3.connect(tmp_path / "other" / "mlflow.db")
+    database.executescript("""
+        INSERT INTO experiments (experiment_id, name, lifecycle_stage, artifact_location, creation_time)
+            VALUES (1, 'mine', 'active', 'mlflow-artifacts:/1', 7);
+        INSERT INTO registered_models (name, creation_time) VALUES ('fingers', 7);
+        INSERT INTO model_versions (name, version, creation_time, current_stage, source)
+            VALUES ('fingers', 3, 7, 'None', 's3://mine');
+        INSERT INTO registered_model_aliases (name, alias, version) VALUES ('fingers', 'champion', 3);
+    """)
+    database.close()
+    assert handful("import", exact_zip, *other.exact) == 0
+    said = capsys.readouterr().err
+    assert "experiment fingers: number 2 here, 1 in the backup" in said
+    assert "model fingers: version 3 becomes 4: its number is taken" in said
+    assert "model fingers: its alias champion stays where it is" in said
+    after = rows_of(other.database)
+    assert len(after["runs"]) == 5
+    assert len(after["experiments"]) == 4
+    assert ("champion", "fingers", 3, "default") in after["registered_model_aliases"]
+    assert handful("import", exact_zip, *other.exact) == 0
+    assert rows_of(other.database) == after
+
+
 def test_no_file_is_left_where_the_server_is_away(handful: Handful, tmp_path: Path) -> None:
     assert handful("export", "--out", tmp_path / "b.zip") == 5
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == []
@@ -159,6 +218,13 @@ def _put(house: House, run: str, name: str, content: bytes) -> None:
     place = uri["run"]["info"]["artifact_uri"].removeprefix("mlflow-artifacts:")
     address = f"{house.server.uri}/api/2.0/mlflow-artifacts/artifacts{place}/{name}"
     httpx.put(address, content=content, timeout=60).raise_for_status()
+
+
+def _blank(house: House, folder: Path) -> House:
+    """A server's files with MLflow's tables and nothing in them."""
+    (folder / "other").mkdir()
+    shutil.copy(house.server.root / "empty.db", folder / "other" / "mlflow.db")
+    return House.embedded(folder / "other")
 
 
 def _next_second() -> None:

@@ -36,13 +36,14 @@ def fetched(source: str, settings: BackupSettings) -> Iterator[Path]:
         return
     if source == "-" and sys.stdin.isatty():
         raise ConfigError("no backup comes in", "send one: handful import - < backup.zip")
-    with tempfile.NamedTemporaryFile(prefix="handful-", suffix=".zip") as copy:
-        if source == "-":
-            shutil.copyfileobj(sys.stdin.buffer, copy, _CHUNK)
-        else:
-            _download(source, settings, copy)
-        copy.flush()
-        yield Path(copy.name)
+    with tempfile.TemporaryDirectory(prefix="handful-") as folder:
+        path = Path(folder) / "backup.zip"
+        with path.open("wb") as copy:
+            if source == "-":
+                shutil.copyfileobj(sys.stdin.buffer, copy, _CHUNK)
+            else:
+                _download(source, settings, copy)
+        yield path
 
 
 def _download(source: str, settings: BackupSettings, copy: IO[bytes]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,16 +18,16 @@ from handful_backup.plan import Plan, Wish
 from handful_backup.portable.api import API
 from handful_backup.portable.marks import EXPERIMENT, OURS, TIMES
 from handful_backup.portable.models import LoggedModels
+from handful_backup.portable.planning import make_plan
 from handful_backup.portable.recognition import Found, Recognition
 from handful_backup.portable.runs import Runs
 from handful_backup.portable.scratch import Scratch
-from handful_backup.portable.versions import Versions, numbered
+from handful_backup.portable.versions import Versions
+from handful_backup.portable.wanted import Wanted
 from handful_backup.progress import Progress
 from handful_backup.restoring import Restoring
 from handful_backup.selection import Chosen
-from handful_backup.stages import champions
 from handful_backup.tables import Record
-from handful_core.registry import CHAMPION
 from handful_core.registry.rest import Rest
 
 _Item = TypeVar("_Item")
@@ -68,13 +68,19 @@ class PortableImport:
         self._restoring = Restoring(backup, places, progress, jobs)
 
     def __enter__(self) -> Self:
-        folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="handful-"))
-        self._scratch = Scratch(Path(folder) / "rows.db", self._backup, self._chosen)
+        with ExitStack() as stack:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="handful-"))
+            self._scratch = Scratch(Path(folder) / "rows.db")
+            stack.callback(self._scratch.close)
+            self._scratch.fill(self._backup, self._chosen)
+            self._stack = stack.pop_all()
         self._runs = Runs(self._rest, self._scratch, self._recognition, self._restoring)
         self._models = LoggedModels(self._rest, self._scratch, self._recognition, self._restoring)
         self._versions = Versions(
             self._rest, self._scratch, self._recognition, self._models, self._restoring, self._wish.prefix
         )
+        adds = bool(self._backup.manifest.base)
+        self._wanted = Wanted(self._scratch, self._known, self._wish, adds=adds)
         return self
 
     def __exit__(
@@ -97,23 +103,24 @@ class PortableImport:
         self._recognition.runs(list(wanted))
         require_base(self._backup, self._known.runs)
         carried = (f"version {name}" for kind, name in self._restoring.by_folder() if kind == "versions")
-        self._recognition.models([*(row["model_id"] for row in self._logged_models()), *carried])
+        self._recognition.models([*(row["model_id"] for row in self._wanted.logged_models()), *carried])
         for row in scratch.rows("registered_models"):
-            self._recognition.versions(row["name"], self._numbered(row["name"]))
-        plan = Plan("portable")
-        self._plan_things(plan)
-        self._plan_registry(plan)
-        return plan
+            self._recognition.versions(row["name"], self._wanted.versions(row["name"]))
+        return make_plan(self._wanted)
 
     def run(self, plan: Plan) -> None:
         """Do what the plan says. Broken off at any point, a second run goes on from there."""
         if plan.nothing_to_do:
             return
         self._make_experiments()
-        runs = [row for row in self._scratch.rows("runs") if self._wants(self._known.runs.get(row["run_uuid"]), row)]
+        runs = [
+            row for row in self._scratch.rows("runs") if self._wanted.run(self._known.runs.get(row["run_uuid"]), row)
+        ]
         self._progress.bytes("runs and artifacts", sum(m.size for m in self._backup.artifacts.values()))
         self._make(runs, "run_uuid", self._known.runs, self._runs.make)
-        models = [row for row in self._logged_models() if not _whole(self._known.models.get(row["model_id"]))]
+        models = [
+            row for row in self._wanted.logged_models() if self._wanted.model(self._known.models.get(row["model_id"]))
+        ]
         self._make(models, "model_id", self._known.models, self._models.make)
         self._each(models, self._models.fill)
         self._each(runs, self._runs.fill)
@@ -122,74 +129,6 @@ class PortableImport:
         for row in self._scratch.rows("registered_models", order="name"):
             self._point(row["name"])
         self._delete_experiments()
-
-    def _logged_models(self) -> Iterator[Record]:
-        """Those that are there: REST has no way to make a deleted one."""
-        return self._scratch.rows("logged_models", "lifecycle_stage IS NOT 'deleted'")
-
-    def _numbered(self, name: str) -> list[Record]:
-        return numbered(list(self._scratch.rows("model_versions", "name = ?", name)))
-
-    def _wants(self, found: Found | None, row: Record) -> bool:
-        """Whether a run is to be filled: it is new, was broken off, or gives way to what the backup has."""
-        if found is None or not found.whole:
-            return True
-        newer = found.digest != self._runs.digest(row["run_uuid"])
-        return (self._wish.overwrite or bool(self._backup.manifest.base)) and newer
-
-    def _plan_things(self, plan: Plan) -> None:
-        for row in self._scratch.rows("experiments"):
-            found = self._known.experiments.get(row["experiment_id"])
-            plan.lines["experiments"].new += found is None
-            plan.lines["experiments"].there += found is not None
-        for row in self._scratch.rows("runs"):
-            found = self._known.runs.get(row["run_uuid"])
-            plan.lines["runs"].new += found is None
-            plan.lines["runs"].changed += found is not None and self._wants(found, row)
-            plan.lines["runs"].there += found is not None and not self._wants(found, row)
-        for model in self._logged_models():
-            found = self._known.models.get(model["model_id"])
-            plan.lines["logged models"].new += found is None
-            plan.lines["logged models"].changed += found is not None and not found.whole
-            plan.lines["logged models"].there += found is not None and found.whole
-
-    def _plan_registry(self, plan: Plan) -> None:
-        for row in self._scratch.rows("registered_models"):
-            name = self._wish.prefix + row["name"]
-            there = name in self._known.numbers
-            plan.lines["registered models"].there += there
-            plan.lines["registered models"].new += not there
-            last = max(self._known.numbers.get(name, [0]), default=0)
-            for version in self._numbered(row["name"]):
-                known = (name, version["version"]) in self._known.versions
-                plan.lines["versions"].there += known
-                plan.lines["versions"].new += not known
-                if not known and version["version"] <= last:
-                    plan.notes.append(f"model {name}: version {version['version']} gets the next free number")
-            self._plan_aliases(plan, row["name"])
-
-    def _plan_aliases(self, plan: Plan, name: str) -> None:
-        here = self._wish.prefix + name
-        for alias, version in self._aliases(name).items():
-            now = self._known.aliases.get(here, {}).get(alias)
-            number = self._known.versions.get((here, version))
-            if now is None:
-                plan.lines["aliases"].new += 1
-            elif now == number:
-                plan.lines["aliases"].there += 1
-            elif self._wish.overwrite:
-                plan.lines["aliases"].changed += 1
-            else:
-                plan.lines["aliases"].there += 1
-                plan.notes.append(f"model {here}: its alias {alias} stays at version {now}")
-
-    def _aliases(self, name: str) -> dict[str, int]:
-        """The backup's aliases of a model, with what stages of old stand for."""
-        rows = list(self._scratch.rows("registered_model_aliases", "name = ?", name))
-        aliases = {str(row["alias"]): int(row["version"]) for row in rows}
-        for version in champions(self._numbered(name), rows).values():  # One, or none.
-            aliases[CHAMPION] = version
-        return aliases
 
     def _make_experiments(self) -> None:
         for row in self._scratch.rows("experiments", order="experiment_id"):
@@ -214,8 +153,7 @@ class PortableImport:
         """Delete what the backup has as deleted, and what was so on the server before."""
         for row in self._scratch.rows("experiments"):
             found = self._known.experiments[row["experiment_id"]]
-            ours = found.digest is not None and row["lifecycle_stage"] == "deleted"
-            if found.deleted or ours:
+            if found.deleted or self._wanted.experiment_goes(found, row):
                 self._rest.send("POST", f"{API}/experiments/delete", {"experiment_id": found.id})
 
     def _make(self, rows: Iterable[Record], key: str, known: dict[str, Found], make: Callable[[Record], Found]) -> None:
@@ -237,19 +175,17 @@ class PortableImport:
         for here, number in self._known.fillers:
             if here == name:
                 self._versions.remove(name, number)
-        for version in self._numbered(row["name"]):
+        for version in self._wanted.versions(row["name"]):
             if (name, version["version"]) not in self._known.versions:
                 last = self._versions.make(version, last)
                 self._known.versions[name, version["version"]] = last
+            elif self._wanted.stage(name, version):
+                self._versions.set_stage(name, self._known.versions[name, version["version"]], version)
 
     def _point(self, name: str) -> None:
         here = self._wish.prefix + name
-        for alias, version in self._aliases(name).items():
+        for alias, version in self._wanted.aliases(name).items():
             now = self._known.aliases.get(here, {}).get(alias)
             number = self._known.versions[here, version]
             if now is None or (now != number and self._wish.overwrite):
                 self._versions.point(here, alias, number)
-
-
-def _whole(found: Found | None) -> bool:
-    return found is not None and found.whole

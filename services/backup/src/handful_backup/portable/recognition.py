@@ -8,7 +8,7 @@ from typing import Any
 
 from handful_backup.portable.api import API
 from handful_backup.portable.marks import DONE, EXPERIMENT, FILLER, MODEL, RUN, VERSION
-from handful_backup.portable.reading import versions_of
+from handful_backup.portable.registry_pages import versions_of
 from handful_backup.tables import DELETED_VERSION, Record
 from handful_core.errors import NotFoundError
 from handful_core.registry.rest import Rest
@@ -52,6 +52,8 @@ class Known:
     numbers: dict[str, list[int]] = field(default_factory=dict)
     """All numbers that the server has, by name."""
     aliases: dict[str, dict[str, int]] = field(default_factory=dict)
+    bare: set[tuple[str, int]] = field(default_factory=set)
+    """Versions that an import made and that have no stage."""
     fillers: list[tuple[str, int]] = field(default_factory=list)
     """Versions that an import which was broken off would have deleted next."""
 
@@ -118,6 +120,11 @@ class Recognition:
         self.known.numbers[here] = sorted(numbers)
         self.known.fillers += [(here, number) for number, version in numbers.items() if FILLER in _tags(version)]
         marks = {_tags(version).get(VERSION): number for number, version in numbers.items()}
+        self.known.bare |= {
+            (here, number)
+            for number, version in numbers.items()
+            if VERSION in _tags(version) and version.get("current_stage") in {None, "", "None"}
+        }
         for row in rows:
             number = row["version"]
             same = numbers.get(number)

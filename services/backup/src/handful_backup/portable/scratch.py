@@ -27,20 +27,26 @@ class Scratch:
 
     Args:
         path: of the database, which is made.
-        backup: what goes in.
-        chosen: what of it is wanted; None for all.
     """
 
-    def __init__(self, path: Path, backup: BackupReader, chosen: Chosen | None) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
         self._here = threading.local()
+        self._connections: list[sqlite3.Connection] = []
         self._tables: set[str] = set()
-        connection = self._connection
-        connection.execute("PRAGMA journal_mode=OFF")
-        connection.execute("PRAGMA synchronous=OFF")
+        self._connection.execute("PRAGMA journal_mode=OFF")
+        self._connection.execute("PRAGMA synchronous=OFF")
+
+    def fill(self, backup: BackupReader, chosen: Chosen | None) -> None:
+        """Take up a backup's rows.
+
+        Args:
+            backup: what goes in.
+            chosen: what of it is wanted; None for all.
+        """
         for table in (*PORTABLE, DIGESTS):
             self._fill(table, backup, chosen)
-        connection.commit()
+        self._connection.commit()
 
     def rows(self, table: str, where: str = "", *values: Any, order: str = "") -> Iterator[dict[str, Any]]:
         """Rows of a table.
@@ -61,11 +67,17 @@ class Scratch:
         for row in cursor:
             yield dict(zip(names, row, strict=True))
 
+    def close(self) -> None:
+        """Close what the threads opened."""
+        for connection in self._connections:
+            connection.close()
+
     @property
     def _connection(self) -> sqlite3.Connection:
         """This thread's own."""
         if not hasattr(self._here, "connection"):
-            self._here.connection = sqlite3.connect(self._path)
+            self._here.connection = sqlite3.connect(self._path, check_same_thread=False)
+            self._connections.append(self._here.connection)
         connection: sqlite3.Connection = self._here.connection
         return connection
 

@@ -9,8 +9,10 @@ from typing import Any, Literal, Self
 
 from handful_backup.portable.columns import COLUMNS
 from handful_backup.portable.history import History
-from handful_backup.portable.reading import RegistryPages, TrackingPages, count_left
+from handful_backup.portable.left import count_left
+from handful_backup.portable.registry_pages import RegistryPages
 from handful_backup.portable.spool import Spool
+from handful_backup.portable.tracking_pages import TrackingPages
 from handful_backup.selection import Chosen
 from handful_backup.tables import PORTABLE
 from handful_core.registry.rest import Rest
@@ -38,13 +40,13 @@ class RestSource:
         self._rest = rest
         self._jobs = jobs
         self._stack = ExitStack()
-        self._spool = Spool(self._stack)
 
     def __enter__(self) -> Self:
-        registry = RegistryPages(self._rest, self._spool, self._jobs)
-        registry.read()
-        tracking = TrackingPages(self._rest, self._spool, self._jobs)
-        tracking.read()
+        with ExitStack() as stack:  # Cleans up where the server does not answer to the end.
+            self._spool = Spool(stack)
+            RegistryPages(self._rest, self._spool, self._jobs).read()
+            TrackingPages(self._rest, self._spool, self._jobs).read()
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(

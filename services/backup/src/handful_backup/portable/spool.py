@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import IO, Any
 
 from handful_backup.archive.rows import decode_row, encode_row
@@ -12,10 +13,15 @@ from handful_backup.portable.columns import COLUMNS
 
 
 class Spool:
-    """A temporary file for each table."""
+    """A file for each table, in a temporary folder.
+
+    Args:
+        stack: removes them at its end.
+    """
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
+        self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="handful-")))
         self._files: dict[str, IO[bytes]] = {}
 
     def add(self, table: str, **values: Any) -> None:
@@ -24,13 +30,14 @@ class Spool:
 
     def rows(self, table: str) -> Iterator[Sequence[Any]]:
         """A table's rows."""
-        file = self._file(table)
-        file.flush()
-        with open(file.name, "rb") as lines:  # noqa: PTH123  # A place of its own in the file for each reader.
+        self._file(table).flush()
+        with self._path(table).open("rb") as lines:
             yield from map(decode_row, lines)
 
     def _file(self, table: str) -> IO[bytes]:
         if table not in self._files:
-            file = tempfile.NamedTemporaryFile(prefix=f"handful-{table}-", suffix=".jsonl")  # noqa: SIM115  # The stack's.
-            self._files[table] = self._stack.enter_context(file)
+            self._files[table] = self._stack.enter_context(self._path(table).open("wb"))
         return self._files[table]
+
+    def _path(self, table: str) -> Path:
+        return self._folder / f"{table}.jsonl"

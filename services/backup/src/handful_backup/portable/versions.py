@@ -16,7 +16,7 @@ from handful_backup.tables import Record
 from handful_core.registry.rest import Rest
 
 _MODEL = "models:/m-"
-_NO_STAGE = {None, "", "None"}
+NO_STAGE = {None, "", "None"}
 
 
 class Versions:
@@ -64,15 +64,19 @@ class Versions:
         for _ in range(last + 1, row["version"]):
             self._skip_number(name, origin)
         number = self._create(name, row, origin)
-        if row["current_stage"] not in _NO_STAGE:
-            stage = {
-                "name": name,
-                "version": str(number),
-                "stage": row["current_stage"],
-                "archive_existing_versions": False,
-            }
-            self._rest.send("POST", f"{API}/model-versions/transition-stage", stage)
+        if row["current_stage"] not in NO_STAGE:
+            self.set_stage(name, number, row)
         return number
+
+    def set_stage(self, name: str, number: int, row: Record) -> None:
+        """Give a version its stage of old."""
+        stage = {
+            "name": name,
+            "version": str(number),
+            "stage": row["current_stage"],
+            "archive_existing_versions": False,
+        }
+        self._rest.send("POST", f"{API}/model-versions/transition-stage", stage)
 
     def point(self, name: str, alias: str, version: int) -> None:
         """Point an alias at a version."""

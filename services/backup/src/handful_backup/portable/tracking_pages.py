@@ -1,98 +1,23 @@
-"""Pages of MLflow's answers, as rows."""
+"""MLflow's experiments, runs and logged models, page by page, as rows."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from handful_backup.portable.api import API, TRACES
+from handful_backup.portable.api import API
 from handful_backup.portable.columns import MODEL_STATUS
 from handful_backup.portable.history import number
+from handful_backup.portable.numbers import Json, whole
 from handful_backup.portable.spool import Spool
 from handful_backup.tables import DEFAULT_WORKSPACE
-from handful_core.errors import HandfulError, NotFoundError
+from handful_core.errors import NotFoundError
 from handful_core.registry.rest import Rest
 
-_PROMPTS = "tags.`mlflow.prompt.is_prompt` = 'true'"
-"""MLflow keeps prompts among registered models and leaves them out unless asked for."""
 _EXPERIMENTS = 100
 _HERE = {"workspace": DEFAULT_WORKSPACE}
-Json = Mapping[str, Any]
-
-
-class RegistryPages:
-    """Registered models, prompts and their versions."""
-
-    def __init__(self, rest: Rest, spool: Spool, jobs: int) -> None:
-        self._rest = rest
-        self._spool = spool
-        self._jobs = jobs
-
-    def read(self) -> None:
-        """Read all."""
-        for query in ({}, {"filter": _PROMPTS}):
-            models = self._rest.pages(f"{API}/registered-models/search", "registered_models", query)
-            for model in list(models):
-                self._model(model)
-                self._versions(model["name"])
-
-    def _model(self, model: Json) -> None:
-        name = model["name"]
-        self._spool.add(
-            "registered_models",
-            **_HERE,
-            name=name,
-            creation_time=_whole(model.get("creation_timestamp")),
-            last_updated_time=_whole(model.get("last_updated_timestamp")),
-            description=model.get("description"),
-        )
-        for tag in model.get("tags", ()):
-            self._spool.add("registered_model_tags", **_HERE, name=name, key=tag["key"], value=tag.get("value", ""))
-        for alias in model.get("aliases", ()):
-            self._spool.add(
-                "registered_model_aliases", **_HERE, name=name, alias=alias["alias"], version=int(alias["version"])
-            )
-
-    def _versions(self, name: str) -> None:
-        versions = versions_of(self._rest, name)
-        with ThreadPoolExecutor(self._jobs) as pool:
-            places = list(pool.map(self._place, versions))
-        for version, place in sorted(zip(versions, places, strict=True), key=lambda pair: int(pair[0]["version"])):
-            self._version(version, place)
-
-    def _place(self, version: Json) -> str | None:
-        query = {"name": version["name"], "version": str(version["version"])}
-        try:
-            uri = self._rest.get(f"{API}/model-versions/get-download-uri", query).get("artifact_uri")
-        except NotFoundError:
-            return None
-        return str(uri) if uri else None
-
-    def _version(self, version: Json, place: str | None) -> None:
-        name, numeral = version["name"], int(version["version"])
-        self._spool.add(
-            "model_versions",
-            **_HERE,
-            name=name,
-            version=numeral,
-            creation_time=_whole(version.get("creation_timestamp")),
-            last_updated_time=_whole(version.get("last_updated_timestamp")),
-            description=version.get("description"),
-            user_id=version.get("user_id"),
-            current_stage=version.get("current_stage") or "None",
-            source=version.get("source", ""),
-            storage_location=place,
-            run_id=version.get("run_id") or None,
-            run_link=version.get("run_link") or None,
-            status=version.get("status"),
-            status_message=version.get("status_message"),
-        )
-        for tag in version.get("tags", ()):
-            self._spool.add(
-                "model_version_tags", **_HERE, name=name, version=numeral, key=tag["key"], value=tag.get("value", "")
-            )
 
 
 class TrackingPages:
@@ -139,8 +64,8 @@ class TrackingPages:
             name=experiment["name"],
             artifact_location=experiment.get("artifact_location"),
             lifecycle_stage=experiment["lifecycle_stage"],
-            creation_time=_whole(experiment.get("creation_time")),
-            last_update_time=_whole(experiment.get("last_update_time")),
+            creation_time=whole(experiment.get("creation_time")),
+            last_update_time=whole(experiment.get("last_update_time")),
         )
         for tag in experiment.get("tags", ()):
             self._spool.add("experiment_tags", experiment_id=number, key=tag["key"], value=tag.get("value", ""))
@@ -156,8 +81,8 @@ class TrackingPages:
             name=info.get("run_name"),
             user_id=info.get("user_id"),
             status=info["status"],
-            start_time=_whole(info.get("start_time")),
-            end_time=_whole(info.get("end_time")),
+            start_time=whole(info.get("start_time")),
+            end_time=whole(info.get("end_time")),
             lifecycle_stage=info["lifecycle_stage"],
             artifact_uri=info.get("artifact_uri"),
             experiment_id=int(info["experiment_id"]),
@@ -236,8 +161,8 @@ class TrackingPages:
             **here,
             name=info.get("name"),
             artifact_location=info.get("artifact_uri"),
-            creation_timestamp_ms=_whole(info.get("creation_timestamp_ms")),
-            last_updated_timestamp_ms=_whole(info.get("last_updated_timestamp_ms")),
+            creation_timestamp_ms=whole(info.get("creation_timestamp_ms")),
+            last_updated_timestamp_ms=whole(info.get("last_updated_timestamp_ms")),
             status=MODEL_STATUS.get(info.get("status", ""), 0),
             lifecycle_stage="active",
             model_type=info.get("model_type") or None,
@@ -262,36 +187,6 @@ class TrackingPages:
             )
 
 
-def versions_of(rest: Rest, name: str) -> list[Json]:
-    """All versions of a registered model or prompt."""
-    mark = '"' if "'" in name else "'"  # MLflow's filters know no escapes.
-    found: list[Json] = []
-    for more in ("", f" AND {_PROMPTS}"):
-        query = {"filter": f"name={mark}{name}{mark}{more}"}
-        found += rest.pages(f"{API}/model-versions/search", "model_versions", query)
-    return list({version["version"]: version for version in found}.values())
-
-
-def count_left(rest: Rest, experiments: list[str]) -> dict[str, int]:
-    """How many traces the server has, which REST does not carry over; and what cannot even be counted: -1."""
-    traces = 0
-    for start in range(0, len(experiments), _EXPERIMENTS):
-        locations = [
-            {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": number}}
-            for number in experiments[start : start + _EXPERIMENTS]
-        ]
-        try:
-            traces += sum(1 for _ in rest.search(TRACES, "traces", {"locations": locations}, 500))
-        except HandfulError:  # MLflow before version 3 has them elsewhere.
-            traces = -1
-            break
-    return {**({"traces": traces} if traces else {}), "evaluation datasets, scorers, webhooks, gateway, reviews": -1}
-
-
 def _uuid(*words: object) -> str:
     """An id that is the same whenever the same is read."""
     return hashlib.blake2b("\0".join(map(str, words)).encode(), digest_size=16).hexdigest()
-
-
-def _whole(value: Any) -> int | None:
-    return int(value) if value else None
