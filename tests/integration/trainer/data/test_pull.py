@@ -288,7 +288,7 @@ def _cut(fake: FakePicsellia) -> None:
         ({}, _homeless, ConfigError, "no organisation is named and the token's owner has none"),
         ({"dataset": "toes"}, None, NotFoundError, "organisation Handful has no dataset 'toes': there is fingers"),
         ({"version": "v9"}, None, NotFoundError, "dataset fingers has no version 'v9': there is v1"),
-        ({"dataset": ""}, None, ConfigError, "set dataset.picsellia.dataset, or --dataset"),
+        ({"dataset": ""}, None, ConfigError, "handful data pull DATASET VERSION, or set dataset.picsellia.dataset"),
         ({"host": "app.picsellia.com"}, None, ConfigError, "is no web address"),
         ({"host": "http://127.0.0.1:9"}, None, UnavailableError, "does not give the platform (ConnectionError)"),
         ({}, _no_assets, DataError, "has no assets"),

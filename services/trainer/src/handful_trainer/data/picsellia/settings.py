@@ -74,7 +74,10 @@ class Target(NamedTuple):
         """
         for name, value in (("dataset", config.dataset), ("version", config.version)):
             if not value:
-                raise ConfigError(f"no {name} of Picsellia is named", f"set dataset.picsellia.{name}, or --{name}")
+                raise ConfigError(
+                    f"no {name} of Picsellia is named",
+                    f"handful data pull DATASET VERSION, or set dataset.picsellia.{name}",
+                )
         host = (config.host or settings.host).rstrip("/")
         if not host.startswith(("https://", "http://")):
             raise ConfigError(f"the Picsellia host {host!r} is no web address", "write it as https://app.picsellia.com")
