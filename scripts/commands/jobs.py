@@ -38,7 +38,8 @@ _OPTIONS = {
     "train": {
         "-c, --config FILE": "the training's YAML file",
         "--set SETTING": "override a setting: section.key=value; may be repeated",
-        "--print-config": "print the whole configuration and end; starts nothing",
+        "--print-config": "print the whole configuration and end; starts nothing beside the trainer",
+        "--dry-run": "train some batches, say what all of it would take, and end; starts nothing beside the trainer",
         "--resume": "go on with the newest unfinished training",
         "--run FOLDER": "with --resume: the training's folder",
         "--json": "print the result as JSON",
@@ -57,11 +58,15 @@ _OPTIONS = {
     },
 }
 
+_NEED_NO_MLFLOW = frozenset({"--print-config", "--dry-run"})
+
 
 def train(words: Words, said: list[str]) -> int:
     """`scripts/train`."""
     words.describe(_TRAIN)
-    return _hand_on(words, said, Job("trainer", "train", built_by="trainer", alone="--print-config" in said))
+    return _hand_on(
+        words, said, Job("trainer", "train", built_by="trainer", alone=not _NEED_NO_MLFLOW.isdisjoint(said))
+    )
 
 
 def export(words: Words, said: list[str]) -> int:
