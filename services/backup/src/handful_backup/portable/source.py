@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -43,7 +43,7 @@ class RestSource:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:  # Cleans up where the server does not answer to the end.
-            self._spool = Spool(stack)
+            self._spool = stack.enter_context(closing(Spool()))
             RegistryPages(self._rest, self._spool, self._jobs).read()
             TrackingPages(self._rest, self._spool, self._jobs).read()
             self._stack = stack.pop_all()

@@ -13,16 +13,16 @@ from handful_backup.portable.columns import COLUMNS
 
 
 class Spool:
-    """A file for each table, in a temporary folder.
+    """A file for each table, in a temporary folder, which `close` removes."""
 
-    Args:
-        stack: removes them at its end.
-    """
-
-    def __init__(self, stack: ExitStack) -> None:
-        self._stack = stack
-        self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="handful-")))
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="handful-")))
         self._files: dict[str, IO[bytes]] = {}
+
+    def close(self) -> None:
+        """Remove the files."""
+        self._stack.close()
 
     def add(self, table: str, **values: Any) -> None:
         """Add a row; columns that are not named are empty."""
