@@ -4,8 +4,8 @@
     python tests/benchmarks/serving.py --quick    # about two: does it work?
     python tests/benchmarks/serving.py --json     # figures and ratios for a program
 
-It starts all that it compares. Two are measured by turns, and their ratio is the median over the turns: so a machine
-that becomes slower for a while changes both. Blurring is off but where it says otherwise.
+It starts all that it compares. Two are measured by turns, a few requests at a time, so that a machine that becomes
+slower for a while changes both. Blurring is off but where it says otherwise.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import platform
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -29,9 +30,14 @@ from material import Material, fill_cache, make, photograph  # noqa: E402
 from processes import Bare, Server, server  # noqa: E402
 
 from handful_core.vision.cpus import available_cpus  # noqa: E402
+from handful_core.vision.decode import decode_picture  # noqa: E402
 from support.mlflow_server import free_port  # noqa: E402
 
 _CLIENTS = 8
+_AT_A_TIME = 3
+"""Requests to one of two before it is the other's turn: other work on the machine then slows both alike."""
+
+Measure = Callable[[], list[float]]
 
 
 @dataclass
@@ -66,21 +72,38 @@ class Bench:
         words = ["-m", "handful_core", "serve"]
         return stack.enter_context(server(words, port, self.folder / "serving.log", environment))
 
-    def by_turns(self, name: str, ours: Callable[[], float], theirs: Callable[[], float], ratio: str) -> None:
-        """Measure two by turns; note their medians and the median ratio."""
-        pairs = [(theirs(), ours()) for _ in range(self.turns)]
-        self.figures[f"{name} other"] = statistics.median(other for other, _ in pairs)
-        self.figures[f"{name} serving"] = statistics.median(own for _, own in pairs)
-        self.ratios[ratio] = statistics.median(own / other for other, own in pairs)
+    def by_turns(self, name: str, ours: Measure, theirs: Measure, ratio: str, turns: int) -> None:
+        """Measure two by turns, each first as often as the other; note their medians and the ratio of these."""
+        own: list[float] = []
+        other: list[float] = []
+        for turn in range(turns):
+            pair = [(own, ours), (other, theirs)]
+            for samples, measure in pair if turn % 2 else reversed(pair):
+                samples.extend(measure())
+        self.figures[f"{name} other"] = statistics.median(other)
+        self.figures[f"{name} serving"] = statistics.median(own)
+        self.ratios[ratio] = statistics.median(own) / statistics.median(other)
         print(f"{ratio} {self.ratios[ratio]:.3f}", file=sys.stderr, flush=True)
 
-    def p50(self, port: int, request: bytes) -> Callable[[], float]:
-        """Measures a server's median latency."""
-        return lambda: statistics.median(latency(port, request, self.times))
+    def p50(self, name: str, ours: Server, theirs: Server | Bare, request: bytes, ratio: str) -> None:
+        """Compare latencies, a few requests at a time."""
 
-    def rate(self, port: int, request: bytes) -> Callable[[], float]:
-        """Measures a server's throughput."""
-        return lambda: throughput(port, request, _CLIENTS, self.seconds)
+        def asking(one: Server | Bare) -> Measure:
+            if isinstance(one, Bare):
+                return lambda: one.latency(_AT_A_TIME)
+            return lambda: latency(one.port, request, _AT_A_TIME)
+
+        self.by_turns(f"p50 ms {name}", asking(ours), asking(theirs), ratio, self.turns * self.times // _AT_A_TIME)
+
+    def rate(self, name: str, ours: Server, theirs: Server | Bare, request: bytes, ratio: str) -> None:
+        """Compare throughputs."""
+
+        def asking(one: Server | Bare) -> Measure:
+            if isinstance(one, Bare):
+                return lambda: [one.throughput(self.threads, self.seconds)]
+            return lambda: [throughput(one.port, request, _CLIENTS, self.seconds)]
+
+        self.by_turns(f"/s {name}", asking(ours), asking(theirs), ratio, self.turns)
 
 
 def against_bare(bench: Bench, size: int, request: bytes) -> None:
@@ -90,10 +113,8 @@ def against_bare(bench: Bench, size: int, request: bytes) -> None:
         bare = Bare(bench.material.packages[size].model_path, bench.threads)
         stack.callback(bare.close)
         latency(own.port, request, 5)
-        bare_p50 = lambda: statistics.median(bare.latency(bench.times))  # noqa: E731
-        bare_rate = lambda: bare.throughput(bench.threads, bench.seconds)  # noqa: E731
-        bench.by_turns(f"p50 ms {size} bare", bench.p50(own.port, request), bare_p50, f"p50_{size}_over_bare")
-        bench.by_turns(f"/s {size} bare", bench.rate(own.port, request), bare_rate, f"throughput_{size}_over_bare")
+        bench.p50(f"{size} bare", own, bare, request, f"p50_{size}_over_bare")
+        bench.rate(f"{size} bare", own, bare, request, f"throughput_{size}_over_bare")
 
 
 def against_usual(bench: Bench, request: bytes) -> None:
@@ -105,9 +126,7 @@ def against_usual(bench: Bench, request: bytes) -> None:
         usual = stack.enter_context(server(words, port, bench.folder / "usual.log"))
         for one in (own, usual):
             latency(one.port, request, 10)
-        bench.by_turns(
-            "/s 320 usual", bench.rate(own.port, request), bench.rate(port, request), "throughput_over_ultralytics"
-        )
+        bench.rate("320 usual", own, usual, request, "throughput_over_ultralytics")
         bench.figures["MB usual other"], bench.figures["MB usual serving"] = usual.rss, own.rss
         bench.ratios["memory_over_ultralytics"] = own.rss / usual.rss
 
@@ -122,10 +141,8 @@ def against_litserve(bench: Bench, request: bytes) -> None:
         lit = stack.enter_context(server(words, port, bench.folder / "lit.log"))
         for one in (own, lit):
             latency(one.port, request, 10)
-        bench.by_turns("p50 ms 320 lit", bench.p50(own.port, request), bench.p50(port, request), "p50_over_litserve")
-        bench.by_turns(
-            "/s 320 lit", bench.rate(own.port, request), bench.rate(port, request), "throughput_over_litserve"
-        )
+        bench.p50("320 lit", own, lit, request, "p50_over_litserve")
+        bench.rate("320 lit", own, lit, request, "throughput_over_litserve")
 
 
 def blurring(bench: Bench, request: bytes) -> None:
@@ -134,33 +151,25 @@ def blurring(bench: Bench, request: bytes) -> None:
         plain, blurred = bench.serving(stack, 640), bench.serving(stack, 640, "centerface")
         for one in (plain, blurred):
             latency(one.port, request, 5)
-        bench.by_turns(
-            "p50 ms 640 blur", bench.p50(blurred.port, request), bench.p50(plain.port, request), "p50_blur_over_plain"
-        )
+        bench.p50("640 blur", blurred, plain, request, "p50_blur_over_plain")
         bench.figures["MB with blur"] = blurred.rss
         bench.figures["seconds to ready"] = blurred.start_seconds
 
 
 def large_photograph(bench: Bench) -> None:
     """Twelve megapixels: decoded small, or whole, as `return_image` wants it, less what drawing takes."""
-    import time
-
-    from handful_core.vision.decode import decode_picture
-
     photo = photograph(4000, 3000)
 
-    def decoding(enough: int | None) -> Callable[[], float]:
-        def measure() -> float:
-            took = []
-            for _ in range(max(3, bench.times // 6)):
-                started = time.perf_counter()
-                decode_picture(photo, enough=enough)
-                took.append((time.perf_counter() - started) * 1e3)
-            return statistics.median(took)
+    def decoding(enough: int | None) -> Measure:
+        def measure() -> list[float]:
+            started = time.perf_counter()
+            decode_picture(photo, enough=enough)
+            return [(time.perf_counter() - started) * 1e3]
 
         return measure
 
-    bench.by_turns("ms 12 MP decode", decoding(640), decoding(None), "photo_12mp_over_full_decode")
+    times = bench.turns * bench.times // 4
+    bench.by_turns("ms 12 MP decode", decoding(640), decoding(None), "photo_12mp_over_full_decode", times)
 
 
 def main() -> None:
@@ -172,7 +181,7 @@ def main() -> None:
     os.environ |= {"OMP_WAIT_POLICY": "passive", "YOLO_VERBOSE": "false", "YOLO_OFFLINE": "true"}
     with tempfile.TemporaryDirectory(prefix="handful-bench-") as name:
         folder = Path(name)
-        bench = Bench(folder, _quietly(folder), *((2, 12, 2.0) if chosen.quick else (7, 60, 8.0)))
+        bench = Bench(folder, _quietly(folder), *((2, 12, 2.0) if chosen.quick else (6, 60, 8.0)))
         small = prepared(photograph(640, 480))
         against_bare(bench, 640, small)
         against_bare(bench, 320, small)

@@ -111,7 +111,8 @@ def _build(
     catalog = Catalog(settings.default_model, settings.models)
     fleet = Fleet(world, catalog, settings.max_loaded, _budget(settings))
     rollout = Rollout(fleet, Shares(settings.canary_share, settings.shadow_share))
-    queue = Queue(threads, settings.queue_size, settings.deadline_seconds)
+    # One more than there are threads: a thread that is done finds its next image without asking the event loop.
+    queue = Queue(threads + 1, settings.queue_size, settings.deadline_seconds)
     metrics.watch(lambda: list(fleet.store), lambda key: catalog.champions.get(key.name) == key.version, queue)
     keys = KeyFile(settings.keys_file or core.home / "keys.json")
     return Parts(

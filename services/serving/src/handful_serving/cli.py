@@ -98,6 +98,8 @@ def _run(settings: ServingSettings, core: CoreSettings, listening: socket.socket
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _nothing)
     say(f"serving at http://{_for_url(settings.host)}:{settings.port} (MLflow: {core.mlflow_uri}); Ctrl-C ends it")
+    if settings.keys_required:
+        say("requests need an API key, since others can reach this server: `handful keys create NAME` makes one")
     uvicorn.Server(config).run(sockets=[listening])
     _log.info("ended")
 
