@@ -160,6 +160,28 @@ def test_a_class_that_nothing_shows_is_a_warning(export: PicselliaExport, house:
     assert dataset.report["boxes_per_class"]["cow"] == 0
 
 
+def test_imbalance_tiny_boxes_and_leaks_are_told(tmp_path: Path, house: Path) -> None:
+    export = PicselliaExport(tmp_path / "odd")
+    for number in range(30):
+        export.add(f"a-{number:02d}", ("cat", 4, 5, 20, 18), content=encoded(picture(number)))
+    export.add("one-dog", ("dog", 4, 5, 7, 18), content=encoded(picture(99)))
+    report = prepare(config(export, path=export.write()), house).report
+    warnings = "\n".join(report["warnings"])
+    assert "the classes are out of balance: cat has 30 boxes, dog 1; label more of them" in warnings
+    assert "1 boxes are smaller than 8 pixels on one side" in warnings
+    assert report["tiny_boxes"] == 1
+    assert report["pairs_across_splits"] == 0
+    film = PicselliaExport(tmp_path / "film")
+    for number in range(12):
+        film.add(f"frame-{number}", ("cat", 4, 5, 20, 18), content=encoded(picture(1), quality=60 + number))
+    dataset = prepare(config(film, path=film.write()), house)
+    assert dataset.report["pairs_across_splits"] > 0
+    assert dataset.report["across_splits"]
+    assert any("pairs of images that are alike lie in different splits" in w for w in dataset.report["warnings"])
+    assert dataset.report["near_duplicates"]["images"] == 12
+    assert "Images that look alike" in (dataset.root / "report.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [

@@ -16,6 +16,7 @@ import pytest
 
 from fakes.exports import encoded, picture, rectangle
 from fakes.picsellia import TOKEN, FakePicsellia, FakeVersion, Fault
+from handful_core.cli.main import main
 from handful_core.errors import ConfigError, DataError, HandfulError, NotFoundError, ResourceError, UnavailableError
 from handful_core.settings import load
 from handful_trainer.data import DatasetConfig, prepare
@@ -441,3 +442,23 @@ def test_the_real_images_come_as_they_are(picsellia: FakePicsellia, shared_data:
     assert files(pulled_folder) == files(folder)
     expected = json.loads((folder / "expected.json").read_text())
     assert {key: dataset.report[key] for key in expected} == expected
+
+
+def test_the_command_tells_what_came(
+    version: FakeVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HANDFUL_HOME", str(tmp_path / "var"))
+    with pytest.raises(SystemExit) as end:
+        main(["data", "pull", "fingers", "v1", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert end.value.code in {0, None}
+    assert (found["fetched"], found["counts"]["assets"]) == (12, 12)
+    assert Path(found["folder"]).parent == tmp_path / "var" / "raw"
+    with pytest.raises(SystemExit):
+        main(["data", "pull", "fingers", "v1"])
+    assert "fetched 0 files (0.0 MB), removed 0; 12 were here already" in capsys.readouterr().err
+    (tmp_path / "yolo.yaml").write_text("dataset: {source: yolo, path: x}")
+    with pytest.raises(SystemExit) as end:
+        main(["data", "pull", "--config", str(tmp_path / "yolo.yaml")])
+    assert end.value.code == 2
+    assert "has the source yolo" in capsys.readouterr().err
