@@ -1,6 +1,7 @@
 /** The server's HTTP interface. Addresses are relative: the page works below any path. */
 
 import { ASKED_CONFIDENCE } from "./logic/answer.js";
+import { askAgain, askKey, storedKey } from "./key.js";
 import { Problem, Unreachable } from "./problems.js";
 
 /** What a proxy answers when the server behind it is away. */
@@ -21,11 +22,47 @@ export function classes(model, version, signal) {
   return request(address("api/classes", { model, version }), { signal });
 }
 
+/** The training that made a version: its metrics, their curves, its page in MLflow. */
+export function run(model, version, signal) {
+  return request(`api/models/${encodeURIComponent(model)}/versions/${version}/run`, { signal });
+}
+
+/** Makes a version the champion; needs a key of the scope admin where the server asks for keys. */
+export function promote(model, version) {
+  return change(`api/models/${encodeURIComponent(model)}/promote`, { version });
+}
+
+/** Makes the champion before the present one the champion again. */
+export function rollback(model) {
+  return change(`api/models/${encodeURIComponent(model)}/rollback`, {});
+}
+
+/** The server's measurements, as Prometheus reads them. */
+export async function metrics(signal) {
+  const response = await send("api/metrics", { signal, accept: "text/plain" });
+  if (!response.ok) throw await failure(response);
+  return arrives(response.text());
+}
+
 /** What the model sees in the picture, down to a low confidence. `choice` holds `model` and `version`, or nothing. */
 export function predict(file, choice, signal) {
+  askAgain();
   const body = new FormData();
   body.append("image", file, file.name || "picture");
   return request(address("api/predict", { ...choice, confidence: ASKED_CONFIDENCE }), { method: "POST", body, signal });
+}
+
+/** A connection for live frames, which the caller listens to; its answers are texts. */
+export function liveSocket(settings) {
+  const url = new URL(address("ws/predict", settings), document.baseURI);
+  url.protocol = url.protocol.replace("http", "ws");
+  const key = storedKey();
+  return new WebSocket(url, key ? ["handful.v1", `key.${key}`] : ["handful.v1"]);
+}
+
+function change(path, body) {
+  askAgain();
+  return request(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
 }
 
 function address(path, parameters) {
@@ -33,9 +70,19 @@ function address(path, parameters) {
 }
 
 async function request(path, options) {
-  const response = await arrives(fetch(path, { headers: { accept: "application/json" }, ...options }));
+  const response = await send(path, options);
   if (!response.ok) throw await failure(response);
   return arrives(response.json());
+}
+
+/** Sends a request with the visitor's key; where the server wants one and has none that is good, the visitor is asked. */
+async function send(path, { headers, accept = "application/json", ...options }) {
+  const key = storedKey();
+  const own = { accept, ...headers, ...(key ? { "x-api-key": key } : {}) };
+  const response = await arrives(fetch(path, { ...options, headers: own }));
+  // An admin's key may do what the key that was given may not.
+  if (response.status !== 401 && !(response.status === 403 && options.method === "POST" && key)) return response;
+  return (await askKey(key)) ? send(path, { headers, accept, ...options }) : response;
 }
 
 /** What the network promised; an Unreachable where the promise breaks, unless this page itself gave it up. */

@@ -129,6 +129,9 @@ export function createApp(store, api) {
   }
 
   return {
+    state: store.get,
+    traitsOf,
+    api,
     look,
     predict,
     choose,

@@ -5,6 +5,7 @@ import { createApp, INITIAL } from "./app.js";
 import { createStore } from "./store.js";
 import { createFindings } from "./view/findings.js";
 import { createIntake } from "./view/intake.js";
+import { createLanguage, translatePage } from "./view/language.js";
 import { createPicker } from "./view/picker.js";
 import { createRaw } from "./view/raw.js";
 import { createStage } from "./view/stage.js";
@@ -12,6 +13,10 @@ import { createStatus } from "./view/status.js";
 import { createThreshold } from "./view/threshold.js";
 import { createTimings } from "./view/timings.js";
 import { createVerdict } from "./view/verdict.js";
+import { createViews } from "./view/views.js";
+
+translatePage();
+createLanguage();
 
 const store = createStore(INITIAL);
 const app = createApp(store, api);
@@ -24,6 +29,7 @@ const views = [
   createFindings,
   createTimings,
   createRaw,
+  createViews,
 ].map((create) => create(app));
 
 createIntake(app);

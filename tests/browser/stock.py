@@ -25,4 +25,12 @@ def stock(mlflow: FakeMlflow, root: Path) -> None:
     mlflow.register(first, tags={"metrics.mAP50": "0.81", "metrics.count_accuracy": "0.7"}, aliases=["previous"])
     mlflow.register(second, tags={"metrics.mAP50": "0.9134"}, aliases=["champion"])
     mlflow.register(third)
+    mlflow.runs |= {f"{number:032x}": {} for number in (3, 4)}
+    for number in (1, 2):
+        mlflow.runs[f"{number:032x}"] = {
+            "train/box_loss": [2.0, 1.2, 0.9 / number],
+            "metrics/mAP50": [0.3, 0.6, 0.45 * number],
+            "test/class/5/mAP50": [0.45 * number],
+            "test/class/2/mAP50": [0.4 * number],
+        }
     mlflow.register(leaves, "leaves", aliases=["champion"])

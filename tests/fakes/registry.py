@@ -12,6 +12,7 @@ both. It can also be away, slow, or no MLflow at all:
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -66,6 +67,8 @@ class FakeMlflow:
         """Entries of a list's page at most."""
         self.requests: list[str] = []
         """Paths asked for, in order."""
+        self.runs: dict[str, dict[str, list[float]]] = {}
+        """Run's id to metric to its values, one a step."""
         self._models: dict[str, _Model] = {}
         self._files: dict[str, bytes] = {}
         self._schemes: dict[str, str] = {}
@@ -164,7 +167,25 @@ class FakeMlflow:
             return {"model_version": entry | ({"aliases": aliases} if aliases else {})}
         if what == "model-versions/get-download-uri":
             return {"artifact_uri": self._uri(self._version(query["name"], query["version"]).source)}
+        if what in {"runs/get", "metrics/get-history"}:
+            return self._run(what, query)
         raise _RefusalError(404, "ENDPOINT_NOT_FOUND", f"no endpoint {what}")
+
+    def _run(self, what: str, query: httpx.QueryParams) -> dict[str, Any]:
+        run_id = query["run_id"]
+        if run_id not in self.runs:
+            raise _missing(f"Run with id={run_id} not found")
+        logged = {
+            key: [
+                {"key": key, "value": _number(value), "timestamp": self._clock, "step": step}
+                for step, value in enumerate(values)
+            ]
+            for key, values in self.runs[run_id].items()
+        }
+        if what == "metrics/get-history":
+            return {"metrics": logged.get(query["metric_key"], [])}
+        info = {"run_id": run_id, "experiment_id": "1", "run_name": "drawn", "start_time": self._clock}
+        return {"run": {"info": info, "data": {"metrics": [points[-1] for points in logged.values()]}}}
 
     def _change(self, what: str, body: Mapping[str, str]) -> dict[str, Any]:
         version = self._version(body["name"], body["version"])
@@ -229,6 +250,11 @@ class FakeMlflow:
         if name not in self._files:
             raise _missing(f"No such artifact: '{name}'")
         return httpx.Response(200, content=self._files[name])
+
+
+def _number(value: float) -> float | str:
+    """As protobuf's JSON has it: what is no finite number is a text."""
+    return value if math.isfinite(value) else {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[str(value)]
 
 
 def _filtered(text: str) -> str:

@@ -1,14 +1,16 @@
-/** Numbers as people read them. */
+/** Numbers as people read them, in the page's language. */
 
-const DIGITS = new Intl.NumberFormat("en", { minimumFractionDigits: 3, maximumFractionDigits: 3 });
-const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
+import { words } from "../words.js";
+
+const DIGITS = new Intl.NumberFormat(words.locale, { minimumFractionDigits: 3, maximumFractionDigits: 3 });
+const DAY = new Intl.DateTimeFormat(words.locale, { day: "numeric", month: "short", year: "numeric" });
 
 /** 0.934 → "93%". Only certainty itself is "100%", and only nothing is "0%". */
 export function percent(share) {
   const rounded = Math.round(share * 100);
-  if (rounded === 100 && share < 1) return "99%";
-  if (rounded === 0 && share > 0) return "<1%";
-  return `${rounded}%`;
+  if (rounded === 100 && share < 1) return words.percent("99");
+  if (rounded === 0 && share > 0) return words.percent("<1");
+  return words.percent(rounded);
 }
 
 /** 0.84 → "0.8 ms", 102.7 → "103 ms", 1240 → "1.24 s". */

@@ -1,6 +1,6 @@
 /** Where the time of an answer went. */
 
-const STAGES = ["decode", "preprocess", "inference", "postprocess"];
+const STAGES = ["queue", "decode", "blur", "preprocess", "inference", "postprocess", "draw"];
 
 /**
  * @param timings milliseconds by stage, with their total, as the server tells them.

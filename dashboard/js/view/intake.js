@@ -50,5 +50,6 @@ function acceptDrops(app) {
 function take(app, files) {
   const all = [...files];
   const first = all.find((file) => file.type.startsWith("image/")) ?? all[0];
+  if (first) location.hash = "#try";
   if (first) app.look(first, all.length > 1 ? words.onlyFirst : "");
 }

@@ -124,6 +124,7 @@ def _build(
         metrics=metrics,
         guard=Guard(keys, settings.keys_required, settings.rate_per_minute),
         intake=Intake(settings.max_body_bytes, settings.max_pending_bytes, settings.body_seconds),
+        mlflow_page=(settings.mlflow_page or core.mlflow_uri).rstrip("/"),
     )
 
 

@@ -102,6 +102,8 @@ class ServingSettings(BaseSettings):
 
     dashboard_dir: Path | None = None
     """Folder of the dashboard, which is then served at /; `handful serve` finds it in a working copy."""
+    mlflow_page: str | None = None
+    """Where browsers find MLflow's pages, for the dashboard's links; MLflow's address if not given."""
     shutdown_seconds: int = Field(default=30, ge=1)
     """How long requests that were accepted may take to finish when the server ends."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -16,6 +16,7 @@ from handful_core.errors import NotFoundError
 from handful_core.package.errors import MissingPackageError
 from handful_core.registry.records import CHAMPION, PREVIOUS, RegisteredModel, Version
 from handful_core.registry.rest import NotMlflowError, Rest
+from handful_core.registry.runs import Run, read_run
 
 _API = "/api/2.0/mlflow"
 _ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
@@ -108,6 +109,11 @@ class Registry:
                 f"it has {', '.join(sorted(aliases))}" if aliases else f"set one with: handful promote {name} VERSION",
             )
         return self.version(name, aliases[reference])
+
+    @_understood
+    def run(self, run_id: str) -> Run:
+        """A training's metrics, with their curves."""
+        return read_run(self._rest, run_id)
 
     def promote(self, name: str, version: int) -> Version:
         """Make a version the champion and remember the one before."""

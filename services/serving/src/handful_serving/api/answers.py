@@ -101,6 +101,18 @@ class VersionAnswer(_Answer):
     reason: str | None = Field(description="Why it was refused.")
 
 
+class RunAnswer(_Answer):
+    """The training that made a version."""
+
+    run_id: str
+    experiment_id: str
+    name: str
+    started: datetime | None
+    metrics: dict[str, float] = Field(description="The last value of each.")
+    curves: dict[str, list[tuple[int, float]]] = Field(description="(step, value) of those logged at several steps.")
+    page: str = Field(description="The run in MLflow's own pages.")
+
+
 class ModelAnswer(_Answer):
     """One registered model; its versions, the newest first."""
 

@@ -7,7 +7,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
-from handful_serving.api.answers import ClassAnswer, ClassesAnswer, ModelAnswer, ModelsAnswer, ThresholdsAnswer
+from handful_serving.api.answers import (
+    ClassAnswer,
+    ClassesAnswer,
+    ModelAnswer,
+    ModelsAnswer,
+    RunAnswer,
+    ThresholdsAnswer,
+)
 from handful_serving.api.parameters import ModelParameters
 from handful_serving.api.parts import AppParts
 from handful_serving.api.problem import problem_responses
@@ -16,6 +23,7 @@ from handful_serving.domain.overview import ModelView
 
 router = APIRouter(tags=["models"])
 Name = Annotated[str, Path(min_length=1, max_length=256)]
+Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
 @router.get("/models", response_model=ModelsAnswer, responses=problem_responses(401, 403))
@@ -29,6 +37,18 @@ async def models(parts: AppParts, _: Predicting) -> ModelsAnswer:
 async def model(name: Name, parts: AppParts, _: Predicting) -> ModelAnswer:
     """One model with its versions."""
     return _model(await parts.overview.model(name))
+
+
+@router.get(
+    "/models/{name}/versions/{version}/run",
+    response_model=RunAnswer,
+    responses=problem_responses(400, 401, 403, 404, 503),
+)
+async def run(name: Name, version: Number, parts: AppParts, _: Predicting) -> RunAnswer:
+    """The training that made a version: its metrics and their curves."""
+    found = await parts.overview.run(name, version)
+    page = f"{parts.mlflow_page}/#/experiments/{found.experiment_id}/runs/{found.run_id}"
+    return RunAnswer(**asdict(found), page=page)
 
 
 @router.get("/classes", response_model=ClassesAnswer, responses=problem_responses(400, 401, 403, 404, 503))

@@ -30,6 +30,8 @@ class Parts:
     metrics: Metrics
     guard: Guard
     intake: Intake
+    mlflow_page: str
+    """Where people's browsers find MLflow."""
     live: set[object] = field(default_factory=set)
     """Live connections."""
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from handful_core.errors import HandfulError
 from handful_core.package import Manifest
 from handful_core.registry.records import Version
+from handful_core.registry.runs import Run
 from handful_serving.domain.errors import UnknownModelError
 from handful_serving.domain.fleet import Fleet
 from handful_serving.domain.keys import Key
@@ -77,6 +78,18 @@ class Overview:
         loaded = (self._fleet.store.get(Key(name, record.version)) for record in records)
         task = next((found.model.manifest.task for found in loaded if found), None)
         return ModelView(name, task, name == catalog.default, catalog.aliases(name), views)
+
+    async def run(self, name: str, number: int) -> Run:
+        """The training that made a version.
+
+        Raises:
+            UnknownModelError: there is no such version, or no run is known of it.
+            UnavailableError: the registry does not answer.
+        """
+        view = next((view for view in (await self.model(name)).versions if view.version == number), None)
+        if view is None or view.run_id is None:
+            raise UnknownModelError(f"no run is known of {name} version {number}", "see /models for what there is")
+        return await in_thread(self._fleet.world.registry.run, view.run_id)
 
     async def _records(self, name: str) -> list[Version]:
         """The model's versions, the newest first: from the registry, else as last heard, else what is on disk."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from handful_core.registry.records import RegisteredModel, Version
+from handful_core.registry.runs import Run
 from handful_serving.domain.keys import Key
 from handful_serving.domain.prediction import Prediction
 from handful_serving.domain.store import Model
@@ -32,6 +33,10 @@ class ModelRegistry(Protocol):
 
     def version(self, name: str, reference: str | int) -> Version:
         """The version with this number or alias."""
+        ...
+
+    def run(self, run_id: str) -> Run:
+        """A training's metrics, with their curves."""
         ...
 
     def promote(self, name: str, version: int) -> Version:

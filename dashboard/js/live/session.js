@@ -1,0 +1,56 @@
+/** One live connection: the newest frame goes out when the one before was answered. */
+
+import { ASKED_CONFIDENCE, numbered } from "../logic/answer.js";
+import { frameMessage } from "../logic/frames.js";
+import { liveSocket } from "../api.js";
+
+/** The server's code for too many connections at once. */
+export const TOO_MANY = 1013;
+
+/**
+ * @param source {grab(): Promise<ArrayBuffer>, next(): Promise<number>}: `next` waits for a fresh frame of the camera and
+ *   gives how many there were so far.
+ * @param settings {model, version}, either may be missing.
+ * @param on {ready(), result(answer, latency), problem(problem), closed(code), passed(count)}.
+ */
+export function openSession(source, settings, on) {
+  const socket = liveSocket({ ...settings, confidence: ASKED_CONFIDENCE });
+  let sequence = 0;
+  let first = null;
+  let open = true;
+
+  async function send() {
+    const seen = await source.next();
+    if (!open) return;
+    first ??= seen;
+    const captured = performance.now();
+    const jpeg = await source.grab();
+    if (!open || socket.readyState !== WebSocket.OPEN) return;
+    socket.send(frameMessage(sequence, captured, jpeg));
+    sequence += 1;
+    on.passed(seen - first + 1 - sequence);
+  }
+
+  socket.addEventListener("message", ({ data }) => {
+    if (!open) return;
+    const said = JSON.parse(data);
+    if (said.type === "ready") on.ready();
+    if (said.type === "result") on.result(numbered(said), performance.now() - said.captured);
+    if (said.type === "error") on.problem(said.problem);
+    const frameDone = said.type === "ready" || said.sequence !== undefined;
+    if (frameDone && !said.fatal) send();
+  });
+  socket.addEventListener("close", ({ code }) => {
+    if (open) on.closed(code);
+    open = false;
+  });
+
+  return {
+    /** Other settings for this connection alone; the frames go on. */
+    set: (changed) => socket.readyState === WebSocket.OPEN && socket.send(JSON.stringify(changed)),
+    close() {
+      open = false;
+      socket.close();
+    },
+  };
+}

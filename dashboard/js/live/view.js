@@ -1,0 +1,121 @@
+/** Live: the camera through the server's WebSocket. */
+
+import { counts, terms, total, visible, worths } from "../logic/answer.js";
+import { milliseconds, percent } from "../logic/format.js";
+import { pace, recent } from "../logic/frames.js";
+import { createOverlay } from "../view/overlay.js";
+import { words } from "../words.js";
+import { CameraError, createGrabber, openCamera } from "./camera.js";
+import { fillModels, modelOf } from "./models.js";
+import { buildScreen } from "./screen.js";
+import { openSession, TOO_MANY } from "./session.js";
+
+const own = words.live;
+
+export function createView(root, app) {
+  const parts = buildScreen(root);
+  const overlay = createOverlay(parts.overlay, { point() {}, hold() {} });
+  const grab = createGrabber(parts.video);
+  let session = null;
+  let stream = null;
+  /** Counts starts and stops, so that what an ended one still brings is let go. */
+  let round = 0;
+  let last = null;
+  let answers = [];
+  let answered = 0;
+
+  parts.start.addEventListener("click", () => (round % 2 ? stop("") : start()));
+  parts.slider.addEventListener("input", draw);
+  parts.model.addEventListener("change", () => session?.set({ model: null, version: null, ...modelOf(parts.model) }));
+  new ResizeObserver(draw).observe(parts.frame);
+  parts.threshold.textContent = percent(parts.slider.valueAsNumber);
+
+  function say(text, bad = false) {
+    parts.says.textContent = text;
+    parts.says.classList.toggle("alert", bad);
+  }
+
+  async function start() {
+    const mine = (round += 1);
+    [last, answers, answered] = [null, [], 0];
+    parts.start.textContent = own.stop;
+    say(own.asking);
+    try {
+      const opened = await openCamera(parts.video);
+      if (round !== mine) return opened.getTracks().forEach((track) => track.stop());
+      stream = opened;
+    } catch (error) {
+      if (!(error instanceof CameraError)) throw error;
+      return stop(own.camera[error.kind] ?? own.camera.other(error.message));
+    }
+    say(own.connecting);
+    session = openSession({ grab, next: () => freshFrame(parts.video) }, modelOf(parts.model), {
+      ready: () => say(own.running),
+      result: show,
+      problem: (problem) => say(problem.detail || problem.title, true),
+      closed: (code) => stop(parts.says.classList.contains("alert") ? parts.says.textContent : endOf(code)),
+      passed: (count) => (parts.figures.dropped.textContent = count),
+    });
+  }
+
+  /** Ends camera and connection; `why` is said unless the visitor wished it. */
+  function stop(why) {
+    if (round % 2) round += 1;
+    session?.close();
+    stream?.getTracks().forEach((track) => track.stop());
+    [session, stream, last] = [null, null, null];
+    parts.video.srcObject = null;
+    parts.start.textContent = own.start;
+    overlay.clear();
+    say(why, why !== "");
+  }
+
+  async function show(answer, latency) {
+    const mine = round;
+    const traits = await app.traitsOf(answer.model, answer.version);
+    if (round !== mine) return;
+    say(own.running);
+    last = { answer, traits };
+    answered += 1;
+    answers = recent(answers, { at: performance.now(), latency });
+    const { rate, latency: median } = pace(answers);
+    parts.figures.answered.textContent = answered;
+    parts.figures.rate.textContent = rate === null ? own.none : rate.toFixed(1);
+    parts.figures.latency.textContent = median === null ? own.none : milliseconds(median);
+    parts.figures.inference.textContent = milliseconds(answer.timings_ms.inference);
+    draw();
+  }
+
+  function draw() {
+    const limit = parts.slider.valueAsNumber;
+    parts.threshold.textContent = percent(limit);
+    if (!last) return;
+    const { answer, traits } = last;
+    const worth = worths(traits);
+    const seen = visible(answer.detections, limit);
+    parts.figures.count.textContent = answer.task === "classify" ? likeliest(answer) : (total(seen, worth) ?? seen.length);
+    const frame = { width: parts.video.clientWidth, height: parts.video.clientHeight };
+    overlay.draw(seen, answer.image, frame, (found) => !counts(worth) || terms([found], worth).length > 0);
+  }
+
+  return {
+    show() {},
+    hide: () => stop(""),
+    render: ({ listing }) => fillModels(parts.model, listing),
+  };
+}
+
+function likeliest({ probabilities }) {
+  return probabilities.reduce((a, b) => (b.probability > a.probability ? b : a)).name;
+}
+
+function endOf(code) {
+  if (code === TOO_MANY) return own.tooMany;
+  return code === 1006 ? own.lost : own.ended;
+}
+
+/** Waits for the camera's next frame; how many there were so far. Without the browser's count, each call counts one. */
+function freshFrame(video) {
+  if (!video.requestVideoFrameCallback) return new Promise((done) => requestAnimationFrame(() => done(0)));
+  return new Promise((done) => video.requestVideoFrameCallback((_, { presentedFrames }) => done(presentedFrames)));
+}

@@ -1,0 +1,117 @@
+"""Live: Chromium's camera is a film of one scene, and goes through the real server's WebSocket."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+from playwright.sync_api import BrowserType, Page, expect
+
+from browser.scene import scene
+from browser.stock import LEAVES
+from fakes.packages import encode
+
+_FILM = {(1, 2): "5", (5, 4): "2"}
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the camera sees: a count of 7."""
+    path = tmp_path_factory.mktemp("camera") / "film.mjpeg"
+    path.write_bytes(encode(cv2.resize(scene(_FILM), (640, 640)), ".jpg") * 3)
+    return path
+
+
+@pytest.fixture
+def camera_page(browser_type: BrowserType, browser_type_launch_args: dict[str, Any], film: Path) -> Iterator[Page]:
+    """A page of a Chromium with a camera."""
+    flags = [
+        *browser_type_launch_args["args"],
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-video-capture={film}",
+    ]
+    browser = browser_type.launch(**browser_type_launch_args | {"args": flags})
+    page = browser.new_page()
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda m: complaints.append(m.text) if m.type in {"error", "warning"} else None)
+    yield page
+    browser.close()
+    assert complaints == []
+
+
+def _part(page: Page, name: str) -> Any:
+    return page.locator(f'[data-part="live-{name}"]')
+
+
+def test_the_camera_is_counted_frame_by_frame(camera_page, serving) -> None:
+    page = camera_page
+    page.goto(f"{serving.url}/#live")
+    sent: list[Any] = []
+    answers: list[Any] = []
+
+    def watch(socket: Any) -> None:
+        socket.on("framesent", lambda frame: sent.append(frame))  # noqa: PLW0108  # Playwright marks what it calls.
+        socket.on("framereceived", lambda frame: answers.append(frame))  # noqa: PLW0108  # As above.
+
+    page.on("websocket", watch)
+    _part(page, "start").click()
+    expect(_part(page, "count")).to_have_text("7", timeout=20_000)
+    expect(page.locator(".live-frame .box")).to_have_count(2)
+    expect(_part(page, "rate")).to_have_text(re.compile(r"\d"))
+    expect(_part(page, "latency")).to_contain_text("ms")
+    expect(_part(page, "dropped")).to_have_text(re.compile(r"\d"))
+    # One in flight: never more than one frame beyond the answers; the first message from the server is its greeting.
+    assert isinstance(sent[0], bytes)
+    assert len(sent) <= len(answers) + 1
+    _part(page, "slider").fill("1")
+    expect(_part(page, "count")).to_have_text("0")
+    _part(page, "start").click()
+    expect(page.locator(".live-frame .box")).to_have_count(0)
+    assert page.evaluate("document.querySelector('video').srcObject === null")
+
+
+def test_a_connection_takes_another_model_while_it_runs(camera_page, serving) -> None:
+    page = camera_page
+    page.goto(f"{serving.url}/#live")
+    _part(page, "start").click()
+    expect(_part(page, "count")).to_have_text("7", timeout=20_000)
+    option = _part(page, "model").locator("option", has_text="leaves")
+    _part(page, "model").select_option(option.get_attribute("value"))
+    expect(_part(page, "count")).to_have_text(re.compile("|".join(LEAVES)))
+
+
+def test_leaving_the_view_ends_the_camera(camera_page, serving) -> None:
+    page = camera_page
+    page.goto(f"{serving.url}/#live")
+    _part(page, "start").click()
+    expect(_part(page, "count")).to_have_text("7", timeout=20_000)
+    page.get_by_role("link", name="Try it").click()
+    assert page.evaluate("document.querySelector('video').srcObject === null")
+
+
+@pytest.mark.parametrize(
+    ("failure", "words"),
+    [
+        ("NotAllowedError", "The camera was refused. Allow it for this page"),
+        ("NotFoundError", "No camera was found. Plug one in"),
+        ("NotReadableError", "in use by another program"),
+        ("insecure", "only to secure pages"),
+    ],
+)
+def test_a_camera_that_is_not_to_be_had_says_what_to_do(page, serving, failure, words) -> None:
+    if failure == "insecure":
+        page.add_init_script("Object.defineProperty(navigator, 'mediaDevices', { value: undefined })")
+    else:
+        page.add_init_script(
+            f"navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', '{failure}'))"
+        )
+    page.goto(f"{serving.url}/#live")
+    _part(page, "start").click()
+    expect(_part(page, "says")).to_contain_text(words)
+    expect(_part(page, "start")).to_have_text("Start the camera")

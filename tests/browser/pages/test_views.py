@@ -1,0 +1,192 @@
+"""The way between views, Models, Health, both languages, and what axe says of each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from browser.scene import scene
+from browser.screen import file
+from fakes.packages import build_package, encode
+from handful_serving.adapters.key_file import KeyFile
+from handful_serving.domain.access import ApiKey, digest_of
+from support.live_serving import LiveServing
+
+DATA = encode(scene({(1, 1): "5", (4, 4): "2"}))
+VIEWS = {"try": "Try a model on a picture", "live": "Live", "models": "Models", "health": "Health"}
+
+
+def _part(page: Any, name: str) -> Any:
+    return page.locator(f'[data-part="{name}"]')
+
+
+def _open(page: Any, serving: LiveServing, name: str) -> None:
+    page.goto(f"{serving.url}/#{name}")
+    expect(page.locator(f'[data-view="{name}"] h1')).to_be_attached()
+    if name == "models":
+        expect(page.get_by_role("table").first).to_be_visible()
+    if name == "health":
+        expect(_part(page, "health-when")).not_to_be_empty()
+
+
+def test_links_lead_to_each_view_and_back_goes_back(screen) -> None:
+    page = screen.page
+    for name in ("live", "models", "health", "try"):
+        link = page.locator(f'[data-to="{name}"]')
+        link.focus()
+        page.keyboard.press("Enter")
+        expect(link).to_have_attribute("aria-current", "page")
+        expect(page.locator(f'[data-view="{name}"]')).to_be_visible()
+        expect(page.locator(".view:visible")).to_have_count(1)
+        expect(page.get_by_role("heading", level=1)).to_have_text(VIEWS[name])
+        expect(page.get_by_role("heading", level=1)).to_be_focused()
+    page.go_back()
+    expect(page).to_have_title("Health · Handful")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", VIEWS)
+def test_axe_finds_nothing(page, serving, name, scheme) -> None:
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    _open(page, serving, name)
+    if name == "try":
+        page.set_input_files('[data-part="file"]', file(DATA))
+        expect(_part(page, "verdict-value")).to_have_text("7")
+    if name == "models":
+        page.get_by_role("button", name="Curves and classes").nth(1).click()
+        expect(page.locator("polyline").first).to_be_attached()
+    found = Axe().run(page).response["violations"]
+    assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
+
+
+@pytest.mark.parametrize("width", [1440, 1024, 390])
+@pytest.mark.parametrize("name", VIEWS)
+def test_no_view_is_wider_than_the_window(page, serving, name, width) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    _open(page, serving, name)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_the_language_is_the_browsers_and_can_be_switched(browser, serving) -> None:
+    page = browser.new_context(locale="fr-FR").new_page()
+    page.goto(serving.url)
+    expect(page.locator("html")).to_have_attribute("lang", "fr")
+    expect(_part(page, "status")).to_have_text("Prêt")
+    expect(page.get_by_role("heading", name="Montrez-lui une image")).to_be_visible()
+    _part(page, "language").click()
+    expect(page.locator("html")).to_have_attribute("lang", "en")
+    expect(page.get_by_role("heading", name="Show it a picture")).to_be_visible()
+    page.reload()
+    expect(page.locator("html")).to_have_attribute("lang", "en")
+    page.context.close()
+
+
+def test_no_text_of_the_page_is_left_in_english(browser, serving) -> None:
+    # In the middle of loading, before any module has changed a text.
+    page = browser.new_context(locale="fr-FR").new_page()
+    page.route("**/js/main.js", lambda route: route.fulfill(body="", content_type="text/javascript"))
+    page.goto(serving.url)
+    missing = page.evaluate(
+        """async () => {
+            const { words } = await import('/js/words/fr.js');
+            const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+            const texts = [...document.querySelectorAll('[aria-label]')].map((e) => e.ariaLabel);
+            while (walk.nextNode())
+                if (!walk.currentNode.parentElement.closest('noscript')) texts.push(walk.currentNode.data);
+            return texts.map((text) => text.trim().replace(/\\s+/g, ' '))
+                .filter((text) => /[A-Za-z]{2}/.test(text) && !words.page[text]);
+        }"""
+    )
+    assert sorted(set(missing)) == ["Français", "Handful"]
+    page.context.close()
+
+
+def test_both_languages_have_the_same_words(browser, serving) -> None:
+    page = browser.new_page()
+    page.goto(f"{serving.url}/img/mark.svg")
+    page.goto(serving.url)
+    keys = page.evaluate(
+        """async () => {
+            const paths = (value, path) => Object.entries(value).flatMap(([key, one]) =>
+                typeof one === 'object' ? paths(one, `${path}.${key}`) : [`${path}.${key}: ${typeof one}`]);
+            const all = await Promise.all(['en', 'fr'].map((name) => import(`/js/words/${name}.js`)));
+            return all.map(({ words: { page, ...words } }) => paths(words, '').sort());
+        }"""
+    )
+    assert keys[0] == keys[1]
+    page.close()
+
+
+def test_models_are_listed_with_their_runs_curves_and_classes(page, serving) -> None:
+    _open(page, serving, "models")
+    fingers = page.get_by_role("table", name="fingers")
+    expect(fingers.get_by_role("row")).to_have_count(4)
+    expect(fingers.get_by_role("row").nth(2)).to_contain_text("champion")
+    expect(fingers.get_by_role("row").nth(2)).to_contain_text("mAP@0.5 0.913")
+    fingers.get_by_role("row").nth(2).get_by_role("button", name="Curves and classes").click()
+    expect(page.get_by_role("img", name="train/box_loss: from 2.000 to 0.450 in 3 steps")).to_be_visible()
+    classes = page.get_by_role("table", name="By class, mAP@0.5")
+    expect(classes.get_by_role("columnheader")).to_have_text(["Class", "v2", "v1"])
+    expect(classes.get_by_role("row").last).to_have_text("50.9000.450")
+    link = page.get_by_role("link", name="Open in MLflow")
+    assert (link.get_attribute("href") or "").endswith(f"/#/experiments/1/runs/{2:032x}")
+
+
+def test_a_version_is_promoted_after_a_question_and_rolled_back(page, dashboard, tmp_path) -> None:
+    with LiveServing(tmp_path / "home", dashboard) as own:
+        own.mlflow.register(build_package(tmp_path / "1"), aliases=["champion"])
+        own.mlflow.register(build_package(tmp_path / "2"))
+        own.wait_until_ready()
+        _open(page, own, "models")
+        page.get_by_role("button", name="Make champion").click()
+        page.get_by_role("button", name="Cancel").click()
+        expect(page.get_by_role("row").nth(2)).to_contain_text("champion")
+        page.get_by_role("button", name="Make champion").click()
+        _part(page, "yes").click()
+        expect(_part(page, "models-says")).to_have_text("fingers v2 is the champion now.")
+        expect(page.get_by_role("row").nth(1)).to_contain_text("champion")
+        page.get_by_role("button", name="Roll back").click()
+        _part(page, "yes").click()
+        expect(_part(page, "models-says")).to_have_text("fingers v1 is the champion now.")
+
+
+def test_a_server_with_keys_asks_for_one_and_for_an_admins_to_promote(page, console, dashboard, tmp_path) -> None:
+    console.expect("status of 401", "status of 403")
+    keys = [ApiKey(name, digest_of(f"secret of {name}"), frozenset({name}), None) for name in ("predict", "admin")]
+    KeyFile(tmp_path / "home" / "keys.json").write(keys)
+    with LiveServing(tmp_path / "home", dashboard, {"auth": "on"}) as own:
+        own.mlflow.register(build_package(tmp_path / "1"), aliases=["champion"])
+        own.mlflow.register(build_package(tmp_path / "2"))
+        own.wait_until_ready()
+        page.goto(f"{own.url}/#models")
+        for wrong_or_right in ("wrong", "secret of predict"):
+            page.get_by_label("Key", exact=True).fill(wrong_or_right)
+            page.get_by_role("button", name="Use this key").click()
+            if wrong_or_right == "wrong":
+                expect(page.get_by_text("This key was not accepted.")).to_be_visible()
+        page.get_by_role("button", name="Make champion").click()
+        _part(page, "yes").click()
+        page.get_by_label("Key", exact=True).fill("secret of admin")
+        page.get_by_role("button", name="Use this key").click()
+        expect(_part(page, "models-says")).to_have_text("fingers v2 is the champion now.")
+
+
+def test_health_tells_what_the_server_measures(page, serving) -> None:
+    page.goto(serving.url)
+    page.set_input_files('[data-part="file"]', file(DATA))
+    expect(_part(page, "verdict-value")).to_have_text("7")
+    page.locator('[data-to="health"]').click()
+    expect(page.locator(".things")).to_contain_text("Registry (MLflow): up")
+    expect(page.get_by_role("table", name="Models in memory")).to_contain_text("fingers v2")
+    expect(page.get_by_role("table", name="Milliseconds by stage")).to_contain_text("Inference")
+    assert int(page.locator('[data-figure="answered"]').inner_text()) >= 1
+
+
+def test_health_says_when_the_server_is_gone(page, console, serving) -> None:
+    _open(page, serving, "health")
+    console.expect("ERR_FAILED")
+    page.route("**/api/metrics", lambda route: route.abort())
+    expect(_part(page, "health-says")).to_have_text("The server does not answer", timeout=15_000)
