@@ -39,7 +39,7 @@ def prepared(tmp_path: Path) -> PreparedDataset:
     return PreparedDataset.open(write_squares(tmp_path / "squares", SCENES))
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Of torch's exporter.
+@pytest.mark.filterwarnings("ignore")  # Torch warns while it traces a network; in a process of its own it goes unseen.
 def test_an_int8_variant_is_measured_beside_its_original(tmp_path: Path, prepared: PreparedDataset) -> None:
     from handful_trainer.packaging.quantize import quantize
 
