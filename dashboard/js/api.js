@@ -52,6 +52,21 @@ export function predict(file, choice, signal) {
   return request(address("api/predict", { ...choice, confidence: ASKED_CONFIDENCE }), { method: "POST", body, signal });
 }
 
+/** The answer above this confidence, with `picture`: a data URL with boxes drawn and faces blurred. */
+export function annotated(file, choice, confidence) {
+  askAgain();
+  const body = new FormData();
+  body.append("image", file, file.name || "picture");
+  return request(address("api/predict", { ...choice, confidence, return_image: true, annotate: true }), { method: "POST", body });
+}
+
+/** One of the page's own pictures, as a file. */
+export async function sample(url) {
+  const response = await arrives(fetch(url));
+  const blob = await arrives(response.blob());
+  return new File([blob], url.split("/").at(-1), { type: blob.type });
+}
+
 /** A connection for live frames, which the caller listens to; its answers are texts. */
 export function liveSocket(settings) {
   const url = new URL(address("ws/predict", settings), document.baseURI);
@@ -98,6 +113,8 @@ async function failure(response) {
   const said = isJson ? await arrives(response.json()) : {};
   return new Problem({
     status: response.status,
+    kind: said.type?.split(":").at(-1),
+    retryAfter: Number(response.headers.get("retry-after")) || null,
     title: said.title,
     detail: typeof said.detail === "string" ? said.detail : "",
     requestId: said.request_id ?? response.headers.get("x-request-id") ?? "",

@@ -2,7 +2,9 @@
 
 import { numbered } from "./logic/answer.js";
 import { choiceOf, lookUp, query, resolve } from "./logic/catalogue.js";
+import { remember } from "./logic/visit.js";
 import { Problem, Unreachable } from "./problems.js";
+import { words } from "./words.js";
 
 const SLOW_AFTER = 2000;
 
@@ -20,6 +22,8 @@ export const INITIAL = {
   /** What is to be said about how the picture came here. */
   remark: "",
   /** state: idle, busy, done, failed; picture: what the answer is about. A former answer stays while the next is under way. */
+  /** What was looked at: {picture, answer, traits, roundTrip, error}, the newest first. */
+  visit: [],
   run: { state: "idle", slow: false, answer: null, picture: null, error: null, roundTrip: 0 },
   /** null: the model's own. */
   threshold: null,
@@ -35,13 +39,46 @@ export const INITIAL = {
 export function createApp(store, api) {
   const traitsKnown = new Map();
   let flight = null;
+  /** Counts what the visitor turned to, so that a series ends when it is another. */
+  let series = 0;
 
   async function look(file, remark = "") {
-    const former = store.get().picture;
+    series += 1;
+    await show(file, remark);
+  }
+
+  /** Looks at several in turn, until one cannot be sent or the visitor turns to another. */
+  async function lookAll(files) {
+    const mine = (series += 1);
+    for (const [place, file] of files.entries()) {
+      if (series !== mine) return;
+      await show(file, files.length > 1 ? words.ofSeveral(place + 1, files.length) : "");
+      const { error } = store.get().run;
+      if (error instanceof Unreachable || error?.status === 429 || error?.status === 503) return;
+    }
+  }
+
+  async function show(file, remark) {
     const picture = { file, name: file.name, url: URL.createObjectURL(file) };
     store.set({ picture, remark, pointed: null, held: null });
-    if (former) URL.revokeObjectURL(former.url);
     await predict();
+  }
+
+  /** Keeps what came of a picture; those that fall out of the visit free their memory. */
+  function keep(entry) {
+    const { visit, gone } = remember(store.get().visit, entry);
+    for (const { picture } of gone) URL.revokeObjectURL(picture.url);
+    store.set({ visit });
+  }
+
+  /** Shows a picture of this visit with its answer again, without asking; one that failed is asked again. */
+  async function recall({ picture, answer, traits, roundTrip, error }) {
+    series += 1;
+    flight?.abort();
+    flight = null;
+    store.set({ picture, remark: "", pointed: null, held: null });
+    if (error) return predict();
+    store.set({ traits, run: { state: "done", slow: false, answer, picture, error: null, roundTrip } });
   }
 
   async function predict() {
@@ -54,24 +91,26 @@ export function createApp(store, api) {
     update({ state: "busy", slow: false, answer, error: null });
     const timer = setTimeout(() => update({ slow: true }), SLOW_AFTER);
     try {
-      const { traits, ...result } = await ask(picture.file, choice, own.signal);
+      const { traits, ...result } = await ask(picture.file, query(choice), own.signal);
       if (own !== flight) return;
       store.set({ traits, pointed: null, held: null });
       update({ state: "done", slow: false, picture, ...result });
+      keep({ picture, traits, ...result, error: null });
       if (!lookUp(store.get().listing, result.answer.model, result.answer.version)) await list();
     } catch (error) {
       if (own !== flight) return;
       // First whether the server is there at all: it decides what the visitor is told.
       if (expected(error) instanceof Unreachable || error.status === 503) await check();
       update({ state: "failed", slow: false, answer: null, error });
+      keep({ picture, error });
     } finally {
       clearTimeout(timer);
     }
   }
 
-  async function ask(file, choice, signal) {
+  async function ask(file, parameters, signal) {
     const sent = performance.now();
-    const answer = numbered(await api.predict(file, query(choice), signal));
+    const answer = numbered(await api.predict(file, parameters, signal));
     const roundTrip = performance.now() - sent;
     return { answer, roundTrip, traits: await traitsOf(answer.model, answer.version, signal) };
   }
@@ -132,7 +171,10 @@ export function createApp(store, api) {
     state: store.get,
     traitsOf,
     api,
+    ask,
     look,
+    lookAll,
+    recall,
     predict,
     choose,
     list,

@@ -2,10 +2,14 @@
 
 /** The server answered that it will not or cannot do this (RFC 9457). */
 export class Problem extends Error {
-  constructor({ status, title = "", detail = "", requestId = "" }) {
+  constructor({ status, kind = "", retryAfter = null, title = "", detail = "", requestId = "" }) {
     super(detail || title || `status ${status}`);
     this.name = "Problem";
     this.status = status;
+    /** The last word of its type, such as "overloaded". */
+    this.kind = kind;
+    /** Seconds after which the server would have it asked again, if it said so. */
+    this.retryAfter = retryAfter;
     this.title = title;
     this.detail = detail;
     this.requestId = requestId;

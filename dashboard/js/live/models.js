@@ -4,8 +4,8 @@ import { words } from "../words.js";
 import { aliasesOf } from "../logic/catalogue.js";
 import { html } from "../view/dom.js";
 
-/** Lists the versions that can be asked, keeping what is chosen. */
-export function fillModels(select, listing) {
+/** Lists the versions that can be asked, keeping what is chosen; `none` names the choice of none. */
+export function fillModels(select, listing, none = words.live.default) {
   const models = listing?.models ?? [];
   const known = JSON.stringify(models.map(({ name, versions }) => [name, versions.map((v) => [v.version, v.aliases, v.state])]));
   if (select.dataset.known === known) return;
@@ -14,7 +14,7 @@ export function fillModels(select, listing) {
   const options = models.flatMap((model) =>
     model.versions.filter(({ state }) => state !== "refused").map((version) => option(model, version)),
   );
-  select.replaceChildren(html("option", { value: "{}" }, words.live.default), ...options);
+  select.replaceChildren(html("option", { value: "{}" }, none), ...options);
   if (options.some(({ value }) => value === chosen)) select.value = chosen;
 }
 

@@ -5,7 +5,7 @@ import { isEmpty } from "./catalogue.js";
 import { Problem } from "../problems.js";
 
 /**
- * @returns {title, detail, hint, request, retry} for the faces "failed", "no-model" and "unreachable"; null for the others.
+ * @returns {title, detail, hint, request, retry, retryAfter (seconds)} for the faces "failed", "no-model" and "unreachable"; null for the others.
  *   `detail` holds the server's own words where it said any.
  */
 export function noticeOf(state, face) {
@@ -31,14 +31,15 @@ function unreachable() {
 function notReady({ server, listing }) {
   const title = isEmpty(listing) ? words.noModelTitle : words.notReadyTitle;
   // Without the request's number: it is another at every poll, and the same words would be said again and again.
-  return { ...said(server.error), title, hint: words.notReadyHint, request: "", retry: false };
+  return { ...said(server.error), title, hint: words.notReadyHint, request: "", retryAfter: null, retry: false };
 }
 
 function said(problem) {
   return {
-    title: words.failureTitle(problem.status),
+    title: problem.kind === "overloaded" ? words.overloadedTitle : words.failureTitle(problem.status),
     detail: problem.detail || problem.title || words.failureDetail(problem.status),
     request: problem.requestId ? words.request(problem.requestId) : "",
+    retryAfter: problem.retryAfter,
     retry: problem.status === 429 || problem.status >= 500,
   };
 }

@@ -46,10 +46,10 @@ function acceptDrops(app) {
   });
 }
 
-/** Any file goes to the server: which it reads is the server's to say. Pictures go before what else was dropped with them. */
+/** Any file goes to the server: which it reads is the server's to say. Beside pictures, what else was dropped is left. */
 function take(app, files) {
   const all = [...files];
-  const first = all.find((file) => file.type.startsWith("image/")) ?? all[0];
-  if (first) location.hash = "#try";
-  if (first) app.look(first, all.length > 1 ? words.onlyFirst : "");
+  const pictures = all.filter((file) => file.type.startsWith("image/"));
+  if (all.length) location.hash = "#try";
+  app.lookAll(pictures.length ? pictures : all.slice(0, 1));
 }

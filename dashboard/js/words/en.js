@@ -52,7 +52,12 @@ export const words = {
   request: (id) => `Request ${id}`,
   pictureAlt: (name) => `Your picture ${name}`,
   undrawable: "This browser cannot show this kind of picture. The boxes are drawn to scale.",
-  onlyFirst: "One picture at a time: the first was taken.",
+  ofSeveral: (place, all) => `${place} of ${all}`,
+  recall: (name, result) => `${name}: ${result}`,
+  failedShort: "no answer",
+  overloadedTitle: "The server is busy",
+  again: (label, seconds) => `${label} · ${seconds} s`,
+  compareNone: "No comparison",
   noFile: "That was no file. Save the picture and drop it here.",
 
   count: "Count",

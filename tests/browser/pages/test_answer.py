@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
+import subprocess
+
 import cv2
 import httpx
+import numpy as np
 import pytest
 from playwright.sync_api import expect
 
@@ -59,11 +64,75 @@ def test_the_next_picture_takes_the_place_of_the_one_before(screen) -> None:
     expect(screen.part("facts")).to_contain_text("next.png")
 
 
-def test_of_several_pictures_the_first_is_taken_and_the_page_says_so(screen) -> None:
+def test_several_pictures_are_looked_at_in_turn_and_stay_in_the_visit(screen) -> None:
     note = file(b"shopping", "note.txt", "text/plain")
     screen.drop(note, file(encode(scene({(0, 0): "4"})), "a.png"), file(DATA, "b.png"))
+    expect(screen.value).to_have_text("7")
+    expect(screen.part("remark")).to_have_text("2 of 2")
+    entries = screen.part("history-list").get_by_role("button")
+    expect(entries).to_have_text(["7", "4"])
+    expect(entries.first).to_have_attribute("aria-current", "true")
+    requests: list[str] = []
+    screen.page.on("request", lambda request: requests.append(request.url))
+    entries.last.click()
     expect(screen.value).to_have_text("4")
-    expect(screen.part("remark")).to_have_text("One picture at a time: the first was taken.")
+    expect(screen.part("facts")).to_contain_text("a.png")
+    expect(screen.boxes).to_have_count(1)
+    assert [url for url in requests if "predict" in url] == []
+
+
+def test_a_picture_among_several_that_fails_does_not_stop_the_others(screen, console) -> None:
+    console.expect("status of 422")
+    screen.drop(file(DATA[:999], "half.png"), file(DATA, "whole.png"))
+    expect(screen.value).to_have_text("7")
+    expect(screen.part("history-list").get_by_role("button")).to_have_text(["7", "!"])
+
+
+def test_a_sample_picture_is_looked_at_by_a_click(screen) -> None:
+    screen.page.get_by_role("button", name="Sample picture 1").click()
+    screen.expect_face("answer")
+    expect(screen.part("facts")).to_contain_text("hands-1.webp")
+
+
+def test_the_command_that_is_copied_gives_the_same_answer(screen, serving, tmp_path) -> None:
+    screen.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    screen.drop(file(DATA, "it's a hand.png"))
+    expect(screen.value).to_have_text("7")
+    screen.set_threshold(0.5)
+    screen.part("copy-curl").click()
+    expect(screen.part("copy-curl-label")).to_have_text("Copied")
+    command = screen.page.evaluate("navigator.clipboard.readText()")
+    (tmp_path / "it's a hand.png").write_bytes(DATA)
+    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True)
+    answer = json.loads(done.stdout)
+    assert (answer["count"], answer["version"], answer["thresholds"]["confidence"]) == (7, 2, 0.5)
+
+
+def test_the_downloaded_picture_has_its_boxes(screen) -> None:
+    screen.drop(file(DATA, "hands.png"))
+    expect(screen.value).to_have_text("7")
+    with screen.page.expect_download() as download:
+        screen.part("download").click()
+    assert download.value.suggested_filename == "hands-boxes.jpg"
+    drawn = cv2.imread(str(download.value.path()))
+    assert drawn.shape == (SIDE, SIDE, 3)
+    plain = scene(HANDS)
+    assert np.abs(drawn.astype(int) - plain).max() > 100
+
+
+def test_two_versions_answer_side_by_side(screen) -> None:
+    screen.drop(file(DATA))
+    expect(screen.value).to_have_text("7")
+    select = screen.part("compare-model")
+    option = select.locator("option", has_text="fingers v1")
+    select.select_option(option.get_attribute("value"))
+    sides = screen.part("compare-sides").locator("figure")
+    expect(sides).to_have_count(2)
+    expect(sides.locator("figcaption span")).to_have_text([re.compile("fingers v2"), re.compile("fingers v1")])
+    expect(sides.first.locator(".box")).to_have_count(3)
+    expect(sides.last.locator(".box")).to_have_count(3)
+    screen.set_threshold(1)
+    expect(sides.locator(".box")).to_have_count(0)
 
 
 def test_a_picture_without_a_hand_counts_zero(screen) -> None:

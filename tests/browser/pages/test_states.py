@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -155,6 +156,30 @@ def test_too_many_requests_can_be_tried_again(screen, console) -> None:
     screen.page.unroute("**/api/predict*")
     screen.part("retry").click()
     expect(screen.value).to_have_text("7")
+
+
+@pytest.mark.parametrize(("status", "kind"), [(429, "too-many-requests"), (503, "overloaded")])
+def test_it_counts_down_and_tries_again_by_itself(screen, console, status, kind) -> None:
+    console.expect(f"status of {status}")
+    refusals: list[Route] = []
+
+    def refuse(route: Route) -> None:
+        refusals.append(route)
+        if len(refusals) > 1:
+            return route.continue_()
+        problem = {"type": f"urn:handful:problem:{kind}", "title": "Wait", "status": status, "detail": "wait"}
+        return route.fulfill(
+            status=status,
+            headers={"Retry-After": "2"},
+            content_type="application/problem+json",
+            body=json.dumps(problem),
+        )
+
+    screen.page.route("**/api/predict*", refuse)
+    screen.drop(file(DATA))
+    expect(screen.part("retry")).to_have_text(re.compile(r"Try again · [12] s"))
+    expect(screen.value).to_have_text("7")
+    assert len(refusals) == 2
 
 
 def test_a_slow_answer_shows_that_it_is_under_way(screen) -> None:

@@ -1,0 +1,18 @@
+/** The request of an answer, as a command. */
+
+/**
+ * @param address the page's own address, below which the interface lies.
+ * @param name the picture's file name.
+ * @param keyed whether the server wants an API key; it is taken from the environment and never written out.
+ */
+export function curlOf({ address, name, model, version, confidence, keyed }) {
+  const url = new URL("api/predict", address);
+  url.search = new URLSearchParams({ model, version, confidence: Number(confidence.toFixed(2)) });
+  const key = keyed ? ` -H "X-API-Key: $HANDFUL_API_KEY"` : "";
+  return `curl${key} -F ${quoted(`image=@"${name.replace(/["\\]/g, "\\$&")}"`)} ${quoted(url.href)}`;
+}
+
+/** For a POSIX shell. */
+function quoted(text) {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}
