@@ -187,6 +187,7 @@ async def test_the_description_names_bodies_and_problems(client: httpx.AsyncClie
     assert {path for path in description["paths"] if not path.startswith("/v2")} == {
         "/predict", "/models", "/models/{name}", "/classes", "/health/live", "/health/ready", "/metrics",
         "/predict/batch", "/rollouts", "/models/{name}/promote", "/models/{name}/rollback", "/models/{name}/rollout",
+        "/models/{name}/versions/{version}/run",
     }  # fmt: skip
     predict = description["paths"]["/predict"]["post"]
     assert set(predict["requestBody"]["content"]) == {"multipart/form-data", "image/*", "application/octet-stream"}
