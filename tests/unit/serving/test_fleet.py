@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+import threading
 import time
 from pathlib import Path
 
@@ -471,6 +472,9 @@ async def test_stopping_does_not_wait_for_a_registry_that_hangs(house: House) ->
     fleet = house.fleet()
     fleet.start(0.01)
     await asyncio.sleep(0.05)
+    hanging = [thread for thread in threading.enumerate() if thread.name.startswith("handful-")]
+    assert hanging
+    assert all(thread.daemon for thread in hanging)  # Nor does the end of the process wait for it.
     async with asyncio.timeout(1):
         await fleet.stop()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 
 from handful_serving.domain.catalog import Catalog
 from handful_serving.domain.errors import NoModelError
@@ -43,8 +42,7 @@ class Fleet:
         self._loader.cancel()
         if self._watching is not None:
             self._watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._watching
+            await asyncio.wait({self._watching})
 
     async def find(self, wanted: Wanted) -> Loaded:
         """The model that a request means; loaded now if it is not yet."""
