@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from mlflow.entities import Run
+from mlflow.entities import Experiment, Run
 from mlflow.tracking import MlflowClient
 
+from handful_trainer.tracking.sending import find_experiment
 from support.mlflow_server import MlflowServer
 from support.training import Trainer
 
@@ -49,6 +50,21 @@ def test_images_that_are_gone(trainer: Trainer) -> None:
     for image in trainer.home.glob("datasets/*/images/train/*"):
         image.unlink()
     assert _failed(trainer, process, 3).startswith("error: the dataset cannot be read (")
+
+
+def test_an_experiment_that_another_makes_in_the_same_moment_is_taken_up(
+    shared_server: MlflowServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = MlflowClient(shared_server.uri).create_experiment(tmp_path.name)
+    asked: list[str] = []
+    look = MlflowClient.get_experiment_by_name
+
+    def look_too_early(client: MlflowClient, name: str) -> Experiment | None:
+        asked.append(name)
+        return None if len(asked) == 1 else look(client, name)
+
+    monkeypatch.setattr(MlflowClient, "get_experiment_by_name", look_too_early)
+    assert find_experiment(shared_server.uri, tmp_path.name) == theirs
 
 
 def test_two_trainings_at_once_do_not_mix(trainer: Trainer) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from mlflow.tracking import MlflowClient
 
 from handful_core.errors import HandfulError, UnavailableError
@@ -52,7 +53,20 @@ def find_experiment(uri: str, name: str) -> str:
     with _answering(uri):
         client = MlflowClient(uri)
         found = client.get_experiment_by_name(name)
-        return str(found.experiment_id if found else client.create_experiment(name))
+        return str(found.experiment_id) if found else _create_experiment(client, name)
+
+
+def _create_experiment(client: MlflowClient, name: str) -> str:
+    """Make the experiment, or take it up where another training made it in the meantime."""
+    try:
+        return str(client.create_experiment(name))
+    except MlflowException as error:
+        if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
+            raise
+        found = client.get_experiment_by_name(name)
+        if found is None:
+            raise
+        return str(found.experiment_id)
 
 
 def start_run(uri: str, experiment_id: str, name: str, tags: dict[str, str]) -> str:
