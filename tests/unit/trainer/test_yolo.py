@@ -2,10 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from handful_core.errors import ConfigError, UnavailableError
 from handful_core.vision.cpus import available_cpus
 from handful_trainer.config import TrainingConfig
-from handful_trainer.yolo import find_weights, set_up, training_arguments
+from handful_trainer.yolo import set_up, training_arguments
 
 
 def config(**training: object) -> TrainingConfig:
@@ -48,32 +47,6 @@ def test_ultralytics_does_not_log_by_itself() -> None:
 
     assert settings["mlflow"] is False
     assert settings["sync"] is False
-
-
-def test_local_weights_are_taken_from_where_they_are(tmp_path: Path) -> None:
-    weights = tmp_path / "mine.pt"
-    weights.write_bytes(b"weights")
-    assert find_weights(str(weights), tmp_path) == weights
-
-
-def test_downloaded_weights_are_found_again(tmp_path: Path) -> None:
-    (tmp_path / "weights").mkdir()
-    (tmp_path / "weights" / "yolo11n.pt").write_bytes(b"weights")
-    assert find_weights("yolo11n.pt", tmp_path) == tmp_path / "weights" / "yolo11n.pt"
-
-
-def test_weights_that_are_not_there_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"none/mine\.pt does not exist"):
-        find_weights("none/mine.pt", tmp_path)
-
-
-def test_weights_that_cannot_be_downloaded_say_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_network(*_: object, **__: object) -> None:
-        raise ConnectionError("no network")
-
-    monkeypatch.setattr("ultralytics.utils.downloads.safe_download", no_network)
-    with pytest.raises(UnavailableError, match=r"yolo11n\.pt cannot be downloaded: put the file"):
-        find_weights("yolo11n.pt", tmp_path)
 
 
 def test_an_unreadable_image_is_told_as_ever() -> None:

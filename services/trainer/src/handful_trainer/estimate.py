@@ -16,7 +16,8 @@ from handful_core.errors import ResourceError
 from handful_trainer.config import TrainingConfig
 from handful_trainer.data import PreparedDataset
 from handful_trainer.fit import suit_memory, translated_errors
-from handful_trainer.yolo import find_weights, new_model, training_arguments
+from handful_trainer.weights import find_weights
+from handful_trainer.yolo import new_model, training_arguments
 
 _WARM_UP = 2
 _BATCHES = 6
@@ -59,8 +60,14 @@ class _EnoughError(Exception):
     """So many batches say how long the others take."""
 
 
-def estimate(config: TrainingConfig, dataset: PreparedDataset, home: Path) -> Estimate:
+def estimate(config: TrainingConfig, dataset: PreparedDataset, home: Path, uri: str) -> Estimate:
     """Train some batches in a folder that is thrown away.
+
+    Args:
+        config: the training's configuration.
+        dataset: what it would be trained on.
+        home: where downloaded weights lie.
+        uri: MLflow's address, asked where the training begins with a registered model.
 
     Raises:
         ResourceError: not enough memory even for these.
@@ -69,7 +76,7 @@ def estimate(config: TrainingConfig, dataset: PreparedDataset, home: Path) -> Es
         model = new_model(config)
         arguments = training_arguments(config, dataset.data_yaml, Path(folder) / "yolo") | {"plots": False}
         weights = config.model.pretrained
-        arguments["pretrained"] = str(find_weights(weights, home)) if weights else False
+        arguments["pretrained"] = str(find_weights(weights, home, uri)) if weights else False
         watch = _Stopwatch()
         model.add_callback("on_train_start", suit_memory)
         model.add_callback("on_train_batch_start", watch.begin)

@@ -19,7 +19,8 @@ from handful_core.errors import DataError, HandfulError, ResourceError
 from handful_trainer.config import TrainingConfig
 from handful_trainer.runs import RunFolder
 from handful_trainer.tracking import Tracker
-from handful_trainer.yolo import find_weights, new_model, training_arguments
+from handful_trainer.weights import find_weights
+from handful_trainer.yolo import new_model, training_arguments
 
 _METRICS = {
     "metrics/precision(B)": "val/precision",
@@ -42,6 +43,7 @@ def fit(
     folder: RunFolder,
     tracker: Tracker,
     home: Path,
+    uri: str,
     *,
     resume: bool,
     on_epoch: OnEpoch | None = None,
@@ -54,6 +56,7 @@ def fit(
         folder: where checkpoints and plots go.
         tracker: takes parameters and metrics.
         home: where downloaded weights lie.
+        uri: MLflow's address, asked where the training begins with a registered model.
         resume: go on with the folder's last checkpoint.
         on_epoch: gets every epoch's number, from 1, and its metrics; what it raises ends the training.
 
@@ -76,7 +79,7 @@ def fit(
     else:
         model = new_model(config)
         weights = config.model.pretrained
-        arguments["pretrained"] = str(find_weights(weights, home)) if weights else False
+        arguments["pretrained"] = str(find_weights(weights, home, uri)) if weights else False
     watch = _Watch(model, tracker, config.training.epochs, log_params=not resume, on_epoch=on_epoch)
     with watch, translated_errors():
         model.train(**arguments)

@@ -22,6 +22,7 @@ from handful_trainer.tracking import Tracker, open_tracker
 from handful_trainer.tracking.datasets import dataset_record
 from handful_trainer.tracking.machine import MachineWatch
 from handful_trainer.tracking.watchdog import Watchdog
+from handful_trainer.weights import pinned
 
 if TYPE_CHECKING:
     from handful_trainer.estimate import Estimate
@@ -56,7 +57,7 @@ class Outcome:
         }
 
 
-def dry_run(config: TrainingConfig, home: Path) -> tuple[PreparedDataset, Estimate]:
+def dry_run(config: TrainingConfig, home: Path, uri: str) -> tuple[PreparedDataset, Estimate]:
     """Prepare the dataset and train some batches: what a training would take. Nothing goes to MLflow."""
     from handful_trainer.yolo import set_up
 
@@ -64,7 +65,7 @@ def dry_run(config: TrainingConfig, home: Path) -> tuple[PreparedDataset, Estima
     set_up(home)
     from handful_trainer.estimate import estimate
 
-    return dataset, estimate(config, dataset, home)
+    return dataset, estimate(config, dataset, home, uri)
 
 
 def renamed(config: TrainingConfig, name: str) -> TrainingConfig:
@@ -92,6 +93,7 @@ def start(
     from handful_trainer.tracking.sending import configure_client, find_experiment, start_run
 
     configure_client()
+    config = pinned(config, uri)
     experiment = find_experiment(uri, config.mlflow.experiment)
     began = time.perf_counter()
     dataset = prepare(config.dataset, home)
@@ -129,7 +131,7 @@ def _go(
     set_up(home)
     with folder.locked(), terminable(), _tracked(folder, uri) as tracker, MachineWatch(tracker.metrics, folder.began):
         _describe(config, dataset, folder, tracker, resume=resume)
-        _train(config, dataset, folder, tracker, home, outcome, resume=resume)
+        _train(config, dataset, folder, tracker, home, uri, outcome, resume=resume)
         built = _package(config, dataset, folder, tracker, outcome)
         if folder.state().register_version:
             _publish(config, dataset, folder, tracker, uri, built, outcome)
@@ -198,6 +200,7 @@ def _train(
     folder: RunFolder,
     tracker: Tracker,
     home: Path,
+    uri: str,
     outcome: Outcome,
     *,
     resume: bool,
@@ -207,7 +210,7 @@ def _train(
     if folder.state().trained:
         return
     with _step(outcome, "train") as result:
-        weights = fit(config, dataset.data_yaml, folder, tracker, home, resume=resume)
+        weights = fit(config, dataset.data_yaml, folder, tracker, home, uri, resume=resume)
         result(f"{config.training.epochs} epochs at {config.training.imgsz} px")
     tracker.artifact(weights, "weights")
     for plot in sorted(folder.yolo.glob("*.png")) + sorted(folder.yolo.glob("*.jpg")):

@@ -1,4 +1,4 @@
-"""The one door to Ultralytics: how it is set up, which weights it begins with, which arguments it gets."""
+"""The one door to Ultralytics: how it is set up, which arguments it gets."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.error import URLError
 
 from PIL import Image
 
-from handful_core.errors import ConfigError, UnavailableError
 from handful_core.vision.cpus import available_cpus
 from handful_trainer.config import TrainingConfig
 
@@ -82,38 +80,6 @@ def new_model(config: TrainingConfig) -> YOLO:
     from ultralytics import YOLO
 
     return YOLO(f"{config.model.architecture}.yaml", task="detect")
-
-
-def find_weights(pretrained: str, home: Path) -> Path:
-    """The weights to begin with: a local file, or one of Ultralytics' own, downloaded once.
-
-    Raises:
-        ConfigError: a path that does not exist.
-        UnavailableError: the weights cannot be downloaded.
-    """
-    from ultralytics.utils.downloads import attempt_download_asset
-
-    here = next((p for p in (Path(pretrained), home / "weights" / pretrained) if p.is_file()), None)
-    if here is not None:
-        return here.resolve()
-    if "/" in pretrained or not pretrained.endswith(".pt"):
-        raise ConfigError(f"model.pretrained: {pretrained} does not exist", "name a .pt file, or set it to false")
-    target = home.resolve() / "weights" / pretrained
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        found = Path(attempt_download_asset(target))
-    except (OSError, URLError, ValueError, KeyError) as error:
-        raise _no_download(pretrained) from error
-    if not found.is_file():
-        raise _no_download(pretrained)
-    return found
-
-
-def _no_download(pretrained: str) -> UnavailableError:
-    return UnavailableError(
-        f"the weights {pretrained} cannot be downloaded",
-        "put the file on this machine and give its path as model.pretrained, or set model.pretrained to false",
-    )
 
 
 def training_arguments(config: TrainingConfig, data_yaml: Path, folder: Path) -> dict[str, Any]:

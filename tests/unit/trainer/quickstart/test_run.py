@@ -18,7 +18,7 @@ from fakes.squares import write_squares
 from handful_core.errors import ConfigError, HandfulError, NotFoundError, UnavailableError
 from handful_core.registry import Registry
 from handful_trainer.config import TrainingConfig
-from handful_trainer.quickstart import run
+from handful_trainer.quickstart import guarded, run
 from handful_trainer.quickstart.options import Options
 from handful_trainer.quickstart.plan import Plan
 from handful_trainer.quickstart.run import QuickstartError, quickstart
@@ -58,6 +58,7 @@ class World:
         self.trained = 0
         self.promoted = True
         self.failure: HandfulError | None = None
+        self.starter_is_whole = True
         self.serves_after = 0
         """Questions that serving answers with an error before it serves the champion."""
 
@@ -136,6 +137,60 @@ def test_from_nothing_to_a_served_model(world: World, options: Options, capsys: 
 def test_it_stays_up_unless_told_otherwise(world: World, options: Options) -> None:
     quickstart(replace(options, stay=True))
     assert world.stack.events == ["started", "up", "stayed", "ended"]
+
+
+@pytest.fixture
+def starter(world: World, options: Options, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A starter model in Handful's folder; what was imported."""
+    (options.folder / "models").mkdir()
+    (options.folder / "models" / "starter.zip").write_bytes(b"a backup")
+    imported: list[str] = []
+
+    class Import:
+        def __init__(self, module: str, words: list[str], env: dict[str, str], cwd: Path) -> None:
+            imported.append(words[1])
+            self._code = 0 if world.starter_is_whole else 4
+            if world.starter_is_whole:
+                world.mlflow.register(world.package, name="fingers", aliases=["champion"])
+
+        def output(self) -> bytes:
+            return b"{}"
+
+        def wait(self) -> int:
+            return self._code
+
+        def end(self) -> None: ...
+
+    monkeypatch.setattr(guarded, "Guarded", Import)
+    return imported
+
+
+def test_the_starter_model_is_served_before_anything_is_trained(
+    world: World, options: Options, starter: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    quickstart(options)
+    said = capsys.readouterr().err
+    assert starter == [str(Path("models/starter.zip"))]
+    line = f"starter model: fingers (champion) is served at http://127.0.0.1:{options.port} from now on"
+    assert said.index(line) < said.index("train and register")
+
+
+def test_a_registry_that_has_models_gets_no_starter(
+    world: World, options: Options, starter: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.mlflow.register(world.package, name="squares", aliases=["champion"])
+    quickstart(options)
+    assert starter == []
+    assert "starter model: the registry has squares already" in capsys.readouterr().err
+
+
+def test_a_damaged_starter_model_is_told(
+    world: World, options: Options, starter: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.starter_is_whole = False
+    with pytest.raises(QuickstartError, match=r"'starter model' failed: the import of models.* ended with code 4"):
+        quickstart(options)
+    assert world.trained == 0
 
 
 def test_a_champion_is_taken_up(world: World, options: Options, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from handful_core.console import only_results_on_stdout, print_json, print_table, say
-from handful_core.errors import ConfigError, RefusedError, ResourceError
+from handful_core.errors import ConfigError, DataError, RefusedError, ResourceError
 from handful_core.settings import CoreSettings, load
 from handful_trainer.cli.packages import opened_package
 
@@ -33,6 +36,9 @@ def package(
         Path | None, typer.Option("--data", help="With --quantize: the prepared dataset that calibrates and judges.")
     ] = None,
     images: Annotated[int, typer.Option(min=1, help="With --quantize: training images that calibrate.")] = 128,
+    golden: Annotated[
+        Path | None, typer.Option("--golden", help="A picture to test the model with, in place of one of the dataset.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Write a model package to a folder or ZIP file; with --quantize, an INT8 variant if it is as good and faster."""
@@ -41,12 +47,30 @@ def package(
     if quantize is None and data is not None:
         raise ConfigError("--data is for --quantize", "leave it out, or add --quantize int8")
     core = load(CoreSettings)
-    with only_results_on_stdout(), opened_package(package, model, core.mlflow_uri) as opened:
+    with (
+        only_results_on_stdout(),
+        opened_package(package, model, core.mlflow_uri) as found,
+        _golden(found, golden) as opened,
+    ):
         result = _written(opened, output) if quantize is None else _quantized(opened, data, output, images, core.home)
     if as_json:
         print_json(result)
     else:
         say(f"{output} holds {opened.manifest.name}, {result['precision']}")
+
+
+@contextmanager
+def _golden(package: Package, picture: Path | None) -> Iterator[Package]:
+    """The package, with another golden image where one is given."""
+    if picture is None:
+        yield package
+        return
+    from handful_trainer.packaging.golden import with_golden
+
+    if not picture.is_file():
+        raise DataError(f"{picture} does not exist", "name an image file with --golden")
+    with tempfile.TemporaryDirectory(prefix="handful-package-") as folder:
+        yield with_golden(package, picture, Path(folder) / "package")
 
 
 def _written(opened: Package, output: Path) -> dict[str, Any]:
@@ -62,8 +86,6 @@ def _written(opened: Package, output: Path) -> dict[str, Any]:
 
 
 def _quantized(opened: Package, data: Path | None, output: Path, images: int, home: Path) -> dict[str, Any]:
-    import tempfile
-
     from handful_trainer.data import PreparedDataset
     from handful_trainer.yolo import set_up
 

@@ -25,6 +25,9 @@ def register(
     experiment: Annotated[
         str, typer.Option("--experiment", help="MLflow experiment of the run that is made.")
     ] = "imports",
+    run: Annotated[
+        str | None, typer.Option("--run", help="MLflow run that it belongs to; a new one if not given.")
+    ] = None,
     metric: Annotated[str, typer.Option("--metric", help="What the gate compares.")] = "mAP50_95",
     margin: Annotated[float, typer.Option("--margin", help="By so much it must be better.", min=0, max=1)] = 0.005,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -44,16 +47,25 @@ def register(
     from handful_trainer.evaluation import evaluate
     from handful_trainer.provenance import run_tags
     from handful_trainer.registration import pass_gate, register_package
-    from handful_trainer.tracking.sending import configure_client, find_experiment, finish_run, start_run
+    from handful_trainer.tracking.sending import (
+        configure_client,
+        find_experiment,
+        finish_run,
+        log_metrics,
+        start_run,
+    )
 
     configure_client()
-    experiment_id = find_experiment(core.mlflow_uri, experiment)
     dataset = PreparedDataset.open(data) if data else None
     with only_results_on_stdout(), open_package(package) as opened, tempfile.TemporaryDirectory() as folder:
         model = load_model(opened)
         evaluation = evaluate(model, dataset, "test") if dataset else None
         target = name or opened.manifest.name
-        run_id = start_run(core.mlflow_uri, experiment_id, f"register-{target}", run_tags())
+        run_id = run or start_run(
+            core.mlflow_uri, find_experiment(core.mlflow_uri, experiment), f"register-{target}", run_tags()
+        )
+        if evaluation:
+            log_metrics(core.mlflow_uri, run_id, {f"test/{key}": value for key, value in evaluation.metrics().items()})
         # MLflow keeps the folder's name, and serving looks for it.
         copy = Path(shutil.copytree(opened.root, Path(folder) / "package"))
         with open_package(copy) as named:
@@ -63,7 +75,8 @@ def register(
         with Registry(core.mlflow_uri) as registry:
             decision = pass_gate(registry, version, evaluation, dataset, gate)
         result |= {"promoted": decision.promoted, "reason": decision.reason, "metrics": evaluation.metrics()}
-    finish_run(core.mlflow_uri, run_id)
+    if run is None:
+        finish_run(core.mlflow_uri, run_id)
     if as_json:
         print_json(result)
     else:

@@ -43,7 +43,7 @@ def train(
         return
     if dry_run:
         with only_results_on_stdout():
-            dataset, found = pipeline.dry_run(_read(config, overrides), core.home)
+            dataset, found = pipeline.dry_run(_read(config, overrides), core.home, core.mlflow_uri)
         print_json(found.as_json()) if as_json else _show(dataset, found, _read(config, overrides))
         return
     if resume:

@@ -25,7 +25,8 @@ class ModelConfig(_Section):
     size: Literal["n", "s", "m", "l", "x"] = "n"
     """nano, small, medium, large or extra large."""
     pretrained: Literal[False] | str = False
-    """Weights to begin with: a name such as yolo11n.pt (downloaded once), a local file, or false for none."""
+    """Weights to begin with: a name such as yolo11n.pt (downloaded once), a local file, a registered model
+    (models:/NAME@ALIAS or models:/NAME/VERSION), or false for none."""
 
     @field_validator("pretrained", mode="before")
     @classmethod

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from handful_core.package import Golden, GoldenDetection
+from handful_core.package import Golden, GoldenDetection, Package, write_package
+from handful_core.package.archive import describe_files
 from handful_core.vision.decode import Pixels, decode_image
 from handful_core.vision.detections import Detections
-from handful_core.vision.model import VisionModel
+from handful_core.vision.model import VisionModel, load_model
 
 GOLDEN_FILE = "golden.png"
 _TRIED = 50
@@ -30,6 +32,23 @@ def write_golden(model: VisionModel, images: Sequence[Path], folder: Path) -> Go
     cv2.imwrite(str(folder / GOLDEN_FILE), pixels)
     found = model.predict(pixels, confidence).detections
     return Golden(image=GOLDEN_FILE, confidence=confidence, detections=_expected(found))
+
+
+def with_golden(package: Package, picture: Path, folder: Path) -> Package:
+    """A copy of a package whose golden image is this picture, so that none of the dataset travels with it.
+
+    Args:
+        package: is left as it is.
+        picture: an image file.
+        folder: a new one.
+
+    Raises:
+        DataError: the picture cannot be read.
+    """
+    shutil.copytree(package.root, folder)
+    golden = write_golden(load_model(package), [picture], folder)
+    manifest = package.manifest.model_copy(update={"golden": golden, "files": describe_files(folder)})
+    return write_package(folder, manifest)
 
 
 def _clarity(found: Detections, confidence: float) -> tuple[bool, bool, float]:

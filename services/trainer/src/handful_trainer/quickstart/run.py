@@ -19,6 +19,7 @@ from handful_trainer.quickstart.ports import MLFLOW_PORT
 from handful_trainer.quickstart.proxies import reach_local_servers_directly
 from handful_trainer.quickstart.signals import interruptible
 from handful_trainer.quickstart.stack import Stack, running_stack
+from handful_trainer.quickstart.starter import bring_starter, has_starter
 from handful_trainer.quickstart.steps import Steps
 from handful_trainer.quickstart.training import train
 
@@ -63,6 +64,7 @@ def _run(options: Options, config: TrainingConfig, steps: Steps) -> None:
             with steps.step("servers", "waiting for MLflow and the API") as result:
                 stack.wait_until_up()
                 result(f"{plan.mlflow} and {plan.api} answer")
+            _starter(plan, steps)
             champion = _champion(plan, config, steps)
             _try_out(plan, stack, champion, dataset, steps)
             steps.show()
@@ -77,6 +79,12 @@ def _dataset(plan: Plan, config: TrainingConfig, steps: Steps) -> PreparedDatase
         sizes = ", ".join(f"{images} {split}" for split, images in dataset.split_sizes.items())
         result(f"{dataset.name} ({config.dataset.source}): {sizes} images")
     return dataset
+
+
+def _starter(plan: Plan, steps: Steps) -> None:
+    if has_starter(plan):
+        with steps.step("starter model", "importing the starter model") as result, Registry(plan.mlflow) as registry:
+            result(bring_starter(plan, registry))
 
 
 def _champion(plan: Plan, config: TrainingConfig, steps: Steps) -> Version:

@@ -14,6 +14,7 @@ from handful_trainer.quickstart import guarded
 from handful_trainer.quickstart.plan import Plan
 from handful_trainer.quickstart.signals import undisturbed
 from handful_trainer.runs import open_run, unfinished_run
+from handful_trainer.weights import pinned
 
 
 def train(plan: Plan, config: TrainingConfig) -> dict[str, Any]:
@@ -27,7 +28,7 @@ def train(plan: Plan, config: TrainingConfig) -> dict[str, Any]:
     Raises:
         HandfulError: it failed; it has said why.
     """
-    interrupted = None if plan.retrain else _interrupted(plan.home, config)
+    interrupted = None if plan.retrain else _interrupted(plan.home, pinned(config, plan.mlflow))
     if interrupted:
         say(f"going on with the training {interrupted.name}, which was interrupted")
     which = ["--resume", "--run", str(interrupted)] if interrupted else ["--config", str(plan.config)]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
@@ -92,7 +93,7 @@ def _answering(uri: str) -> Iterator[None]:
             raise UnavailableError(
                 f"MLflow at {uri} does not answer", "start it, or set HANDFUL_MLFLOW_URI to where it runs"
             ) from error
-        raise HandfulError(f"MLflow at {uri} refuses to start a run ({error})") from error
+        raise HandfulError(f"MLflow at {uri} refuses ({error})") from error
 
 
 def _params(client: MlflowClient, run_id: str, entry: Entry) -> None:
@@ -138,6 +139,18 @@ _CALLS: dict[str, Callable[[MlflowClient, str, Entry], None]] = {
     "dataset": _dataset,
     "status": _status,
 }
+
+
+def log_metrics(uri: str, run_id: str, values: Mapping[str, float]) -> None:
+    """Log metrics to a run, at step 0.
+
+    Raises:
+        HandfulError: there is no such run.
+        UnavailableError: MLflow does not answer.
+    """
+    now = int(time.time() * 1000)
+    with _answering(uri):
+        MlflowClient(uri).log_batch(run_id, metrics=[Metric(key, value, now, 0) for key, value in values.items()])
 
 
 def finish_run(uri: str, run_id: str) -> None:

@@ -22,6 +22,7 @@ from handful_trainer.data import PreparedDataset, prepare
 from handful_trainer.tracking.sending import find_experiment, start_run
 from handful_trainer.tuning.search import SearchConfig
 from handful_trainer.tuning.trial import METRIC, train_trial
+from handful_trainer.weights import pinned
 
 _PARENT, _ADDED = "handful.parent_run", "handful.enqueued_again"
 _FAILURES = 3
@@ -66,6 +67,7 @@ def tune(config: TrainingConfig, search: SearchConfig, name: str, trials: int, h
     from handful_trainer.yolo import set_up
 
     search.check(config)
+    config = pinned(config, uri)
     folder = (home / "tune" / name).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     try:

@@ -60,7 +60,7 @@ def train_trial(
 
     try:
         with terminable():
-            fit(config, dataset.data_yaml, run, tracker, home, resume=False, on_epoch=report)
+            fit(config, dataset.data_yaml, run, tracker, home, uri, resume=False, on_epoch=report)
         status = "FINISHED"
         return TrialState.COMPLETE, max(scores)
     except optuna.TrialPruned:

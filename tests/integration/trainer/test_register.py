@@ -1,0 +1,84 @@
+"""A package that was made elsewhere, on its way into the registry."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from zipfile import ZipFile
+
+import cv2
+import numpy as np
+import pytest
+from mlflow.tracking import MlflowClient
+
+from fakes.packages import build_package, encode, filled
+from handful_core.package import open_package, zip_package
+from handful_core.registry import Registry
+from handful_core.vision.model import load_model
+from support.mlflow_server import MlflowServer
+from support.training import Trainer
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    zip_package(build_package(tmp_path / "made" / "package"), tmp_path / "elsewhere.zip")
+    return tmp_path / "elsewhere.zip"
+
+
+@pytest.fixture
+def registry(shared_server: MlflowServer) -> Iterator[Registry]:
+    with Registry(shared_server.uri) as registry:
+        yield registry
+
+
+def test_a_package_is_measured_and_becomes_champion(trainer: Trainer, archive: Path, registry: Registry) -> None:
+    done = trainer.run("register", str(archive), "--data", str(trainer.dataset), "--name", trainer.name)
+    result = json.loads(done.stdout)
+    assert done.returncode == 0, done.stderr
+    assert result["promoted"]
+    assert registry.version(trainer.name, "champion").version == 1
+    run = MlflowClient(trainer.uri).get_run(result["run_id"])
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics["test/mAP50"] == result["metrics"]["mAP50"] > 0.9
+
+
+def test_a_package_joins_a_run_that_is_there(trainer: Trainer, archive: Path, registry: Registry) -> None:
+    client = MlflowClient(trainer.uri)
+    run = client.create_run(client.create_experiment(trainer.name)).info.run_id
+    done = trainer.run("register", str(archive), "--name", trainer.name, "--run", run)
+    assert json.loads(done.stdout)["promoted"] is False
+    assert registry.version(trainer.name, 1).run_id == run
+
+
+def test_a_run_that_is_not_there_is_told(trainer: Trainer, archive: Path) -> None:
+    done = trainer.run(
+        "register", str(archive), "--data", str(trainer.dataset), "--name", trainer.name, "--run", "0" * 32
+    )
+    assert done.returncode == 1
+    assert "refuses" in done.stderr
+    assert f"Run with id={'0' * 32} not found" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_another_golden_image_leaves_the_dataset_at_home(trainer: Trainer, archive: Path, tmp_path: Path) -> None:
+    drawn = tmp_path / "drawn.png"
+    drawn.write_bytes(encode(filled("1")))
+    output = tmp_path / "other.zip"
+    done = trainer.run("package", "--package", str(archive), "--golden", str(drawn), "--output", str(output))
+    assert done.returncode == 0, done.stderr
+    with ZipFile(output) as other, ZipFile(archive) as own:
+        pixels = cv2.imdecode(np.frombuffer(other.read("golden.png"), np.uint8), cv2.IMREAD_COLOR)
+        assert other.read("golden.png") != own.read("golden.png")
+        assert other.read("model.onnx") == own.read("model.onnx")
+    assert (pixels == filled("1")).all()
+    with open_package(output) as package:
+        load_model(package)  # It gives the golden image's answer, or it would be refused.
+
+
+def test_a_golden_image_that_is_not_there_is_told(trainer: Trainer, archive: Path, tmp_path: Path) -> None:
+    done = trainer.run(
+        "package", "--package", str(archive), "--golden", "none.png", "--output", str(tmp_path / "o.zip")
+    )
+    assert done.returncode == 3
+    assert done.stderr.strip() == "error: none.png does not exist: name an image file with --golden"
