@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -97,6 +98,19 @@ def test_pixels_are_scaled_then_normalised_by_channel() -> None:
     spec = Input(width=8, height=8, scale=0.1, mean=(1.0, 0.5, 0.0), std=(2.0, 1.0, 0.5))
     tensor, _ = to_input(pixels, spec)
     assert np.allclose(tensor[0, :, 0, 0], [(3 - 1) / 2, (2 - 0.5) / 1, (1 - 0) / 0.5])
+
+
+@pytest.mark.parametrize("colour", ["rgb", "bgr"])
+@pytest.mark.parametrize(("width", "height"), [(64, 48), (48, 64), (41, 17), (17, 41), (64, 64), (200, 30), (1, 64)])
+def test_the_tensor_is_what_opencv_makes_of_the_letterbox_bit_for_bit(width: int, height: int, colour: str) -> None:
+    pixels = np.random.default_rng(width).integers(0, 256, (height, width, 3), np.uint8)
+    tensor, geometry = to_input(pixels, Input(width=64, height=64, colour=colour))  # type: ignore[arg-type]
+    inner = max(1, round(width * geometry.scale_x)), max(1, round(height * geometry.scale_y))
+    resized = cv2.resize(pixels, inner, interpolation=cv2.INTER_LINEAR)
+    left, top = int(geometry.left), int(geometry.top)
+    right, bottom = 64 - inner[0] - left, 64 - inner[1] - top
+    padded = cv2.copyMakeBorder(resized, top, bottom, left, right, cv2.BORDER_CONSTANT, value=(114, 114, 114))
+    assert np.array_equal(tensor, cv2.dnn.blobFromImage(padded, 1 / 255, swapRB=colour == "rgb"))
 
 
 def test_the_image_is_left_as_it_was() -> None:

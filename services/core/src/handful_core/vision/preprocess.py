@@ -45,11 +45,25 @@ def to_input(pixels: Pixels, spec: Input) -> tuple[Floats, Geometry]:
         (1, 3, spec.height, spec.width) float32, and the geometry that leads back.
     """
     fitted, geometry = _RESIZE[spec.resize](pixels, spec)
-    tensor = np.asarray(cv2.dnn.blobFromImage(fitted, spec.scale, swapRB=spec.colour == "rgb"), np.float32)
+    # What was cropped begins outside of the input (left and top are below 0), and fills it.
+    tensor = _laid_in(fitted, max(0, int(geometry.left)), max(0, int(geometry.top)), spec)
     if spec.mean != (0.0, 0.0, 0.0) or spec.std != (1.0, 1.0, 1.0):
         tensor -= np.array(spec.mean, np.float32).reshape(1, 3, 1, 1)
         tensor /= np.array(spec.std, np.float32).reshape(1, 3, 1, 1)
     return tensor, geometry
+
+
+def _laid_in(pixels: Pixels, left: int, top: int, spec: Input) -> Floats:
+    """Planes of scaled floats, padded around. cv2.copyMakeBorder and blobFromImage give the same in twice the time."""
+    height, width = pixels.shape[:2]
+    scale = np.float32(spec.scale)
+    tensor = np.empty((1, 3, spec.height, spec.width), np.float32)
+    tensor[..., :top, :] = tensor[..., top + height :, :] = spec.pad * scale
+    tensor[..., :left] = tensor[..., left + width :] = spec.pad * scale
+    planes = cv2.split(pixels)
+    for place, plane in zip(tensor[0], reversed(planes) if spec.colour == "rgb" else planes, strict=True):
+        np.multiply(plane, scale, out=place[top : top + height, left : left + width])
+    return tensor
 
 
 def _letterbox(pixels: Pixels, spec: Input) -> tuple[Pixels, Geometry]:
@@ -60,12 +74,6 @@ def _letterbox(pixels: Pixels, spec: Input) -> tuple[Pixels, Geometry]:
     left, top = round((spec.width - new_width) / 2 - 0.1), round((spec.height - new_height) / 2 - 0.1)
     if (new_width, new_height) != (width, height):
         pixels = _resized(pixels, new_width, new_height)
-    right, bottom = spec.width - new_width - left, spec.height - new_height - top
-    if left or top or right or bottom:
-        border = (spec.pad,) * 3
-        pixels = np.asarray(
-            cv2.copyMakeBorder(pixels, top, bottom, left, right, cv2.BORDER_CONSTANT, value=border), np.uint8
-        )
     return pixels, Geometry(width, height, ratio, ratio, left, top)
 
 
