@@ -20,7 +20,8 @@ from handful_serving.settings import ServingSettings
 
 def make_app(folder: Path, mlflow: FakeMlflow, **settings: Any) -> FastAPI:
     """The application with its home in `folder`."""
-    options = {"poll_seconds": 0.02, "threads": 1, "face_blur": "off", "deadline_seconds": 60} | settings
+    options = {"poll_seconds": 0.02, "threads": 1, "face_blur": "off", "deadline_seconds": 60}
+    options |= {"inference_backend": "onnxruntime"} | settings
     registry = Registry("http://mlflow", attempts=1, transport=mlflow.transport())
     return create_app(ServingSettings(**options), CoreSettings(home=folder / "home"), registry=registry)
 

@@ -46,6 +46,7 @@ class ServingProcess:
             "HANDFUL_MLFLOW_URI": self.mlflow_uri,
             "HANDFUL_SERVING_POLL_SECONDS": "0.2",
             "HANDFUL_SERVING_PORT": str(self.port),
+            "HANDFUL_SERVING_INFERENCE_BACKEND": "onnxruntime",  # As where OpenVINO is not installed.
         }
         with (self.root / "serving.log").open("ab") as log:
             self._process = subprocess.Popen(

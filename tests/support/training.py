@@ -67,8 +67,8 @@ class Trainer:
         self._processes.append(process)
         return process
 
-    def finish(self, process: subprocess.Popen[str]) -> dict[str, Any]:
-        out, err = process.communicate(timeout=300)
+    def finish(self, process: subprocess.Popen[str], seconds: float = 300) -> dict[str, Any]:
+        out, err = process.communicate(timeout=seconds)
         assert process.returncode == 0, err
         result: dict[str, Any] = json.loads(out)
         return result

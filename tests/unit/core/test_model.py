@@ -118,6 +118,8 @@ def test_a_model_without_a_golden_image_runs_once(tmp_path: Path) -> None:
     runs = []
 
     class Counting:
+        backend = "counting"
+
         def __init__(self, package: Package, threads: int) -> None:
             assert threads == 3
 

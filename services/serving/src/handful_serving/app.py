@@ -15,13 +15,12 @@ from handful_core.registry import Registry
 from handful_core.settings import CoreSettings
 from handful_core.vision.cpus import available_cpus
 from handful_serving import __version__
-from handful_serving.adapters import memory
+from handful_serving.adapters import backends, memory
 from handful_serving.adapters.disk_cache import DiskCache
 from handful_serving.adapters.drawing import draw
 from handful_serving.adapters.faces import face_blur
 from handful_serving.adapters.key_file import KeyFile
 from handful_serving.adapters.metrics import Metrics
-from handful_serving.adapters.onnx import model_opener
 from handful_serving.api import docs, health, live, models, predict, problems, rollouts, v2
 from handful_serving.api.access import Access
 from handful_serving.api.browser_rules import BrowserRules
@@ -60,11 +59,11 @@ def create_app(
         settings: serving's own settings.
         core: where MLflow is, and the home folder.
         registry: another registry than MLflow at its address.
-        open_model: another way to load a package than ONNX Runtime.
+        open_model: another way to load a package than the settings ask for.
 
     Raises:
         ResourceError: the cache folder cannot be written.
-        ConfigError: the dashboard's folder holds none, or MLflow's address is none.
+        ConfigError: the dashboard's folder holds none, MLflow's address is none, or OpenVINO is not installed.
     """
     dashboard = Dashboard(settings.dashboard_dir) if settings.dashboard_dir else None
     parts = _build(settings, core, registry, open_model)
@@ -100,11 +99,12 @@ def _build(
 ) -> Parts:
     metrics = Metrics()
     threads = settings.threads or available_cpus()
+    cache = settings.cache_dir or core.home / "cache" / "models"
     world = World(
         # One attempt: the watcher asks again by itself, and a request should not wait for three.
         registry=registry or Registry(core.mlflow_uri, timeout=settings.registry_timeout, attempts=1),
-        cache=DiskCache(settings.cache_dir or core.home / "cache" / "models", settings.cache_versions),
-        open_model=open_model or model_opener(threads),
+        cache=DiskCache(cache, settings.cache_versions),
+        open_model=open_model or backends.opener(settings.inference_backend, threads, cache),
         observer=metrics,
         resident=memory.resident,
     )

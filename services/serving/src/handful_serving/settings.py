@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from handful_serving.domain.privacy import Detector
 
 Words = Annotated[tuple[str, ...], NoDecode]
+InferenceBackend = Literal["auto", "onnxruntime", "openvino"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -52,6 +53,8 @@ class ServingSettings(BaseSettings):
 
     threads: int | None = Field(default=None, ge=1)
     """Processors for inference; all that this process may use if not given."""
+    inference_backend: InferenceBackend = "auto"
+    """What runs models: `onnxruntime`, `openvino`, or `auto`, the faster one if OpenVINO is installed."""
     queue_size: int = Field(default=32, ge=0)
     """Images that may wait for a processor; more are answered with 503."""
     deadline_seconds: float = Field(default=10, gt=0)
@@ -116,7 +119,7 @@ class ServingSettings(BaseSettings):
     def _split(cls, value: object) -> object:
         return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
 
-    @field_validator("log_level", "face_blur", "auth", mode="before")
+    @field_validator("log_level", "face_blur", "auth", "inference_backend", mode="before")
     @classmethod
     def _lower(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value

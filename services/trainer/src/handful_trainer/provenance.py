@@ -11,7 +11,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from handful_core.vision.cpus import available_cpus
+from handful_core.vision.cpus import available_cpus, processor_name
 
 _PACKAGES = (
     *("torch", "torchvision", "ultralytics-opencv-headless", "onnx", "onnxruntime", "opencv-python-headless"),
@@ -37,7 +37,7 @@ def hardware() -> dict[str, str]:
 
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
-        "cpu": _cpu_name(),
+        "cpu": processor_name(),
         "cpus": str(available_cpus()),
         "memory_gib": f"{psutil.virtual_memory().total / 2**30:.1f}",
         "gpus": ", ".join(gpus) or "none",
@@ -111,12 +111,3 @@ def _git(folder: Path, *words: str) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return result.stdout.strip()
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()

@@ -1,13 +1,15 @@
-"""How many processors this process may use: containers and `taskset` count, not the machine's size."""
+"""What processors there are, and how many this process may use: containers and `taskset` count, not the machine."""
 
 from __future__ import annotations
 
 import math
 import os
+import platform
 from pathlib import Path
 
 _CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
 _CGROUP_V1 = Path("/sys/fs/cgroup/cpu")
+_CPUINFO = Path("/proc/cpuinfo")
 
 
 def available_cpus() -> int:
@@ -15,6 +17,16 @@ def available_cpus() -> int:
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _quota()
     return max(1, min(affinity, math.ceil(quota) if quota else affinity))
+
+
+def processor_name() -> str:
+    """What the processors are, as their maker calls them where the system tells."""
+    try:
+        lines = _CPUINFO.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
 
 
 def _quota() -> float | None:

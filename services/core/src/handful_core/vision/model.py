@@ -60,6 +60,11 @@ class VisionModel:
         """The package's manifest."""
         return self.package.manifest
 
+    @property
+    def backend(self) -> str:
+        """What runs its graph: `onnxruntime` or `openvino`."""
+        return self._session.backend
+
     def predict(
         self,
         pixels: Pixels,

@@ -9,13 +9,19 @@ from typing import Protocol
 import numpy as np
 import onnxruntime as ort
 
-from handful_core.package import Manifest, Package
+from handful_core.package import Package
 from handful_core.package.errors import GraphError
+from handful_core.vision.graph import check_graph, check_output
 from handful_core.vision.preprocess import Floats
 
 
 class Session(Protocol):
     """Runs a graph: the seam where another backend fits in."""
+
+    @property
+    def backend(self) -> str:
+        """What it is, in one word."""
+        ...
 
     def run(self, tensor: Floats) -> Floats:
         """The graph's output for one input. Safe to call from several threads at once."""
@@ -33,12 +39,14 @@ class OnnxSession:
         GraphError: the file is no ONNX graph, or its input or output is not what the manifest says.
     """
 
+    backend = "onnxruntime"
+
     def __init__(self, package: Package, threads: int) -> None:
         self._session = open_session(package.model_path, threads)
+        self._manifest = package.manifest
         self._output = package.manifest.output.name
         self._input = package.manifest.input.name
-        self._expected = package.manifest.expected_shape
-        _check_graph(self._session, package.manifest)
+        check_graph(_shapes(self._session.get_inputs()), _shapes(self._session.get_outputs()), package.manifest)
 
     def run(self, tensor: Floats) -> Floats:
         """The graph's output for one input. Safe to call from several threads at once.
@@ -50,8 +58,7 @@ class OnnxSession:
             output = np.asarray(self._session.run([self._output], {self._input: tensor})[0], np.float32)
         except Exception as error:  # ONNX Runtime's exceptions share no base but Exception.
             raise GraphError(f"ONNX Runtime cannot run the graph ({error})", "package the model again") from error
-        if not _agrees(output.shape, self._expected):  # A graph with free sizes may pass the check when it is loaded.
-            raise _disagreement("output", self._output, output.shape, self._expected)
+        check_output(output.shape, self._manifest)
         return output
 
 
@@ -81,28 +88,5 @@ def open_session(path: Path, threads: int) -> ort.InferenceSession:
         ) from error
 
 
-def _check_graph(session: ort.InferenceSession, manifest: Manifest) -> None:
-    inputs = {node.name: node.shape for node in session.get_inputs()}
-    outputs = {node.name: node.shape for node in session.get_outputs()}
-    _check_node("input", manifest.input.name, inputs, (1, 3, manifest.input.height, manifest.input.width))
-    _check_node("output", manifest.output.name, outputs, manifest.expected_shape)
-
-
-def _check_node(kind: str, name: str, nodes: dict[str, list[int | str]], expected: tuple[int | None, ...]) -> None:
-    if name not in nodes:
-        raise GraphError(f"the graph has no {kind} {name!r}, it has {', '.join(nodes)}", "package the model again")
-    if not _agrees(nodes[name], expected):
-        raise _disagreement(kind, name, nodes[name], expected)
-
-
-def _agrees(shape: Sequence[int | str], expected: tuple[int | None, ...]) -> bool:
-    return len(shape) == len(expected) and all(
-        want is None or not isinstance(have, int) or have == want for have, want in zip(shape, expected, strict=True)
-    )
-
-
-def _disagreement(kind: str, name: str, shape: Sequence[int | str], expected: tuple[int | None, ...]) -> GraphError:
-    return GraphError(
-        f"the graph's {kind} {name!r} has shape {list(shape)}, the manifest asks for {list(expected)}",
-        "package the model again",
-    )
+def _shapes(nodes: Sequence[ort.NodeArg]) -> dict[str, Sequence[int | str]]:
+    return {node.name: node.shape for node in nodes}

@@ -97,6 +97,7 @@ class VersionAnswer(_Answer):
     metrics: dict[str, float] = Field(description="Metrics on the test split.")
     architecture: str | None
     dataset: str | None
+    backend: str | None = Field(description="What runs it: onnxruntime or openvino; null if it is not in memory.")
     state: Literal["served", "loaded", "available", "refused"]
     reason: str | None = Field(description="Why it was refused.")
 

@@ -39,6 +39,8 @@ class VersionView:
     metrics: dict[str, float] = field(default_factory=dict)
     architecture: str | None = None
     dataset: str | None = None
+    backend: str | None = None
+    """What runs it: `onnxruntime` or `openvino`; None if it is not in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,7 @@ class Overview:
             metrics=_metrics(record.tags) or (_numbers(manifest.metrics) if manifest else {}),
             architecture=record.tags.get("architecture") or (manifest.architecture if manifest else None),
             dataset=record.tags.get("dataset") or _dataset(manifest),
+            backend=loaded.model.backend if loaded else None,
         )
 
 

@@ -30,6 +30,11 @@ class Model(Protocol):
         """The package's manifest."""
         ...
 
+    @property
+    def backend(self) -> str:
+        """What runs its graph."""
+        ...
+
     def predict(self, pixels: Pixels, confidence: float | None = None, iou: float | None = None) -> Answer:
         """Answer one image."""
         ...

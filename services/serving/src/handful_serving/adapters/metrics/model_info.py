@@ -25,7 +25,7 @@ class ModelInfo(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """The samples."""
-        labels = ["model", "version", "task", "architecture", "digest", "state"]
+        labels = ["model", "version", "task", "architecture", "digest", "backend", "state"]
         info = GaugeMetricFamily("handful_model_info", "A model in memory.", labels=labels)
         memory = GaugeMetricFamily(
             "handful_model_memory_bytes", "What loading a model took.", labels=["model", "version"]
@@ -34,7 +34,9 @@ class ModelInfo(Collector):
             manifest = loaded.model.manifest
             state = "served" if self._is_champion(loaded.key) else "loaded"
             name = [loaded.key.name, str(loaded.key.version)]
-            info.add_metric([*name, manifest.task, manifest.architecture, loaded.digest[:12], state], 1)
+            info.add_metric(
+                [*name, manifest.task, manifest.architecture, loaded.digest[:12], loaded.model.backend, state], 1
+            )
             memory.add_metric(name, loaded.memory)
         yield info
         yield memory

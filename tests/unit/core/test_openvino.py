@@ -1,0 +1,102 @@
+"""OpenVINO answers as ONNX Runtime does, and tells nobody that it is there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fakes.packages import CLASSES, HEADS, build_package, damage, picture, square_box
+from handful_core.errors import ConfigError
+from handful_core.package.archive import describe_files, read_folder, write_package
+from handful_core.package.errors import GoldenError, GraphError
+from handful_core.vision.model import load_model
+from handful_core.vision.openvino import OpenVinoSession, is_installed, require_openvino
+from handful_core.vision.session import OnnxSession
+
+needs_openvino = pytest.mark.skipif(not is_installed(), reason="OpenVINO is not installed: pip install openvino")
+
+
+@needs_openvino
+@pytest.mark.parametrize("head", HEADS)
+def test_it_gives_what_onnx_runtime_gives(tmp_path: Path, head: str) -> None:
+    package = build_package(tmp_path / "p", head)  # type: ignore[arg-type]
+    tensor = np.random.default_rng(0).random((1, 3, 64, 64), np.float32)
+    expected = OnnxSession(package, 1).run(tensor)
+    session = OpenVinoSession(package, 1)
+    assert np.allclose(session.run(tensor), expected, atol=1e-4)
+    assert session.run(tensor).dtype == np.float32
+    assert load_model(package, 1, OpenVinoSession).backend == "openvino"  # It answers the golden image.
+    assert load_model(package, 1).backend == "onnxruntime"
+
+
+@needs_openvino
+def test_callers_at_once_get_each_their_own_answer(tmp_path: Path) -> None:
+    model = load_model(build_package(tmp_path / "p"), 2, OpenVinoSession)
+    cells = [(column, row) for column in range(8) for row in range(8)]
+
+    def boxes(cell: tuple[int, int]) -> list[list[float]]:
+        return model.predict(picture({cell: "3"})).detections.boxes.tolist()  # type: ignore[no-any-return]
+
+    with ThreadPoolExecutor(8) as pool:
+        for cell, found in zip(cells * 3, pool.map(boxes, cells * 3), strict=True):
+            assert np.allclose(found, [square_box(*cell)], atol=0.1), cell
+
+
+@needs_openvino
+def test_an_answer_is_not_overwritten_by_the_next(tmp_path: Path) -> None:
+    session = OpenVinoSession(build_package(tmp_path / "p"), 1)
+    first = session.run(np.zeros((1, 3, 64, 64), np.float32))
+    kept = first.copy()
+    session.run(np.ones((1, 3, 64, 64), np.float32))
+    assert (first == kept).all()
+
+
+@needs_openvino
+def test_what_is_wrong_with_a_package_is_found(tmp_path: Path) -> None:
+    other = build_package(tmp_path / "other")
+    damage(other.root, "graph")
+    with pytest.raises(GraphError, match=r"output 'output0' has shape \[1, 11, 128\], the manifest asks for \[1, 12"):
+        load_model(read_folder(other.root), 1, OpenVinoSession)
+    wrong = build_package(tmp_path / "wrong")
+    damage(wrong.root, "golden")
+    with pytest.raises(GoldenError):
+        load_model(read_folder(wrong.root), 1, OpenVinoSession)
+    none = build_package(tmp_path / "none")
+    none.model_path.write_bytes(b"no graph")
+    none = write_package(none.root, none.manifest.model_copy(update={"files": describe_files(none.root)}))
+    with pytest.raises(GraphError, match=r"model\.onnx cannot be loaded by OpenVINO"):
+        OpenVinoSession(none, 1)
+
+
+@needs_openvino
+def test_a_tensor_that_does_not_fit_is_a_graph_error(tmp_path: Path) -> None:
+    session = OpenVinoSession(build_package(tmp_path / "p"), 1)
+    with pytest.raises(GraphError, match="OpenVINO cannot run the graph"):
+        session.run(np.zeros((1, 3, 32, 32), np.float32))
+    assert session.run(np.zeros((1, 3, 64, 64), np.float32)).shape == (1, 4 + len(CLASSES), 128)
+
+
+@needs_openvino
+def test_nobody_is_told_that_it_is_used(tmp_path: Path) -> None:
+    """OpenVINO reports each import to its makers, under a number that it keeps in ~/intel."""
+    words = (
+        "import sys; from handful_core.vision.openvino import require_openvino; require_openvino().Core(); "
+        "print([name for name, module in sys.modules.items() if 'telemetry' in name.split('.')[0] and module])"
+    )
+    environment = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}  # Of CI systems it would tell nothing.
+    done = subprocess.run([sys.executable, "-c", words], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+    assert not (tmp_path / "intel").exists()
+
+
+def test_where_it_is_missing_a_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(ConfigError) as caught:
+        require_openvino()
+    assert str(caught.value) == "OpenVINO is not installed: install it with: pip install openvino"

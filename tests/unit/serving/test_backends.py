@@ -1,0 +1,223 @@
+"""Which backend runs a model: what is asked for, or what is faster here and gives the same answers."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fakes.packages import build_package, damage, encode, picture
+from fakes.registry import FakeMlflow
+from handful_core.errors import ConfigError
+from handful_core.package import Package
+from handful_core.package.errors import GoldenError
+from handful_core.settings import load
+from handful_core.vision.decode import Pixels
+from handful_core.vision.model import VisionModel, load_model
+from handful_core.vision.openvino import is_installed
+from handful_core.vision.preprocess import Floats
+from handful_core.vision.session import OnnxSession
+from handful_serving.adapters.backends import opener
+from handful_serving.adapters.backends.measured import MeasuredOpener
+from handful_serving.adapters.backends.memo import Memo
+from handful_serving.adapters.backends.race import race
+from handful_serving.domain.backends import Backend, Choice, Pace, choose
+from handful_serving.settings import ServingSettings
+from support.serving_app import make_app, running
+
+needs_openvino = pytest.mark.skipif(not is_installed(), reason="OpenVINO is not installed: pip install openvino")
+
+
+class Other(OnnxSession):
+    """In OpenVINO's place, where OpenVINO itself is not what is looked at."""
+
+    backend = "openvino"
+
+
+class Inexact(Other):
+    """Answers a little otherwise, as a backend of lower precision does."""
+
+    def run(self, tensor: Floats) -> Floats:
+        return super().run(tensor) * np.float32(0.95)
+
+
+class Unloadable(Other):
+    def __init__(self, package: Package, threads: int) -> None:
+        raise ConfigError("OpenVINO cannot be loaded (no libtbb)")
+
+
+class Race:
+    """Tells paces, and counts how often it was asked."""
+
+    def __init__(self, openvino: float) -> None:
+        self.openvino = openvino
+        self.runs = 0
+
+    def __call__(self, models: Mapping[Backend, VisionModel], pixels: Pixels, threads: int) -> dict[Backend, Pace]:
+        assert list(models) == ["onnxruntime", "openvino"]
+        assert [model.backend for model in models.values()] == ["onnxruntime", "openvino"]
+        self.runs += 1
+        return {"onnxruntime": Pace(10, 10), "openvino": Pace(self.openvino, self.openvino)}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return build_package(tmp_path / "package").root
+
+
+@pytest.mark.parametrize(
+    ("openvino", "chosen"),
+    [
+        (Pace(8.9, 5), "openvino"),
+        (Pace(9.1, 5), "onnxruntime"),  # Not by a clear margin.
+        (Pace(5, 5.1), "onnxruntime"),  # Slower under load.
+        (Pace(20, 3), "onnxruntime"),
+    ],
+)
+def test_openvino_is_kept_only_if_it_is_clearly_faster(openvino: Pace, chosen: str) -> None:
+    choice = choose(Pace(10, 5), openvino)
+    assert choice.backend == chosen
+    assert f"OpenVINO {openvino.alone:.1f} ms alone, {openvino.together:.1f} ms an image under load" in choice.why
+    assert "ONNX Runtime 10.0 ms alone, 5.0 ms" in choice.why
+
+
+def test_a_package_is_measured_once_on_a_machine(
+    tmp_path: Path, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    memo, runs = Memo(tmp_path / "backends.json"), Race(openvino=5)
+    assert MeasuredOpener(2, memo, Other, runs)(folder).backend == "openvino"
+    assert "fingers runs in openvino (ONNX Runtime 10.0 ms alone" in caplog.text
+    assert MeasuredOpener(2, Memo(tmp_path / "backends.json"), Other, runs)(folder).backend == "openvino"
+    assert runs.runs == 1
+    MeasuredOpener(1, memo, Other, runs)(folder)  # With other threads it may be otherwise.
+    assert runs.runs == 2
+    MeasuredOpener(2, memo, Other, runs)(build_package(tmp_path / "another", sharpness=5.0).root)
+    assert runs.runs == 3
+
+
+def test_the_slower_one_is_let_go_and_that_is_remembered(tmp_path: Path, folder: Path) -> None:
+    memo, runs = Memo(tmp_path / "backends.json"), Race(openvino=9.5)
+    for _ in range(2):
+        assert MeasuredOpener(2, memo, Other, runs)(folder).backend == "onnxruntime"
+    assert runs.runs == 1
+
+
+def test_a_backend_that_misses_the_golden_answer_is_not_taken(
+    tmp_path: Path, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    runs = Race(openvino=1)
+    model = MeasuredOpener(2, Memo(tmp_path / "backends.json"), Inexact, runs)(folder)
+    assert (model.backend, runs.runs) == ("onnxruntime", 0)
+    assert "OpenVINO: model fingers does not give the expected answer on its golden image" in caplog.text
+
+
+def test_without_a_golden_image_there_is_nothing_to_hold_it_to(tmp_path: Path) -> None:
+    runs = Race(openvino=1)
+    folder = build_package(tmp_path / "p", golden=False).root
+    model = MeasuredOpener(2, Memo(tmp_path / "backends.json"), Other, runs)(folder)
+    assert (model.backend, runs.runs) == ("onnxruntime", 0)
+
+
+def test_what_was_chosen_and_works_no_more_is_measured_again(tmp_path: Path, folder: Path) -> None:
+    memo, runs = Memo(tmp_path / "backends.json"), Race(openvino=5)
+    MeasuredOpener(2, memo, Other, runs)(folder)
+    assert MeasuredOpener(2, memo, Inexact, runs)(folder).backend == "onnxruntime"
+    assert MeasuredOpener(2, memo, Other, runs)(folder).backend == "onnxruntime"  # As noted now.
+
+
+def test_an_openvino_that_cannot_be_loaded_keeps_nothing_down(tmp_path: Path, folder: Path) -> None:
+    memo, runs = Memo(tmp_path / "backends.json"), Race(openvino=5)
+    assert MeasuredOpener(2, memo, Unloadable, runs)(folder).backend == "onnxruntime"
+    assert MeasuredOpener(2, memo, Other, runs)(folder).backend == "openvino"  # Once it can, it is measured.
+
+
+def test_a_bad_package_is_refused_as_ever(tmp_path: Path, folder: Path) -> None:
+    damage(folder, "golden")
+    with pytest.raises(GoldenError):
+        MeasuredOpener(2, Memo(tmp_path / "backends.json"), Other, Race(openvino=5))(folder)
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"key": 1}', '{"key": {"backend": "tvm", "why": ""}}', "\udcff"])
+def test_a_spoilt_memo_is_forgotten(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "backends.json"
+    path.write_bytes(content.encode("utf-8", "surrogateescape"))
+    memo = Memo(path)
+    assert memo.find("key") is None
+    memo.note("key", Choice("openvino", "faster"))
+    assert memo.find("key") == Choice("openvino", "faster")
+
+
+def test_a_memo_that_cannot_be_written_is_done_without(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    memo = Memo(tmp_path / "missing" / "backends.json")
+    memo.note("key", Choice("openvino", "faster"))
+    assert memo.find("key") is None
+    assert "cannot be noted" in caplog.text
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_race_tells_the_slower_one(folder: Path, tmp_path: Path, threads: int) -> None:
+    class Slow(Other):
+        def run(self, tensor: Floats) -> Floats:
+            time.sleep(0.02)
+            return super().run(tensor)
+
+    package = build_package(tmp_path / "p")
+    models: dict[Backend, VisionModel] = {
+        "onnxruntime": load_model(package, 1),
+        "openvino": load_model(package, 1, Slow),
+    }
+    paces = race(models, picture({}), threads)
+    assert paces["openvino"].alone >= 20
+    assert paces["openvino"].together >= 20 / threads
+    assert 0 < paces["onnxruntime"].alone < paces["openvino"].alone
+    assert 0 < paces["onnxruntime"].together < paces["openvino"].together
+
+
+def test_without_openvino_nothing_is_measured(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    assert opener("auto", 1, tmp_path)(folder).backend == "onnxruntime"
+    assert not (tmp_path / "backends.json").exists()
+
+
+def test_openvino_that_is_asked_for_and_missing_is_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(ConfigError, match="OpenVINO is not installed: install it with: pip install openvino"):
+        make_app(tmp_path, FakeMlflow(), inference_backend="openvino")
+
+
+def test_another_word_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HANDFUL_SERVING_INFERENCE_BACKEND", "tensorrt")
+    with pytest.raises(ConfigError) as caught:
+        load(ServingSettings)
+    assert str(caught.value) == (
+        "the environment variable HANDFUL_SERVING_INFERENCE_BACKEND is wrong "
+        "(Input should be 'auto', 'onnxruntime' or 'openvino'): correct or unset it"
+    )
+    monkeypatch.setenv("HANDFUL_SERVING_INFERENCE_BACKEND", "OpenVINO")
+    assert load(ServingSettings).inference_backend == "openvino"
+
+
+@needs_openvino
+@pytest.mark.anyio
+@pytest.mark.parametrize("backend", ["openvino", "auto"])
+async def test_it_serves(tmp_path: Path, backend: str) -> None:
+    mlflow = FakeMlflow()
+    mlflow.register(build_package(tmp_path / "p"), aliases=["champion"])
+    async with running(make_app(tmp_path, mlflow, inference_backend=backend, threads=2)) as client:
+        answer = await client.post("/predict", content=encode(picture({(2, 3): "5"})))
+        version = (await client.get("/models/fingers")).json()["versions"][0]
+        metrics = (await client.get("/metrics")).text
+    assert answer.json()["count"] == 5
+    assert version["backend"] in ({"openvino"} if backend == "openvino" else {"openvino", "onnxruntime"})
+    assert f'backend="{version["backend"]}"' in metrics
+    noted = tmp_path / "home" / "cache" / "models" / "backends.json"
+    assert noted.exists() == (backend == "auto")
