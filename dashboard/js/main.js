@@ -1,7 +1,8 @@
 /** Puts the page together. */
 
 import * as api from "./api.js";
-import { createApp, INITIAL } from "./app.js";
+import { createApp } from "./app.js";
+import { INITIAL } from "./app/state.js";
 import { createStore } from "./store.js";
 import { createCompare } from "./view/compare.js";
 import { createFindings } from "./view/findings.js";

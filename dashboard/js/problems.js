@@ -23,3 +23,9 @@ export class Unreachable extends Error {
     this.name = "Unreachable";
   }
 }
+
+/** Lets through what may go wrong between page and server; anything else is a fault of this page and must be seen. */
+export function expected(error) {
+  if (error instanceof Problem || error instanceof Unreachable) return error;
+  throw error;
+}

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
+# A machine that does four things at once is as right as a fast one; what fails takes longer, what passes does not.
+_PATIENCE = 30_000
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 _MISSING = (
     "the dashboard is not tested: there is no Chromium. "
@@ -42,6 +45,11 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     if not _chromium():
         terminalreporter.section("browser", sep="!", red=True, bold=True)
         terminalreporter.write_line(_MISSING)
+
+
+def pytest_configure() -> None:
+    """Wait longer than Playwright does by itself, for whatever is expected of the page."""
+    expect.set_options(timeout=_PATIENCE)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -26,6 +27,14 @@ class Screen:
     """One open dashboard."""
 
     page: Page
+
+    @classmethod
+    def open(cls, page: Page, address: str) -> Screen:
+        """Go there and wait until the page works: it is loaded long before its modules listen to anything."""
+        page.goto(address)
+        screen = cls(page)
+        expect(screen.part("stage")).to_have_attribute("aria-busy", re.compile("true|false"))
+        return screen
 
     def part(self, name: str) -> Locator:
         """The element that the page marks with this name."""

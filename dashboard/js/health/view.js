@@ -2,8 +2,9 @@
 
 import { bytes, milliseconds, percent } from "../logic/format.js";
 import { pick, samples, spread, sum, tally } from "../logic/measurements.js";
-import { Problem, Unreachable } from "../problems.js";
+import { expected, Problem } from "../problems.js";
 import { html } from "../view/dom.js";
+import { refill } from "../view/focus.js";
 import { card, table } from "../view/table.js";
 import { words } from "../words.js";
 
@@ -14,7 +15,7 @@ const own = words.health;
 export function createView(root, app) {
   const says = html("p", { class: "says", role: "status", "data-part": "health-says" }, own.loading);
   const when = html("p", { class: "remark", "data-part": "health-when" });
-  const body = html("div", { "data-part": "health-body" });
+  const body = html("div", { class: "cards", "data-part": "health-body" });
   root.replaceChildren(html("h1", { class: "title", tabindex: -1 }, own.title), html("p", { class: "lead" }, own.lead), says, body, when);
   let timer = null;
   let flight = null;
@@ -23,15 +24,24 @@ export function createView(root, app) {
     flight = new AbortController();
     try {
       const all = samples(await app.api.metrics(flight.signal));
-      body.replaceChildren(...cards(all));
+      fill(cards(all));
       say("");
       when.textContent = own.updated(new Date().toLocaleTimeString(words.locale));
     } catch (error) {
       if (error.name === "AbortError") return;
-      if (!(error instanceof Problem || error instanceof Unreachable)) throw error;
+      expected(error);
       say(error instanceof Problem ? error.message : words.unreachableTitle, true);
     }
     timer = setTimeout(refresh, EVERY);
+  }
+
+  /** A card that did not change stays as it is: somebody may be marking a text in it. */
+  function fill(fresh) {
+    if (!body.childElementCount) body.append(...fresh.map(() => html("div")));
+    for (const [place, one] of fresh.entries()) {
+      const slot = body.children[place];
+      if (!slot.firstChild?.isEqualNode(one)) refill(slot, [one]);
+    }
   }
 
   function say(text, bad = false) {

@@ -2,9 +2,10 @@
 
 import { aliasesOf, CHAMPION, headline, isEmpty } from "../logic/catalogue.js";
 import { day, metric } from "../logic/format.js";
-import { Problem, Unreachable } from "../problems.js";
+import { expected, Problem } from "../problems.js";
 import { confirmed } from "../view/confirm.js";
 import { html } from "../view/dom.js";
+import { refill } from "../view/focus.js";
 import { card, table } from "../view/table.js";
 import { words } from "../words.js";
 import { runCards } from "./run.js";
@@ -19,6 +20,8 @@ export function createView(root, app) {
   const details = html("div", { class: "details", "data-part": "models-details" });
   root.replaceChildren(html("h1", { class: "title", tabindex: -1 }, own.title), html("p", { class: "lead" }, own.lead), says, list, details);
   let shown = {};
+  /** Counts what was opened, so that what is slow does not take the place of what was asked for after it. */
+  let opened = 0;
 
   function say(text, bad = false) {
     says.textContent = text;
@@ -30,7 +33,7 @@ export function createView(root, app) {
     try {
       return await action();
     } catch (error) {
-      if (!(error instanceof Problem || error instanceof Unreachable)) throw error;
+      expected(error);
       say(error instanceof Problem ? error.message : words.unreachableTitle, true);
       return null;
     }
@@ -45,12 +48,14 @@ export function createView(root, app) {
   }
 
   async function open(model, version) {
+    const mine = (opened += 1);
     const others = model.versions.filter((other) => other !== version && other.run_id);
     const wanted = [version, ...others].slice(0, MOST_COMPARED);
     const first = await attempt(() => app.api.run(model.name, version.version));
-    if (!first) return;
+    if (!first || opened !== mine) return;
     // What is known of the others is beside the point where the registry has forgotten their runs.
     const rest = await Promise.all(wanted.slice(1).map(({ version: number }) => app.api.run(model.name, number).catch(forgotten)));
+    if (opened !== mine) return;
     const runs = [first, ...rest].map((run, place) => ({ version: wanted[place].version, run })).filter(({ run }) => run);
     const title = html("h2", { class: "title", tabindex: -1 }, `${model.name} ${words.version(version.version)}`);
     details.replaceChildren(title, ...runCards(runs));
@@ -59,10 +64,11 @@ export function createView(root, app) {
 
   function actions(model, version) {
     const buttons = [];
-    if (version.run_id) buttons.push(button(own.details, () => open(model, version)));
+    const key = `${model.name}/${version.version}`;
+    if (version.run_id) buttons.push(button(own.details, `${key}/details`, () => open(model, version)));
     if (!version.aliases.includes(CHAMPION) && version.state !== "refused") {
       const question = own.confirmPromote(model.name, version.version);
-      buttons.push(button(own.promote, () => move(question, () => app.api.promote(model.name, version.version))));
+      buttons.push(button(own.promote, `${key}/promote`, () => move(question, () => app.api.promote(model.name, version.version))));
     }
     return html("div", { class: "row" }, ...buttons);
   }
@@ -70,7 +76,7 @@ export function createView(root, app) {
   function modelCard(model) {
     const heads = Object.values(own.columns);
     const rows = [...model.versions].sort((a, b) => b.version - a.version).map((version) => [...cells(version), actions(model, version)]);
-    const back = button(own.rollback, () => move(own.confirmRollback(model.name), () => app.api.rollback(model.name)));
+    const back = button(own.rollback, `${model.name}/rollback`, () => move(own.confirmRollback(model.name), () => app.api.rollback(model.name)));
     const kind = words.task[model.task] ?? "";
     const undo = "previous" in model.aliases ? html("div", { class: "row" }, back) : "";
     return card(`${model.name} ${kind}`.trim(), table(model.name, heads, rows), undo);
@@ -81,7 +87,7 @@ export function createView(root, app) {
     else if (!listing) say(own.loading);
     else if (isEmpty(listing)) say(own.empty);
     else if ([own.loading, own.empty].includes(says.textContent) || says.textContent.startsWith(words.listingFailed(""))) say("");
-    list.replaceChildren(...(listing?.models ?? []).filter(({ versions }) => versions.length).map(modelCard));
+    refill(list, (listing?.models ?? []).filter(({ versions }) => versions.length).map(modelCard));
   }
 
   return {
@@ -112,13 +118,13 @@ function cells(version) {
   ];
 }
 
-function button(label, action) {
-  const made = html("button", { type: "button", class: "button small" }, label);
+function button(label, key, action) {
+  const made = html("button", { type: "button", class: "button small", "data-key": key }, label);
   made.addEventListener("click", action);
   return made;
 }
 
 function forgotten(error) {
-  if (error instanceof Problem || error instanceof Unreachable) return null;
-  throw error;
+  expected(error);
+  return null;
 }

@@ -2,7 +2,7 @@
 
 import { words } from "../words.js";
 
-const SAYS_SO_FOR = 1600;
+const SAYS_SO_FOR = 2500;
 
 /** Makes `button` copy what `text()` gives; `label` is the element inside it that says so. */
 export function copyOnClick(button, label, text) {

@@ -3,7 +3,7 @@
 import { counts, limit, terms, total, visible, worths } from "../logic/answer.js";
 import { milliseconds } from "../logic/format.js";
 import { fillModels, modelOf } from "../live/models.js";
-import { Problem, Unreachable } from "../problems.js";
+import { expected, Problem } from "../problems.js";
 import { words } from "../words.js";
 import { html, part, svg } from "./dom.js";
 import { createOverlay } from "./overlay.js";
@@ -33,7 +33,7 @@ export function createCompare(app) {
       other = found;
       says.textContent = "";
     } catch (error) {
-      if (!(error instanceof Problem || error instanceof Unreachable)) throw error;
+      expected(error);
       if (asked !== mine) return;
       says.textContent = error instanceof Problem ? error.message : words.unreachableTitle;
     }

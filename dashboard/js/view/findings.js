@@ -4,6 +4,7 @@ import { counts, limit, ranking, visible, worths } from "../logic/answer.js";
 import { percent } from "../logic/format.js";
 import { words } from "../words.js";
 import { html, hue, part } from "./dom.js";
+import { refill } from "./focus.js";
 
 const MOST_CLASSES = 12;
 
@@ -21,7 +22,7 @@ export function createFindings(app) {
     const { title, rows, rest } = content;
     part("findings-title").textContent = title;
     part("findings-rest").textContent = rest;
-    list.replaceChildren(...rows);
+    refill(list, rows);
     part("seen").hidden = !rows.length && !rest;
   }
 

@@ -3,6 +3,7 @@
 import { total, visible, worths, limit } from "../logic/answer.js";
 import { words } from "../words.js";
 import { html, part } from "./dom.js";
+import { refill } from "./focus.js";
 
 export function createHistory(app) {
   const root = part("history");
@@ -14,7 +15,7 @@ export function createHistory(app) {
     const label = words.recall(one.picture.name, one.error ? words.failedShort : resultOf(one));
     const button = html(
       "button",
-      { type: "button", title: one.picture.name, "aria-label": label, "aria-current": one.picture === current && "true" },
+      { type: "button", "data-key": one.picture.url.split("/").at(-1), title: one.picture.name, "aria-label": label, "aria-current": one.picture === current && "true" },
       image,
       html("b", {}, one.error ? "!" : resultOf(one)),
     );
@@ -35,8 +36,6 @@ export function createHistory(app) {
     const wanted = { visit, picture, threshold };
     if (Object.keys(wanted).every((key) => wanted[key] === shown[key])) return;
     shown = wanted;
-    const focused = [...list.querySelectorAll("button")].indexOf(document.activeElement);
-    list.replaceChildren(...visit.map((one) => entry(one, picture)));
-    if (focused >= 0) list.querySelectorAll("button")[focused]?.focus();
+    refill(list, visit.map((one) => entry(one, picture)));
   };
 }

@@ -4,6 +4,7 @@ import { aliasesOf, CHAMPION, headline, resolve } from "../logic/catalogue.js";
 import { day, metric } from "../logic/format.js";
 import { words } from "../words.js";
 import { html, icon, part } from "./dom.js";
+import { refill } from "./focus.js";
 
 export function createPicker(app) {
   const root = part("picker");
@@ -23,9 +24,12 @@ export function createPicker(app) {
     panel.hidden = false;
     button.setAttribute("aria-expanded", "true");
     fill();
-    (panel.querySelector("[aria-current]") ?? options()[0] ?? panel).focus();
+    entrance().focus();
     app.list();
   }
+
+  /** Where the keyboard starts; the panel itself holds the focus until there is a version that can be chosen. */
+  const entrance = () => panel.querySelector("[aria-current]:not([disabled])") ?? options()[0] ?? panel;
 
   function close(refocus = false) {
     panel.hidden = true;
@@ -51,16 +55,14 @@ export function createPicker(app) {
     app.choose(model, version);
   }
 
-  /** Fills the panel, but only when what it shows has changed: a focused row must not be replaced for nothing. */
+  /** Fills the panel, but only when what it shows has changed: who reads it with a screen reader would hear it anew. */
   function fill() {
     const { listing, listingError, choice } = state;
     if (listed.listing === listing && listed.choice === choice && listed.listingError === listingError) return;
-    const at = options().indexOf(document.activeElement);
     listed = { listing, listingError, choice };
     const groups = (listing?.models ?? []).map((model) => group(model, resolve(listing, choice), pick));
     const remark = listingError ? words.listingFailed(listingError.message) : words.noModels;
-    panel.replaceChildren(...(groups.length ? groups : [html("p", { class: "remark" }, remark)]));
-    if (at >= 0) options()[at]?.focus();
+    refill(panel, groups.length ? groups : [html("p", { class: "remark" }, remark)], entrance);
   }
 
   return function render(next) {
@@ -88,7 +90,7 @@ function row(model, version, current, pick) {
   const refused = version.state === "refused";
   const button = html(
     "button",
-    { type: "button", class: "version", disabled: refused, "aria-current": inUse && "true" },
+    { type: "button", class: "version", "data-key": `${model.name}/${version.version}`, disabled: refused, "aria-current": inUse && "true" },
     html("span", { class: "number" }, words.version(version.version)),
     html("span", { class: "badges" }, ...aliasesOf(version).map(badge)),
     html("span", { class: "metrics" }, ...headline(version.metrics).map(measured)),

@@ -24,14 +24,21 @@ export function createStage(app) {
     caption.hidden = !facts.length && !state.remark;
   }
 
+  /** A button that goes with its face leaves the keyboard to the one that brings the next picture. */
+  function passFocusOn(held) {
+    if (stage.contains(held) && !held.checkVisibility()) part("another").focus({ preventScroll: true });
+  }
+
   return function render(next) {
     state = next;
     const face = faceOf(state);
+    const held = document.activeElement;
     stage.dataset.face = face;
     stage.setAttribute("aria-busy", String(face === "busy"));
     slow.hidden = !state.run.slow;
     picture.render(state);
     notice(state, face);
     describe();
+    passFocusOn(held);
   };
 }

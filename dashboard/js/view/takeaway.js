@@ -3,7 +3,7 @@
 import { limit } from "../logic/answer.js";
 import { curlOf } from "../logic/curl.js";
 import { storedKey } from "../key.js";
-import { Problem, Unreachable } from "../problems.js";
+import { expected, Problem } from "../problems.js";
 import { words } from "../words.js";
 import { copyOnClick } from "./clipboard.js";
 import { html, part } from "./dom.js";
@@ -30,7 +30,7 @@ export function createTakeaway(app) {
       const drawn = await app.api.annotated(picture.file, { model: answer.model, version: answer.version }, limit(state));
       save(drawn.picture, `${picture.name.replace(/\.[^.]+$/, "")}-boxes.jpg`);
     } catch (error) {
-      if (!(error instanceof Problem || error instanceof Unreachable)) throw error;
+      expected(error);
       app.say(error instanceof Problem ? error.message : words.unreachableTitle);
     } finally {
       button.disabled = false;

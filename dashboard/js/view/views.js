@@ -1,6 +1,7 @@
 /** The page's views: one is shown, as the address says after its #. A view's code is fetched when it is first shown. */
 
 import { words } from "../words.js";
+import { html } from "./dom.js";
 
 const CODE = {
   live: () => import("../live/view.js"),
@@ -22,26 +23,61 @@ export function createViews(app) {
     made[former]?.hide();
     for (const other of NAMES) root(other).hidden = other !== name;
     mark(name);
-    if (CODE[name] && !made[name]) made[name] = (await CODE[name]()).createView(root(name), app);
-    made[name]?.render(state);
+    if (CODE[name]) made[name] ??= await make(name);
     if (shown !== name) return;
+    made[name]?.render(state);
     made[name]?.show();
     // Who moved here by a link goes on reading from the view's heading.
-    if (former) root(name).querySelector("h1").focus({ preventScroll: true });
+    if (former) focusHeading(name);
     scrollTo(0, 0);
+  }
+
+  /** Null where the view's code cannot be had: it is asked for again by the button, and when the server is back. */
+  async function make(name) {
+    try {
+      const { createView } = await CODE[name]();
+      return (made[name] ??= createView(root(name), app));
+    } catch (error) {
+      // What browsers throw for a module that does not arrive; an error in the module itself is another.
+      if (!(error instanceof TypeError)) throw error;
+      missing(name);
+      return null;
+    }
+  }
+
+  async function retry() {
+    const name = shown;
+    const wasHere = root(name).contains(document.activeElement);
+    shown = null;
+    await show();
+    if (wasHere) focusHeading(name);
+  }
+
+  function missing(name) {
+    const again = html("button", { type: "button", class: "button primary" }, words.tryAgain);
+    again.addEventListener("click", retry);
+    const says = html("p", { class: "says alert", role: "alert" }, `${words.unreachableTitle}. ${words.unreachableDetail}`);
+    root(name).replaceChildren(html("h1", { class: "title", tabindex: -1 }, words.views[name]), says, again);
+    app.check();
   }
 
   addEventListener("hashchange", show);
   show();
 
   return function render(next) {
+    const isBack = state.server.state === "unreachable" && next.server.state === "ready";
     state = next;
-    for (const view of Object.values(made)) view.render(state);
+    if (isBack && made[shown] === null) retry();
+    for (const view of Object.values(made)) view?.render(state);
   };
 }
 
 function root(name) {
   return document.querySelector(`[data-view="${name}"]`);
+}
+
+function focusHeading(name) {
+  root(name).querySelector("h1").focus({ preventScroll: true });
 }
 
 function mark(name) {

@@ -54,6 +54,7 @@ export const words = {
   undrawable: "This browser cannot show this kind of picture. The boxes are drawn to scale.",
   ofSeveral: (place, all) => `${place} of ${all}`,
   recall: (name, result) => `${name}: ${result}`,
+  tryAgain: "Try again",
   failedShort: "no answer",
   overloadedTitle: "The server is busy",
   again: (label, seconds) => `${label} · ${seconds} s`,

@@ -54,6 +54,7 @@ export const words = {
   undrawable: "Ce navigateur ne peut pas montrer ce type d’image. Les cadres sont dessinés à l’échelle.",
   ofSeveral: (place, all) => `${place} sur ${all}`,
   recall: (name, result) => `${name} : ${result}`,
+  tryAgain: "Réessayer",
   failedShort: "pas de réponse",
   overloadedTitle: "Le serveur est occupé",
   again: (label, seconds) => `${label} · ${seconds} s`,

@@ -61,8 +61,7 @@ def open_screen(page: Page) -> Callable[[LiveServing], Screen]:
     """Opens the dashboard of a server."""
 
     def open_it(serving: LiveServing) -> Screen:
-        page.goto(serving.url)
-        return Screen(page)
+        return Screen.open(page, serving.url)
 
     return open_it
 

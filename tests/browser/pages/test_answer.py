@@ -224,3 +224,11 @@ def test_copying_works_on_a_page_without_https_too(screen) -> None:
     other.goto(screen.page.url)
     other.bring_to_front()
     assert other.evaluate("async () => JSON.parse(await navigator.clipboard.readText()).count") == 7
+
+
+def test_the_keyboard_goes_on_from_what_replaces_the_invitation(screen) -> None:
+    sample = screen.page.get_by_role("button", name="Sample picture 1")
+    sample.focus()
+    screen.page.keyboard.press("Enter")
+    screen.expect_face("answer")
+    expect(screen.part("another")).to_be_focused()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Callable
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from browser.scene import scene
-from browser.screen import file
+from browser.screen import Screen, file
 from fakes.packages import build_package, encode
 from support.live_serving import LiveServing
 
@@ -70,6 +72,49 @@ def test_the_list_is_worked_by_keyboard(screen) -> None:
     expect(button).to_be_focused()
 
 
+def test_the_keyboard_comes_to_a_list_that_is_late(screen) -> None:
+    held: list[Route] = []
+    screen.page.route("**/api/models", lambda route: held.append(route))  # noqa: PLW0108  # Playwright marks what it calls.
+    screen.page.reload()
+    button = screen.part("picker-button")
+    screen.expect_face("empty")
+    _until(lambda: held, screen)
+    button.focus()
+    screen.page.keyboard.press("Enter")
+    expect(screen.part("picker-panel")).to_be_focused()
+    for route in held:
+        route.continue_()
+    expect(screen.page.locator(".version[aria-current]")).to_be_focused()
+    screen.page.keyboard.press("ArrowDown")
+    expect(screen.page.locator(".version", has_text="previous")).to_be_focused()
+
+
+def test_a_list_that_changes_leaves_the_keyboard_where_it_is(screen) -> None:
+    """A new version comes on top: the focus stays with the version, not with its place in the list."""
+    held: list[Route] = []
+    screen.page.route("**/api/models", lambda route: held.append(route))  # noqa: PLW0108  # As above.
+    button = screen.part("picker-button")
+    expect(button).to_contain_text("v2")
+    button.focus()
+    screen.page.keyboard.press("Enter")
+    screen.page.keyboard.press("ArrowDown")
+    expect(screen.page.locator(".version", has_text="previous")).to_be_focused()
+    _until(lambda: held, screen)
+    listing = held[0].fetch().json()
+    (fingers,) = (model for model in listing["models"] if model["name"] == "fingers")
+    fingers["versions"].append(fingers["versions"][0] | {"version": 9, "aliases": []})
+    held[0].fulfill(json=listing)
+    expect(screen.page.locator(".version", has_text="v9")).to_be_visible()
+    expect(screen.page.locator(".version", has_text="previous")).to_be_focused()
+
+
+def _until(holds: Callable[[], object], screen: Screen) -> None:
+    until = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < until
+        screen.page.wait_for_timeout(20)
+
+
 def test_a_click_elsewhere_closes_the_list(screen) -> None:
     screen.open_picker()
     screen.page.locator(".brand").hover()
@@ -85,12 +130,14 @@ def test_who_follows_the_champion_gets_the_new_one(open_screen, tmp_path, dashbo
         screen.drop(file(DATA))
         expect(screen.part("picker-button")).to_have_accessible_name(re.compile("v1 champion"))
         serving.mlflow.register(build_package(tmp_path / "2", sharpness=8), aliases=["champion"])
+        expect(screen.rows).to_have_count(1)
         # The champion moves once it is loaded; until then the former answers.
-        for _ in range(50):
-            screen.drop(file(DATA))
+        until = time.monotonic() + 60
+        while "98%" not in screen.rows.inner_text():
+            assert time.monotonic() < until
+            with screen.page.expect_response("**/api/predict*"):
+                screen.drop(file(DATA))
             screen.expect_face("answer")
-            if "98%" in screen.rows.inner_text():
-                break
             screen.page.wait_for_timeout(100)
         expect(screen.rows).to_contain_text("98%")
         expect(screen.part("picker-button")).to_have_accessible_name(re.compile("v2 champion"))

@@ -11,37 +11,23 @@ import cv2
 import pytest
 from playwright.sync_api import BrowserType, Page, expect
 
+from browser.camera import page_with_camera
 from browser.scene import scene
 from browser.stock import LEAVES
 from fakes.packages import encode
 
-_FILM = {(1, 2): "5", (5, 4): "2"}
-
-
-@pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the camera sees: a count of 7."""
-    path = tmp_path_factory.mktemp("camera") / "film.mjpeg"
-    path.write_bytes(encode(cv2.resize(scene(_FILM), (640, 640)), ".jpg") * 3)
-    return path
+_SEEN = {(1, 2): "5", (5, 4): "2"}
 
 
 @pytest.fixture
-def camera_page(browser_type: BrowserType, browser_type_launch_args: dict[str, Any], film: Path) -> Iterator[Page]:
-    """A page of a Chromium with a camera."""
-    flags = [
-        *browser_type_launch_args["args"],
-        "--use-fake-device-for-media-stream",
-        "--use-fake-ui-for-media-stream",
-        f"--use-file-for-fake-video-capture={film}",
-    ]
-    browser = browser_type.launch(**browser_type_launch_args | {"args": flags})
-    page = browser.new_page()
+def camera_page(browser_type: BrowserType, browser_type_launch_args: dict[str, Any], tmp_path: Path) -> Iterator[Page]:
+    """A page of a Chromium whose camera sees a count of 7."""
+    jpeg = encode(cv2.resize(scene(_SEEN), (640, 640)), ".jpg")
     complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda m: complaints.append(m.text) if m.type in {"error", "warning"} else None)
-    yield page
-    browser.close()
+    with page_with_camera(browser_type, browser_type_launch_args, tmp_path, jpeg) as page:
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda m: complaints.append(m.text) if m.type in {"error", "warning"} else None)
+        yield page
     assert complaints == []
 
 
@@ -61,7 +47,7 @@ def test_the_camera_is_counted_frame_by_frame(camera_page, serving) -> None:
 
     page.on("websocket", watch)
     _part(page, "start").click()
-    expect(_part(page, "count")).to_have_text("7", timeout=20_000)
+    expect(_part(page, "count")).to_have_text("7")
     expect(page.locator(".live-frame .box")).to_have_count(2)
     expect(_part(page, "rate")).to_have_text(re.compile(r"\d"))
     expect(_part(page, "latency")).to_contain_text("ms")
@@ -80,7 +66,7 @@ def test_a_connection_takes_another_model_while_it_runs(camera_page, serving) ->
     page = camera_page
     page.goto(f"{serving.url}/#live")
     _part(page, "start").click()
-    expect(_part(page, "count")).to_have_text("7", timeout=20_000)
+    expect(_part(page, "count")).to_have_text("7")
     option = _part(page, "model").locator("option", has_text="leaves")
     _part(page, "model").select_option(option.get_attribute("value"))
     expect(_part(page, "count")).to_have_text(re.compile("|".join(LEAVES)))
@@ -90,9 +76,9 @@ def test_leaving_the_view_ends_the_camera(camera_page, serving) -> None:
     page = camera_page
     page.goto(f"{serving.url}/#live")
     _part(page, "start").click()
-    expect(_part(page, "count")).to_have_text("7", timeout=20_000)
+    expect(_part(page, "count")).to_have_text("7")
     page.get_by_role("link", name="Try it").click()
-    assert page.evaluate("document.querySelector('video').srcObject === null")
+    expect(page.locator("video")).to_have_js_property("srcObject", None)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,11 +75,21 @@ def test_boxes_follow_the_picture_when_the_window_changes(page, screen) -> None:
     screen.drop(file(DATA))
     expect(screen.boxes).to_have_count(2)
     page.set_viewport_size({"width": 1440, "height": 900})
-    page.wait_for_timeout(200)
     before = screen.box_on_picture(0)
+    wide = page.evaluate(_PICTURE_WIDTH)
     page.set_viewport_size({"width": 420, "height": 800})
-    page.wait_for_timeout(200)
-    assert screen.box_on_picture(0) == pytest.approx(before, abs=0.02)
+    _until(lambda: page.evaluate(_PICTURE_WIDTH) < wide / 2, page)
+    _until(lambda: screen.box_on_picture(0) == pytest.approx(before, abs=0.02), page)
+
+
+_PICTURE_WIDTH = """document.querySelector('[data-part="picture"]').clientWidth"""
+
+
+def _until(holds: Callable[[], bool], page: Page) -> None:
+    until = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < until
+        page.wait_for_timeout(50)
 
 
 @pytest.fixture
@@ -96,8 +107,7 @@ def scaled_page(browser_type: BrowserType, browser_type_launch_args: dict[str, A
 @pytest.mark.parametrize("ratio", [1, 1.25, 1.5, 2])
 def test_outlines_are_sharp(scaled_page, serving, ratio) -> None:
     scaled_page.emulate_media(reduced_motion="reduce")
-    scaled_page.goto(serving.url)
-    screen = Screen(scaled_page)
+    screen = Screen.open(scaled_page, serving.url)
     screen.drop(file(encode(scene({(2, 2): "2"}))))
     expect(screen.boxes).to_have_count(1)
     assert scaled_page.evaluate("devicePixelRatio") == ratio

@@ -9,7 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from browser.scene import scene
-from browser.screen import file
+from browser.screen import Screen, file
 from fakes.packages import build_package, encode
 from handful_serving.adapters.key_file import KeyFile
 from handful_serving.domain.access import ApiKey, digest_of
@@ -24,7 +24,7 @@ def _part(page: Any, name: str) -> Any:
 
 
 def _open(page: Any, serving: LiveServing, name: str) -> None:
-    page.goto(f"{serving.url}/#{name}")
+    Screen.open(page, f"{serving.url}/#{name}")
     expect(page.locator(f'[data-view="{name}"] h1')).to_be_attached()
     if name == "models":
         expect(page.get_by_role("table").first).to_be_visible()
@@ -148,6 +148,8 @@ def test_a_version_is_promoted_after_a_question_and_rolled_back(page, dashboard,
         _part(page, "yes").click()
         expect(_part(page, "models-says")).to_have_text("fingers v2 is the champion now.")
         expect(page.get_by_role("row").nth(1)).to_contain_text("champion")
+        # The button that was pressed is gone with the table: the keyboard stays in its row.
+        expect(page.get_by_role("row").nth(1).get_by_role("button", name="Curves and classes")).to_be_focused()
         page.get_by_role("button", name="Roll back").click()
         _part(page, "yes").click()
         expect(_part(page, "models-says")).to_have_text("fingers v1 is the champion now.")
@@ -175,8 +177,7 @@ def test_a_server_with_keys_asks_for_one_and_for_an_admins_to_promote(page, cons
 
 
 def test_health_tells_what_the_server_measures(page, serving) -> None:
-    page.goto(serving.url)
-    page.set_input_files('[data-part="file"]', file(DATA))
+    Screen.open(page, serving.url).drop(file(DATA))
     expect(_part(page, "verdict-value")).to_have_text("7")
     page.locator('[data-to="health"]').click()
     expect(page.locator(".things")).to_contain_text("Registry (MLflow): up")
@@ -189,4 +190,32 @@ def test_health_says_when_the_server_is_gone(page, console, serving) -> None:
     _open(page, serving, "health")
     console.expect("ERR_FAILED")
     page.route("**/api/metrics", lambda route: route.abort())
-    expect(_part(page, "health-says")).to_have_text("The server does not answer", timeout=15_000)
+    expect(_part(page, "health-says")).to_have_text("The server does not answer")
+
+
+def test_a_view_whose_code_cannot_be_had_says_so_and_comes_when_the_server_is_back(page, console, serving) -> None:
+    console.expect("ERR_FAILED")
+    screen = Screen.open(page, serving.url)
+    expect(screen.part("status")).to_have_text("Ready")
+    page.route("**/*", lambda route: route.abort())
+    page.locator('[data-to="models"]').click()
+    expect(page.get_by_role("alert")).to_contain_text("The server does not answer")
+    expect(screen.part("status")).to_have_text("No connection")
+    page.unroute("**/*")
+    expect(page.get_by_role("table", name="fingers")).to_be_visible()
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
+
+
+def test_health_leaves_the_keyboard_where_it_is(page, serving) -> None:
+    _open(page, serving, "health")
+    region = page.get_by_role("region", name="Models in memory")
+    region.focus()
+    region.evaluate("(element) => (element.old = true)")
+    # Another figure, so that the card is drawn anew.
+    page.route(
+        "**/api/metrics",
+        lambda route: route.fulfill(body=route.fetch().text().replace("handful_model_memory_bytes{", "x{")),
+    )
+    expect(region).to_contain_text("0 B")
+    expect(region).to_be_focused()
+    assert not region.evaluate("(element) => element.old ?? false")

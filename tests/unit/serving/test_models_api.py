@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,43 @@ async def test_an_unknown_model(client: httpx.AsyncClient) -> None:
     response = await client.get("/models/nobody")
     assert response.status_code == 404
     assert response.json()["detail"] == "there is no model nobody: there is fingers, leaves"
+
+
+@pytest.mark.parametrize("prefix", ["", "/api"])
+async def test_the_run_of_a_version(client: httpx.AsyncClient, mlflow: FakeMlflow, prefix: str) -> None:
+    run_id = f"{1:032x}"
+    mlflow.runs[run_id] = {"train/box_loss": [2.0, 0.9], "test/mAP50": [0.75], "odd": [0.5, math.nan]}
+    found = await body(client, f"{prefix}/models/fingers/versions/1/run")
+    assert found.pop("started") > "2000"
+    page = found.pop("page")
+    assert page.startswith("http")
+    assert page.endswith(f"/#/experiments/1/runs/{run_id}")
+    assert found["curves"]["train/box_loss"] == [[0, 2.0], [1, 0.9]]
+    assert "test/mAP50" not in found["curves"]
+    assert found["metrics"] == {"train/box_loss": 0.9, "test/mAP50": 0.75}
+    assert (found["run_id"], found["experiment_id"], found["name"]) == (run_id, "1", "drawn")
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/models/fingers/versions/9/run", 404),
+        ("/models/nobody/versions/1/run", 404),
+        ("/models/fingers/versions/none/run", 400),
+        # The version is there, and the registry has forgotten its run.
+        ("/models/fingers/versions/2/run", 404),
+    ],
+)
+async def test_a_run_that_is_not_known(client: httpx.AsyncClient, path: str, status: int) -> None:
+    response = await client.get(path)
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_run_is_not_made_up_while_mlflow_is_away(client: httpx.AsyncClient, mlflow: FakeMlflow) -> None:
+    await body(client, "/models")
+    mlflow.away = True
+    assert (await client.get("/models/fingers/versions/1/run")).status_code == 503
 
 
 async def test_without_mlflow_what_is_known_is_told(client: httpx.AsyncClient, mlflow: FakeMlflow) -> None:
