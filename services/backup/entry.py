@@ -1,7 +1,4 @@
-"""What the backup container runs: `handful export`, `handful import`, and the import of the starter model.
-
-The commands belong to the backup service. While this version has none, that is said, and nothing is pretended.
-"""
+"""What the backup container runs: `handful export`, `handful import`, and the import of the starter model."""
 
 from __future__ import annotations
 
@@ -50,25 +47,32 @@ def _environment(own: Mapping[str, str]) -> dict[str, str]:
 
 def _starter() -> int:
     """Import the starter model into a registry that has none. Nothing waits for its success: 0 in any case."""
+    choice = os.environ.get("STARTER_MODEL", "on").strip().lower()
+    if choice not in {"on", "off", ""}:
+        _say(f"error: STARTER_MODEL is {choice!r}: it is on or off; the starter model is not imported")
+        return 0
+    if choice == "off":
+        _say("STARTER_MODEL is off: the starter model is not imported")
+        return 0
     if not _STARTER.is_file():
         _say("there is no models/starter.zip: nothing to import")
         return 0
-    if _registered():
+    if _in_use():
         _say("the registry has models already: the starter model is not imported")
-        return 0
-    if not _has("import"):
-        _say("models/starter.zip is there, but this version of Handful has no `handful import` yet: it is not imported")
         return 0
     if subprocess.run(["handful", "import", str(_STARTER)], check=False).returncode:
         _say("error: the starter model could not be imported, see above; the platform works without it")
     return 0
 
 
-def _registered() -> bool:
+def _in_use() -> bool:
+    """Whether the registry has a version of anybody's: an import that was broken off leaves some without an alias."""
+    from handful_backup.portable.marks import VERSION
     from handful_core.registry import Registry
 
     with Registry(os.environ["HANDFUL_MLFLOW_URI"]) as registry:
-        return bool(registry.models())
+        versions = [version for model in registry.models() for version in registry.versions(model.name)]
+    return any(version.aliases or VERSION not in version.tags for version in versions)
 
 
 def _has(command: str) -> bool:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import runpy
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
-def _entry(repository: Path, *words: str) -> subprocess.CompletedProcess[str]:
+
+def _entry(repository: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
     program = repository / "services" / "backup" / "entry.py"
-    return subprocess.run([sys.executable, program, *words], capture_output=True, text=True, check=False)
+    environment = os.environ | settings
+    return subprocess.run(
+        [sys.executable, program, *words], env=environment, capture_output=True, text=True, check=False
+    )
 
 
 def test_a_command_that_is_not_there_is_said_not_to_be(repository: Path) -> None:
@@ -23,6 +29,20 @@ def test_no_starter_model_is_no_fault(repository: Path) -> None:
     done = _entry(repository, "starter")
     assert done.returncode == 0
     assert done.stderr == "there is no models/starter.zip: nothing to import\n"
+
+
+@pytest.mark.parametrize(
+    ("choice", "said"),
+    [
+        ("off", "STARTER_MODEL is off: the starter model is not imported\n"),
+        ("On", "there is no models/starter.zip: nothing to import\n"),
+        ("", "there is no models/starter.zip: nothing to import\n"),
+        ("no", "error: STARTER_MODEL is 'no': it is on or off; the starter model is not imported\n"),
+    ],
+)
+def test_the_starter_model_can_be_refused(repository: Path, choice: str, said: str) -> None:
+    done = _entry(repository, "starter", STARTER_MODEL=choice)
+    assert (done.returncode, done.stderr) == (0, said)
 
 
 def test_the_database_is_named_with_its_secret(repository: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from handful_backup.archive.rows import decode_row, encode_row
+from handful_backup.archive.rows import decode_row, encode_row, encode_rows
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,13 @@ def test_a_line_is_plain_json_for_others() -> None:
 def test_what_is_no_row_is_refused(line: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
         decode_row(line)
+
+
+@pytest.mark.parametrize(
+    "odd", [["],[", 1], ["a]\n[b", '"],["'], [math.nan, "x"], [b"],[", None], [[[1], [2]], 3], [{"a": [1]}, [4]]]
+)
+def test_rows_together_are_the_rows_one_by_one(odd: list[object]) -> None:
+    rows = [[1, "été"], odd, (2.5, None), [True, "]"]]
+    assert encode_rows(rows) == b"".join(map(encode_row, rows))
+    assert encode_rows([odd]) == encode_row(odd)
+    assert encode_rows([]) == b""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -10,7 +12,11 @@ class BackupSettings(BaseSettings):
     """`HANDFUL_BACKUP_*`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="HANDFUL_BACKUP_", frozen=True, use_attribute_docstrings=True, populate_by_name=True
+        env_prefix="HANDFUL_BACKUP_",
+        env_ignore_empty=True,
+        frozen=True,
+        use_attribute_docstrings=True,
+        populate_by_name=True,
     )
 
     database_url: SecretStr | None = None
@@ -21,6 +27,9 @@ class BackupSettings(BaseSettings):
 
     passphrase: SecretStr | None = None
     """Locks and unlocks backups."""
+
+    passphrase_file: Path | None = None
+    """A file that holds the passphrase and nothing else, such as a secret of Compose; an empty one is an error."""
 
     jobs: int = Field(default=4, ge=1, le=64)
     """Downloads and uploads at the same time."""

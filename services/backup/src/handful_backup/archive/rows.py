@@ -11,6 +11,9 @@ from typing import Any
 
 Row = Sequence[Any]
 
+_BETWEEN = "],["
+"""What stands between two rows of a list of them."""
+
 
 def encode_row(row: Row) -> bytes:
     """A row as one line. What JSON lacks is an object with one key: `$float`, `$bytes`, `$date` or `$time`."""
@@ -18,6 +21,19 @@ def encode_row(row: Row) -> bytes:
         return _encode(row).encode("ascii") + b"\n"
     except ValueError:  # A number that is not finite: rare, so the usual row is not searched for one.
         return _encode([_finite(value) for value in row]).encode("ascii") + b"\n"
+
+
+def encode_rows(rows: Sequence[Row]) -> bytes:
+    """Rows as lines: what `encode_row` makes of each, in a fraction of the time."""
+    if not rows:
+        return b""
+    try:
+        text = _encode(rows)
+    except ValueError:
+        return b"".join(map(encode_row, rows))
+    if text.count(_BETWEEN) != len(rows) - 1:  # Somewhere within a value, too.
+        return b"".join(map(encode_row, rows))
+    return text[1:-1].replace(_BETWEEN, "]\n[").encode("ascii") + b"\n"
 
 
 def decode_row(line: bytes) -> list[Any]:

@@ -6,13 +6,14 @@ import hashlib
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from types import TracebackType
 from typing import IO, Protocol, Self
 
 from handful_backup.archive import container
 from handful_backup.archive.manifest import MANIFEST, Manifest, Member
 from handful_backup.archive.names import table_member
-from handful_backup.archive.rows import Row, encode_row
+from handful_backup.archive.rows import Row, encode_row, encode_rows
 
 CHUNK = 1 << 20
 _SAMPLE = 1 << 16
@@ -20,7 +21,8 @@ _PAYS = 0.9
 """Compressed to more than this share of itself, a file is stored."""
 _NEVER = 64 << 20
 """Bytes. Larger files are weights and archives in practice; stored, they cannot be taken for a bomb."""
-_BATCH = 512
+_BATCH = 256
+"""Rows that are encoded together."""
 
 
 class Readable(Protocol):
@@ -59,14 +61,10 @@ class BackupWriter:
         count = 0
         with self._member(name, deflated=True) as member:
             member.write(encode_row([{"table": table, "columns": list(columns)}]))
-            batch: list[bytes] = []
-            for row in rows:
-                batch.append(encode_row(row))
-                count += 1
-                if len(batch) == _BATCH:
-                    member.write(b"".join(batch))
-                    batch.clear()
-            member.write(b"".join(batch))
+            rest = iter(rows)
+            while batch := list(islice(rest, _BATCH)):
+                member.write(encode_rows(batch))
+                count += len(batch)
         self.members[name] = Member(size=member.size, sha256=member.sha256, rows=count)
         return count
 

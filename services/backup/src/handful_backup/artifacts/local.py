@@ -39,10 +39,13 @@ class LocalStore:
         return self._inside(folder, path).open("rb")
 
     def write(self, folder: str, path: str, content: Content, size: int) -> None:  # noqa: ARG002
-        """Write beside the place, then move there: no half file is ever seen."""
+        """Write beside the place, then move there: no half file is ever seen.
+
+        What a killed import left beside it has the same name, and goes when the file comes.
+        """
         target = self._inside(folder, path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+        partial = target.with_name(f".{target.name}.partial")
         try:
             with partial.open("wb") as file:
                 while chunk := content.read(_CHUNK):

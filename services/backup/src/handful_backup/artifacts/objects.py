@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing
+from contextlib import closing, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -62,11 +62,13 @@ class ObjectStore:
                     if not item["Key"].endswith("/"):
                         yield Entry(item["Key"].removeprefix(top), item["Size"], item["LastModified"].timestamp())
 
-    def read(self, folder: str, path: str) -> AbstractContextManager[Content]:
-        """A file."""
+    @contextmanager
+    def read(self, folder: str, path: str) -> Iterator[Content]:
+        """A file. The store may go away while its bytes come."""
         with self._told():
             answer = self._client.get_object(Bucket=self._bucket, Key=self._key(folder, path))
-        return closing(answer["Body"])
+            with closing(answer["Body"]) as body:
+                yield body
 
     def write(self, folder: str, path: str, content: Content, size: int) -> None:  # noqa: ARG002
         """Put an object: S3 shows it when it is whole."""
@@ -112,11 +114,12 @@ class _Told:
         return
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        from boto3.exceptions import Boto3Error
         from botocore.exceptions import BotoCoreError, ClientError
 
         if isinstance(error, ClientError) and error.response["Error"]["Code"] in _GONE - {"NoSuchBucket"}:
             raise FileNotFoundError(f"s3://{self._bucket}: {error}") from error
-        if isinstance(error, BotoCoreError | ClientError):
+        if isinstance(error, Boto3Error | BotoCoreError | ClientError):
             raise UnavailableError(
                 f"the object store does not do its part for s3://{self._bucket} ({error})",
                 "check HANDFUL_BACKUP_S3_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",

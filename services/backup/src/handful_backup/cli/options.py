@@ -22,7 +22,8 @@ Artifacts = Annotated[
 ]
 ChosenWay = Annotated[Way, typer.Option("--way", help="exact (database), portable (REST), or exact where it can be.")]
 PassphraseFile = Annotated[
-    Path | None, typer.Option("--passphrase-file", help="File of the passphrase [HANDFUL_BACKUP_PASSPHRASE].")
+    Path | None,
+    typer.Option("--passphrase-file", help="File of the passphrase [HANDFUL_BACKUP_PASSPHRASE, ..._PASSPHRASE_FILE]."),
 ]
 Jobs = Annotated[int, typer.Option("--jobs", help="Transfers at the same time; 0 for the setting's.", min=0, max=64)]
 Experiments = Annotated[list[str] | None, typer.Option("--experiment", help="Only this experiment; may be repeated.")]
@@ -41,7 +42,7 @@ def settings_with(database: str, artifacts: str, passphrase_file: Path | None, j
     """The environment's settings, with what the command line says.
 
     Raises:
-        ConfigError: the passphrase's file cannot be read.
+        ConfigError: the passphrase's file cannot be read, or is empty.
     """
     said: dict[str, object] = {}
     if database:
@@ -50,9 +51,12 @@ def settings_with(database: str, artifacts: str, passphrase_file: Path | None, j
         said["artifacts"] = artifacts
     if jobs:
         said["jobs"] = jobs
+    settings = load(BackupSettings)
     if passphrase_file is not None:
-        said["passphrase"] = SecretStr(_read(passphrase_file))
-    return load(BackupSettings).model_copy(update=said)
+        said["passphrase"] = SecretStr(_read(passphrase_file, "--passphrase-file"))
+    elif settings.passphrase_file is not None and not settings.passphrase:
+        said["passphrase"] = SecretStr(_read(settings.passphrase_file, "HANDFUL_BACKUP_PASSPHRASE_FILE"))
+    return settings.model_copy(update=said)
 
 
 def passphrase(settings: BackupSettings) -> str | None:
@@ -71,8 +75,13 @@ def strong(words: str | None) -> str | None:
     return words
 
 
-def _read(path: Path) -> str:
+def _read(path: Path, named_by: str) -> str:
     try:
-        return path.read_text(encoding="utf-8").strip()
+        words = path.read_text(encoding="utf-8").strip()
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read ({error.strerror})", "correct --passphrase-file") from error
+        raise ConfigError(f"{path} cannot be read ({error.strerror})", f"correct {named_by}") from error
+    if not words:  # Taken for none, it would leave a backup unlocked that somebody believes is locked.
+        raise ConfigError(
+            f"the passphrase's file {path} is empty", f"write a passphrase into it, or leave {named_by} out"
+        )
+    return words

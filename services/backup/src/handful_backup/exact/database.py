@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -12,11 +13,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from handful_backup.errors import CannotBeExactError
-from handful_core.errors import ConfigError, UnavailableError
+from handful_core.errors import ConfigError, ResourceError, UnavailableError
 
 _DRIVERS = {"postgresql": "postgresql+psycopg2", "postgres": "postgresql+psycopg2"}
 _SQLITE_BUSY = 60
 """Seconds to wait while MLflow writes."""
+_FULL = re.compile(r"disk (is )?full|No space left|could not (extend|write)", re.IGNORECASE)
+"""What SQLite and Postgres say without room."""
 
 
 class Database:
@@ -64,11 +67,13 @@ class Database:
         with contextlib.ExitStack() as stack:
             if self.is_sqlite:
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="handful-")))
+                stack.enter_context(self._told())
                 engine = sa.create_engine(f"sqlite:///{self._copy(folder)}", poolclass=sa.NullPool)
                 yield stack.enter_context(engine.connect())
                 return
             engine = sa.create_engine(self.url, poolclass=sa.NullPool, isolation_level="REPEATABLE READ")
-            connection = stack.enter_context(_told(engine))
+            stack.enter_context(self._told())
+            connection = stack.enter_context(engine.connect())
             connection.execute(sa.text("SET TRANSACTION READ ONLY"))
             yield connection
 
@@ -79,8 +84,22 @@ class Database:
         engine = sa.create_engine(self.url, poolclass=sa.NullPool, connect_args=arguments)
         if self.is_sqlite:
             _begin_at_once(engine)
-        with _told(engine) as connection, connection.begin():
+        with self._told(), engine.connect() as connection, connection.begin():
             yield connection
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Say in a line what the database's errors mean, at the start and on the way."""
+        try:
+            yield
+        except (sa.exc.OperationalError, sa.exc.InterfaceError, sqlite3.OperationalError) as error:
+            cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+            reason = " ".join(str(cause).split())
+            if _FULL.search(reason):
+                raise ResourceError(f"there is no room for the database ({reason})", "free disk space") from error
+            raise UnavailableError(
+                f"the database {self.shown} does not do its part ({reason})", "check that it runs, and --database"
+            ) from error
 
     def _copy(self, folder: Path) -> Path:
         path = folder / "mlflow.db"
@@ -91,17 +110,6 @@ class Database:
             target.execute("PRAGMA synchronous=OFF")
             source.backup(target)
         return path
-
-
-@contextlib.contextmanager
-def _told(engine: sa.Engine) -> Iterator[sa.Connection]:
-    try:
-        connection = engine.connect()
-    except sa.exc.OperationalError as error:
-        reason = " ".join(str(error.orig).split())
-        raise UnavailableError(f"the database does not let us in ({reason})", "check --database") from error
-    with connection:
-        yield connection
 
 
 def _begin_at_once(engine: sa.Engine) -> None:

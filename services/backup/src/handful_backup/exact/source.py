@@ -12,6 +12,9 @@ from handful_backup.selection import Chosen
 from handful_backup.tables import BELONGS, PASSING, in_order
 
 _ROWS = 5000
+_MANY = {"metrics", "latest_metrics", "logged_model_metrics"}
+_FEW = 250
+"""Rows that are in memory together: many of those that are small, few of those that may hold long texts."""
 _OWNERS = 500
 
 
@@ -54,7 +57,8 @@ class DatabaseSource:
         columns = written(table)
         names = [column.name for column in columns]
         for query in self._queries(table, sa.select(*columns), chosen):
-            result = self._connection.execution_options(yield_per=_ROWS).execute(query)
+            at_once = _ROWS if name in _MANY else _FEW
+            result = self._connection.execution_options(yield_per=at_once).execute(query)
             for part in result.partitions():
                 if chosen is None:
                     yield from map(tuple, part)

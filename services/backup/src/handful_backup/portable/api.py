@@ -7,3 +7,5 @@ TRACES = "/api/3.0/mlflow/traces/search"
 TIMEOUT = 300
 """Seconds for one answer: large pages take a busy server long."""
 ATTEMPTS = 5
+RUNS = 100
+"""Runs on a page: each has all its params, tags and newest metrics, and a page is in memory as a whole."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from handful_backup.portable.api import API
+from handful_backup.portable.api import API, RUNS
 from handful_backup.portable.marks import DONE, EXPERIMENT, FILLER, MODEL, RUN, VERSION
 from handful_backup.portable.registry_pages import versions_of
 from handful_backup.tables import DELETED_VERSION, Record
@@ -154,7 +154,7 @@ class Recognition:
     def _search_runs(self, words: str) -> Iterable[Mapping[str, Any]]:
         for experiments in self._experiment_ids():
             body = {"experiment_ids": experiments, "run_view_type": "ALL", "filter": words}
-            yield from self._rest.search(f"{API}/runs/search", "runs", body)
+            yield from self._rest.search(f"{API}/runs/search", "runs", body, RUNS)
 
     def _experiment_ids(self) -> Iterable[list[str]]:
         ids = [experiment["experiment_id"] for experiment in self._all]

@@ -12,6 +12,7 @@ from handful_backup.archive import BackupReader
 from handful_backup.increment import DIGESTS
 from handful_backup.selection import Chosen
 from handful_backup.tables import BELONGS, PORTABLE
+from handful_core.errors import ResourceError
 
 _BATCH = 5000
 _INDICES = {
@@ -43,10 +44,19 @@ class Scratch:
         Args:
             backup: what goes in.
             chosen: what of it is wanted; None for all.
+
+        Raises:
+            ResourceError: there is no room for them.
         """
-        for table in (*PORTABLE, DIGESTS):
-            self._fill(table, backup, chosen)
-        self._connection.commit()
+        try:
+            for table in (*PORTABLE, DIGESTS):
+                self._fill(table, backup, chosen)
+            self._connection.commit()
+        except sqlite3.OperationalError as error:  # SQLite's word for a full disk.
+            raise ResourceError(
+                f"there is no room for the backup's rows in {self._path.parent.parent} ({error})",
+                "free disk space, or set TMPDIR to where there is some",
+            ) from error
 
     def rows(self, table: str, where: str = "", *values: Any, order: str = "") -> Iterator[dict[str, Any]]:
         """Rows of a table.

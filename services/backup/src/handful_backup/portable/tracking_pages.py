@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from handful_backup.portable.api import API
+from handful_backup.portable.api import API, RUNS
 from handful_backup.portable.columns import MODEL_STATUS
 from handful_backup.portable.history import number
 from handful_backup.portable.numbers import Json, whole
@@ -39,7 +39,7 @@ class TrackingPages:
             some = [str(number) for number in ids[start : start + _EXPERIMENTS]]
             # Oldest first: what is begun meanwhile comes at the end and moves no page.
             body = {"experiment_ids": some, "run_view_type": "ALL", "order_by": ["attributes.start_time ASC"]}
-            for run in self._rest.search(f"{API}/runs/search", "runs", body):
+            for run in self._rest.search(f"{API}/runs/search", "runs", body, RUNS):
                 self._run(run)
             order = [{"field_name": "creation_timestamp", "ascending": True}]
             for model in self._logged_models(some, order):
