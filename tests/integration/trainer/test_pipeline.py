@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
@@ -37,6 +38,8 @@ def test_a_training_goes_all_the_way(trainer: Trainer) -> None:
     assert package.manifest.mlflow_run_id == run.info.run_id
     assert package.manifest.metrics["images"] == len(SCENES)
     assert {"model.onnx", "weights.pt", "golden.png"} == set(package.manifest.files)
+    places = (str(trainer.home.parent).encode(), str(Path.cwd()).encode())
+    assert not [name for name in package.manifest.files if any(p in (package.root / name).read_bytes() for p in places)]
     _check_pyfunc(trainer.uri, trainer.name)
 
 

@@ -15,6 +15,7 @@ from handful_core.vision.model import VisionModel, load_model
 from handful_trainer.config import TrainingConfig
 from handful_trainer.data import PreparedDataset
 from handful_trainer.evaluation.evaluate import Evaluation, best_confidence, collect, evaluate
+from handful_trainer.packaging.checkpoint import write_checkpoint
 from handful_trainer.packaging.export import Graph, export_onnx, wanted_head
 from handful_trainer.packaging.golden import write_golden
 from handful_trainer.packaging.parity import check_parity
@@ -53,11 +54,13 @@ def build_package(
     folder.mkdir(parents=True)
     fixed = config.package.confidence
     baked = _FALLBACK_CONFIDENCE if fixed == "auto" else fixed
+    plain = folder / _WEIGHTS
+    write_checkpoint(weights, plain)
     graph = export_onnx(
-        weights, folder / _MODEL, config.training.imgsz, wanted_head(config.package), baked, config.package.iou
+        plain, folder / _MODEL, config.training.imgsz, wanted_head(config.package), baked, config.package.iou
     )
-    if config.package.weights:
-        shutil.copyfile(weights, folder / _WEIGHTS)
+    if not config.package.weights:
+        plain.unlink()
     manifest = _manifest(config, graph, dataset, folder, run_id, baked)
     model = _load(folder, manifest)
     if fixed == "auto" and manifest.counts:
