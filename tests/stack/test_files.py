@@ -42,7 +42,7 @@ def test_a_gpu_is_for_trainings_and_serving(prepared: Stack) -> None:
     services = _config(prepared, "compose.gpu.yml")
     reserving = {name for name, words in services.items() if "deploy" in words}
     assert reserving == {"serving", "trainer"}
-    assert services["serving"]["build"]["args"] == {"ONNXRUNTIME": "onnxruntime-gpu"}
+    assert services["serving"]["build"]["args"] == {"ONNXRUNTIME": "onnxruntime-gpu", "SERVING_EXTRAS": ""}
     assert services["trainer"]["build"]["args"] == {"TORCH_BACKEND": "default"}
 
 
