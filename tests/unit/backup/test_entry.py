@@ -6,9 +6,14 @@ import os
 import runpy
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
+
+from fakes.registry import FakeMlflow
+from handful_backup.portable.marks import VERSION
+from handful_core import registry
 
 
 def _entry(repository: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -43,6 +48,23 @@ def test_no_starter_model_is_no_fault(repository: Path) -> None:
 def test_the_starter_model_can_be_refused(repository: Path, choice: str, said: str) -> None:
     done = _entry(repository, "starter", STARTER_MODEL=choice)
     assert (done.returncode, done.stderr) == (0, said)
+
+
+def test_only_a_registry_that_nobody_uses_gets_the_starter_model(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_use = runpy.run_path(str(repository / "services" / "backup" / "entry.py"))["_in_use"]
+    mlflow = FakeMlflow()
+    monkeypatch.setenv("HANDFUL_MLFLOW_URI", "http://mlflow")
+    monkeypatch.setattr(registry, "Registry", partial(registry.Registry, transport=mlflow.transport()))
+    assert not in_use()
+    mlflow.register(None, tags={VERSION: "fingers/1 7"})
+    assert not in_use()  # An import that was broken off: aliases come last.
+    mlflow.point("champion", 1)
+    assert in_use()
+    mlflow.drop_alias("champion")
+    mlflow.register(None)
+    assert in_use()
 
 
 def test_the_database_is_named_with_its_secret(repository: Path, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ class _Question:
     """One metric of some runs; of a single run, from some page on."""
 
     key: str
-    runs: Sequence[str]
+    runs: list[str]
     token: str = ""
 
 
@@ -48,7 +48,7 @@ class History:
             keys: the runs that have each metric.
         """
         questions = (
-            _Question(key, runs[start : start + _RUNS])
+            _Question(key, list(runs[start : start + _RUNS]))
             for key, runs in keys.items()
             for start in range(0, len(runs), _RUNS)
         )
@@ -69,7 +69,7 @@ class History:
         key, runs = question.key, question.runs
         if len(runs) == 1:
             return self._page(question)
-        query = {"run_id": list(runs), "metric_key": key, "max_results": str(_MOST)}
+        query: dict[str, str | list[str]] = {"run_id": runs, "metric_key": key, "max_results": str(_MOST)}
         try:
             found = self._rest.get(HISTORY_BULK, query)["metrics"]
         except HandfulError:  # A server without this address, or one that has no such run any more.
