@@ -221,8 +221,9 @@ def main() -> None:
     if options.json:
         print_json(result)
         return
-    columns = ("export", "time", "runs", "points", "versions", "artifacts")
-    rows = [Outcome(**figures).row(name) for name, figures in result["figures"].items()]
+    columns = ("export", "time", "runs", "points", "versions", "artifacts", "complete")
+    whole = {name: "yes" if complete else "no" for name, complete in result["complete"].items()}
+    rows = [(*Outcome(**figures).row(name), whole[name]) for name, figures in result["figures"].items()]
     print_table("Exports of one server", columns, rows)
     for name, ratio in result["ratios"].items():
         say(f"{name}: {ratio}")
