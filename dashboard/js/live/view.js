@@ -1,6 +1,6 @@
 /** Live: the camera through the server's WebSocket. */
 
-import { counts, terms, total, visible, worths } from "../logic/answer.js";
+import { counts, limit, terms, total, visible, worths } from "../logic/answer.js";
 import { milliseconds, percent } from "../logic/format.js";
 import { pace, recent } from "../logic/frames.js";
 import { createOverlay } from "../view/overlay.js";
@@ -23,9 +23,14 @@ export function createView(root, app) {
   let last = null;
   let answers = [];
   let answered = 0;
+  /** Until the visitor moves the slider, it stands where the model itself would have it. */
+  let moved = false;
 
   parts.start.addEventListener("click", () => (round % 2 ? stop("") : start()));
-  parts.slider.addEventListener("input", draw);
+  parts.slider.addEventListener("input", () => {
+    moved = true;
+    draw();
+  });
   parts.model.addEventListener("change", () => session?.set({ model: null, version: null, ...modelOf(parts.model) }));
   new ResizeObserver(draw).observe(parts.frame);
   parts.threshold.textContent = percent(parts.slider.valueAsNumber);
@@ -76,23 +81,24 @@ export function createView(root, app) {
     if (round !== mine) return;
     say(own.running);
     last = { answer, traits };
+    if (!moved) parts.slider.value = limit({ threshold: null, traits });
     answered += 1;
     answers = recent(answers, { at: performance.now(), latency });
     const { rate, latency: median } = pace(answers);
     parts.figures.answered.textContent = answered;
-    parts.figures.rate.textContent = rate === null ? own.none : rate.toFixed(1);
+    parts.figures.rate.textContent = rate === null ? own.none : rate.toLocaleString(words.locale, { maximumFractionDigits: 1 });
     parts.figures.latency.textContent = median === null ? own.none : milliseconds(median);
     parts.figures.inference.textContent = milliseconds(answer.timings_ms.inference);
     draw();
   }
 
   function draw() {
-    const limit = parts.slider.valueAsNumber;
-    parts.threshold.textContent = percent(limit);
+    const threshold = parts.slider.valueAsNumber;
+    parts.threshold.textContent = percent(threshold);
     if (!last) return;
     const { answer, traits } = last;
     const worth = worths(traits);
-    const seen = visible(answer.detections, limit);
+    const seen = visible(answer.detections, threshold);
     parts.figures.count.textContent = answer.task === "classify" ? likeliest(answer) : (total(seen, worth) ?? seen.length);
     const frame = { width: parts.video.clientWidth, height: parts.video.clientHeight };
     overlay.draw(seen, answer.image, frame, (found) => !counts(worth) || terms([found], worth).length > 0);

@@ -24,9 +24,11 @@ function round(value) {
   return Math.round(value * 10) / 10;
 }
 
+const QUALITY = /mAP|precision|recall|f1|accuracy|top\d/;
+
 /** Curves worth showing first: quality before losses before the rest. */
 export function ordered(curves) {
-  const rank = (name) => (name.startsWith("metrics/") ? 0 : name.includes("loss") ? 1 : 2);
+  const rank = (name) => (QUALITY.test(name) ? 0 : name.includes("loss") ? 1 : 2);
   return Object.entries(curves).sort(([a], [b]) => rank(a) - rank(b) || a.localeCompare(b));
 }
 

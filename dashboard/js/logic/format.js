@@ -15,15 +15,19 @@ export function percent(share) {
 
 /** 0.84 → "0.8 ms", 102.7 → "103 ms", 1240 → "1.24 s". */
 export function milliseconds(value) {
-  if (value >= 999.5) return `${(value / 1000).toFixed(2)} s`;
-  return value >= 9.95 ? `${Math.round(value)} ms` : `${value.toFixed(1)} ms`;
+  if (value >= 999.5) return `${fixed(value / 1000, 2)} s`;
+  return value >= 9.95 ? `${Math.round(value)} ms` : `${fixed(value, 1)} ms`;
 }
 
 /** 31234 → "31 kB". */
 export function bytes(value) {
-  if (value < 1000) return `${value} B`;
-  if (value < 999_500) return `${Math.round(value / 1000)} kB`;
-  return `${(value / 1e6).toFixed(1)} MB`;
+  if (value < 1000) return `${value} ${words.byte}`;
+  if (value < 999_500) return `${Math.round(value / 1000)} k${words.byte}`;
+  return `${fixed(value / 1e6, 1)} M${words.byte}`;
+}
+
+function fixed(value, digits) {
+  return value.toLocaleString(words.locale, { minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: false });
 }
 
 /** {width, height} → "640 × 480". */
@@ -34,6 +38,11 @@ export function size({ width, height }) {
 /** 0.9142 → "0.914": metrics are compared, so all of them have as many digits. */
 export function metric(value) {
   return DIGITS.format(value);
+}
+
+/** 0.974 → "0.974", 0.0000123 → "1.2e-5": a learning rate is not nothing. */
+export function figure(value) {
+  return value !== 0 && Math.abs(value) < 0.0005 ? value.toExponential(1) : metric(value);
 }
 
 /** ISO 8601 → "21 Nov 2026"; nothing where it is no date. */

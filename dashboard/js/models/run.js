@@ -1,7 +1,7 @@
 /** What a training left: its curves, and how the versions compare by class. */
 
 import { byClass, line, ordered } from "../logic/curves.js";
-import { day, metric } from "../logic/format.js";
+import { day, figure, metric } from "../logic/format.js";
 import { html, svg } from "../view/dom.js";
 import { card, table } from "../view/table.js";
 import { words } from "../words.js";
@@ -22,7 +22,7 @@ export function runCards(versions) {
 }
 
 function curve([name, points]) {
-  const [first, last] = [points[0][1], points.at(-1)[1]].map(metric);
+  const [first, last] = [points[0][1], points.at(-1)[1]].map(figure);
   const label = own.curve(name, first, last, points.length);
   const drawing = svg(
     "svg",

@@ -21,6 +21,7 @@ const plural = (count, one, many = `${one}s`) => `${count} ${count === 1 ? one :
 
 export const words = {
   locale: "en-GB",
+  byte: "B",
   percent: (number) => `${number}%`,
   otherLanguage: "Français",
   views: { live: "Live", models: "Models", health: "Health" },

@@ -21,6 +21,7 @@ const plural = (count, one, many = `${one}s`) => `${count} ${count < 2 ? one : m
 
 export const words = {
   locale: "fr-FR",
+  byte: "o",
   percent: (number) => `${number}\u202f%`,
   otherLanguage: "English",
   views: { live: "En direct", models: "Modèles", health: "Santé" },

@@ -51,3 +51,7 @@ def test_day(run, value, text) -> None:
 
 def test_metrics_have_as_many_digits_as_each_other(run) -> None:
     assert [run("format", "metric", value) for value in (0.9, 0.91456, 1)] == ["0.900", "0.915", "1.000"]
+
+
+def test_a_figure_of_a_curve_is_not_nothing_because_it_is_small(run) -> None:
+    assert [run("format", "figure", value) for value in (0.9, 0.0000123, 0)] == ["0.900", "1.2e-5", "0.000"]

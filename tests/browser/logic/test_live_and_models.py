@@ -114,3 +114,9 @@ def test_the_command_names_the_file_whatever_it_is_called(run, tmp_path, name) -
         "http://host/x/api/predict?model=fin+gers&version=3&confidence=0.25",
     ]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_curves_of_quality_come_before_losses_and_these_before_the_rest(run) -> None:
+    names = ["lr/pg0", "train/box_loss", "val/recall", "val/mAP50"]
+    ordered = run("curves", "ordered", {name: [] for name in names})
+    assert [name for name, _ in ordered] == ["val/mAP50", "val/recall", "train/box_loss", "lr/pg0"]

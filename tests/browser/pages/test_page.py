@@ -12,7 +12,7 @@ import cv2
 import httpx
 import numpy as np
 import pytest
-from playwright.sync_api import BrowserType, Page, expect
+from playwright.sync_api import BrowserType, Page, Request, expect
 
 from browser.scene import scene
 from browser.screen import Screen, file
@@ -23,9 +23,11 @@ MOST_BYTES = 150_000
 
 
 def test_the_first_load_is_small_and_all_of_it_comes_from_here(page, serving) -> None:
-    loaded: dict[str, int] = {}
-    page.on("response", lambda response: loaded.update({response.url: len(response.body())}))
+    arrived: list[Request] = []
+    page.on("requestfinished", lambda request: arrived.append(request))  # noqa: PLW0108  # Playwright marks what it calls.
     page.goto(serving.url, wait_until="networkidle")
+    sizes = {request.url: request.sizes() for request in arrived}
+    loaded = {url: size["responseBodySize"] + size["responseHeadersSize"] for url, size in sizes.items()}
     assert sum(loaded.values()) < MOST_BYTES
     assert all(url.startswith(serving.url) for url in loaded)
     assert len(loaded) > 20

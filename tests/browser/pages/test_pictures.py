@@ -8,8 +8,6 @@ and thrown away.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ import cv2
 import httpx
 import numpy as np
 import pytest
-from playwright.sync_api import BrowserType, Page, expect
+from playwright.sync_api import Page, expect
 
 from browser.camera import page_with_camera
 from browser.screen import Screen, file
@@ -85,21 +83,13 @@ def test_try_it(page, address, hands, take, name, scheme) -> None:
     take(page, name)
 
 
-@contextmanager
-def _camera(browser_type: BrowserType, launch: dict[str, Any], folder: Path, data: bytes) -> Iterator[Page]:
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    wide = cv2.copyMakeBorder(pixels, 0, 0, 160, 160, cv2.BORDER_REPLICATE)
-    with page_with_camera(browser_type, launch, folder, encode(wide, ".jpg"), viewport=_VIEWS) as page:
+def test_live(browser_type, browser_type_launch_args, tmp_path, address, hands, take, shown) -> None:
+    with page_with_camera(browser_type, browser_type_launch_args, tmp_path, hands[0], viewport=_VIEWS) as page:
         page.emulate_media(reduced_motion="reduce")
-        yield page
-
-
-def test_live(browser_type, browser_type_launch_args, tmp_path, address, hands, take) -> None:
-    with _camera(browser_type, browser_type_launch_args, tmp_path, hands[0]) as page:
         Screen.open(page, f"{address}/#live")
         page.locator('[data-part="live-start"]').click()
         expect(page.locator('[data-part="live-rate"]')).to_have_text(re.compile(r"\d"))
-        page.wait_for_timeout(3000)  # Until rate and latency are those of several frames.
+        page.wait_for_timeout(3000 if shown else 0)  # Until rate and latency are those of several frames.
         take(page, "live")
 
 

@@ -121,6 +121,21 @@ async def test_the_dashboard_is_at_the_root_beside_the_api(client: httpx.AsyncCl
     assert (await client.get("/health/live")).json() == {"status": "live"}
 
 
+async def test_the_dashboards_texts_are_sent_packed(client: httpx.AsyncClient, folder: Path) -> None:
+    text = "export const one = 1;\n" * 1000
+    (folder / "js" / "long.js").write_text(text)
+    packed = await client.get("/js/long.js", headers={"Accept-Encoding": "gzip"})
+    plain = await client.get("/js/long.js", headers={"Accept-Encoding": "identity"})
+    assert packed.text == plain.text == text
+    assert packed.headers["content-encoding"] == "gzip"
+    assert packed.num_bytes_downloaded < len(text) / 10
+    assert packed.headers["vary"] == "Accept-Encoding"
+    assert packed.headers["content-security-policy"] == plain.headers["content-security-policy"]
+    assert "content-encoding" not in plain.headers
+    again = await client.get("/js/long.js", headers={"If-None-Match": packed.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
 async def test_a_browser_asks_whether_a_file_has_changed(client: httpx.AsyncClient, folder: Path) -> None:
     first = await client.get("/js/app.js")
     assert first.headers["cache-control"] == "no-cache"

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 
 from handful_core.registry import Registry
 from handful_core.settings import CoreSettings
@@ -44,6 +45,8 @@ from handful_serving.settings import ServingSettings
 
 _PREFIX = "/api"
 """All routes are here too: the dashboard asks here, behind any proxy."""
+_PACKED = 6
+"""How hard the dashboard's texts are compressed: more takes longer and saves nothing to speak of."""
 
 
 def create_app(
@@ -90,7 +93,7 @@ def create_app(
     problems.install(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     if dashboard is not None:
-        app.mount("/", dashboard, name="dashboard")
+        app.mount("/", GZipMiddleware(dashboard, compresslevel=_PACKED), name="dashboard")
     return app
 
 
