@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -63,6 +64,24 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     house.server.start()
     yield house
     house.server.kill()
+
+
+@pytest.fixture(scope="session")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite database that has MLflow's tables and nothing in them."""
+    path = tmp_path_factory.mktemp("tables") / "mlflow.db"
+    words = [sys.executable, "-m", "mlflow", "db", "upgrade", f"sqlite:///{path}"]
+    subprocess.run(words, capture_output=True, check=True)
+    return path
+
+
+@pytest.fixture
+def blank(tables: Path, tmp_path: Path) -> House:
+    """The files of an embedded server that was never used; none runs."""
+    root = tmp_path / "blank"
+    (root / "artifacts").mkdir(parents=True)
+    shutil.copy(tables, root / "mlflow.db")
+    return House.embedded(root)
 
 
 @pytest.fixture(scope="session")

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from fakes.line import Line
 from handful_core.registry import Registry
 from support.backup_house import Handful, House
 from support.contents import files_in, rows_of
@@ -32,11 +36,17 @@ def _start_import(backup: Path, server: MlflowServer, home: Path) -> subprocess.
     return subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
+def _tags(house: House) -> int:
+    """How far an import is; asked often, so in the cheapest way."""
+    with closing(sqlite3.connect(house.server.root / "mlflow.db", timeout=60)) as database:
+        return int(database.execute("SELECT count(*) FROM tags").fetchone()[0])
+
+
 def _count(house: House) -> dict[str, int]:
     return {table: len(rows) for table, rows in rows_of(house.database).items()}
 
 
-def test_killed_again_and_again_it_ends_whole_and_without_doubles(
+def test_left_by_the_server_and_killed_again_and_again_it_ends_whole_and_without_doubles(
     embedded: House,
     portable_zip: Path,
     other: House,
@@ -44,10 +54,19 @@ def test_killed_again_and_again_it_ends_whole_and_without_doubles(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    for sent in (15_000, 60_000, 900_000):  # Among shells, among points, and in the middle of an artifact.
+        with Line(other.server.port, sent) as line:
+            away = replace(other.server, port=line.port)
+            assert handful("import", portable_zip, "--way", "portable", server=away) == 5
+            assert line.broken
+        said = capsys.readouterr().err
+        assert said.count("error: MLflow at") == 1
+        assert "does not answer" in " ".join(said.split())
+        assert not rows_of(other.database)["registered_model_aliases"]
     kills = 0
     for runs in range(1, 5):  # Killed when it has got a little further each time.
         process = _start_import(portable_zip, other.server, tmp_path)
-        while process.poll() is None and _count(other)["tags"] < 8 * runs:
+        while process.poll() is None and _tags(other) < 8 * runs:
             time.sleep(0.02)
         if process.poll() is None:
             process.send_signal(signal.SIGKILL)

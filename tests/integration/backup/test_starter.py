@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from fakes.packages import build_package, encode, picture
+from handful_backup.archive import BackupReader
 from handful_core.registry import Registry
 from support.backup_house import Handful, House
 from support.contents import rows_of
@@ -27,6 +28,11 @@ def test_the_restored_champion_is_served(
     source = MlflowServer(tmp_path, port=int(mlflow_server.rpartition(":")[2]))
     backup = tmp_path / "starter.zip"
     assert handful("export", "--model", f"{_MODEL}@champion", "--out", backup, server=source) == 0
+    with BackupReader(backup) as reader:  # That version, and nothing else of its model.
+        counts = reader.manifest.counts
+        assert [row["version"] for row in reader.rows("model_versions")] == [2]
+    assert [counts[name] for name in ("registered_models", "model_versions", "logged_models")] == [1, 1, 1]
+    assert counts["artifacts"] == len([path for path in root.rglob("*") if path.is_file()])
     assert handful("import", backup, server=other.server) == 0
     with Registry(other.server.uri) as registry:
         (version,) = registry.versions(_MODEL)
@@ -43,4 +49,24 @@ def test_the_restored_champion_is_served(
     capsys.readouterr()
     assert handful("import", backup, server=other.server) == 0
     assert capsys.readouterr().err == f"{backup}: all of it is there already, nothing to do\n"
+    assert rows_of(other.database) == before
+
+
+def test_a_champion_that_is_there_stays(
+    mlflow_server: str, other: House, handful: Handful, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = build_package(tmp_path / "package", name="taken").root
+    register(mlflow_server, root, "taken", ["champion"])
+    register(other.server.uri, root, "taken", ["champion"])
+    source = MlflowServer(tmp_path, port=int(mlflow_server.rpartition(":")[2]))
+    backup = tmp_path / "taken.zip"
+    assert handful("export", "--model", "taken@champion", "--out", backup, server=source) == 0
+    assert handful("import", backup, server=other.server) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "model taken: version 1 gets the next free number" in said
+    assert "model taken: its alias champion stays at version 1" in said
+    with Registry(other.server.uri) as registry:
+        assert [(v.version, v.aliases) for v in registry.versions("taken")] == [(2, ()), (1, ("champion",))]
+    before = rows_of(other.database)
+    assert handful("import", backup, server=other.server) == 0
     assert rows_of(other.database) == before
