@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 
-from handful_serving.api.parts import AppParts
+from handful_serving.api.parts import AppParts, parts_of
 from handful_serving.domain.access import Caller
 from handful_serving.domain.errors import ForbiddenError
 
@@ -25,8 +25,14 @@ def secret_of(headers: Mapping[str, str]) -> str | None:
     return headers.get(KEY_HEADER.lower())
 
 
-async def _predicting(request: Request, parts: AppParts) -> Caller:
-    return parts.guard.admit(secret_of(request.headers), "predict")
+async def caller_of(request: Request) -> Caller:
+    """Who asks for a prediction.
+
+    Raises:
+        UnauthorizedError: a key is needed, and there is none or an unknown one.
+        ForbiddenError: the key is for other things.
+    """
+    return parts_of(request).guard.admit(secret_of(request.headers), "predict")
 
 
 async def _administering(request: Request, parts: AppParts) -> Caller:
@@ -35,7 +41,7 @@ async def _administering(request: Request, parts: AppParts) -> Caller:
     return parts.guard.admit(secret_of(request.headers), "admin")
 
 
-Predicting = Annotated[Caller, Depends(_predicting)]
+Predicting = Annotated[Caller, Depends(caller_of)]
 """Whoever may ask for predictions and models."""
 Administering = Annotated[Caller, Depends(_administering)]
 """Whoever may change what is served."""
