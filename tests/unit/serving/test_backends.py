@@ -14,7 +14,8 @@ import pytest
 from fakes.packages import build_package, damage, encode, picture
 from fakes.registry import FakeMlflow
 from handful_core.errors import ConfigError
-from handful_core.package import Package
+from handful_core.package import Golden, Package, write_package
+from handful_core.package.archive import describe_files
 from handful_core.package.errors import GoldenError
 from handful_core.settings import load
 from handful_core.vision.decode import Pixels
@@ -120,9 +121,14 @@ def test_a_backend_that_misses_the_golden_answer_is_not_taken(
 
 def test_without_a_golden_image_there_is_nothing_to_hold_it_to(tmp_path: Path) -> None:
     runs = Race(openvino=1)
-    folder = build_package(tmp_path / "p", golden=False).root
-    model = MeasuredOpener(2, Memo(tmp_path / "backends.json"), Other, runs)(folder)
-    assert (model.backend, runs.runs) == ("onnxruntime", 0)
+    none = build_package(tmp_path / "none", golden=False)
+    empty = build_package(tmp_path / "empty")
+    (empty.root / "golden.png").write_bytes(encode(picture({})))
+    manifest = empty.manifest.model_copy(update={"golden": Golden(image="golden.png")})
+    empty = write_package(empty.root, manifest.model_copy(update={"files": describe_files(empty.root)}))
+    for package in (none, empty):
+        model = MeasuredOpener(2, Memo(tmp_path / "backends.json"), Other, runs)(package.root)
+        assert (model.backend, runs.runs) == ("onnxruntime", 0)
 
 
 def test_what_was_chosen_and_works_no_more_is_measured_again(tmp_path: Path, folder: Path) -> None:

@@ -75,8 +75,8 @@ class MeasuredOpener:
     def _measure(self, package: Package) -> tuple[VisionModel, Choice]:
         model = self._in_onnxruntime(package)
         golden = package.manifest.golden
-        if golden is None:
-            return model, Choice("onnxruntime", "there is no golden image to hold OpenVINO to")
+        if golden is None or not (golden.detections or golden.probabilities):
+            return model, Choice("onnxruntime", "no golden image with an answer is there to hold OpenVINO to")
         try:
             other = self._in_openvino(package)
         except PackageError as error:
