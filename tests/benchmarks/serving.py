@@ -66,6 +66,7 @@ class Bench:
             "HANDFUL_SERVING_DEFAULT_MODEL": "bench",
             "HANDFUL_SERVING_PORT": str(port),
             "HANDFUL_SERVING_FACE_BLUR": blur,
+            "HANDFUL_SERVING_INFERENCE_BACKEND": "onnxruntime",  # As installed by default.
             "HANDFUL_SERVING_LOG_LEVEL": "warning",
             **settings,
         }
