@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
+from websockets.sync.client import connect
+from websockets.typing import Origin, Subprotocol
 
+from fakes.packages import encode, picture
 from handful_serving.api.browser_rules import _STRICT as POLICY
 from support.stack import SERVERS, Stack
 
@@ -61,6 +66,32 @@ def test_a_handshake_for_live_frames_reaches_serving(stack: Stack) -> None:
     # Without its key the handshake is faulty, and the WebSocket protocol of serving's server is what says so.
     assert answer.status_code == 400
     assert "Sec-WebSocket-Key" in answer.text
+
+
+def test_live_frames_go_through_nginx_and_back(stack: Stack) -> None:
+    page = stack.url("DASHBOARD_PORT")
+    five = encode(picture({(2, 3): "5"}))
+    # As the dashboard does it: with its subprotocol, and with the origin that browsers send.
+    connection = connect(
+        page.replace("http", "ws") + "/ws/predict?confidence=0.05",
+        subprotocols=[Subprotocol("handful.v1")],
+        origin=Origin(page),
+    )
+    with connection as socket:
+        assert json.loads(socket.recv(timeout=30))["type"] == "ready"
+        for sequence in range(3):
+            socket.send(struct.pack(">Id", sequence, 12.5) + five)
+            answer = json.loads(socket.recv(timeout=30))
+            assert (answer["type"], answer["sequence"], answer["count"]) == ("result", sequence, 5)
+
+
+def test_every_module_of_the_dashboard_is_in_its_image(stack: Stack) -> None:
+    modules = sorted((stack.root / "dashboard" / "js").rglob("*.js"))
+    assert len(modules) > 40
+    for module in modules:
+        answer = httpx.get(f"{stack.url('DASHBOARD_PORT')}/{module.relative_to(stack.root / 'dashboard').as_posix()}")
+        assert answer.is_success, module
+        assert answer.headers["Content-Type"].startswith(("text/javascript", "application/javascript"))
 
 
 def test_the_starter_model_is_wanted_but_not_there(stack: Stack) -> None:
