@@ -51,7 +51,8 @@ class LiveServing:
 
     def start(self) -> None:
         """Start it and wait until it listens."""
-        given = {"poll_seconds": 0.1, "threads": 1, "dashboard_dir": self.dashboard, **self.settings}
+        given = {"poll_seconds": 0.1, "threads": 1, "inference_backend": "onnxruntime", "dashboard_dir": self.dashboard}
+        given |= self.settings
         registry = Registry("http://mlflow", attempts=1, transport=self.mlflow.transport())
         app = create_app(ServingSettings(**given), CoreSettings(home=self.root), registry=registry)
         config = uvicorn.Config(
