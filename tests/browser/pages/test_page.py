@@ -80,7 +80,7 @@ def test_boxes_follow_the_picture_when_the_window_changes(page, screen) -> None:
     before = screen.box_on_picture(0)
     wide = page.evaluate(_PICTURE_WIDTH)
     page.set_viewport_size({"width": 420, "height": 800})
-    _until(lambda: page.evaluate(_PICTURE_WIDTH) < wide / 2, page)
+    _until(lambda: page.evaluate(_PICTURE_WIDTH) < wide, page)
     _until(lambda: screen.box_on_picture(0) == pytest.approx(before, abs=0.02), page)
 
 
