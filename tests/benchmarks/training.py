@@ -7,7 +7,8 @@ training faster: without it plain Ultralytics would look slower than it is). Mea
 batch to the end of the validation and the checkpoint, but the first of each training, so neither imports nor exports
 count. MLflow runs beside both, as in the quickstart. `ratios.logging_over_plain` is the median of our epochs over that
 of the plain ones, by the clock; `logging_over_plain_cpu` by the processor time of the training's own process, which
-says the same on a machine that is busy. The aim is below 1.03.
+another program disturbs less, but in which all that happens every ten seconds counts for more the longer an epoch is
+held up: on a machine that is busy neither is worth much. The aim is below 1.03.
 """
 
 from __future__ import annotations

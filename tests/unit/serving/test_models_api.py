@@ -63,12 +63,12 @@ async def test_all_models_with_all_versions(client: httpx.AsyncClient, prefix: s
         "metrics": {"mAP50": 0.5},
         "architecture": "tiny",
         "dataset": "squares",
+        "backend": "onnxruntime",
         "state": "served",
         "reason": None,
     }
-    assert {
-        key: oldest[key] for key in ("version", "aliases", "loaded", "state", "metrics", "architecture", "dataset")
-    } == {
+    told = ("version", "aliases", "loaded", "state", "metrics", "architecture", "dataset", "backend")
+    assert {key: oldest[key] for key in told} == {
         "version": 1,
         "aliases": [],
         "loaded": False,
@@ -76,6 +76,7 @@ async def test_all_models_with_all_versions(client: httpx.AsyncClient, prefix: s
         "metrics": {"mAP50": 0.75},
         "architecture": "yolo11n",
         "dataset": "d",
+        "backend": None,
     }
     assert (leaves["task"], leaves["default"], leaves["aliases"]) == (None, False, {})
     assert await body(client, f"{prefix}/models/leaves") == leaves
@@ -163,7 +164,7 @@ async def test_after_a_start_without_mlflow_the_cache_is_told(tmp_path: Path, ml
     (fingers,) = found["models"]
     assert fingers["aliases"] == {"champion": 2}
     assert fingers["versions"][0] == before[0]
-    assert fingers["versions"][1] == before[1] | {"loaded": False, "state": "available"}
+    assert fingers["versions"][1] == before[1] | {"loaded": False, "state": "available", "backend": None}
 
 
 async def test_a_slow_mlflow_is_not_waited_for(
@@ -254,6 +255,7 @@ async def test_metrics(client: httpx.AsyncClient, mlflow: FakeMlflow, tmp_path: 
     assert len(info) == 1
     assert 'model="fingers"' in info[0]
     assert 'state="served"' in info[0]
+    assert 'backend="onnxruntime"' in info[0]
     assert 'version="2"' in info[0]
     assert "surprise" not in response.text
     assert "BREW" not in response.text
