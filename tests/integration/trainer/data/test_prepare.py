@@ -85,7 +85,7 @@ def test_a_second_run_takes_up_what_is_there(
 ) -> None:
     first = prepare(config(export), house)
     with monkeypatch.context() as patched:
-        patched.setattr("handful_trainer.data.scan.inspect_image", _must_not_be_called)
+        patched.setattr("handful_trainer.data.scan.inspect_images", _must_not_be_called)
         assert prepare(config(export), house) == first
 
 

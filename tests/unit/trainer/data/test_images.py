@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image, JpegImagePlugin
 
 from fakes.exports import encoded, picture, turned
-from handful_trainer.data.images import Treatment, inspect_bytes, inspect_image
+from handful_trainer.data.images import Treatment, inspect_bytes, inspect_images
 from handful_trainer.data.signatures import READ
 
 PHOTO = encoded(picture(1), quality=90)
@@ -46,9 +46,8 @@ def test_files_that_cannot_be_used_are_told_apart(content: bytes, defect: str) -
 
 
 def test_what_is_not_there_is_missing(tmp_path) -> None:
-    assert inspect_image(None).defect == "missing"
-    assert inspect_image(tmp_path / "gone.jpg").defect == "missing"
-    assert inspect_image(tmp_path).defect == "unreadable"
+    found = inspect_images([None, tmp_path / "gone.jpg", tmp_path])
+    assert [facts.defect for facts in found] == ["missing", "missing", "unreadable"]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from PIL import Image, ImageEnhance
 
 from fakes.exports import encoded, picture, turned
 from handful_trainer.data.images import inspect_bytes
-from handful_trainer.data.likeness import look_of, near_pairs
+from handful_trainer.data.likeness import looks_of, near_pairs
 
 
 def apart(one: bytes, other: bytes) -> int:
@@ -49,7 +49,18 @@ def test_turned_photos_are_looked_at_upright(orientation: int) -> None:
 
 def test_a_flat_picture_is_like_nothing() -> None:
     assert inspect_bytes(encoded(Image.new("RGB", (640, 480), "grey"))).look == -1
-    assert look_of(np.full((40, 50), 7, np.uint8)) == -1
+    assert looks_of([np.full((40, 50), 7, np.uint8)]) == [-1]
+
+
+def test_looks_of_many_are_those_of_each() -> None:
+    chance = np.random.default_rng(0)
+    greys = [chance.integers(0, 256, shape, np.uint8) for shape in [(60, 80), (40, 50), (60, 80), (32, 32), (60, 80)]]
+    greys.insert(1, np.full((60, 80), 7, np.uint8))
+    together = looks_of(greys)
+    assert together == [look for grey in greys for look in looks_of([grey])]
+    assert len(set(together)) == len(greys)
+    assert together[1] == -1
+    assert looks_of([]) == []
 
 
 @settings(deadline=None)

@@ -11,18 +11,20 @@ import hashlib
 import io
 import struct
 import zlib
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import GifImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 from PIL.BmpImagePlugin import BmpImageFile
 
 from handful_core.vision.decode import FORMATS, MAX_PIXELS
 from handful_trainer.data.jpeg import jpeg_header
-from handful_trainer.data.likeness import SIDE, look_of
+from handful_trainer.data.likeness import SIDE, looks_of, upright
 from handful_trainer.data.signatures import image_format, is_markup, lacks_end, other_format
 
 SMALLEST_SIDE = 10
@@ -103,35 +105,58 @@ def open_image(data: bytes) -> ImageFile.ImageFile:
     return _READERS[form](io.BytesIO(data), "")
 
 
-def inspect_image(path: Path | None) -> ImageFacts:
-    """Read, hash and decode a file."""
-    if path is None:
-        return ImageFacts(defect="missing", detail="there is no file")
-    try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - half the time of Path.read_bytes
-            data = file.read()
-    except FileNotFoundError:
-        return ImageFacts(defect="missing", detail="there is no file")
-    except OSError as error:
-        return ImageFacts(defect="unreadable", detail=error.strerror or str(error))
-    return inspect_bytes(data)
+class Sight(NamedTuple):
+    """What was found in a file, and what its look is to be taken from."""
+
+    facts: ImageFacts
+    """Without the look."""
+    grey: NDArray[np.uint8] | None = None
+    """The upright image, small; None if there is no usable one."""
+
+
+def inspect_images(paths: Sequence[Path | str | None]) -> list[ImageFacts]:
+    """Read, hash and decode files. Many at once: what is done in numpy is done for all of them together."""
+    return _with_looks([_read(path) for path in paths])
 
 
 def inspect_bytes(data: bytes) -> ImageFacts:
     """Hash and decode an image file's content."""
-    form = image_format(data)
-    facts = ImageFacts(size=len(data), sha256=hashlib.sha256(data).hexdigest(), format=form or "")
+    return _with_looks([_sight(data)])[0]
+
+
+def _with_looks(sights: Sequence[Sight]) -> list[ImageFacts]:
+    greys = [sight.grey for sight in sights if sight.grey is not None]
+    looks = iter(looks_of(greys))
+    return [facts if grey is None else facts._replace(look=next(looks)) for facts, grey in sights]
+
+
+def _read(path: Path | str | None) -> Sight:
+    if path is None:
+        return Sight(ImageFacts(defect="missing", detail="there is no file"))
+    try:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - half the time of Path.read_bytes
+            data = file.read()
+    except FileNotFoundError:
+        return Sight(ImageFacts(defect="missing", detail="there is no file"))
+    except OSError as error:
+        return Sight(ImageFacts(defect="unreadable", detail=error.strerror or str(error)))
+    return _sight(data)
+
+
+def _sight(data: bytes) -> Sight:
+    form, sha256 = image_format(data), hashlib.sha256(data).hexdigest()
     if form is None:
         defect, detail = _no_image(data)
-        return facts._replace(defect=defect, detail=detail)
+        return Sight(ImageFacts(len(data), sha256, defect, detail))
+    facts = ImageFacts(len(data), sha256, format=form)
     try:
-        return (_quickly(facts, data) if form == "JPEG" else None) or _decoded(facts, data)
+        return (_quickly(data, sha256) if form == "JPEG" else None) or _decoded(facts, data)
     except _BROKEN as error:
         detail = " ".join(str(error).replace(repr(error), "").split()) or type(error).__name__
-        return facts._replace(defect=_how_broken(form, data, detail), detail=detail[:120])
+        return Sight(facts._replace(defect=_how_broken(form, data, detail), detail=detail[:120]))
 
 
-def _quickly(facts: ImageFacts, data: bytes) -> ImageFacts | None:
+def _quickly(data: bytes, sha256: str) -> Sight | None:
     """The facts of a JPEG that is whole, without Pillow's decoder. None if it is not, or not for certain."""
     header = jpeg_header(data)
     if header is None or header.channels not in {1, 3}:
@@ -143,23 +168,24 @@ def _quickly(facts: ImageFacts, data: bytes) -> ImageFacts | None:
     grey = cv2.imdecode(np.frombuffer(data, np.uint8), _SHRUNK.get(shrink, cv2.IMREAD_GRAYSCALE) | _AS_STORED)
     if grey is None or grey.shape != (-(-height // shrink), -(-width // shrink)):
         return None
-    orientation = 1
+    small = np.asarray(grey, np.uint8)
     if header.has_app1:
         with open_image(data) as image:
             orientation = _orientation(image)
-    treatment = Treatment.LINK if orientation == 1 else Treatment.UPRIGHT
-    if orientation >= 5:
-        width, height = height, width
-    look = look_of(np.asarray(grey, np.uint8), orientation)
-    return ImageFacts(facts.size, facts.sha256, "", "", facts.format, width, height, orientation, treatment, look)
+        if orientation != 1:
+            if orientation >= 5:
+                width, height = height, width
+            facts = ImageFacts(len(data), sha256, "", "", "JPEG", width, height, orientation, Treatment.UPRIGHT)
+            return Sight(facts, upright(small, orientation))
+    return Sight(ImageFacts(len(data), sha256, "", "", "JPEG", width, height), small)
 
 
-def _decoded(facts: ImageFacts, data: bytes) -> ImageFacts:
+def _decoded(facts: ImageFacts, data: bytes) -> Sight:
     with open_image(data) as image:
         width, height = image.size
         if width * height > MAX_PIXELS:
             detail = f"{width} x {height} pixels, {MAX_PIXELS / 1e6:.0f} megapixels are allowed"
-            return facts._replace(defect="too_large", detail=detail)
+            return Sight(facts._replace(defect="too_large", detail=detail))
         orientation = _orientation(image)
         treatment = _treatment(facts.format, data, image, orientation)
         if facts.format == "JPEG":
@@ -167,14 +193,14 @@ def _decoded(facts: ImageFacts, data: bytes) -> ImageFacts:
         image.load()
         grey = None if min(width, height) < SMALLEST_SIDE else image.convert("L").resize((SIDE, SIDE), _BOX)
     if facts.format == "PNG" and lacks_end("PNG", data):  # Pillow is content without the last bytes, OpenCV is not.
-        return facts._replace(defect="truncated", detail="the end of the PNG is missing")
-    if min(width, height) < SMALLEST_SIDE:
-        return facts._replace(defect="too_small", detail=f"{width} x {height} pixels")
+        return Sight(facts._replace(defect="truncated", detail="the end of the PNG is missing"))
+    if grey is None:
+        return Sight(facts._replace(defect="too_small", detail=f"{width} x {height} pixels"))
     # Pillow turns TIFF images, and no others, while it loads them.
-    look = look_of(np.asarray(grey), 1 if facts.format == "TIFF" else orientation)
+    small = upright(np.asarray(grey), 1 if facts.format == "TIFF" else orientation)
     if orientation >= 5:
         width, height = height, width
-    return facts._replace(width=width, height=height, orientation=orientation, treatment=treatment, look=look)
+    return Sight(facts._replace(width=width, height=height, orientation=orientation, treatment=treatment), small)
 
 
 def _treatment(form: str, data: bytes, image: ImageFile.ImageFile, orientation: int) -> Treatment:

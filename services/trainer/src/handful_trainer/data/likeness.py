@@ -7,10 +7,10 @@ at most, unrelated photos in about 20.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,27 +21,41 @@ _BITS = 64
 _KEPT = 8
 _FLATTEST = 1.5
 """Standard deviation of grey values, in the frequencies kept, below which there is nothing to tell images apart by."""
+_BATCH = 1 << 20
+"""Pixels that are worked on at once: four bytes of memory each."""
 
 
-def look_of(grey: NDArray[np.uint8], orientation: int = 1) -> int:
-    """The hash of an image.
+def looks_of(greys: Sequence[NDArray[np.uint8]]) -> list[int]:
+    """The hashes of images, of many at once: one by one most of the time would go into calling numpy.
 
     Args:
-        grey: (height, width), an image made small: the less it has, the faster.
-        orientation: by EXIF; the hash is that of the upright image.
+        greys: (height, width) each, upright images made small: the less they have, the faster.
 
     Returns:
-        64 bits; -1 if the image is too flat to have one.
+        64 bits each; -1 for an image that is too flat to have a hash.
     """
-    if orientation != 1:
-        grey = _upright(grey, orientation)
-    height, width = grey.shape
-    waves = (_cosines(height) @ grey.astype(np.float32) @ _cosines(width).T).ravel()
-    waves[0] = 0
-    if float(waves @ waves) < _FLATTEST**2 * height * width:
-        return -1
-    middle = np.partition(waves, _BITS // 2)[_BITS // 2]
-    return int.from_bytes(np.packbits(waves >= middle).tobytes(), "big")
+    by_shape: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for position, grey in enumerate(greys):
+        by_shape[grey.shape].append(position)
+    looks = [-1] * len(greys)
+    for (height, width), positions in by_shape.items():
+        step = max(1, _BATCH // (height * width))
+        for some in (positions[start : start + step] for start in range(0, len(positions), step)):
+            for position, look in zip(some, _hashes([greys[place] for place in some]), strict=True):
+                looks[position] = look
+    return looks
+
+
+def _hashes(greys: Sequence[NDArray[np.uint8]]) -> list[int]:
+    """The hashes of images of one size."""
+    pixels = np.array(greys, np.float32)
+    _, height, width = pixels.shape
+    waves = (_cosines(height) @ pixels @ _cosines(width).T).reshape(-1, _BITS)
+    waves[:, 0] = 0
+    bits = waves >= np.partition(waves, _BITS // 2)[:, _BITS // 2, None]
+    hashes = np.packbits(bits, axis=1).view(">u8")[:, 0].tolist()
+    flat = np.einsum("ij,ij->i", waves, waves) < _FLATTEST**2 * height * width
+    return [-1 if nothing else look for look, nothing in zip(hashes, flat.tolist(), strict=True)]
 
 
 @cache
@@ -53,7 +67,7 @@ def _cosines(size: int) -> NDArray[np.float32]:
     return np.asarray(waves, np.float32)
 
 
-def _upright(small: NDArray[Any], orientation: int) -> NDArray[Any]:
+def upright(small: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     """Undo an EXIF orientation."""
     if orientation in {5, 6, 7, 8}:
         small = small.T

@@ -109,7 +109,8 @@ def _thumbnail(data: bytes) -> tuple[str, int, int]:
     """The upright image made small, as a data: address, and the size of the original."""
     with open_image(data) as image:
         size = image.size
-        image.draft("RGB", (_SIDE, _SIDE))  # Decodes a large photo at a fraction of its size.
+        shrink = min(1, _SIDE / max(size))
+        image.draft("RGB", (int(size[0] * shrink), int(size[1] * shrink)))  # A large photo at a fraction of its size.
         upright = ImageOps.exif_transpose(image).convert("RGB")
     width, height = size if (size[0] < size[1]) == (upright.width < upright.height) else size[::-1]
     upright.thumbnail((_SIDE, _SIDE))

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from handful_core.vision.cpus import available_cpus
-from handful_trainer.data.images import ImageFacts, inspect_image
+from handful_trainer.data.images import ImageFacts, inspect_images
 
 _CHUNK = 32
 """Files a task: few enough for a lively progress bar, enough that handing them out costs nothing."""
-
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
@@ -27,11 +26,18 @@ def scan(paths: Sequence[Path | None], advance: Callable[[int], object]) -> Iter
     """
     with warnings.catch_warnings():  # Set once for all threads: they share the filters.
         warnings.simplefilter("ignore")  # Pillow warns of odd but usable files.
-        yield from in_parallel(inspect_image, paths, advance)
+        yield from by_chunks(inspect_images, paths, advance)
 
 
 def in_parallel(work: Callable[[_In], _Out], items: Sequence[_In], advance: Callable[[int], object]) -> Iterator[_Out]:
-    """Results of `work`, in order, by as many threads as there are processors.
+    """Results of `work`, in order, by as many threads as there are processors."""
+    return by_chunks(lambda chunk: [work(item) for item in chunk], items, advance)
+
+
+def by_chunks(
+    work: Callable[[Sequence[_In]], list[_Out]], items: Sequence[_In], advance: Callable[[int], object]
+) -> Iterator[_Out]:
+    """Results of `work`, which takes several items at once, in order, by as many threads as there are processors.
 
     Threads, not processes: decoding, hashing, drawing and file calls let go of the interpreter's lock, nothing has to
     be started or sent, and it works from any caller.
@@ -39,7 +45,7 @@ def in_parallel(work: Callable[[_In], _Out], items: Sequence[_In], advance: Call
     chunks = [items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK)]
     with ThreadPoolExecutor(available_cpus(), thread_name_prefix="handful-data") as pool:
         try:
-            for results in pool.map(lambda chunk: [work(item) for item in chunk], chunks):
+            for results in pool.map(work, chunks):
                 advance(len(results))
                 yield from results
         except BaseException:

@@ -30,6 +30,7 @@ _FORGOTTEN = 24 * 3600
 """Seconds after which an unfinished folder belongs to nobody."""
 _PER_IMAGE = 4096 + 512
 """Bytes of a label file's block and of the entries in folders and lists."""
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _SPARE = 32 << 20
 """Bytes for the report and whatever else."""
 
@@ -91,12 +92,18 @@ def write_report(folder: Path, report: dict[str, Any]) -> None:
 
 
 def _write(folder: str, placer: Placer, asset: Asset) -> None:
-    """One image and its labels. Without Path, which would take longer than the writing."""
+    """One image and its labels. Without Path, which would take longer than the writing.
+
+    The one after the other, not all images first: threads would wait for each other at the same folder.
+    """
     if asset.item.path is not None:
         placer.place(asset.item.path, f"{folder}/images/{asset.split}/{asset.file_name}", asset.facts.treatment)
     lines = [label_line(box, asset.facts.width, asset.facts.height) + "\n" for box in asset.kept]
-    with open(f"{folder}/labels/{asset.split}/{asset.item.id}.txt", "xb", buffering=0) as labels:  # noqa: PTH123
-        labels.write("".join(lines).encode())
+    labels = os.open(f"{folder}/labels/{asset.split}/{asset.item.id}.txt", _NEW)
+    try:
+        os.write(labels, "".join(lines).encode())
+    finally:
+        os.close(labels)
 
 
 def _entry(asset: Asset) -> dict[str, Any]:
