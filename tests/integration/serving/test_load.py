@@ -103,7 +103,7 @@ def test_at_four_times_the_capacity_nothing_fails_but_by_being_told_to_wait(serv
 @pytest.mark.slow
 def test_for_a_minute(serving: LiveServing) -> None:
     crowd = overload(serving, 60)
-    assert crowd.statuses[200] > 60 / WORK / 10
+    assert crowd.statuses[200] > 20  # However slow the machine is.
 
 
 def waiting(serving: LiveServing) -> float:

@@ -77,9 +77,11 @@ def _advice(error: OSError, port: int) -> str:
 def _run(settings: ServingSettings, core: CoreSettings, listening: socket.socket) -> None:
     import uvicorn
 
+    from handful_serving.adapters.memory import share_heap
     from handful_serving.api.request_ids import RequestIdFilter
     from handful_serving.app import create_app
 
+    share_heap()
     logs.configure(settings.log_level, as_json=settings.log_json)
     for handler in logging.getLogger().handlers:
         handler.addFilter(RequestIdFilter())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -31,6 +33,9 @@ class Session(Protocol):
 class OnnxSession:
     """A graph in ONNX Runtime, checked against its manifest.
 
+    One run gets all processors, which answers it soonest. Of as many runs as there are processors each gets one, since
+    threads that share a run's work also wait for each other. The second way costs the weights' memory once more.
+
     Args:
         package: the package whose model is loaded.
         threads: processors that one run may use.
@@ -42,11 +47,15 @@ class OnnxSession:
     backend = "onnxruntime"
 
     def __init__(self, package: Package, threads: int) -> None:
-        self._session = open_session(package.model_path, threads)
+        self._wide = open_session(package.model_path, threads)
+        self._narrow = open_session(package.model_path, 1) if threads > 1 else self._wide
+        self._threads = threads
+        self._running = 0
+        self._count = threading.Lock()
         self._manifest = package.manifest
         self._output = package.manifest.output.name
         self._input = package.manifest.input.name
-        check_graph(_shapes(self._session.get_inputs()), _shapes(self._session.get_outputs()), package.manifest)
+        check_graph(_shapes(self._wide.get_inputs()), _shapes(self._wide.get_outputs()), package.manifest)
 
     def run(self, tensor: Floats) -> Floats:
         """The graph's output for one input. Safe to call from several threads at once.
@@ -55,11 +64,24 @@ class OnnxSession:
             GraphError: the graph cannot be run, or its answer has another shape than the manifest asks for.
         """
         try:
-            output = np.asarray(self._session.run([self._output], {self._input: tensor})[0], np.float32)
+            with self._session() as session:
+                output = np.asarray(session.run([self._output], {self._input: tensor})[0], np.float32)
         except Exception as error:  # ONNX Runtime's exceptions share no base but Exception.
             raise GraphError(f"ONNX Runtime cannot run the graph ({error})", "package the model again") from error
         check_output(output.shape, self._manifest)
         return output
+
+    @contextmanager
+    def _session(self) -> Iterator[ort.InferenceSession]:
+        """What runs the graph, by how many runs there are now."""
+        with self._count:
+            self._running += 1
+            session = self._wide if self._running < self._threads else self._narrow
+        try:
+            yield session
+        finally:
+            with self._count:
+                self._running -= 1
 
 
 def open_session(path: Path, threads: int) -> ort.InferenceSession:
