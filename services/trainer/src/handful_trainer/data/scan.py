@@ -10,9 +10,13 @@ from typing import TypeVar
 
 from handful_core.vision.cpus import available_cpus
 from handful_trainer.data.images import ImageFacts, inspect_images
+from handful_trainer.data.inspectors import Inspectors
 
 _CHUNK = 32
 """Files a task: few enough for a lively progress bar, enough that handing them out costs nothing."""
+_MANY = 1500
+"""Images from which on processes are worth their start, about half a second of a processor's time each."""
+
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
@@ -24,9 +28,10 @@ def scan(paths: Sequence[Path | None], advance: Callable[[int], object]) -> Iter
         paths: the images; None where there is no file.
         advance: told how many more are done.
     """
-    with warnings.catch_warnings():  # Set once for all threads: they share the filters.
+    processors = available_cpus() if len(paths) >= _MANY else 1
+    with warnings.catch_warnings(), Inspectors(processors) as inspectors:  # Threads share the filters.
         warnings.simplefilter("ignore")  # Pillow warns of odd but usable files.
-        yield from by_chunks(inspect_images, paths, advance)
+        yield from by_chunks(inspectors.inspect if processors > 1 else inspect_images, paths, advance)
 
 
 def in_parallel(work: Callable[[_In], _Out], items: Sequence[_In], advance: Callable[[int], object]) -> Iterator[_Out]:
@@ -39,8 +44,7 @@ def by_chunks(
 ) -> Iterator[_Out]:
     """Results of `work`, which takes several items at once, in order, by as many threads as there are processors.
 
-    Threads, not processes: decoding, hashing, drawing and file calls let go of the interpreter's lock, nothing has to
-    be started or sent, and it works from any caller.
+    Decoding, hashing, drawing and file calls let go of the interpreter's lock.
     """
     chunks = [items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK)]
     with ThreadPoolExecutor(available_cpus(), thread_name_prefix="handful-data") as pool:
