@@ -1,4 +1,8 @@
-"""Clients that cost next to nothing: prepared bytes on a plain socket, so that what is measured is the server."""
+"""Clients that cost little: prepared bytes on a plain socket, so that what is measured is the server.
+
+They share the machine with it: a request costs a client 0.2 to 0.4 ms of a processor, the same for all contenders, and
+nothing beside the bare session.
+"""
 
 from __future__ import annotations
 
