@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 _ANOTHERS = {
-    **{"SERVING_MEMORY": "8g", "TRAINER_MEMORY": "16g"},
+    "SERVING_MEMORY": "8g",
+    "TRAINER_MEMORY": "16g",
     "BACKUP_PASSPHRASE_FILE": "./configs/no-backup-passphrase",
 }
-"""Defaults that differ on purpose: those of compose.gpu.yml, and a secret that must be some file where none is named."""
+"""Defaults that differ on purpose: compose.gpu.yml's, and a secret that must be some file where none is named."""
 _READ_BY_COMPOSE = {"COMPOSE_FILE", "COMPOSE_PATH_SEPARATOR"}
 
 
