@@ -33,6 +33,9 @@ def write_checkpoint(weights: Path, target: Path) -> None:
             arguments.update(_names(arguments))
         elif arguments is not None:
             vars(arguments).update(_names(vars(arguments)))
+        origin = getattr(kept.get(key), "pt_path", None)
+        if isinstance(origin, str):
+            kept[key].pt_path = Path(origin).name
     torch.save(kept, target)
 
 
