@@ -15,7 +15,7 @@ def test_the_paths_of_the_machine_stay_at_home(tmp_path: Path) -> None:
     from ultralytics.utils import IterableSimpleNamespace
     from ultralytics.utils.patches import torch_load
 
-    places = {key: "/secret/place/file" for key in ("data", "model", "pretrained", "project", "save_dir")}
+    places = dict.fromkeys(("data", "model", "pretrained", "project", "save_dir"), "/secret/place/file")
     network = YOLO("yolo11n.yaml").model
     network.args = IterableSimpleNamespace(imgsz=320, **places)
     network.pt_path = "/secret/begin.pt"
