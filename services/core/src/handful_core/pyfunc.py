@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow.pyfunc
+import pandas as pd
 from mlflow.models import set_model
 
 from handful_core.errors import DataError
@@ -31,11 +32,9 @@ class PackageModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc,name-defined
         """Load the package and check it, golden image included."""
         self._model: VisionModel = load_model(read_folder(Path(context.artifacts["package"])))
 
-    # MLflow would take type hints for the model's schema, and warn that they are none.
-    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # noqa: ARG002
+    # MLflow asks for the type of `model_input`, and takes those of the others amiss.
+    def predict(self, context, model_input: pd.DataFrame, params=None):  # type: ignore[no-untyped-def]  # noqa: ARG002
         """Answer each row's image. `params` may hold `confidence` and `iou`."""
-        import pandas as pd
-
         options = {key: value for key, value in (params or {}).items() if value is not None and value >= 0}
         answers = [self._model.predict(decode_image(_bytes(text)), **options) for text in model_input["image"]]
         return pd.DataFrame([self._row(answer) for answer in answers])
