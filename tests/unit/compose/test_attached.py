@@ -19,14 +19,14 @@ from compose.attached import run_attached
 sys.exit(run_attached([sys.executable, "-c", sys.argv[1]], Path.cwd()))
 """
 _TIDIES_UP = """
-import signal, sys, time
-def end(*_):
+import os, signal, sys, time
+def end(*_):  # It may interrupt a print, which cannot be begun twice.
     time.sleep(1)
-    print("tidied up", flush=True)
+    os.write(1, b"tidied up\\n")
     sys.exit(7)
 signal.signal(signal.SIGINT, end)
 signal.signal(signal.SIGTERM, end)
-print("ready", flush=True)
+os.write(1, b"ready\\n")
 while True:
     time.sleep(0.1)
 """
