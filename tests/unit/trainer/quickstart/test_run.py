@@ -218,6 +218,7 @@ def test_a_challenger_that_loses_leaves_the_champion(
 def test_serving_gets_time_to_take_the_champion_up(world: World, options: Options) -> None:
     world.serves_after = 5
     quickstart(options)
+    assert world.serves_after == 0
 
 
 def test_a_model_that_is_never_served_is_told(

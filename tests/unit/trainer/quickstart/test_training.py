@@ -73,6 +73,19 @@ def test_one_that_was_interrupted_is_gone_on_with(
     assert f"going on with the training {folder.name}, which was interrupted" in capsys.readouterr().err
 
 
+def test_one_that_began_with_a_registered_model_is_gone_on_with(
+    plan: Plan, process: type[FakeProcess], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def began_with(pretrained: str) -> TrainingConfig:
+        return CONFIG.model_copy(update={"model": CONFIG.model.model_copy(update={"pretrained": pretrained})})
+
+    exact = began_with("models:/fingers/1")
+    monkeypatch.setattr("handful_trainer.quickstart.training.pinned", lambda config, uri: exact)
+    folder = _interrupt(plan, exact)  # A run notes the version that the alias stood for.
+    train(plan, began_with("models:/fingers@champion"))
+    assert process.words == ("train", "--resume", "--run", str(folder), "--json")
+
+
 def test_retrain_begins_anew(plan: Plan, process: type[FakeProcess]) -> None:
     _interrupt(plan)
     train(replace(plan, retrain=True), CONFIG)

@@ -19,6 +19,7 @@ from typing import IO
 import psutil
 
 from handful_trainer.apart import APART
+from handful_trainer.quickstart.signals import undisturbed
 
 
 class Guarded:
@@ -85,6 +86,21 @@ class Guarded:
         self._process.wait()
         if self._process.stdout:
             self._process.stdout.close()
+
+
+def run_handful(words: Sequence[str], env: Mapping[str, str], cwd: Path) -> tuple[int | None, bytes]:
+    """Run a `handful` command to its end, guarded; its progress and its words go to the terminal.
+
+    Returns:
+        Its exit code, and what it printed as its result.
+    """
+    process = Guarded(__name__, words, env, cwd)
+    try:
+        output = process.output()
+        return process.wait(), output
+    finally:
+        with undisturbed():
+            process.end()
 
 
 def end_all(processes: Sequence[psutil.Process], patience: float = 3) -> None:

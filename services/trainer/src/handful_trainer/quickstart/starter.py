@@ -8,9 +8,8 @@ from pathlib import Path
 
 from handful_core.errors import HandfulError
 from handful_core.registry import Registry
-from handful_trainer.quickstart import guarded
+from handful_trainer.quickstart.guarded import run_handful
 from handful_trainer.quickstart.plan import Plan
-from handful_trainer.quickstart.signals import undisturbed
 
 _FILE = Path("models/starter.zip")
 
@@ -31,15 +30,7 @@ def bring_starter(plan: Plan, registry: Registry) -> str:
     """
     if known := registry.models():
         return f"the registry has {', '.join(sorted(model.name for model in known))} already"
-    process = guarded.Guarded(
-        guarded.__name__, ["import", str(_FILE), "--json"], plan.environment(os.environ), plan.folder
-    )
-    try:
-        process.output()
-        code = process.wait()
-    finally:
-        with undisturbed():
-            process.end()
+    code, _ = run_handful(["import", str(_FILE), "--json"], plan.environment(os.environ), plan.folder)
     if code:
         raise HandfulError(f"the import of {_FILE} ended with code {code}", "its own line above says why")
     names = ", ".join(f"{model.name} ({', '.join(model.aliases)})" for model in registry.models())

@@ -10,9 +10,8 @@ from typing import Any
 from handful_core.console import say
 from handful_core.errors import DataError, HandfulError, NotFoundError
 from handful_trainer.config import TrainingConfig
-from handful_trainer.quickstart import guarded
+from handful_trainer.quickstart.guarded import run_handful
 from handful_trainer.quickstart.plan import Plan
-from handful_trainer.quickstart.signals import undisturbed
 from handful_trainer.runs import open_run, unfinished_run
 from handful_trainer.weights import pinned
 
@@ -32,14 +31,7 @@ def train(plan: Plan, config: TrainingConfig) -> dict[str, Any]:
     if interrupted:
         say(f"going on with the training {interrupted.name}, which was interrupted")
     which = ["--resume", "--run", str(interrupted)] if interrupted else ["--config", str(plan.config)]
-    words = ["train", *which, "--json"]
-    process = guarded.Guarded(guarded.__name__, words, plan.environment(os.environ), plan.folder)
-    try:
-        output = process.output()
-        code = process.wait()
-    finally:
-        with undisturbed():
-            process.end()
+    code, output = run_handful(["train", *which, "--json"], plan.environment(os.environ), plan.folder)
     if code:
         raise HandfulError(f"the training ended with code {code}", "its own line above says why; --retrain begins anew")
     result: dict[str, Any] = json.loads(output)
