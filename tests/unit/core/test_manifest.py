@@ -37,6 +37,12 @@ def test_fields_of_a_later_minor_version_are_ignored(manifest: Manifest) -> None
     assert Manifest.model_validate(data).classes == CLASSES
 
 
+def test_a_manifest_of_before_a_field_is_read_as_it_was_meant(manifest: Manifest) -> None:
+    data = json.loads(manifest.model_dump_json()) | {"schema_version": "1.0"}
+    del data["thresholds"]["class_agnostic"]
+    assert Manifest.model_validate(data).thresholds.class_agnostic is False
+
+
 def test_class_names_are_distinct(manifest: Manifest) -> None:
     with pytest.raises(ValidationError, match="distinct"):
         changed(manifest, classes=("0", "0"), counts={})

@@ -28,7 +28,7 @@ from handful_core.package.errors import GoldenError, GraphError
 from handful_core.vision import cpus
 from handful_core.vision.answer import describe
 from handful_core.vision.cpus import available_cpus
-from handful_core.vision.model import load_model
+from handful_core.vision.model import VisionModel, load_model
 
 SQUARES = {(2, 3): "5", (3, 3): "5", (0, 0): "unknown", (7, 7): "1"}
 
@@ -78,6 +78,24 @@ def test_the_request_sets_the_thresholds(tmp_path: Path) -> None:
     assert len(model.predict(pixels, confidence=SURE + 0.001).detections) == 0
     assert len(model.predict(pixels, confidence=0.5, iou=0.9).detections) == 2, "the larger twin is its own object now"
     assert len(model.predict(pixels, confidence=0.0, iou=1.0).detections) > 2
+
+
+class TwoOnOne:
+    """Runs no graph: a 5 and, less surely, a 4 at one place."""
+
+    backend = "none"
+
+    def run(self, tensor: np.ndarray) -> np.ndarray:
+        boxes = [[30.0, 30.0], [30.0, 30.0], [20.0, 20.0], [20.0, 20.0]]
+        return np.float32([boxes + [[0.75 * (c == 4), 0.875 * (c == 5)] for c in range(len(CLASSES))]])
+
+
+@pytest.mark.parametrize(("class_agnostic", "count"), [(False, 9), (True, 5)])
+def test_the_package_says_whether_an_object_can_have_two_classes(
+    tmp_path: Path, class_agnostic: bool, count: int
+) -> None:
+    package = build_package(tmp_path / "p", thresholds={"class_agnostic": class_agnostic})
+    assert VisionModel(package, TwoOnOne()).predict(picture({})).count == count
 
 
 def test_a_model_whose_classes_count_nothing_has_no_count(tmp_path: Path) -> None:

@@ -113,7 +113,37 @@ def _sample(truth: dict[str, float], found: dict[str, float]) -> Sample:
             np.array([CLASSES.index(name) for name in named], np.int64),
         )
 
-    return Sample(Path("image"), boxes(truth), sum(map(int, truth)), boxes(found))
+    return Sample(Path("image"), boxes(truth), sum(map(int, truth)), boxes(found), boxes({}))
+
+
+class TwoOnOne:
+    """Runs no graph: sees a 2 at every picture's first square, and less surely a 3."""
+
+    backend = "none"
+
+    def run(self, tensor: np.ndarray) -> np.ndarray:
+        boxes = [[12.0, 12.0], [12.0, 12.0], [8.0, 8.0], [8.0, 8.0]]
+        scores = [[0.9 * (c == 2), 0.6 * (c == 3)] for c in range(len(CLASSES))]
+        return np.float32([boxes + scores])
+
+
+@pytest.mark.parametrize(("class_agnostic", "right"), [(False, 0), (True, 1)])
+def test_counts_are_of_what_is_served_and_average_precision_is_of_all_that_is_proposed(
+    tmp_path: Path, class_agnostic: bool, right: float
+) -> None:
+    package = build_package(tmp_path / "package", thresholds=Thresholds(class_agnostic=class_agnostic))
+    dataset = PreparedDataset.open(write_squares(tmp_path / "one", [{(1, 1): "2"}]))
+    result = evaluate(VisionModel(package, TwoOnOne()), dataset, "test")
+    assert result.count_accuracy == right
+    assert result.confusion.sum() == 2 - right
+    assert result.mAP50 == pytest.approx(0.995, abs=0.001)
+    assert [len(sample.proposed) for sample in result.samples] == [2]
+
+
+def test_a_classifier_is_not_measured_by_its_boxes(tmp_path: Path, dataset: PreparedDataset) -> None:
+    model = load_model(build_package(tmp_path / "package", "logits"), threads=1)
+    with pytest.raises(DataError, match="the model's task is classify, the dataset has boxes"):
+        evaluate(model, dataset, "test")
 
 
 def test_files_and_pictures_are_written(tmp_path: Path, model: VisionModel, dataset: PreparedDataset) -> None:

@@ -47,12 +47,12 @@ def _boxes(rows: Boxes) -> Detections:
 )
 def test_mistakes(evaluation: Evaluation, truth: Boxes, found: Boxes, expected: Mistakes) -> None:
     count = sum(int(name) for _, name, _ in truth)
-    assert find_mistakes(Sample(Path("image"), _boxes(truth), count, _boxes(found)), evaluation) == expected
+    assert find_mistakes(Sample(Path("image"), _boxes(truth), count, _boxes(found), _boxes([])), evaluation) == expected
 
 
 def test_the_page_shows_the_worst_first(tmp_path: Path, evaluation: Evaluation) -> None:
     good, bad, *rest = evaluation.samples
-    spoiled = Sample(bad.image, bad.truth, bad.count, _boxes([]))
+    spoiled = Sample(bad.image, bad.truth, bad.count, _boxes([]), bad.proposed)
     changed = _with_samples(evaluation, (good, spoiled, *rest))
     page = write_gallery(changed, tmp_path / "page.html", limit=2).read_text()
     assert "1 of them with a mistake" in page

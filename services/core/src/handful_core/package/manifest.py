@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 """Major and minor. A reader refuses another major, and ignores fields that a later minor added."""
 
 
@@ -84,7 +84,9 @@ class Thresholds(_Part):
 
     confidence: Unit = 0.25
     iou: Unit = 0.7
-    """Boxes of one class that overlap by more than this are one object (raw heads only)."""
+    """Boxes of one class that overlap by more than this are one object (raw heads; others with `class_agnostic`)."""
+    class_agnostic: bool = False
+    """Boxes that overlap so are one object whatever their classes and whatever the head; the surest stays."""
     max_detections: int = Field(default=300, ge=1)
 
 

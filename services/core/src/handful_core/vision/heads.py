@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
@@ -12,27 +14,42 @@ from handful_core.vision.preprocess import Floats
 _MAX_CANDIDATES = 30_000
 
 
-def read_detections(
-    output: Floats, head: Head, confidence: float, iou: float, max_detections: int, *, every_class: bool = False
-) -> Detections:
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a graph's output becomes boxes."""
+
+    confidence: float
+    """Only boxes that score higher."""
+    iou: float = 0.7
+    """Boxes of one class that overlap by more than this are one object (raw heads; others if `class_agnostic`)."""
+    max_detections: int = 300
+    """At most so many."""
+    class_agnostic: bool = False
+    """Boxes of any classes that overlap so are one object, whatever the head; the surest stays."""
+    every_class: bool = False
+    """Let an anchor of a raw head give one candidate per class above the threshold, not only its best.
+
+    Average precision is measured so (as Ultralytics does); serving never is.
+    """
+
+
+def read_detections(output: Floats, head: Head, reading: Reading) -> Detections:
     """Turn a graph's output into boxes in input pixels, the surest first.
 
     Args:
         output: the graph's output, laid out as `head` says.
         head: a detection head.
-        confidence: only boxes that score higher.
-        iou: boxes of one class that overlap by more than this are one object (raw heads only).
-        max_detections: at most so many.
-        every_class: let an anchor of a raw head give one candidate per class above the threshold, not only its best.
-            Average precision is measured so (as Ultralytics does); serving never is.
+        reading: thresholds, and what counts as one object.
     """
     if head is Head.RAW:
-        found = _suppress(_raw_candidates(output, confidence, every_class=every_class), iou)
+        found = _suppress(_raw_candidates(output, reading.confidence, every_class=reading.every_class), reading)
     else:
-        rows = output[0][output[0][:, 4] > confidence]
+        rows = output[0][output[0][:, 4] > reading.confidence]
         found = Detections(rows[:, :4], rows[:, 4], rows[:, 5].astype(np.int64))
         found = found.take(np.argsort(-found.scores, kind="stable"))
-    return found.take(np.arange(min(len(found), max_detections)))
+        if reading.class_agnostic:  # One anchor may have given two rows; NMS in a graph looks at each class alone.
+            found = _suppress(found, reading)
+    return found.take(np.arange(min(len(found), reading.max_detections)))
 
 
 def _raw_candidates(output: Floats, confidence: float, *, every_class: bool) -> Detections:
@@ -54,12 +71,13 @@ def _raw_candidates(output: Floats, confidence: float, *, every_class: bool) -> 
     return Detections(boxes, best, classes.astype(np.int64))
 
 
-def _suppress(found: Detections, iou: float) -> Detections:
-    """Non-maximum suppression within each class, by OpenCV."""
+def _suppress(found: Detections, reading: Reading) -> Detections:
+    """Non-maximum suppression within each class or across them all, by OpenCV."""
     if len(found) == 0:
         return found
     corner_and_size = np.concatenate([found.boxes[:, :2], found.boxes[:, 2:] - found.boxes[:, :2]], axis=1)
+    groups = [0] * len(found) if reading.class_agnostic else found.classes.tolist()
     kept = cv2.dnn.NMSBoxesBatched(
-        corner_and_size.astype(np.float64).tolist(), found.scores.tolist(), found.classes.tolist(), 0.0, iou
+        corner_and_size.astype(np.float64).tolist(), found.scores.tolist(), groups, 0.0, reading.iou
     )
     return found.take(np.asarray(kept, np.int64))

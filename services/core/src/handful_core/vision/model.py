@@ -8,15 +8,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from handful_core.errors import DataError
-from handful_core.package import Golden, Head, Manifest, Package
-from handful_core.package.errors import GoldenError, GraphError
-from handful_core.vision.agreement import MAX_SCORE_GAP, compare
+from handful_core.package import Head, Manifest, Package
+from handful_core.package.errors import GraphError
 from handful_core.vision.cpus import available_cpus
-from handful_core.vision.decode import Pixels, decode_image
+from handful_core.vision.decode import Pixels
 from handful_core.vision.detections import Detections
-from handful_core.vision.heads import read_detections
-from handful_core.vision.preprocess import Floats, to_input
+from handful_core.vision.golden import check_golden
+from handful_core.vision.heads import Reading, read_detections
+from handful_core.vision.preprocess import Floats, Geometry, to_input
 from handful_core.vision.session import OnnxSession, Session
 
 
@@ -65,21 +64,23 @@ class VisionModel:
         """What runs its graph: `onnxruntime` or `openvino`."""
         return self._session.backend
 
-    def predict(
-        self,
-        pixels: Pixels,
-        confidence: float | None = None,
-        iou: float | None = None,
-        *,
-        every_class: bool = False,
-    ) -> Answer:
+    def reading(self, confidence: float | None = None, iou: float | None = None) -> Reading:
+        """How this model's output is read: as its manifest says where a threshold is None."""
+        limits = self.manifest.thresholds
+        return Reading(
+            confidence=limits.confidence if confidence is None else confidence,
+            iou=limits.iou if iou is None else iou,
+            max_detections=limits.max_detections,
+            class_agnostic=limits.class_agnostic,
+        )
+
+    def predict(self, pixels: Pixels, confidence: float | None = None, iou: float | None = None) -> Answer:
         """Answer one image.
 
         Args:
             pixels: (height, width, 3) uint8, BGR, upright.
             confidence: only boxes that score higher; the manifest's threshold if None.
             iou: overlap above which two boxes are one object; the manifest's threshold if None.
-            every_class: see `read_detections`; for measuring average precision.
         """
         started = time.perf_counter()
         tensor, geometry = to_input(pixels, self.manifest.input)
@@ -89,17 +90,7 @@ class VisionModel:
         if self.manifest.task == "classify":
             found, count, probabilities = Detections.empty(), None, _probabilities(output, self.manifest)
         else:
-            limits = self.manifest.thresholds
-            found = read_detections(
-                output,
-                self.manifest.output.head,
-                limits.confidence if confidence is None else confidence,
-                limits.iou if iou is None else iou,
-                limits.max_detections,
-                every_class=every_class,
-            )
-            found = Detections(geometry.to_image(found.boxes), found.scores, found.classes)
-            _check_classes(found, self.manifest)
+            found = self._boxes(output, geometry, self.reading(confidence, iou))
             count = found.count(self.manifest.classes, self.manifest.counts) if self.manifest.counts else None
             probabilities = None
         timings = {
@@ -108,6 +99,22 @@ class VisionModel:
             "postprocess": (time.perf_counter() - inferred) * 1e3,
         }
         return Answer(found, count, probabilities, timings)
+
+    def read(self, pixels: Pixels, *readings: Reading) -> list[Detections]:
+        """Run a detector once and read its output in several ways: for measuring.
+
+        Args:
+            pixels: (height, width, 3) uint8, BGR, upright.
+            readings: each gives one answer, in this order.
+        """
+        tensor, geometry = to_input(pixels, self.manifest.input)
+        output = self._session.run(tensor)
+        return [self._boxes(output, geometry, reading) for reading in readings]
+
+    def _boxes(self, output: Floats, geometry: Geometry, reading: Reading) -> Detections:
+        found = read_detections(output, self.manifest.output.head, reading)
+        _check_classes(found, self.manifest)
+        return Detections(geometry.to_image(found.boxes), found.scores, found.classes)
 
 
 def load_model(
@@ -128,37 +135,11 @@ def load_model(
     """
     model = VisionModel(package, session_factory(package, threads or available_cpus()))
     if package.manifest.golden is not None:
-        _check_golden(model, package.manifest.golden)
+        check_golden(model, package.manifest.golden)
     else:
         spec = package.manifest.input
         model.predict(np.full((spec.height, spec.width, 3), spec.pad, np.uint8))
     return model
-
-
-def _check_golden(model: VisionModel, golden: Golden) -> None:
-    try:
-        pixels = decode_image((model.package.root / golden.image).read_bytes())
-    except DataError as error:
-        raise GoldenError(
-            f"the golden image of model {model.manifest.name} cannot be read ({error.message})"
-        ) from error
-    answer = model.predict(pixels, confidence=golden.confidence - MAX_SCORE_GAP)
-    if golden.probabilities is not None and answer.probabilities is not None:
-        gap = float(np.max(np.abs(np.array(golden.probabilities, np.float32) - answer.probabilities)))
-        agrees, how = gap <= MAX_SCORE_GAP, f"worst gap {gap:.4f}"
-    else:
-        expected = Detections(
-            np.array([d.box for d in golden.detections], np.float32).reshape(-1, 4),
-            np.array([d.confidence for d in golden.detections], np.float32),
-            np.array([d.class_id for d in golden.detections], np.int64),
-        )
-        agreement = compare(expected, answer.detections, golden.confidence)
-        agrees, how = agreement.ok, str(agreement)
-    if not agrees:
-        raise GoldenError(
-            f"model {model.manifest.name} does not give the expected answer on its golden image ({how})",
-            "package it again with the ONNX Runtime version that serves it",
-        )
 
 
 def _check_classes(found: Detections, manifest: Manifest) -> None:

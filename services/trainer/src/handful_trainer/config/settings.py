@@ -152,6 +152,8 @@ class PackageConfig(_Section):
     """Threshold that serving uses by default; auto finds and counts best on the validation images."""
     iou: Unit = 0.7
     """Boxes of one class that overlap by more than this are one object."""
+    class_agnostic: bool | Literal["auto"] = "auto"
+    """Boxes that overlap so are one object whatever their classes; auto: where classes are counted."""
     weights: bool = True
     """Put the PyTorch weights into the package, for fine-tuning from it."""
 

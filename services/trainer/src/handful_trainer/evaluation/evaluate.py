@@ -1,9 +1,14 @@
-"""Runs a packaged model over a split: precision, recall, average precision, confusion, and whether it counts right."""
+"""Runs a packaged model over a split: precision, recall, average precision, confusion, and whether it counts right.
+
+Average precision (and precision and recall, which are points of its curves) asks how well a network ranks all it
+proposes: it is measured as everywhere, within each class, and can be compared between models that are served
+differently. Counts, confusion and pictures show what is served.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +37,9 @@ class Sample:
     count: int
     """What the image should count."""
     found: Detections
-    """Down to LOWEST_CONFIDENCE."""
+    """What is served, down to LOWEST_CONFIDENCE."""
+    proposed: Detections
+    """Every class of each anchor, suppressed within its class; down to LOWEST_CONFIDENCE too."""
 
     def counted_right(self, confidence: float, model: VisionModel) -> bool:
         """Does the image count what it should, at this threshold?"""
@@ -95,8 +102,10 @@ def evaluate(model: VisionModel, dataset: PreparedDataset, split: str) -> Evalua
     that the dataset does not have count as wrong.
 
     Raises:
-        DataError: the split has no images, or the model and the dataset share no class.
+        DataError: the split has no images, the model finds no boxes, or the two share no class.
     """
+    if model.manifest.task != "detect":
+        raise DataError(f"the model's task is {model.manifest.task}, the dataset has boxes", "name a detector")
     if not set(model.manifest.classes) & set(dataset.classes):
         raise DataError(
             f"the model knows {', '.join(model.manifest.classes)}, the dataset has {', '.join(dataset.classes)}",
@@ -107,7 +116,7 @@ def evaluate(model: VisionModel, dataset: PreparedDataset, split: str) -> Evalua
         raise DataError(
             f"the split {split} of {dataset.root} has no images", "choose another split or prepare more images"
         )
-    scorer = _scored(samples, model)
+    scorer = scored(samples, model.manifest.classes)
     confidence = model.manifest.thresholds.confidence
     return Evaluation(
         split=split,
@@ -138,7 +147,7 @@ def best_confidence(samples: Iterable[Sample], model: VisionModel) -> float:
     one, with most room to both sides.
     """
     samples = list(samples)
-    scorer = _scored(samples, model)
+    scorer = scored(samples, model.manifest.classes)
     candidates = [step / 100 for step in range(5, 91, 5)]
     scores = [
         scorer.box_f1(confidence) + (count_accuracy(samples, confidence, model) or 0.0) for confidence in candidates
@@ -147,23 +156,26 @@ def best_confidence(samples: Iterable[Sample], model: VisionModel) -> float:
     return best[len(best) // 2]
 
 
-def _scored(samples: Iterable[Sample], model: VisionModel) -> Scorer:
-    scorer = Scorer(model.manifest.classes)
+def scored(samples: Iterable[Sample], classes: Sequence[str]) -> Scorer:
+    """A scorer that has seen these images."""
+    scorer = Scorer(classes)
     for sample in samples:
-        scorer.add(sample.image.name, sample.truth, sample.found)
+        scorer.add(sample.image.name, sample.truth, sample.found, sample.proposed)
     return scorer
 
 
 def collect(model: VisionModel, dataset: PreparedDataset, split: str) -> Iterator[Sample]:
     """What a model says of each image of a split."""
     ids = _class_ids(dataset.classes, model.manifest.classes)
+    served = model.reading(LOWEST_CONFIDENCE)
+    ranked = replace(served, class_agnostic=False, every_class=True)
     with progress() as bar:
         items = list(dataset.split(split))
         for path, boxes, classes in bar.track(items, description=f"evaluating {split}"):
-            found = model.predict(decode_image(path.read_bytes()), LOWEST_CONFIDENCE, every_class=True).detections
+            found, proposed = model.read(decode_image(path.read_bytes()), served, ranked)
             truth = Detections(boxes, np.ones(len(boxes), np.float32), ids[classes])
             count = sum(dataset.counts.get(dataset.classes[i], 0) for i in classes.tolist())
-            yield Sample(path, truth, count, found)
+            yield Sample(path, truth, count, found, proposed)
 
 
 def _class_ids(dataset: Iterable[str], model: tuple[str, ...]) -> NDArray[np.int64]:

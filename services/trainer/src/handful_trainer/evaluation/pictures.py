@@ -5,18 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from handful_trainer.evaluation.evaluate import Evaluation
+from handful_trainer.evaluation.evaluate import Evaluation, scored
 from handful_trainer.evaluation.gallery import write_gallery
-from handful_trainer.evaluation.scores import Scorer
 
 
 def write_evaluation(evaluation: Evaluation, folder: Path) -> Path:
     """Write metrics.json, the confusion matrix, the curves and the page of test pictures into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "metrics.json").write_text(json.dumps(evaluation.as_json(), indent=2) + "\n", encoding="utf-8")
-    scorer = Scorer(evaluation.classes)
-    for sample in evaluation.samples:
-        scorer.add(sample.image.name, sample.truth, sample.found)
+    scorer = scored(evaluation.samples, evaluation.classes)
     scorer.draw_confusion(evaluation.confidence, folder)
     scorer.curves(folder)
     write_gallery(evaluation, folder / f"{evaluation.split}_pictures.html")

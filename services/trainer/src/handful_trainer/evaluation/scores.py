@@ -33,17 +33,24 @@ class Scorer:
         with tempfile.TemporaryDirectory() as folder:
             self._validator = DetectionValidator(save_dir=Path(folder))
 
-    def add(self, name: str, truth: Detections, found: Detections) -> None:
-        """Add an image."""
-        overlap = torch.from_numpy(box_iou(truth.boxes, found.boxes))
+    def add(self, name: str, truth: Detections, found: Detections, proposed: Detections) -> None:
+        """Add an image.
+
+        Args:
+            name: the image's.
+            truth: what is there.
+            found: what is served, for the confusion matrix.
+            proposed: what average precision and its curves are measured on.
+        """
+        overlap = torch.from_numpy(box_iou(truth.boxes, proposed.boxes))
         correct = self._validator.match_predictions(
-            torch.from_numpy(found.classes), torch.from_numpy(truth.classes), overlap
+            torch.from_numpy(proposed.classes), torch.from_numpy(truth.classes), overlap
         )
         self._metrics.update_stats(
             {
                 "tp": correct.numpy(),
-                "conf": found.scores,
-                "pred_cls": found.classes,
+                "conf": proposed.scores,
+                "pred_cls": proposed.classes,
                 "target_cls": truth.classes,
                 "target_img": np.unique(truth.classes),
                 "im_name": name,

@@ -85,15 +85,21 @@ def _load(folder: Path, manifest: Manifest) -> VisionModel:
 def _manifest(
     config: TrainingConfig, graph: Graph, dataset: PreparedDataset, folder: Path, run_id: str | None, confidence: float
 ) -> Manifest:
+    counts = {name: worth for name, worth in dataset.counts.items() if name in graph.classes}
+    agnostic = config.package.class_agnostic
     return Manifest(
         name=config.mlflow.model_name,
         task="detect",
         architecture=config.model.architecture,
         classes=graph.classes,
-        counts={name: worth for name, worth in dataset.counts.items() if name in graph.classes},
+        counts=counts,
         input=graph.input,
         output=graph.output,
-        thresholds=Thresholds(confidence=confidence, iou=config.package.iou),
+        thresholds=Thresholds(
+            confidence=confidence,
+            iou=config.package.iou,
+            class_agnostic=bool(counts) if agnostic == "auto" else agnostic,
+        ),
         opset=graph.opset,
         weights=_WEIGHTS if config.package.weights else None,
         files=describe_files(folder),

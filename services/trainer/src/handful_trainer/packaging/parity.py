@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from handful_core.console import progress
 from handful_core.errors import RefusedError
+from handful_core.package import Head
 from handful_core.vision.agreement import MAX_SCORE_GAP, Agreement, compare
 from handful_core.vision.decode import Pixels, decode_image
 from handful_core.vision.detections import Detections
+from handful_core.vision.heads import Reading
 from handful_core.vision.model import VisionModel
 from handful_trainer.packaging.export import NMS_OPTION
 
@@ -46,8 +49,11 @@ def check_parity(model: VisionModel, weights: Path, images: Sequence[Path]) -> A
 
 def _compare(model: VisionModel, reference: _Reference, pixels: Pixels) -> Agreement:
     confidence = model.manifest.thresholds.confidence
-    low = max(confidence - MAX_SCORE_GAP, 0.0)
-    return compare(reference.predict(pixels, low), model.predict(pixels, low).detections, confidence)
+    reading = model.reading(max(confidence - MAX_SCORE_GAP, 0.0))
+    # Ultralytics suppresses across classes only where it suppresses: of other heads, the graph's own rows are compared.
+    reading = replace(reading, class_agnostic=reading.class_agnostic and model.manifest.output.head is Head.RAW)
+    (found,) = model.read(pixels, reading)
+    return compare(reference.predict(pixels, reading), found, confidence)
 
 
 def _worst(agreements: Sequence[Agreement]) -> Agreement:
@@ -69,16 +75,20 @@ class _Reference:
         self._yolo = YOLO(str(weights))
         self._arguments = {
             "imgsz": [manifest.input.height, manifest.input.width],
-            "iou": manifest.thresholds.iou,
-            "max_det": manifest.thresholds.max_detections,
             "nms": False if NMS_OPTION[manifest.output.head] is False else None,
             "rect": False,
             "device": "cpu",
             "verbose": False,
         }
 
-    def predict(self, pixels: Pixels, confidence: float) -> Detections:
-        boxes = self._yolo.predict(pixels, conf=confidence, **self._arguments)[0].boxes
+    def predict(self, pixels: Pixels, reading: Reading) -> Detections:
+        limits = {
+            "conf": reading.confidence,
+            "iou": reading.iou,
+            "max_det": reading.max_detections,
+            "agnostic_nms": reading.class_agnostic,
+        }
+        boxes = self._yolo.predict(pixels, **limits, **self._arguments)[0].boxes
         return Detections(
             boxes.xyxy.numpy().astype(np.float32).reshape(-1, 4),
             boxes.conf.numpy().astype(np.float32),
