@@ -37,6 +37,8 @@ def test_a_training_goes_all_the_way(trainer: Trainer) -> None:
     assert version.tags["gate.decision"] == "promoted"
     assert package.manifest.mlflow_run_id == run.info.run_id
     assert package.manifest.metrics["images"] == len(SCENES)
+    assert package.manifest.counts, "and so an object is one box:"
+    assert package.manifest.thresholds.class_agnostic is True
     assert {"model.onnx", "weights.pt", "golden.png"} == set(package.manifest.files)
     places = (str(trainer.home.parent).encode(), str(Path.cwd()).encode())
     assert not [name for name in package.manifest.files if any(p in (package.root / name).read_bytes() for p in places)]

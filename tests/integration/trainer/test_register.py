@@ -16,6 +16,7 @@ from fakes.packages import build_package, encode, filled
 from handful_core.package import open_package, zip_package
 from handful_core.registry import Registry
 from handful_core.vision.model import load_model
+from handful_trainer.registration.elsewhere import own_run
 from support.mlflow_server import MlflowServer
 from support.training import Trainer
 
@@ -59,6 +60,32 @@ def test_a_run_that_is_not_there_is_told(trainer: Trainer, archive: Path) -> Non
     assert "refuses" in done.stderr
     assert f"Run with id={'0' * 32} not found" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_registration_that_fails_leaves_a_failed_run(trainer: Trainer, tmp_path: Path) -> None:
+    package = build_package(tmp_path / "uncounted" / "package", counts={})
+    words = ("--data", str(trainer.dataset), "--name", trainer.name, "--experiment", trainer.name)
+    done = trainer.run("register", str(package.root), *words, "--metric", "count_accuracy")
+    assert done.returncode == 3
+    run = trainer.mlflow_run()
+    assert run.info.status == "FAILED"
+    assert run.info.end_time
+    assert done.stderr.splitlines()[-1] == f"error: {run.data.tags['failure']}"
+    assert "the test split gives no count_accuracy" in run.data.tags["failure"]
+
+
+def test_a_registration_that_is_stopped_leaves_a_killed_run(trainer: Trainer) -> None:
+    with pytest.raises(KeyboardInterrupt), own_run(trainer.uri, trainer.name, "register"):
+        raise KeyboardInterrupt
+    run = trainer.mlflow_run()
+    assert (run.info.status, "failure" in run.data.tags) == ("KILLED", False)
+
+
+def test_a_name_that_no_model_can_have_is_told_before_anything_is_done(trainer: Trainer, archive: Path) -> None:
+    done = trainer.run("register", str(archive), "--name", "a/b", "--experiment", trainer.name)
+    assert done.returncode == 2
+    assert "model_name" in done.stderr
+    assert MlflowClient(trainer.uri).get_experiment_by_name(trainer.name) is None
 
 
 def test_another_golden_image_leaves_the_dataset_at_home(trainer: Trainer, archive: Path, tmp_path: Path) -> None:

@@ -46,7 +46,9 @@ def register_package(uri: str, package: Package, name: str, run_id: str) -> Vers
             registered = mlflow.register_model(info.model_uri, name, tags=version_tags(package))
     except (MlflowException, OSError) as error:
         if is_passing(error):
-            raise UnavailableError(f"MLflow at {uri} does not answer", "start it and go on with --resume") from error
+            raise UnavailableError(
+                f"MLflow at {uri} does not answer", "start it; a training goes on with --resume, all else is done again"
+            ) from error
         raise HandfulError(f"MLflow did not register the model ({error})") from error
     with Registry(uri) as registry:
         return registry.version(name, int(registered.version))

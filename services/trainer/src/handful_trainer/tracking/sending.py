@@ -153,6 +153,21 @@ def log_metrics(uri: str, run_id: str, values: Mapping[str, float]) -> None:
         MlflowClient(uri).log_batch(run_id, metrics=[Metric(key, value, now, 0) for key, value in values.items()])
 
 
-def finish_run(uri: str, run_id: str) -> None:
-    """Mark a run as finished."""
-    MlflowClient(uri).set_terminated(run_id)
+def end_run(uri: str, run_id: str, status: str, tags: Mapping[str, str]) -> None:
+    """Mark a run as ended.
+
+    Args:
+        uri: MLflow's address.
+        run_id: the run.
+        status: FINISHED, FAILED or KILLED.
+        tags: more to say of it.
+
+    Raises:
+        HandfulError: there is no such run.
+        UnavailableError: MLflow does not answer.
+    """
+    with _answering(uri):
+        client = MlflowClient(uri)
+        if tags:
+            client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+        client.set_terminated(run_id, status=status)

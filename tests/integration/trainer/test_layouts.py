@@ -1,0 +1,42 @@
+"""Layouts that are not the default: exported, and the same as their weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from ultralytics import YOLO
+from ultralytics.nn.tasks import DetectionModel
+
+from handful_core.package import Head
+from handful_trainer.config import TrainingConfig
+from handful_trainer.data import PreparedDataset
+from handful_trainer.packaging import build_package
+from handful_trainer.yolo import set_up
+
+
+# Ultralytics traces the network in C++, where a warning that is raised as an error breaks off.
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("head", [Head.NMS_FREE, Head.NMS_IN_GRAPH])
+def test_a_layout_is_packaged_and_agrees_with_its_weights(tmp_path: Path, dataset: Path, head: Head) -> None:
+    set_up(tmp_path)
+    config = TrainingConfig.model_validate(
+        {
+            "model": {"family": "yolo26", "size": "n", "pretrained": False},
+            "dataset": {"source": "yolo", "path": dataset},
+            "training": {"imgsz": 64},
+            "package": {"head": head.value, "confidence": 0.001, "iou": 0.5},
+        }
+    )
+    prepared = PreparedDataset.open(dataset)
+    weights = tmp_path / "weights.pt"
+    torch.manual_seed(0)
+    untrained = YOLO("yolo26n.yaml")
+    untrained.model = DetectionModel("yolo26n.yaml", nc=len(prepared.classes), verbose=False)
+    untrained.model.names = dict(enumerate(prepared.classes))
+    untrained.save(str(weights))
+    built = build_package(config, weights, prepared, tmp_path / "package")
+    assert built.parity.matched > 0
+    manifest = built.package.manifest
+    assert (manifest.output.head, manifest.thresholds.class_agnostic) == (head, True)
