@@ -13,121 +13,90 @@ import pickle
 import queue
 import subprocess
 import sys
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from threading import Thread
-from typing import NamedTuple
+from types import TracebackType
+from typing import Any, BinaryIO, Self
 
-from handful_trainer.data.facts import ImageFacts
-from handful_trainer.data.images import inspect_images
-
-_AHEAD = 2
-"""Tasks that a process has at once: it need not wait until this one finds the time to give it the next."""
+from handful_trainer.data.images import ImageFacts, inspect_images
 
 _log = logging.getLogger(__name__)
 
 
-class _Task(NamedTuple):
-    paths: Sequence[Path | None]
-    found: Future[list[ImageFacts]]
-
-
 class Inspectors:
-    """Processes that start as soon as this is made: the one that made it may do something else meanwhile.
+    """This process and some others. Each call of `inspect` takes one that is free, and waits for it without the lock.
 
     Args:
-        number: how many.
-        decode: decode every image, not only those whose structure is odd.
+        number: how many, with this one: as many threads may call `inspect` at once.
     """
 
-    def __init__(self, number: int, decode: bool = True) -> None:
-        self._decode = decode
-        self._tasks: queue.SimpleQueue[_Task] = queue.SimpleQueue()
-        self._processes = [process for _ in range(number) if (process := _start(decode))]
-        self._threads: list[Thread] = []
-        self._ended = False
+    def __init__(self, number: int) -> None:
+        self._processes = [process for _ in range(number - 1) if (process := _start())]
+        self._free: queue.SimpleQueue[subprocess.Popen[bytes] | None] = queue.SimpleQueue()
+        for process in (None, *self._processes):
+            self._free.put(process)
 
-    def inspect(self, chunks: Sequence[Sequence[Path | None]]) -> Iterator[list[ImageFacts]]:
-        """Read and hash files, and look into them; yields what is in those of each chunk, in order."""
-        tasks = [_Task(paths, Future()) for paths in chunks]
-        for task in tasks:
-            self._tasks.put(task)
-        self._threads = [Thread(target=self._work, args=[process]) for process in self._processes or [None]]
-        for thread in self._threads:
-            thread.start()
-        for task in tasks:
-            yield task.found.result()
-
-    def _work(self, process: subprocess.Popen[bytes] | None) -> None:
-        """Have a process do tasks as long as there are some. If it ends before, they are done here."""
-        waiting: deque[_Task] = deque()
+    def inspect(self, paths: Sequence[Path | None]) -> list[ImageFacts]:
+        """Read, hash and decode files."""
+        process = self._free.get()
         try:
-            while process:
-                while len(waiting) < _AHEAD and (task := self._next()):
-                    waiting.append(task)
-                    _send(process, task.paths)
-                if not waiting:
-                    return
-                waiting[0].found.set_result(_received(process))
-                waiting.popleft()
+            return _asked(process, paths) if process else inspect_images(paths)
         except (OSError, EOFError, pickle.UnpicklingError):
-            if not self._ended:
-                _log.warning("a process that inspects images has ended; its images are inspected by this one")
-        while not self._ended and (task := waiting.popleft() if waiting else self._next()):
-            _inspect_here(task, self._decode)
+            _log.warning("a process that inspects images has ended; its images are inspected by this one")
+            process = None
+            return inspect_images(paths)
+        finally:
+            self._free.put(process)
 
-    def _next(self) -> _Task | None:
-        try:
-            return self._tasks.get_nowait()
-        except queue.Empty:
-            return None
+    def __enter__(self) -> Self:
+        """Nothing to do: they are running."""
+        return self
 
-    def close(self) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """End them."""
-        self._ended = True
         for process in self._processes:
             process.kill()  # They hold nothing that could be lost.
-        for thread in self._threads:
-            thread.join()
-        for process in self._processes:
             process.communicate()
-        self._processes.clear()
 
 
-def _start(decode: bool) -> subprocess.Popen[bytes] | None:
-    """A process, None where none can be started: this one does its work then."""
-    words = (
-        "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"  # It is ended by this one: Ctrl-C reaches both.
-        f"from handful_trainer.data.inspector import main; main({decode})"
-    )
+def _start() -> subprocess.Popen[bytes] | None:
+    """A process, None where none can be started: the others do its work."""
+    words = f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\nfrom {__name__} import main; main()"
+    command = [sys.executable, "-P", "-c", words]  # It is ended by this process: Ctrl-C reaches both.
     alone = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     try:
-        return subprocess.Popen(
-            [sys.executable, "-P", "-c", words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | alone
-        )
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | alone)
     except OSError as error:
         _log.warning("no process can be started to inspect images: %s", error)
         return None
 
 
-def _send(process: subprocess.Popen[bytes], paths: Sequence[Path | None]) -> None:
-    if process.stdin is None:
+def _asked(process: subprocess.Popen[bytes], paths: Sequence[Path | None]) -> list[ImageFacts]:
+    if process.stdin is None or process.stdout is None:
         raise EOFError
     pickle.dump([path and os.fspath(path) for path in paths], process.stdin)
     process.stdin.flush()
-
-
-def _received(process: subprocess.Popen[bytes]) -> list[ImageFacts]:
-    if process.stdout is None:
-        raise EOFError
     found: list[ImageFacts] = pickle.load(process.stdout)  # noqa: S301 - from this very program
     return found
 
 
-def _inspect_here(task: _Task, decode: bool) -> None:
-    try:
-        task.found.set_result(inspect_images(task.paths, decode))
-    except BaseException as error:  # noqa: BLE001 - it is raised where the result is waited for
-        task.found.set_exception(error)
+def serve(questions: BinaryIO, answers: BinaryIO) -> None:
+    """Answer lists of paths with what is in the files, until there are no more, or nobody who asks."""
+    warnings.simplefilter("ignore")  # Pillow warns of odd but usable files.
+    while True:
+        try:
+            paths: Any = pickle.load(questions)  # noqa: S301 - from the program that started this one
+            answers.write(pickle.dumps(inspect_images(paths), pickle.HIGHEST_PROTOCOL))
+            answers.flush()
+        except (EOFError, BrokenPipeError):
+            return
+
+
+def main() -> None:
+    """Serve the program that started this one. What a library prints goes to stderr."""
+    with os.fdopen(os.dup(1), "wb") as answers:
+        os.dup2(2, 1)
+        serve(sys.stdin.buffer, answers)

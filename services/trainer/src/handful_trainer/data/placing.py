@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, JpegImagePlugin
 
-from handful_trainer.data.decoding import open_image
-from handful_trainer.data.facts import Treatment
+from handful_trainer.data.images import Treatment, open_image
 
 if sys.platform == "linux":
     import fcntl

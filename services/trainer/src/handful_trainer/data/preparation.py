@@ -17,7 +17,7 @@ from handful_trainer.data.fingerprint import Fingerprint
 from handful_trainer.data.index import Index
 from handful_trainer.data.raw import RawDataset, RawItem
 from handful_trainer.data.report import build_report
-from handful_trainer.data.scan import Scan
+from handful_trainer.data.scan import scan
 from handful_trainer.data.settings import DatasetConfig
 from handful_trainer.data.sources import open_source
 from handful_trainer.data.together import with_splits
@@ -46,8 +46,8 @@ def prepare(config: DatasetConfig, home: Path, output: Path | None = None) -> Pr
     if folder is not None and (known := _opened(folder)):
         _log.info("unchanged since it was prepared: %s", folder)
         return known
-    with _uncollected(), contextlib.closing(Scan(index.state.images)) as scan:
-        dataset = _make(config, source.read(), scan, home, output)
+    with _uncollected():
+        dataset = _make(config, source.read(), home, output)
     index.remember(dataset.root)
     for warning in dataset.report["warnings"][:_SHOWN]:
         say(f"warning: {warning}")
@@ -66,13 +66,11 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _make(
-    config: DatasetConfig, raw: RawDataset, scan: Scan, home: Path, output: Path | None
-) -> PreparedDataset:
+def _make(config: DatasetConfig, raw: RawDataset, home: Path, output: Path | None) -> PreparedDataset:
     items = sorted(raw.items, key=lambda item: item.id)
     classes = config.classes or raw.classes or _no_classes(items)
     class_ids = {name: class_id for class_id, name in enumerate(classes)}
-    assets, fingerprint = _looked_at(config, raw, scan, items, class_ids)
+    assets, fingerprint = _looked_at(config, raw, items, class_ids)
     target = output or home / "datasets" / f"{config.title}-{fingerprint[:12]}"
     if known := _existing(target, fingerprint):
         return known
@@ -90,13 +88,13 @@ def _make(
 
 
 def _looked_at(
-    config: DatasetConfig, raw: RawDataset, scan: Scan, items: Sequence[RawItem], class_ids: Mapping[str, int]
+    config: DatasetConfig, raw: RawDataset, items: Sequence[RawItem], class_ids: Mapping[str, int]
 ) -> tuple[list[Asset], str]:
     """All assets with what was found in their files, and the fingerprint: made while other files are still decoded."""
     fingerprint, assets = Fingerprint(config, tuple(class_ids), raw), []
     with progress() as bar:
         task = bar.add_task("checking images", total=len(items))
-        found = scan.look_at([item.path for item in items], lambda done: bar.advance(task, done))
+        found = scan([item.path for item in items], lambda done: bar.advance(task, done))
         for item, facts in zip(items, found, strict=True):
             fingerprint.add(item, facts)
             assets.append(sorted_out(item, facts, class_ids))

@@ -19,7 +19,7 @@ from handful_trainer.data.assets import Asset
 from handful_trainer.data.boxes import label_line
 from handful_trainer.data.dataset import DATA_YAML, REPORT
 from handful_trainer.data.errors import DiskSpaceError, OutputExistsError
-from handful_trainer.data.facts import Treatment
+from handful_trainer.data.images import Treatment
 from handful_trainer.data.placing import Placer
 from handful_trainer.data.raw import SPLITS
 from handful_trainer.data.scan import in_parallel
