@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from xdist.scheduler import LoadScopeScheduling
+
+from support.sharing import Sharing, place
 
 _TESTS = Path(__file__).parent
 _MARKED = frozenset({"unit", "contract", "integration", "browser", "scripts", "stack"})
@@ -19,6 +22,7 @@ _OURS = ("HANDFUL_", "MLFLOW_", "PICSELLIA_")
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the tests that take minutes, too")
     parser.addoption("--stack", action="store_true", help="run the tests that take a Docker engine, too")
+    parser.addoption("--engine", type=Path, metavar="FOLDER", help="where scripts/test.sh notes how that engine starts")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -34,11 +38,20 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = tempfile.mkdtemp(prefix="handful-tests-yolo-")
         os.environ["YOLO_CONFIG_DIR"] = folder
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    notes = config.getoption("--engine")
+    if notes and not hasattr(config, "workerinput"):
+        config.add_cleanup(lambda: shutil.rmtree(notes, ignore_errors=True))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
+    """Share the tests out by what they have in common."""
+    return Sharing(config, log)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    # Playwright keeps an event loop running in the main thread: after it, no test can have one of its own.
-    items.sort(key=lambda item: item.path.is_relative_to(_TESTS / "browser"))
+    """Put them in order, mark them, and skip those that nobody asked for."""
+    items.sort(key=lambda item: place(item, shared=hasattr(config, "workerinput")))
     for item in items:
         folder = item.path.relative_to(_TESTS).parts[0]
         if folder in _MARKED:

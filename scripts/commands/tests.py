@@ -22,6 +22,8 @@ tested too where a Docker engine answers, or can be started by ../shared/docker/
 """
 _AFTERWARDS = "Other words go to pytest, which then measures no coverage: {script} tests/unit/core -k manifest"
 _COVERAGE = ("--cov", "--cov-report=term:skip-covered")
+_AT_ONCE = ("--numprocesses", "2")
+"""Most tests wait for other processes half of the time. How they are shared out is told in tests/support/sharing.py."""
 
 
 def test(words: Words, said: list[str]) -> int:
@@ -41,23 +43,27 @@ def test(words: Words, said: list[str]) -> int:
         ensure_postgres()
     os.environ["PATH"] = os.pathsep.join([str(layout.python.parent), os.environ.get("PATH", "")])
     os.chdir(ROOT)
-    engine = Engine() if chosen.stack or not (chosen.fast or rest) else None
+    wanted = chosen.stack or not (chosen.fast or rest)
+    engine = Engine() if wanted and Engine.is_here() else None
     if faulty := _faulty(layout):
         print(f"error: {faulty} found faults, see above: nothing was tested", file=sys.stderr)  # noqa: T201
         if engine:
             engine.give_up()
         return 1
-    stack = ["--stack"] if engine and engine.is_ready() else []
+    stack = [*(["--stack"] if wanted else []), *(["--engine", str(engine.folder)] if engine else [])]
     print("==> pytest", flush=True)  # noqa: T201
+    if sys.version_info >= (3, 12):
+        # It costs next to nothing, where the tracer adds half of the time that tests take. Python 3.11 has none.
+        os.environ["COVERAGE_CORE"] = os.environ.get("COVERAGE_CORE") or "sysmon"
     return become([layout.tool("pytest"), *_pytest_words(chosen, rest), *stack])
 
 
 def _pytest_words(chosen: Namespace, rest: list[str]) -> list[str]:
     if chosen.fast:
-        return ["-m", "unit or contract", *rest]
+        return ["-m", "unit or contract", *(rest or _AT_ONCE)]
     if chosen.stack:
         return ["tests/stack", "--slow", *rest]
-    return [*(["--slow"] if chosen.slow else []), *(rest or _COVERAGE)]
+    return [*(["--slow"] if chosen.slow else []), *(rest or (*_AT_ONCE, *_COVERAGE))]
 
 
 def _faulty(layout: Layout) -> str:

@@ -7,11 +7,16 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from commands.docker import _environment
 from fakes.checkout import FakeCheckout, build_checkout
 from installer.stamp import Stamp, fingerprint
+from support.engine import why_no_engine
+
+pwd = pytest.importorskip("pwd", reason="the shell scripts are for POSIX")
 
 _SCRIPTS = ("quickstart", "test", "lock")
 
@@ -104,11 +109,13 @@ def test_install_only_stops_there(checkout: FakeCheckout) -> None:
 
 def test_test_checks_before_it_tests(checkout: FakeCheckout) -> None:
     _installed(checkout)
-    done = _run(checkout.root / "scripts" / "test.sh", path=f"{checkout.path}:{os.environ['PATH']}")
+    checkout.tool("pytest", 'echo "coverage by $COVERAGE_CORE"')
+    done = _run(checkout.root / "scripts" / "test.sh", path=f"{checkout.path}:{os.environ['PATH']}", COVERAGE_CORE="")
     assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == f"coverage by {'sysmon' if sys.version_info >= (3, 12) else ''}"
     programs = [call.split()[0] for call in _after_install(checkout)]
     assert programs == ["ruff", "ruff", "mypy", "shellcheck", "pytest"]
-    assert _after_install(checkout)[-1].startswith("pytest --cov")
+    assert _after_install(checkout)[-1].startswith("pytest --numprocesses 2 --cov")
 
 
 @pytest.mark.parametrize("faulty", ["ruff", "mypy", "shellcheck"])
@@ -132,8 +139,9 @@ def test_the_last_line_and_the_exit_code_are_pytests(checkout: FakeCheckout) -> 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--fast"], "pytest -m unit or contract"),
-        (["--slow"], "pytest --slow --cov"),
+        (["--fast"], "pytest -m unit or contract --numprocesses 2"),
+        (["--fast", "-x"], "pytest -m unit or contract -x"),
+        (["--slow"], "pytest --slow --numprocesses 2 --cov"),
         (["--stack"], "pytest tests/stack"),
         (["tests/unit", "-k", "a b"], "pytest tests/unit -k a b"),
     ],
@@ -149,23 +157,57 @@ def _engine(checkout: FakeCheckout, body: str) -> None:
     checkout.program(checkout.root.parent / "shared" / "docker", "engine", body)
 
 
-def test_the_stack_is_tested_in_an_engine_that_is_started_for_it(checkout: FakeCheckout) -> None:
-    _installed(checkout)
-    _engine(checkout, "exit 0")
+def _started(checkout: FakeCheckout) -> Path:
+    """Run the tests; where it is noted how the engine starts."""
     done = _run(checkout.root / "scripts" / "test.sh", path=f"{checkout.path}:{os.environ['PATH']}")
     assert done.returncode == 0, done.stderr
+    (called,) = [call for call in checkout.calls if call.startswith("pytest")]
+    words, folder = called.rsplit(" ", 1)
+    assert words.startswith("pytest --numprocesses 2 --cov")
+    assert words.endswith(" --stack --engine")
+    return Path(folder)
+
+
+def test_the_stack_is_tested_in_an_engine_that_is_started_meanwhile(checkout: FakeCheckout) -> None:
+    _installed(checkout)
+    release = checkout.root / "release"
+    _engine(checkout, f"while [ -d {checkout.root} ] && [ ! -e {release} ]; do sleep 0.05; done")
+    notes = _started(checkout)
+    assert not (notes / "code").exists()
+    release.touch()
+    assert why_no_engine(notes) == why_no_engine(None)
     assert [call for call in checkout.calls if call.startswith("engine")] == ["engine up", "engine images"]
-    assert checkout.calls[-1].startswith("pytest --cov")
-    assert checkout.calls[-1].endswith(" --stack")
+    shutil.rmtree(notes)
 
 
 def test_an_engine_that_cannot_be_had_fails_nothing(checkout: FakeCheckout) -> None:
     _installed(checkout)
-    _engine(checkout, "echo 'engine: this needs root' >&2; exit 1")
-    done = _run(checkout.root / "scripts" / "test.sh", path=f"{checkout.path}:{os.environ['PATH']}")
-    assert done.returncode == 0
-    assert "the Compose stack is not tested, as there is no Docker engine: engine: this needs root\n" in done.stderr
-    assert "--stack" not in checkout.calls[-1]
+    _engine(checkout, "echo 'engine: this needs root' >&2; echo; exit 1")
+    notes = _started(checkout)
+    assert why_no_engine(notes) == "there is no Docker engine: engine: this needs root"
+    shutil.rmtree(notes)
+
+
+def test_an_engine_that_does_not_come_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    assert why_no_engine(tmp_path, 0) == "there is no Docker engine: it has not started within 0 s"
+
+
+def test_without_what_starts_one_the_engine_that_is_there_is_asked(checkout: FakeCheckout) -> None:
+    _installed(checkout)
+    _run(checkout.root / "scripts" / "test.sh", path=f"{checkout.path}:{os.environ['PATH']}")
+    assert checkout.calls[-1].endswith(" --stack")
+
+
+def test_the_engine_finds_pythons_in_a_bare_environment_too(
+    checkout: FakeCheckout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pyenv = tmp_path / "home" / ".pyenv"
+    pyenv.mkdir(parents=True)
+    me = SimpleNamespace(pw_dir=str(tmp_path / "home"))
+    monkeypatch.setattr(pwd, "getpwuid", lambda _: me)
+    assert _environment({"PATH": "/bin"}) == {"HOME": me.pw_dir, "PYENV_ROOT": str(pyenv), "PATH": "/bin"}
+    assert _environment({"HOME": "/nowhere"}) == {"HOME": "/nowhere", "PYENV_ROOT": str(pyenv)}
+    assert _environment({"HOME": "/nowhere", "PYENV_ROOT": "/mine"}) == {"HOME": "/nowhere", "PYENV_ROOT": "/mine"}
 
 
 @pytest.mark.parametrize("words", [["--fast"], ["tests/unit"]])

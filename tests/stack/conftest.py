@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -14,8 +13,9 @@ import httpx
 import pytest
 
 from fakes.packages import build_package, encode, picture
+from support.engine import why_no_engine
 from support.registering import register
-from support.stack import Stack, copy_checkout, until, why_no_engine
+from support.stack import Stack, copy_checkout, until
 
 HAND = encode(picture({(2, 3): "5"}))
 
@@ -26,17 +26,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     ours = [item for item in items if here in item.path.parents]
     words = [config.option.markexpr, *map(str, config.args)]
     asked = config.getoption("--stack") or any("stack" in word for word in words)
-    reason = why_no_engine()
-    if asked and reason:
-        warnings.warn(pytest.PytestWarning(f"the stack was not tested: {reason}"), stacklevel=1)
-    if not (asked or reason):
-        reason = "the stack is tested when asked for: scripts/test.sh --stack, or pytest --stack"
+    reason = None if asked else "the stack is tested when asked for: scripts/test.sh --stack, or pytest --stack"
     for item in ours:
         item.add_marker(pytest.mark.timeout(1800))
         if "trainer_image" in getattr(item, "fixturenames", ()) and not config.getoption("--slow"):
             item.add_marker(pytest.mark.skip(reason="slow, as it builds the trainer's image: run with --slow"))
         if reason:
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def engine(request: pytest.FixtureRequest) -> None:
+    """The Docker engine, which may still be starting. Without one nothing here is tested."""
+    if reason := why_no_engine(request.config.getoption("--engine")):
+        pytest.skip(f"the stack was not tested: {reason}")
 
 
 @pytest.fixture(scope="session")

@@ -20,14 +20,6 @@ _COPIED = ("configs", "dashboard", "models", "scripts", "services", ".dockerigno
 _OURS = ("COMPOSE_", "HANDFUL_", "SECRETS_DIR", "BIND_ADDRESS", "MINIO_", "S3_", "DATA_DIR", "BACKUP_DIR", "MODELS")
 
 
-def why_no_engine() -> str | None:
-    """Why the stack cannot be tested here; None if it can."""
-    if shutil.which("docker") is None:
-        return "there is no docker command"
-    asked = subprocess.run(["docker", "compose", "ls"], capture_output=True, text=True, check=False)
-    return None if asked.returncode == 0 else f"no Docker engine with Compose answers ({asked.stderr.strip()})"
-
-
 def copy_checkout(source: Path, target: Path) -> Path:
     """What a user has after `git clone`: no .env, no secrets, nothing built."""
     target.mkdir(parents=True)
