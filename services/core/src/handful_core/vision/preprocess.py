@@ -54,15 +54,14 @@ def to_input(pixels: Pixels, spec: Input) -> tuple[Floats, Geometry]:
 
 
 def _laid_in(pixels: Pixels, left: int, top: int, spec: Input) -> Floats:
-    """Planes of scaled floats, padded around. cv2.copyMakeBorder and blobFromImage give the same in twice the time."""
+    """Planes of scaled floats, padded around. cv2.copyMakeBorder and blobFromImage give the same, more slowly."""
     height, width = pixels.shape[:2]
     scale = np.float32(spec.scale)
     tensor = np.empty((1, 3, spec.height, spec.width), np.float32)
     tensor[..., :top, :] = tensor[..., top + height :, :] = spec.pad * scale
     tensor[..., :left] = tensor[..., left + width :] = spec.pad * scale
-    planes = cv2.split(pixels)
-    for place, plane in zip(tensor[0], reversed(planes) if spec.colour == "rgb" else planes, strict=True):
-        np.multiply(plane, scale, out=place[top : top + height, left : left + width])
+    channels = pixels[..., ::-1] if spec.colour == "rgb" else pixels
+    np.multiply(channels.transpose(2, 0, 1), scale, out=tensor[0, :, top : top + height, left : left + width])
     return tensor
 
 

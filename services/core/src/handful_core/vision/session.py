@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -15,6 +16,9 @@ from handful_core.package import Package
 from handful_core.package.errors import GraphError
 from handful_core.vision.graph import check_graph, check_output
 from handful_core.vision.preprocess import Floats
+
+_AS_MUCH_AS_IS_ASKED_FOR = 1
+"""kSameAsRequested of ONNX Runtime: an arena does not grow by powers of two."""
 
 
 class Session(Protocol):
@@ -85,7 +89,7 @@ class OnnxSession:
 
 
 def open_session(path: Path, threads: int) -> ort.InferenceSession:
-    """A graph in ONNX Runtime, which neither spins nor hoards memory.
+    """A graph in ONNX Runtime, which does not spin, and works in the memory that all sessions share.
 
     Args:
         path: an ONNX file.
@@ -97,9 +101,13 @@ def open_session(path: Path, threads: int) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # Spinning threads burn the quota of a container while they wait; the arena never gives memory back.
+    # Spinning threads burn the quota of a container while they wait.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.enable_cpu_mem_arena = False
+    _share_arena()
+    options.add_session_config_entry("session.use_env_allocators", "1")
+    # The weights stay outside: a model that is let go gives them back.
+    options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
+    options.enable_mem_pattern = False  # One block for all of a run would lie in the arena beside the pieces it is for.
     options.log_severity_level = 3
     providers = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in ort.get_available_providers()]
     try:
@@ -108,6 +116,17 @@ def open_session(path: Path, threads: int) -> ort.InferenceSession:
         raise GraphError(
             f"{path.name} cannot be loaded by ONNX Runtime ({error})", "package the model again"
         ) from error
+
+
+@cache
+def _share_arena() -> None:
+    """One place to work in for all sessions of this process, which grows to what runs at once need and is kept.
+
+    Without any, each run of YOLO11n at 640 pixels takes 33 MB from the system and gives them back: 8,000 page faults,
+    a seventh of its time. An arena for each session would keep as much for every model that was ever asked.
+    """
+    info = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+    ort.create_and_register_allocator(info, ort.OrtArenaCfg({"arena_extend_strategy": _AS_MUCH_AS_IS_ASKED_FOR}))
 
 
 def _shapes(nodes: Sequence[ort.NodeArg]) -> dict[str, Sequence[int | str]]:

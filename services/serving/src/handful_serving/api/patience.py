@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -21,16 +21,26 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, _Result]) -> _
     Raises:
         ClientDisconnect: the client has gone.
     """
-    task = asyncio.ensure_future(work)
+    asking = cast("asyncio.Task[object]", asyncio.current_task())
     gone = asyncio.ensure_future(_disconnected(request))
+    left = False
+
+    def leave(_: object) -> None:
+        nonlocal left
+        left = not gone.cancelled()
+        if left:
+            asking.cancel()
+
+    gone.add_done_callback(leave)
     try:
-        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        raise ClientDisconnect
+        return await work
+    except asyncio.CancelledError:
+        if left and not asking.uncancel():
+            raise ClientDisconnect from None
+        raise
     finally:
+        gone.remove_done_callback(leave)
         gone.cancel()
-        task.cancel()
 
 
 async def _disconnected(request: Request) -> None:

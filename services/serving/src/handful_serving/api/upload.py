@@ -4,25 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from handful_core.vision.decode import UnsupportedImageError
+from handful_serving.api.form import File, FormReader
 from handful_serving.api.intake import Body
-from handful_serving.domain.errors import BadRequestError, EmptyBodyError
-
-_FIELD = 1024
-"""Bytes of a form field that is no file."""
-_FIELDS = 32
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """One image of a request."""
-
-    name: str
-    data: bytes
+from handful_serving.domain.errors import EmptyBodyError
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +42,10 @@ async def read_upload(request: Request, body: Body, most: int = 8) -> Upload:
         BadRequestError: a form that cannot be read.
         UnsupportedImageError: neither a form nor an image, by its Content-Type.
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    content_type = request.headers.get("content-type", "")
+    kind = content_type.partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
-        async with body.in_time():
-            upload = await _read_form(request, body, most)
+        upload = await _read_form(body, FormReader(content_type, most))
     elif kind in {"", "application/octet-stream"} or kind.startswith("image/"):
         upload = Upload([File("", await body.read())])
     else:
@@ -70,16 +57,9 @@ async def read_upload(request: Request, body: Body, most: int = 8) -> Upload:
     return upload
 
 
-async def _read_form(request: Request, body: Body, most: int) -> Upload:
-    parser = MultiPartParser(request.headers, body.stream(), max_files=most, max_fields=_FIELDS, max_part_size=_FIELD)
-    parser.spool_max_size = body.limit  # Held in memory like a raw body: the limit is what bounds it.
-    try:
-        form = await parser.parse()
-    except MultiPartException as error:
-        raise BadRequestError(f"the form cannot be read: {error.message}") from error
-    try:
-        items = form.multi_items()
-        files = [File(value.filename or "", await value.read()) for _, value in items if isinstance(value, UploadFile)]
-        return Upload(files, {name: value for name, value in items if isinstance(value, str)})
-    finally:
-        await form.close()
+async def _read_form(body: Body, form: FormReader) -> Upload:
+    async with body.in_time():
+        async for chunk in body.stream():
+            form.write(chunk)
+    form.close()
+    return Upload(form.files, form.fields)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
+from handful_serving.domain.keys import Key
 from handful_serving.domain.prediction import Prediction
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -39,19 +44,44 @@ class PredictionMetrics:
         )  # fmt: skip
         self._faces = Counter("handful_faces_blurred", "Faces that were blurred.", registry=registry)
 
+        self._known: dict[Key, _Version] = {}
+
     def add(self, prediction: Prediction) -> None:
         """An image was answered."""
-        name, version = prediction.key.name, str(prediction.key.version)
-        self._predictions.labels(name, version).inc()
+        version = self._known.get(prediction.key) or self._new(prediction.key)
+        version.predictions.inc()
         for stage, milliseconds in prediction.timings.items():
-            self._stages.labels(name, stage).observe(milliseconds / 1e3)
-        self._faces.inc(prediction.outcome.faces)
+            version.stage(stage).observe(milliseconds / 1e3)
+        if prediction.outcome.faces:
+            self._faces.inc(prediction.outcome.faces)
         found = _found(prediction)
         if not found:
-            self._empty.labels(name, version).inc()
+            version.empty.inc()
         for class_id, confidence in found:
-            self._confidence.labels(name, version).observe(confidence)
-            self._detections.labels(name, version, prediction.manifest.classes[class_id]).inc()
+            version.confidence.observe(confidence)
+            version.detections(prediction.manifest.classes[class_id]).inc()
+
+    def _new(self, key: Key) -> _Version:
+        name, number = key.name, str(key.version)
+        version = self._known[key] = _Version(
+            predictions=self._predictions.labels(name, number),
+            empty=self._empty.labels(name, number),
+            confidence=self._confidence.labels(name, number),
+            stage=cache(partial(self._stages.labels, name)),
+            detections=cache(partial(self._detections.labels, name, number)),
+        )
+        return version
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """A version's metrics: to find them by their labels takes longer than to count."""
+
+    predictions: Counter
+    empty: Counter
+    confidence: Histogram
+    stage: Callable[[str], Histogram]
+    detections: Callable[[str], Counter]
 
 
 def _found(prediction: Prediction) -> list[tuple[int, float]]:
