@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image, JpegImagePlugin
 
 from fakes.exports import encoded, picture, turned
-from handful_trainer.data.images import Treatment, inspect_bytes, inspect_images
+from handful_trainer.data.facts import Treatment
+from handful_trainer.data.images import inspect_bytes, inspect_images
 from handful_trainer.data.signatures import READ
 
 PHOTO = encoded(picture(1), quality=90)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fakes.exports import twelve
-from handful_trainer.data.index import Index, stamp_of
+from handful_trainer.data.index import Index, state_of
 from handful_trainer.data.settings import DatasetConfig
 from handful_trainer.data.sources import open_source
 
@@ -37,23 +37,23 @@ def test_a_file_that_changed_is_noticed(export: Path, tmp_path: Path, name: str)
 
 
 def test_files_that_come_and_go_are_noticed(export: Path) -> None:
-    before = stamp_of([export])
+    before = state_of([export])
     (export / "assets" / "new.jpg").touch()
-    after = stamp_of([export])
+    after = state_of([export])
     (export / "assets" / "new.jpg").unlink()
     assert before != after
-    assert stamp_of([export]) == before
+    assert state_of([export]) == before
 
 
 def test_what_training_leaves_behind_is_no_change(export: Path) -> None:
-    before = stamp_of([export])
+    before = state_of([export])
     (export / "assets.cache").touch()
-    assert stamp_of([export]) == before
+    assert state_of([export]) == before
 
 
 def test_a_link_that_leads_nowhere_is_a_state_too(export: Path) -> None:
     (export / "assets" / "lost.jpg").symlink_to(export / "gone.jpg")
-    assert stamp_of([export]) == stamp_of([export])
+    assert state_of([export]) == state_of([export])
 
 
 def test_a_damaged_memory_is_no_memory(export: Path, tmp_path: Path) -> None:

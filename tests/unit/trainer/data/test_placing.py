@@ -11,7 +11,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from fakes.exports import encoded, picture, turned
-from handful_trainer.data.images import Treatment, inspect_bytes
+from handful_trainer.data.facts import Treatment
+from handful_trainer.data.images import inspect_bytes
 from handful_trainer.data.placing import Placer, as_png, upright
 
 
@@ -25,7 +26,7 @@ def refuse(number: int) -> Any:
 def placed(tmp_path: Path) -> Path:
     source, target = tmp_path / "a.jpg", tmp_path / "b.jpg"
     source.write_bytes(encoded(picture(1)))
-    Placer().place(source, target, Treatment.LINK)
+    Placer().place(str(source), str(target), Treatment.LINK)
     assert target.read_bytes() == source.read_bytes()
     return target
 
@@ -90,7 +91,7 @@ def test_sixteen_bits_become_eight() -> None:
 def test_a_jpeg_is_sealed_without_a_change_to_its_picture(tmp_path: Path) -> None:
     source, target = tmp_path / "a.jpg", tmp_path / "b.jpg"
     source.write_bytes(encoded(picture(1)) + b"trailer")
-    Placer().place(source, target, Treatment.SEAL)
+    Placer().place(str(source), str(target), Treatment.SEAL)
     assert target.read_bytes().endswith(b"trailer\xff\xd9")
     assert inspect_bytes(target.read_bytes()).treatment is Treatment.LINK
     with Image.open(source) as before, Image.open(target) as after:
@@ -102,7 +103,7 @@ def test_a_link_in_the_source_is_followed(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "a.jpg").write_bytes(b"content")
     (tmp_path / "b.jpg").symlink_to("a.jpg")
     (tmp_path / "sub").mkdir()
-    Placer().place(tmp_path / "b.jpg", tmp_path / "sub" / "c.jpg", Treatment.LINK)
+    Placer().place(str(tmp_path / "b.jpg"), str(tmp_path / "sub" / "c.jpg"), Treatment.LINK)
     (tmp_path / "b.jpg").unlink()
     assert (tmp_path / "sub" / "c.jpg").read_bytes() == b"content"
     assert not (tmp_path / "sub" / "c.jpg").is_symlink()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from fakes.exports import PicselliaExport, coco_file, twelve
 from handful_core.errors import DataError
 from handful_trainer.data.assets import Asset, sorted_out
-from handful_trainer.data.images import ImageFacts
+from handful_trainer.data.facts import ImageFacts
 from handful_trainer.data.raw import RawDataset, RawItem
 from handful_trainer.data.settings import DatasetConfig
 from handful_trainer.data.sources import open_source

@@ -7,7 +7,7 @@ import pytest
 from handful_core.errors import DataError
 from handful_trainer.data.assets import Asset
 from handful_trainer.data.boxes import Box, CleanBoxes
-from handful_trainer.data.images import ImageFacts
+from handful_trainer.data.facts import ImageFacts
 from handful_trainer.data.raw import ACCEPTED, RawItem, SplitName
 from handful_trainer.data.settings import DatasetConfig
 from handful_trainer.data.together import leaks, with_splits

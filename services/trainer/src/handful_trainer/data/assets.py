@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 from handful_trainer.data.boxes import Box, CleanBoxes, clean_boxes
 from handful_trainer.data.errors import AnnotationError, UnknownLabelError
-from handful_trainer.data.images import ImageFacts, Treatment
+from handful_trainer.data.facts import ImageFacts, Treatment
 from handful_trainer.data.raw import ACCEPTED, RawItem, SplitName
 
 Outcome = Literal["usable", "not_accepted", "undecodable"]

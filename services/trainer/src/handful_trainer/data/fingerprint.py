@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
-from handful_trainer.data.images import ImageFacts
+from handful_trainer.data.facts import ImageFacts
 from handful_trainer.data.raw import RawDataset, RawItem
 from handful_trainer.data.settings import DatasetConfig
 

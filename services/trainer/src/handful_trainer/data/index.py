@@ -8,14 +8,25 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from handful_trainer.data.fingerprint import FORMAT
 from handful_trainer.data.raw import Source
 from handful_trainer.data.settings import DatasetConfig
+from handful_trainer.data.yolo_folder import SUFFIXES
 
 _PASSING = (".cache", ".npy")
 """Suffixes of what Ultralytics leaves beside images; they are no part of a dataset."""
+_IMAGES = tuple(sorted(SUFFIXES))
+
+
+class State(NamedTuple):
+    """What the names, sizes and times of change of files tell."""
+
+    stamp: str
+    """A digest of all of them."""
+    images: int
+    """How many are called like images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +34,7 @@ class Index:
     """One small file for each combination of source, settings and output folder."""
 
     path: Path
-    stamp: str
+    state: State
 
     @classmethod
     def of(cls, config: DatasetConfig, source: Source, home: Path, output: Path | None) -> Self:
@@ -42,7 +53,7 @@ class Index:
         settings = config.model_dump(mode="json", exclude={"path", "images"})
         places = [str(root.resolve()) for root in roots] + [str(output.resolve()) if output else ""]
         key = hashlib.sha256(json.dumps([FORMAT, settings, places], sort_keys=True).encode()).hexdigest()
-        return cls(home / "datasets" / ".index" / f"{key[:24]}.json", stamp_of(roots))
+        return cls(home / "datasets" / ".index" / f"{key[:24]}.json", state_of(roots))
 
     def find(self) -> Path | None:
         """The dataset that was prepared from this very state, if it is still there."""
@@ -50,7 +61,7 @@ class Index:
             known = json.loads(self.path.read_bytes())
         except (OSError, ValueError):
             return None
-        if not isinstance(known, dict) or known.get("stamp") != self.stamp:
+        if not isinstance(known, dict) or known.get("stamp") != self.state.stamp:
             return None
         return Path(str(known.get("folder", "")))
 
@@ -58,17 +69,18 @@ class Index:
         """Write down what came of it."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         partial = self.path.with_suffix(f".{os.getpid()}")
-        partial.write_text(json.dumps({"stamp": self.stamp, "folder": str(folder.resolve())}), encoding="utf-8")
+        partial.write_text(json.dumps({"stamp": self.state.stamp, "folder": str(folder.resolve())}), encoding="utf-8")
         partial.replace(self.path)
 
 
-def stamp_of(roots: Iterable[Path]) -> str:
-    """A digest of the names, sizes and times of change of all files."""
-    digest = hashlib.sha256()
+def state_of(roots: Iterable[Path]) -> State:
+    """Look at the names, sizes and times of change of all files."""
+    digest, images = hashlib.sha256(), 0
     for root in roots:
         lines = sorted(_lines(root))
         digest.update("\n".join([str(len(lines)), *lines]).encode(errors="surrogateescape"))
-    return digest.hexdigest()
+        images += sum(line.rsplit(" ", 2)[0].lower().endswith(_IMAGES) for line in lines)
+    return State(digest.hexdigest(), images)
 
 
 def _lines(place: Path | os.DirEntry[str]) -> Iterator[str]:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import struct
 from typing import NamedTuple
 
-_END = b"\xff\xd9"
+_BEGIN, _END = b"\xff\xd8", b"\xff\xd9"
 _FRAMES = frozenset({0xC0, 0xC1, 0xC2})
 """Baseline, extended and progressive: the kinds that every decoder knows."""
 _ALONE = frozenset({0x01, *range(0xD0, 0xD8)})
 """Markers without content."""
-_SCAN, _APP1 = 0xDA, 0xE1
+_SCAN, _APP1, _PADDING = 0xDA, 0xE1, 0xFF
+_segment = struct.Struct(">BBH").unpack_from
+"""0xFF, the marker, the length of what follows with these two bytes."""
+_frame = struct.Struct(">BHHB").unpack_from
+"""Bits, height, width, channels."""
 
 
 class JpegHeader(NamedTuple):
@@ -30,25 +35,26 @@ def jpeg_header(data: bytes) -> JpegHeader | None:
         was cut anywhere does not end with the end marker: within the pixels' code it cannot occur, and a segment that
         holds it (a preview in EXIF) tells its own length.
     """
-    if not data.endswith(_END) or not data.startswith(b"\xff\xd8"):
+    if not data.endswith(_END) or not data.startswith(_BEGIN):
         return None
-    place, last, frame, has_app1 = 2, len(data) - 2, None, False
-    while place + 4 <= last and data[place] == 0xFF:
-        marker = data[place + 1]
-        if marker == 0xFF:  # Padding.
-            place += 1
+    place, last = len(_BEGIN), len(data) - len(_END)
+    width = height = channels = 0
+    has_app1 = False
+    while place + 4 <= last:
+        mark, marker, length = _segment(data, place)
+        if mark != 0xFF:
+            return None
+        if marker == _PADDING or marker in _ALONE:
+            place += 1 if marker == _PADDING else 2
             continue
-        if marker in _ALONE:
-            place += 2
-            continue
-        length = data[place + 2] << 8 | data[place + 3]
         if length < 2 or place + 2 + length > last:
             return None
-        if marker in _FRAMES and length >= 9 and data[place + 4] == 8:
-            height, width = data[place + 5] << 8 | data[place + 6], data[place + 7] << 8 | data[place + 8]
-            frame = width, height, data[place + 9]
-        elif marker == _SCAN:
-            return JpegHeader(*frame, has_app1) if frame and frame[0] and frame[1] else None
+        if marker == _SCAN:
+            return JpegHeader(width, height, channels, has_app1) if width and height else None
+        if marker in _FRAMES and length >= 9:
+            bits, height, width, channels = _frame(data, place + 4)
+            if bits != 8:
+                return None
         has_app1 |= marker == _APP1
         place += 2 + length
     return None

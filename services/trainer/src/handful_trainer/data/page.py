@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from handful_trainer.data.assets import Asset, identical
+from handful_trainer.data.crew import Crew
 from handful_trainer.data.oddities import is_tiny
 from handful_trainer.data.pictures import Picture, picture_of
 from handful_trainer.data.raw import SPLITS
-from handful_trainer.data.scan import in_parallel
 
 PAGE = "report.html"
 _EXAMPLES = 5
 """Pictures of each defect."""
 _SAMPLES = 15
 """Pictures of each split."""
+_AT_ONCE = 3
+"""Pictures that are drawn in one go."""
 _TITLES = {
     "truncated": "Files that break off",
     "empty": "Empty files",
@@ -48,8 +51,8 @@ class Gallery(NamedTuple):
     pictures: list[Picture]
 
 
-def write_page(folder: Path, report: dict[str, Any], assets: Sequence[Asset]) -> None:
-    """Write report.html into the dataset's folder."""
+def write_page(folder: Path, report: dict[str, Any], assets: Sequence[Asset], crew: Crew) -> None:
+    """Write report.html into the dataset's folder; the crew draws its pictures."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     pages = Environment(
@@ -57,25 +60,29 @@ def write_page(folder: Path, report: dict[str, Any], assets: Sequence[Asset]) ->
         lstrip_blocks=True,
     )  # fmt: skip
     classes = report["names"]
-    galleries = [_gallery(name, found, classes) for name, found in _defects(assets, report).items()]
-    samples = [_gallery(split, _spread([a for a in assets if a.split == split]), classes, _SAMPLES) for split in SPLITS]
+    defects = [_drawn(crew, name, found, classes, _EXAMPLES) for name, found in _defects(assets, report).items()]
+    samples = [_drawn(crew, s, _spread([a for a in assets if a.split == s]), classes, _SAMPLES) for s in SPLITS]
     largest = max((n for split in SPLITS for n in report["splits"][split]["boxes_per_class"].values()), default=0)
     html = pages.get_template("page.html.j2").render(
-        report=report, splits=SPLITS, galleries=galleries, samples=samples, largest=max(largest, 1)
+        report=report,
+        splits=SPLITS,
+        galleries=[finish() for finish in defects],
+        samples=[finish() for finish in samples],
+        largest=max(largest, 1),
     )
     (folder / PAGE).write_text(html, encoding="utf-8", errors="replace", newline="\n")
 
 
-def _gallery(name: str, assets: Sequence[tuple[Asset, str]], classes: Sequence[str], most: int = _EXAMPLES) -> Gallery:
-    def draw(found: tuple[Asset, str]) -> Picture:
-        return picture_of(found[0], classes, found[1])
+def _drawn(
+    crew: Crew, name: str, found: Sequence[tuple[Asset, str]], classes: Sequence[str], most: int
+) -> Callable[[], Gallery]:
+    """Begin to draw the first of some assets; what is given back waits for the pictures."""
+    pictures = crew.run(partial(_pictures, classes), found[:most], chunk=_AT_ONCE)
+    return lambda: Gallery(_TITLES.get(name, name.replace("_", " ")), len(found), list(pictures))
 
-    pictures = list(in_parallel(draw, assets[:most], _silent))
-    return Gallery(_TITLES.get(name, name.replace("_", " ")), len(assets), pictures)
 
-
-def _silent(_: int) -> None:
-    """Pictures are too few for a progress bar."""
+def _pictures(classes: Sequence[str], found: Sequence[tuple[Asset, str]]) -> list[Picture]:
+    return [picture_of(asset, classes, note) for asset, note in found]
 
 
 def _defects(assets: Sequence[Asset], report: dict[str, Any]) -> dict[str, list[tuple[Asset, str]]]:

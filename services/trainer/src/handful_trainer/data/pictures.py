@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import ImageOps
 
 from handful_trainer.data.assets import Asset
-from handful_trainer.data.images import open_image
+from handful_trainer.data.decoding import open_image
 
 _SIDE = 320
 """Longest side in pixels."""

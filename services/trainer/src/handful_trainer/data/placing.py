@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, JpegImagePlugin
 
-from handful_trainer.data.images import Treatment, open_image
+from handful_trainer.data.decoding import open_image
+from handful_trainer.data.facts import Treatment
 
 if sys.platform == "linux":
     import fcntl
@@ -30,20 +31,20 @@ class Placer:
     def __init__(self) -> None:
         self._ways: tuple[Callable[[str, str], None], ...] = (_reflink, os.link, _symlink)
 
-    def place(self, source: Path, target: str, treatment: Treatment) -> None:
+    def place(self, source: str, target: str, treatment: Treatment) -> None:
         """Bring the image `source` to `target`, as its treatment says.
 
         Raises:
             OSError: it cannot be written.
         """
         if treatment is Treatment.LINK:
-            self._link(os.fspath(source), target)
-        elif treatment is Treatment.SEAL:
-            Path(target).write_bytes(source.read_bytes() + _END_OF_JPEG)
-        elif treatment is Treatment.UPRIGHT:
-            Path(target).write_bytes(upright(source.read_bytes()))
+            self._link(source, target)
+            return
+        data = Path(source).read_bytes()
+        if treatment is Treatment.SEAL:
+            Path(target).write_bytes(data + _END_OF_JPEG)
         else:
-            Path(target).write_bytes(as_png(source.read_bytes()))
+            Path(target).write_bytes(upright(data) if treatment is Treatment.UPRIGHT else as_png(data))
 
     def only_copies(self, sample: Path, folder: Path) -> bool:
         """Find out whether a file can be linked into a folder, or has to be copied."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import gc
 import logging
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from handful_core.console import progress, say
 from handful_trainer.data.assets import Asset, check_labels, check_polygons, sorted_out
+from handful_trainer.data.crew import Crew
 from handful_trainer.data.dataset import DATA_YAML, REPORT, PreparedDataset
 from handful_trainer.data.errors import EmptyDatasetError, OutputExistsError
 from handful_trainer.data.fingerprint import Fingerprint
@@ -21,7 +22,7 @@ from handful_trainer.data.scan import scan
 from handful_trainer.data.settings import DatasetConfig
 from handful_trainer.data.sources import open_source
 from handful_trainer.data.together import with_splits
-from handful_trainer.data.writing import whole_folder, write_layout, write_report
+from handful_trainer.data.writing import make_folders, whole_folder, write_files, write_lists, write_report
 
 _log = logging.getLogger(__name__)
 _SHOWN = 12
@@ -46,8 +47,8 @@ def prepare(config: DatasetConfig, home: Path, output: Path | None = None) -> Pr
     if folder is not None and (known := _opened(folder)):
         _log.info("unchanged since it was prepared: %s", folder)
         return known
-    with _uncollected():
-        dataset = _make(config, source.read(), home, output)
+    with _uncollected(), contextlib.closing(Crew(index.state.images)) as crew:
+        dataset = _make(config, source.read(), crew, home, output)
     index.remember(dataset.root)
     for warning in dataset.report["warnings"][:_SHOWN]:
         say(f"warning: {warning}")
@@ -66,11 +67,11 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _make(config: DatasetConfig, raw: RawDataset, home: Path, output: Path | None) -> PreparedDataset:
+def _make(config: DatasetConfig, raw: RawDataset, crew: Crew, home: Path, output: Path | None) -> PreparedDataset:
     items = sorted(raw.items, key=lambda item: item.id)
     classes = config.classes or raw.classes or _no_classes(items)
     class_ids = {name: class_id for class_id, name in enumerate(classes)}
-    assets, fingerprint = _looked_at(config, raw, items, class_ids)
+    assets, fingerprint = _looked_at(config, raw, crew, items, class_ids)
     target = output or home / "datasets" / f"{config.title}-{fingerprint[:12]}"
     if known := _existing(target, fingerprint):
         return known
@@ -81,20 +82,20 @@ def _make(config: DatasetConfig, raw: RawDataset, home: Path, output: Path | Non
     _check_usable(assets, classes)
     assets = with_splits(assets, config)
     try:
-        _write(target, config, classes, raw, assets, fingerprint)
+        _write(target, config, classes, raw, assets, fingerprint, crew)
     except OutputExistsError:  # Another run may have prepared the same meanwhile.
         return _existing(target, fingerprint) or PreparedDataset.open(target)
     return PreparedDataset.open(target)
 
 
 def _looked_at(
-    config: DatasetConfig, raw: RawDataset, items: Sequence[RawItem], class_ids: Mapping[str, int]
+    config: DatasetConfig, raw: RawDataset, crew: Crew, items: Sequence[RawItem], class_ids: Mapping[str, int]
 ) -> tuple[list[Asset], str]:
     """All assets with what was found in their files, and the fingerprint: made while other files are still decoded."""
     fingerprint, assets = Fingerprint(config, tuple(class_ids), raw), []
     with progress() as bar:
         task = bar.add_task("checking images", total=len(items))
-        found = scan([item.path for item in items], lambda done: bar.advance(task, done))
+        found = scan(crew, [item.path for item in items], lambda done: bar.advance(task, done))
         for item, facts in zip(items, found, strict=True):
             fingerprint.add(item, facts)
             assets.append(sorted_out(item, facts, class_ids))
@@ -108,16 +109,18 @@ def _write(
     raw: RawDataset,
     assets: Sequence[Asset],
     fingerprint: str,
+    crew: Crew,
 ) -> None:
     from handful_trainer.data.page import write_page
 
     with progress() as bar, whole_folder(target) as folder:
         task = bar.add_task("writing dataset", total=sum(asset.split is not None for asset in assets))
-        report = build_report(config, classes, raw, assets, fingerprint)
-        with ThreadPoolExecutor(1) as aside:  # The page's pictures are drawn while files are linked.
-            page = aside.submit(write_page, folder, report, assets)
-            write_layout(folder, classes, assets, lambda done: bar.advance(task, done))
-            page.result()
+        make_folders(folder)
+        written = write_files(folder, assets, crew, lambda done: bar.advance(task, done))
+        report = build_report(config, classes, raw, assets, fingerprint)  # While the crew writes.
+        write_page(folder, report, assets, crew)
+        write_lists(folder, classes, assets)
+        deque(written, 0)
         write_report(folder, report)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
-from handful_trainer.data.settings import DatasetConfig
+if TYPE_CHECKING:  # Processes that inspect images start sooner without it.
+    from handful_trainer.data.settings import DatasetConfig
 
 SplitName = Literal["train", "val", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")

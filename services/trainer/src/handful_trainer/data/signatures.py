@@ -26,9 +26,10 @@ _MARKUP = (b"<!doctype", b"<html", b"<head", b"<body", b"<?xml", b"<error")
 
 def image_format(data: bytes) -> str | None:
     """The format by Pillow's name, None if it is none of those that are read."""
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "WEBP"
-    return next((name for name, starts in READ.items() if data.startswith(starts)), None)
+    for name, starts in READ.items():
+        if data.startswith(starts):
+            return name
+    return "WEBP" if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else None
 
 
 def other_format(data: bytes) -> str | None:

@@ -16,13 +16,13 @@ from typing import Any
 import yaml
 
 from handful_trainer.data.assets import Asset
-from handful_trainer.data.boxes import label_line
+from handful_trainer.data.crew import Crew
 from handful_trainer.data.dataset import DATA_YAML, REPORT
+from handful_trainer.data.entries import Entry, place_all
 from handful_trainer.data.errors import DiskSpaceError, OutputExistsError
-from handful_trainer.data.images import Treatment
+from handful_trainer.data.facts import Treatment
 from handful_trainer.data.placing import Placer
 from handful_trainer.data.raw import SPLITS
-from handful_trainer.data.scan import in_parallel
 
 ASSETS = "assets.jsonl"
 _UNFINISHED = ".unfinished-"
@@ -30,7 +30,6 @@ _FORGOTTEN = 24 * 3600
 """Seconds after which an unfinished folder belongs to nobody."""
 _PER_IMAGE = 4096 + 512
 """Bytes of a label file's block and of the entries in folders and lists."""
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _SPARE = 32 << 20
 """Bytes for the report and whatever else."""
 
@@ -62,27 +61,33 @@ def whole_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def write_layout(
-    folder: Path, classes: Sequence[str], assets: Sequence[Asset], advance: Callable[[int], object]
-) -> None:
-    """Write images, labels, data.yaml and the list of assets.
-
-    Raises:
-        DiskSpaceError: it will not fit.
-    """
+def make_folders(folder: Path) -> None:
+    """The folders of YOLO's layout."""
     for kind in ("images", "labels"):
         for split in SPLITS:
             (folder / kind / split).mkdir(parents=True)
-    usable = [asset for asset in assets if asset.split]
+
+
+def write_files(folder: Path, assets: Sequence[Asset], crew: Crew, advance: Callable[[int], object]) -> Iterator[None]:
+    """Begin to write images and labels; one item for each of the files that is written.
+
+    Raises:
+        DiskSpaceError: they will not fit.
+    """
+    usable = [asset for asset in assets if asset.split and asset.item.path]
     placer = Placer()
     _check_space(folder, usable, placer)
-    for _ in in_parallel(partial(_write, str(folder), placer), usable, advance):
-        pass
+    return crew.run(partial(place_all, str(folder), placer), [_entry(asset) for asset in usable], advance)
+
+
+def write_lists(folder: Path, classes: Sequence[str], assets: Sequence[Asset]) -> None:
+    """Write data.yaml and the list of assets."""
     # Without `path`, Ultralytics takes the splits from the folder that data.yaml lies in: it may be moved.
     description = {split: f"images/{split}" for split in SPLITS} | {"names": dict(enumerate(classes))}
     (folder / DATA_YAML).write_text(yaml.safe_dump(description, sort_keys=False, allow_unicode=True), encoding="utf-8")
-    with (folder / ASSETS).open("w", encoding="utf-8", newline="\n") as lines:
-        lines.writelines(json.dumps(_entry(asset)) + "\n" for asset in assets)
+    encode = json.JSONEncoder(check_circular=False).encode
+    lines = "".join([f"{encode(_line(asset))}\n" for asset in assets])
+    (folder / ASSETS).write_text(lines, encoding="utf-8", newline="\n")
 
 
 def write_report(folder: Path, report: dict[str, Any]) -> None:
@@ -91,22 +96,13 @@ def write_report(folder: Path, report: dict[str, Any]) -> None:
     (folder / REPORT).write_text(text, encoding="utf-8", newline="\n")
 
 
-def _write(folder: str, placer: Placer, asset: Asset) -> None:
-    """One image and its labels. Without Path, which would take longer than the writing.
-
-    The one after the other, not all images first: threads would wait for each other at the same folder.
-    """
-    if asset.item.path is not None:
-        placer.place(asset.item.path, f"{folder}/images/{asset.split}/{asset.file_name}", asset.facts.treatment)
-    lines = [label_line(box, asset.facts.width, asset.facts.height) + "\n" for box in asset.kept]
-    labels = os.open(f"{folder}/labels/{asset.split}/{asset.item.id}.txt", _NEW)
-    try:
-        os.write(labels, "".join(lines).encode())
-    finally:
-        os.close(labels)
+def _entry(asset: Asset) -> Entry:
+    facts, split = asset.facts, asset.split
+    image, labels = f"{split}/{asset.file_name}", f"{split}/{asset.item.id}.txt"
+    return Entry(str(asset.item.path), facts.treatment, image, labels, facts.width, facts.height, asset.kept)
 
 
-def _entry(asset: Asset) -> dict[str, Any]:
+def _line(asset: Asset) -> dict[str, Any]:
     """A line of the list in which every asset is accounted for."""
     status = {"undecodable": asset.facts.defect, "not_accepted": asset.item.status, "usable": "usable"}
     return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import cv2
@@ -11,11 +11,11 @@ import yaml
 
 from handful_core.console import progress
 from handful_trainer.data.boxes import Box, label_line
+from handful_trainer.data.crew import Crew
 from handful_trainer.data.drawn.gestures import CLASSES
 from handful_trainer.data.drawn.scene import DrawnBox, draw_scene
 from handful_trainer.data.errors import OutputExistsError
 from handful_trainer.data.raw import SPLITS, SplitName
-from handful_trainer.data.scan import in_parallel
 from handful_trainer.data.settings import SampleConfig
 from handful_trainer.data.split import Group, stratify
 from handful_trainer.data.writing import whole_folder
@@ -45,8 +45,8 @@ def _draw(folder: Path, settings: SampleConfig, seed: int, advance: Callable[[in
         (folder / _name(number)).write_bytes(encoded.tobytes())
         return boxes
 
-    with _one_thread_each():
-        drawn = list(in_parallel(draw, range(settings.images), advance))
+    with _one_thread_each(), closing(Crew(0)) as crew:
+        drawn = list(crew.run(lambda numbers: [draw(number) for number in numbers], range(settings.images), advance))
     groups = [Group(1, frozenset(CLASSES.index(box.label) for box in boxes)) for boxes in drawn]
     for kind in ("images", "labels"):
         for split in SPLITS:

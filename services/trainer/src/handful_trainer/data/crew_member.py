@@ -1,0 +1,56 @@
+"""The program that works for another one, which started it: see `crew`."""
+
+from __future__ import annotations
+
+import gc
+import os
+import pickle
+import queue
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from threading import Thread
+from typing import Any, BinaryIO
+
+# What is asked for first: while this is imported, the other program still reads the annotations.
+
+_Question = tuple[Callable[[Sequence[Any]], list[Any]], Sequence[Any]]
+
+
+def serve(questions: BinaryIO, answers: BinaryIO) -> None:
+    """Do what is asked for, and answer with the result or the error, until there is nobody who asks."""
+    asked: queue.SimpleQueue[_Question | None] = queue.SimpleQueue()
+    # Questions are taken in while one is answered: otherwise both sides could wait for the other to read.
+    Thread(target=_take_in, args=[questions, asked], daemon=True).start()
+    warnings.simplefilter("ignore")  # Pillow warns of odd but usable files.
+    gc.disable()  # Nothing here refers to itself.
+    while question := asked.get():
+        try:
+            answers.write(pickle.dumps(_answer(*question), pickle.HIGHEST_PROTOCOL))
+            answers.flush()
+        except BrokenPipeError:
+            return
+
+
+def _answer(
+    work: Callable[[Sequence[Any]], list[Any]], items: Sequence[Any]
+) -> tuple[list[Any], None] | tuple[None, Exception]:
+    try:
+        return work(items), None
+    except Exception as error:
+        return None, error
+
+
+def _take_in(questions: BinaryIO, asked: queue.SimpleQueue[_Question | None]) -> None:
+    try:
+        while True:
+            asked.put(pickle.load(questions))  # noqa: S301 - from the program that started this one
+    except (EOFError, OSError):
+        asked.put(None)
+
+
+def main() -> None:
+    """Serve the program that started this one. What a library prints goes to stderr."""
+    with os.fdopen(os.dup(1), "wb") as answers:
+        os.dup2(2, 1)
+        serve(sys.stdin.buffer, answers)

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from fakes.exports import encoded, picture
+from handful_trainer.data import crew
+from handful_trainer.data.entries import Entry, place_all
+from handful_trainer.data.facts import Treatment
+from handful_trainer.data.images import inspect_images
+from handful_trainer.data.placing import Placer
+from handful_trainer.data.scan import scan
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> list[str | None]:
+    contents = [*(encoded(picture(seed)) for seed in range(4)), encoded(picture(9))[:-300], b"", b"<html></html>"]
+    files = [tmp_path / f"{number}.jpg" for number in range(len(contents))]
+    for file, content in zip(files, contents, strict=True):
+        file.write_bytes(content)
+    return [*map(str, files), None, str(tmp_path / "gone.jpg")]
+
+
+@pytest.fixture
+def two(monkeypatch: pytest.MonkeyPatch) -> Iterator[crew.Crew]:
+    monkeypatch.setattr(crew, "available_cpus", lambda: 2)
+    monkeypatch.setattr(crew, "_MANY", 1)
+    with closing(crew.Crew(1)) as both:
+        assert len(both._processes) == 2
+        yield both
+
+
+@pytest.mark.parametrize("decode", [True, False])
+def test_processes_find_what_this_one_finds_in_order(two: crew.Crew, paths: list[str | None], decode: bool) -> None:
+    work = partial(inspect_images, decode=decode)
+    done: list[int] = []
+    assert list(two.run(work, paths * 5, done.append, chunk=2)) == inspect_images(paths * 5, decode)
+    assert sum(done) == len(paths) * 5
+
+
+def test_the_work_begins_before_anybody_asks_for_results(two: crew.Crew, paths: list[str | None]) -> None:
+    begun = threading.Event()
+    two.run(inspect_images, paths, lambda _: begun.set())
+    assert begun.wait(60)
+
+
+def test_several_works_at_once_are_not_mixed_up(two: crew.Crew, paths: list[str | None]) -> None:
+    works = [partial(inspect_images, decode=decode) for decode in (True, False)]
+    first, second = (two.run(work, paths, chunk=1) for work in works)
+    assert [list(second), list(first)] == [works[1](paths), works[0](paths)]
+
+
+def test_what_fails_there_is_raised_here(two: crew.Crew, paths: list[str | None], tmp_path: Path) -> None:
+    entry = Entry(str(paths[0]), Treatment.LINK, "train/a.jpg", "train/a.txt", 64, 48, ())
+    with pytest.raises(FileNotFoundError, match=r"images/train/a\.jpg"):
+        list(two.run(partial(place_all, str(tmp_path / "nowhere"), Placer()), [entry]))
+    assert list(two.run(inspect_images, paths)) == inspect_images(paths)
+
+
+def test_processes_that_end_are_no_harm(
+    two: crew.Crew, paths: list[str | None], caplog: pytest.LogCaptureFixture
+) -> None:
+    for process in two._processes:
+        assert process
+        process.kill()
+        process.wait()
+    with caplog.at_level(logging.WARNING):
+        assert list(two.run(inspect_images, paths, chunk=1)) == inspect_images(paths)
+    assert {record.message for record in caplog.records} == {
+        "a process that inspects images has ended; its work is done by this one"
+    }
+
+
+def test_where_no_process_can_be_started_this_one_does_the_work(
+    paths: list[str | None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
+    monkeypatch.setattr(crew, "available_cpus", lambda: 2)
+    with closing(crew.Crew(crew._MANY)) as alone:
+        assert alone._processes == [None, None]
+        assert list(alone.run(inspect_images, paths)) == inspect_images(paths)
+
+
+def test_few_images_are_inspected_by_threads(paths: list[str | None]) -> None:
+    with closing(crew.Crew(len(paths))) as threads:
+        assert threads._processes == []
+        assert list(scan(threads, [Path(path) if path else None for path in paths], print)) == inspect_images(paths)
+
+
+def test_closing_ends_what_is_running(two: crew.Crew, paths: list[str | None]) -> None:
+    two.run(inspect_images, paths * 1000)
+    two.close()
+    assert all(process and process.returncode is not None for process in two._processes)
+    assert not any(thread.is_alive() for thread in two._threads)
