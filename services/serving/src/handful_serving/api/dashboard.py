@@ -7,7 +7,7 @@ from pathlib import Path
 
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from handful_core.errors import ConfigError
 
@@ -36,3 +36,15 @@ class Dashboard(StaticFiles):
         response = super().file_response(full_path, stat_result, scope, status_code)
         response.headers["Cache-Control"] = "no-cache"
         return response
+
+
+def beside(dashboard: ASGIApp, nothing: ASGIApp) -> ASGIApp:
+    """What answers where no route does: the dashboard, and for what is no HTTP request `nothing`.
+
+    Mounted at /, it would also answer what a route refuses for its method, and say that there is no such address.
+    """
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        await (dashboard if scope["type"] == "http" else nothing)(scope, receive, send)
+
+    return answer

@@ -13,12 +13,14 @@ from handful_serving.api.security import Predicting
 router = APIRouter(tags=["health"])
 
 
+@router.head("/health/live", include_in_schema=False)
 @router.get("/health/live", response_model=LiveAnswer)
 async def live() -> LiveAnswer:
     """The process answers."""
     return LiveAnswer()
 
 
+@router.head("/health/ready", include_in_schema=False)
 @router.get("/health/ready", response_model=ReadyAnswer, responses=problem_responses(503))
 async def ready(parts: AppParts) -> ReadyAnswer:
     """A model is loaded. If not, the answer says which command makes one."""

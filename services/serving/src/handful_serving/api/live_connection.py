@@ -19,11 +19,11 @@ from handful_serving.api.parts import Parts
 from handful_serving.api.predictions import answer_of
 from handful_serving.api.problem import problem_of, reason_of
 from handful_serving.domain.access import Caller
-from handful_serving.domain.errors import BadRequestError
+from handful_serving.domain.errors import BadRequestError, UnauthorizedError
 from handful_serving.domain.mailbox import Mailbox
 
 _log = logging.getLogger("handful_serving.live")
-_IDLE, _TOO_LARGE, _CONFUSED = 4000, 1009, 1003
+_IDLE, _TOO_LARGE, _REFUSED = 4000, 1009, 1008
 _PATIENCE = 2.0
 """Seconds that a frame may take with its wait: an older one is of no use to anybody."""
 
@@ -106,7 +106,7 @@ class LiveConnection:
             await self._parts.fleet.find(chosen.wanted)
         except ValidationError as error:
             await self._fail(BadRequestError(complaint("setting", error.errors()[0])))
-        except ValueError:
+        except (ValueError, RecursionError):  # The latter for brackets in brackets, thousands of them.
             await self._fail(BadRequestError("a text message is a JSON object", "see docs/serving.md, Live"))
         except HandfulError as error:
             await self._fail(error)
@@ -119,6 +119,12 @@ class LiveConnection:
         while True:
             frame = await self._mailbox.take()
             started = time.monotonic()
+            try:
+                self._caller = self._parts.guard.renew(self._caller)
+            except UnauthorizedError as error:
+                await self._fail(error, frame, fatal=True)
+                await self._socket.close(_REFUSED, "the API key was removed")
+                return
             await self._answer(frame)
             await asyncio.sleep(max(0.0, pause - (time.monotonic() - started)))
 
@@ -131,8 +137,12 @@ class LiveConnection:
                 frame.data, chosen.wanted, chosen.options, caller=self._caller.name, seconds=_PATIENCE
             )
         except HandfulError as error:
-            self._parts.metrics.frame("failed")
             await self._fail(error, frame)
+            return
+        except Exception as error:  # Whatever came up: its client waits for this frame's answer, and goes on.
+            _log.exception("a live frame failed with %s", type(error).__name__)
+            hint = "the server's log has its trace under this request id"
+            await self._fail(HandfulError(f"an unexpected {type(error).__name__}", hint), frame)
             return
         self._answered += 1
         self._parts.metrics.frame("answered")
@@ -147,14 +157,16 @@ class LiveConnection:
                 f"a live frame has at most {self._settings.live_max_pixels / 1e6:g} megapixels", "send smaller ones"
             )
 
-    async def _fail(self, error: HandfulError, frame: Frame | None = None) -> None:
+    async def _fail(self, error: HandfulError, frame: Frame | None = None, *, fatal: bool = False) -> None:
         self._parts.metrics.rejected(reason_of(error))
+        if frame is not None:
+            self._parts.metrics.frame("failed")
         name = self._name if frame is None else f"{self._name}-{frame.sequence}"
         problem = problem_of(error, self._socket.url.path, name)
         if problem.status >= 500 and reason_of(error) not in {"overloaded", "deadline", "queue_full"}:
             _log.error("a live frame failed: %s", error)
         echo = frame.echo if frame else {}
-        await self._say("error", fatal=False, **echo, dropped=self._dropped, problem=problem.model_dump())
+        await self._say("error", fatal=fatal, **echo, dropped=self._dropped, problem=problem.model_dump())
 
     def _greeting(self) -> dict[str, object]:
         settings = self._settings

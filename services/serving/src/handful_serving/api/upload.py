@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from starlette.requests import Request
 
 from handful_core.vision.decode import UnsupportedImageError
-from handful_serving.api.form import File, FormReader
+from handful_serving.api.form import File, read_form
 from handful_serving.api.intake import Body
 from handful_serving.domain.errors import EmptyBodyError
 
@@ -45,7 +45,7 @@ async def read_upload(request: Request, body: Body, most: int = 8) -> Upload:
     content_type = request.headers.get("content-type", "")
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
-        upload = await _read_form(body, FormReader(content_type, most))
+        upload = Upload(*read_form(content_type, await body.read(), most))
     elif kind in {"", "application/octet-stream"} or kind.startswith("image/"):
         upload = Upload([File("", await body.read())])
     else:
@@ -55,11 +55,3 @@ async def read_upload(request: Request, body: Body, most: int = 8) -> Upload:
     if not any(file.data for file in upload.files):
         raise EmptyBodyError("the request carries no image", "send one in the form field image, or as the body")
     return upload
-
-
-async def _read_form(body: Body, form: FormReader) -> Upload:
-    async with body.in_time():
-        async for chunk in body.stream():
-            form.write(chunk)
-    form.close()
-    return Upload(form.files, form.fields)

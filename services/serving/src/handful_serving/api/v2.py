@@ -22,6 +22,7 @@ from handful_serving.domain.access import Caller
 from handful_serving.domain.keys import Wanted
 from handful_serving.domain.prediction import Prediction
 from handful_serving.domain.store import Loaded
+from handful_serving.domain.threads import in_thread
 
 router = APIRouter(prefix="/v2", tags=["open inference protocol"])
 Name = Annotated[str, Path(min_length=1, max_length=256)]
@@ -100,7 +101,7 @@ async def infer_version(name: Name, version: Number, request: Request, parts: Ap
 async def _infer(request: Request, parts: Parts, wanted: Wanted, caller: Caller) -> Response:
     parts.guard.spend(caller)
     async with parts.intake.body(request) as body:
-        asked = read_request(await body.read(), request.headers.get(_HEADER))
+        asked = await in_thread(read_request, await body.read(), request.headers.get(_HEADER))
         options = _parameters(asked.request).options
         prediction = await unless_gone(
             request, parts.predictor.predict(asked.image, wanted, options, caller=caller.name)

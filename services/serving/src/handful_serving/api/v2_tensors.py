@@ -19,6 +19,8 @@ from handful_serving.domain.errors import BadRequestError
 _LENGTH = struct.Struct("<I")
 _TYPES = {"FP32": np.float32, "INT64": np.int64}
 _BINARY_SIZE = "binary_data_size"
+_MOST_VALUES = 200_000
+"""In JSON: more would keep all others waiting while they are read."""
 
 
 class Tensor(BaseModel):
@@ -69,6 +71,11 @@ def read_request(body: bytes, header: str | None) -> Asked:
     split = len(body) if header is None else int(header) if header.isdigit() else -1
     if not 0 <= split <= len(body):
         raise BadRequestError("Inference-Header-Content-Length is wrong", "send the JSON's length in bytes")
+    if body.count(b",", 0, split) > _MOST_VALUES:
+        raise BadRequestError(
+            f"the JSON has more than {_MOST_VALUES:,} values",
+            "send pixels as binary data, or the image file as BYTES",
+        )
     try:
         request = InferRequest.model_validate_json(body[:split])
     except ValidationError as error:
