@@ -14,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
 from handful_core.errors import DataError
+from handful_core.vision.jpeg import jpeg_header
 
 Pixels = NDArray[np.uint8]
 """(height, width, 3), blue green red, as OpenCV has it."""
@@ -63,6 +64,24 @@ def read_header(data: bytes, max_pixels: int = MAX_PIXELS) -> Header:
         UnsupportedImageError: not an image, or of a format that is not read.
         ImageTooLargeError: more than `max_pixels`.
     """
+    header = _of_plain_jpeg(data) or _by_pillow(data)
+    if header.width * header.height > max_pixels:
+        raise ImageTooLargeError(
+            f"the image has {header.width * header.height / 1e6:.0f} megapixels, {max_pixels / 1e6:.0f} are allowed",
+            "make it smaller",
+        )
+    return header
+
+
+def _of_plain_jpeg(data: bytes) -> Header | None:
+    """Of a whole JPEG without EXIF, in a fifth of the time that Pillow takes; None of all else."""
+    jpeg = jpeg_header(data)
+    if jpeg is None or jpeg.has_app1 or jpeg.channels not in {1, 3}:
+        return None
+    return Header("JPEG", jpeg.width, jpeg.height, 1)
+
+
+def _by_pillow(data: bytes) -> Header:
     try:
         # Python keeps one list of warning filters for all threads: two that change it at once would leave it changed.
         with _FILTERS, warnings.catch_warnings():
@@ -77,11 +96,6 @@ def read_header(data: bytes, max_pixels: int = MAX_PIXELS) -> Header:
         raise ImageTooLargeError(f"the image is too large ({error})", "make it smaller") from error
     except (OSError, SyntaxError, ValueError, TypeError, OverflowError, EOFError) as error:
         raise ImageError(f"the image's header cannot be read ({error})", "send a whole image file") from error
-    if width * height > max_pixels:
-        raise ImageTooLargeError(
-            f"the image has {width * height / 1e6:.0f} megapixels, {max_pixels / 1e6:.0f} are allowed",
-            "make it smaller",
-        )
     if orientation in _TRANSPOSED:
         width, height = height, width
     return Header(form, width, height, orientation)

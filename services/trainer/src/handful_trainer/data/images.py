@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handful_core.vision.decode import FORMATS, MAX_PIXELS
+from handful_core.vision.jpeg import JpegHeader, jpeg_header
 from handful_trainer.data.decoding import BROKEN, SMALLEST_SIDE, Sight, decoded, open_image, orientation_of
 from handful_trainer.data.facts import ImageFacts, Treatment
-from handful_trainer.data.jpeg import JpegHeader, jpeg_header
 from handful_trainer.data.likeness import SIDE, looks_of, upright
 from handful_trainer.data.signatures import image_format, is_markup, lacks_end, other_format
 
