@@ -42,6 +42,14 @@ def turned(seed: int, orientation: int) -> bytes:
     return encoded(picture(seed).transpose(back), exif=exif.tobytes(), quality=95)
 
 
+def senseless(seed: int) -> bytes:
+    """A JPEG whose segments are all there, but no decoder can use its Huffman tables."""
+    content = bytearray(encoded(picture(seed)))
+    tables = content.index(b"\xff\xc4")
+    content[tables + 5 : tables + 21] = b"\xff" * 16  # More codes of each length than there can be.
+    return bytes(content)
+
+
 def rectangle(label: str, x: float, y: float, width: float, height: float) -> dict[str, Any]:
     """A rectangle as Picsellia has it."""
     return {"x": x, "y": y, "w": width, "h": height, "label": label, "text": None, "attributes": {}}

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import numpy as np
 import pytest
 
-from fakes.exports import PicselliaExport, coco_file, encoded, picture, turned, twelve, yolo_folder
+from fakes.exports import PicselliaExport, coco_file, encoded, picture, senseless, turned, twelve, yolo_folder
 from handful_core.errors import ConfigError, DataError, HandfulError, NotFoundError, ResourceError
 from handful_trainer.data import DatasetConfig, PreparedDataset, prepare
 
@@ -78,6 +78,20 @@ def test_other_settings_give_another_fingerprint(
     export: PicselliaExport, house: Path, settings: dict[str, Any]
 ) -> None:
     assert prepare(config(export), house).fingerprint != prepare(config(export, **settings), house).fingerprint
+
+
+def test_what_was_not_decoded_is_said_plainly(export: PicselliaExport, house: Path) -> None:
+    (export.folder / "assets" / "asset-03.jpg").write_bytes(senseless(3))
+    trusting = {"check": "structure", "keep_together": {"near_duplicates": -1}}
+    dataset = prepare(config(export, **trusting), house)
+    assert (dataset.report["usable_images"], dataset.report["not_decoded"]) == (12, 12)
+    assert dataset.report["warnings"][0].startswith("12 images were not decoded (check: structure): garbled")
+    page = (dataset.root / "report.html").read_text()
+    for words in ("images not decoded, only their structure looked at", "not looked for", "its pixels make no sense"):
+        assert words in page
+    looked_at = prepare(config(export, keep_together={"near_duplicates": -1}), house)
+    assert (looked_at.report["undecodable_kinds"]["garbled"], looked_at.report["not_decoded"]) == (1, 0)
+    assert looked_at.fingerprint != dataset.fingerprint
 
 
 def test_a_second_run_takes_up_what_is_there(

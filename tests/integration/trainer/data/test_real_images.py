@@ -9,6 +9,7 @@ import pytest
 
 from handful_core.errors import DataError
 from handful_trainer.data import DatasetConfig, PreparedDataset, prepare
+from handful_trainer.data.writing import ASSETS
 
 CLASSES = ("0", "1", "2", "3", "4", "5", "unknown")
 
@@ -52,3 +53,27 @@ def test_classes_that_a_dataset_lacks_are_told(shared_data: Path, tmp_path: Path
     assert dataset.report["boxes_kept"] == dataset.report["usable_images"] == 1000
     assert dataset.report["warnings"] == ["no image shows 0 or unknown: the model cannot learn it"]
     assert dataset.split_sizes == {"train": 800, "val": 100, "test": 100}
+
+
+@pytest.mark.parametrize("name", ["fingers-315", "fingers-1500", "fingers-office-1000"])
+def test_a_look_at_the_structure_alone_finds_the_same(shared_data: Path, tmp_path: Path, name: str) -> None:
+    settings = {
+        "source": "picsellia-export",
+        "path": shared_data / name,
+        "classes": CLASSES,
+        "unknown_labels": "drop",
+        "keep_together": {"near_duplicates": -1},
+    }
+    decoded, structure = (
+        prepare(DatasetConfig.model_validate({**settings, "check": check}), tmp_path)
+        for check in ("decode", "structure")
+    )
+    assert (structure.root / ASSETS).read_text() == (decoded.root / ASSETS).read_text()
+    assert decoded.report["not_decoded"] == 0
+    assert structure.report["not_decoded"] > structure.report["usable_images"] * 0.9
+    assert f"{structure.report['not_decoded']} images were not decoded" in structure.report["warnings"][0]
+    others = {"fingerprint", "not_decoded", "warnings"}
+    assert {k: v for k, v in structure.report.items() if k not in others} == {
+        k: v for k, v in decoded.report.items() if k not in others
+    }
+    assert structure.report["warnings"][1:] == decoded.report["warnings"]

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import io
 import warnings
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, JpegImagePlugin
 
-from fakes.exports import encoded, picture, turned
+from fakes.exports import encoded, picture, senseless, turned
 from handful_trainer.data.facts import Treatment
 from handful_trainer.data.images import inspect_bytes, inspect_images
 from handful_trainer.data.signatures import READ
@@ -96,6 +97,32 @@ def test_the_quick_decode_finds_every_cut_that_the_full_one_finds(progressive: b
     content = encoded(picture(1), quality=90, progressive=progressive)
     cuts = range(2, len(content) + 1, 7)
     assert [not inspect_bytes(content[:n]).defect for n in cuts] == [_fully_decodes(content[:n]) for n in cuts]
+
+
+@settings(deadline=None)
+@given(
+    st.integers(0, 9),
+    st.sampled_from([{}, {"progressive": True}, {"optimize": True, "restart_marker_blocks": 3}, {"exif": b"Exif\0\0"}]),
+    st.data(),
+)
+def test_the_structure_tells_of_every_cut_that_the_pixels_tell_of(
+    seed: int, options: dict[str, Any], data: st.DataObject
+) -> None:
+    content = encoded(picture(seed), **options)
+    kept = content[: data.draw(st.integers(0, len(content)))]
+    decoded, structure = inspect_bytes(kept), inspect_bytes(kept, decode=False)
+    assert structure == decoded._replace(look=structure.look, decoded=structure.decoded)
+    assert (structure.decoded, structure.look == -1) == (bool(decoded.defect), True)
+
+
+def test_what_makes_no_sense_though_its_structure_does_is_found_by_decoding_alone() -> None:
+    assert inspect_bytes(senseless(1)).defect == "garbled"
+    assert inspect_bytes(senseless(1), decode=False).defect == ""
+
+
+@pytest.mark.parametrize("content", [turned(1, 6), encoded(picture(1), "PNG"), PHOTO + b"trailer", PHOTO[:-9], b""])
+def test_what_is_not_plain_is_decoded_all_the_same(content: bytes) -> None:
+    assert inspect_bytes(content, decode=False) == inspect_bytes(content)
 
 
 @settings(deadline=None)

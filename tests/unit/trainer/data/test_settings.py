@@ -34,6 +34,7 @@ def test_class_names_that_yaml_reads_as_numbers_are_words() -> None:
         ({"source": "sample", "split": {"train": 1, "val": 0, "test": 0}}, "less than 1"),
         ({"source": "sample", "classes": [" a"]}, "pattern"),
         ({"source": "sample", "colour": 1}, "Extra inputs"),
+        ({"source": "sample", "check": "structure"}, "set keep_together.near_duplicates to -1"),
         ({"source": "picsell"}, "Input should be"),
         ({"source": "picsellia", "picsellia": {"dataset": "x"}}, "needs picsellia.dataset and picsellia.version"),
     ],

@@ -13,7 +13,8 @@ FORMAT = 1
 """Raise it when `prepare` makes something else of the same input: datasets prepared before are then made anew."""
 
 _DECISIVE = {"source", "counts", "unknown_labels", "polygons", "split", "keep_together", "seed"}
-"""Settings that change the outcome."""
+"""Settings that change the outcome. `check` does too: it counts where it is not as it always was, so that the datasets
+that were prepared before it existed keep their fingerprints."""
 
 _encode = json.JSONEncoder(check_circular=False).encode
 
@@ -30,7 +31,8 @@ class Fingerprint:
     """
 
     def __init__(self, config: DatasetConfig, classes: tuple[str, ...], raw: RawDataset) -> None:
-        settings = config.model_dump(mode="json", include=_DECISIVE)
+        decisive = _DECISIVE if config.check == "decode" else _DECISIVE | {"check"}
+        settings = config.model_dump(mode="json", include=decisive)
         strays = (raw.older_annotations, raw.annotations_without_asset, raw.files_without_asset)
         self._digest = hashlib.sha256(json.dumps([FORMAT, settings, classes, strays], sort_keys=True).encode())
         self._prefix = config.keep_together.tags

@@ -87,17 +87,17 @@ def _quickly(facts: ImageFacts, data: bytes, decode: bool) -> Sight | None:
     width, height, orientation, treatment = header.width, header.height, 1, Treatment.LINK
     if width * height > MAX_PIXELS or min(width, height) < SMALLEST_SIDE:
         return None
-    grey = _decoded_small(header, data) if decode else None
-    if decode and grey is None:
-        return None
     if header.has_app1:
         with open_image(data) as image:
             orientation = orientation_of(image)
-        if orientation != 1:
-            treatment = Treatment.UPRIGHT
-            grey = None if grey is None else upright(grey, orientation)
-            if orientation >= 5:
-                width, height = height, width
+    decode |= orientation != 1  # It will be, to be turned.
+    grey = _decoded_small(header, data) if decode else None
+    if decode and grey is None:
+        return None
+    if grey is not None and orientation != 1:
+        treatment, grey = Treatment.UPRIGHT, upright(grey, orientation)
+        if orientation >= 5:
+            width, height = height, width
     size, sha256 = facts[:2]
     return Sight(ImageFacts(size, sha256, "", "", "JPEG", width, height, orientation, treatment, decoded=decode), grey)
 

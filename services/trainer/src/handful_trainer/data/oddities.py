@@ -25,6 +25,7 @@ def warnings_of(report: dict[str, Any], assets: Sequence[Asset], families: Itera
     """
     usable = [asset for asset in assets if asset.outcome == "usable"]
     return [
+        *_undecoded(report),
         *_missing_classes(report),
         *_leaks(report),
         *_imbalance(report),
@@ -32,6 +33,14 @@ def warnings_of(report: dict[str, Any], assets: Sequence[Asset], families: Itera
         *_strange_images(usable, families),
         *_strays(report),
     ]
+
+
+def _undecoded(report: dict[str, Any]) -> Iterator[str]:
+    if images := report["not_decoded"]:
+        yield (
+            f"{images} images were not decoded (check: structure): "
+            "garbled ones among them were not found, nor images that look alike"
+        )
 
 
 def _missing_classes(report: dict[str, Any]) -> Iterator[str]:

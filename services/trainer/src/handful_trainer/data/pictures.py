@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import ImageOps
 
 from handful_trainer.data.assets import Asset
-from handful_trainer.data.decoding import open_image
+from handful_trainer.data.decoding import BROKEN, open_image
 
 _SIDE = 320
 """Longest side in pixels."""
@@ -74,7 +74,12 @@ def picture_of(asset: Asset, classes: Sequence[str], note: str = "") -> Picture:
     if facts.defect:
         return _broken(asset.item.path, name, note)
     outlines = (*_kept(asset, classes), *_dropped(asset))
-    address, _, _ = _thumbnail(asset.item.path.read_bytes())
+    try:
+        address, _, _ = _thumbnail(asset.item.path.read_bytes())
+    except BROKEN:
+        if facts.decoded:
+            raise
+        return Picture(name, note, words="its pixels make no sense")
     return Picture(name, note, address, facts.width, facts.height, tuple(outlines))
 
 

@@ -95,7 +95,8 @@ def _looked_at(
     fingerprint, assets = Fingerprint(config, tuple(class_ids), raw), []
     with progress() as bar:
         task = bar.add_task("checking images", total=len(items))
-        found = scan(crew, [item.path for item in items], lambda done: bar.advance(task, done))
+        paths, decode = [item.path for item in items], config.check == "decode"
+        found = scan(crew, paths, lambda done: bar.advance(task, done), decode=decode)
         for item, facts in zip(items, found, strict=True):
             fingerprint.add(item, facts)
             assets.append(sorted_out(item, facts, class_ids))

@@ -39,6 +39,7 @@ def build_report(
         "undecodable_kinds": _tally((asset.facts.defect for asset in broken), _KINDS),
         "not_accepted": _tally((asset.item.status for asset in idle), _STATUSES),
         "usable_images": len(usable),
+        "not_decoded": sum(not asset.facts.decoded for asset in usable),
         "usable_without_boxes": sum(not asset.kept for asset in usable),
         "boxes_kept": sum(len(asset.kept) for asset in usable),
         "boxes_clipped": sum(box.clipped for asset in usable for box in asset.kept),
@@ -62,11 +63,12 @@ def build_report(
 
 
 def _near_duplicates(usable: Sequence[Asset], config: TogetherConfig) -> dict[str, Any]:
-    """How many images look like another one that is not byte for byte the same, and in how many groups."""
+    """How many images look like another one that is not byte for byte the same, and in how many groups, if sought."""
     only = TogetherConfig(near_duplicates=config.near_duplicates)
     found = [same for same in families_of(usable, only) if len({asset.facts.sha256 for asset in same}) > 1]
     examples = [[asset.item.id for asset in same[:_SHOWN]] for same in found[:_SHOWN]]
-    return {"groups": len(found), "images": sum(map(len, found)), "examples": examples}
+    sought = config.near_duplicates >= 0
+    return {"sought": sought, "groups": len(found), "images": sum(map(len, found)), "examples": examples}
 
 
 def _tally(found: Iterable[str], always: Sequence[str]) -> dict[str, int]:
