@@ -128,3 +128,14 @@ def test_nonsense_is_refused(serving: LiveServing, sent: dict[str, object]) -> N
     response = httpx.post(f"{serving.url}/v2/models/fingers/infer", timeout=30, **sent)  # type: ignore[arg-type]
     assert response.status_code == 400, response.text
     assert response.json()["type"] == "urn:handful:problem:bad-parameter"
+
+
+def test_pixels_in_json_are_few(client: triton.InferenceServerClient) -> None:
+    """A list of a million numbers is read in one go, while which nobody else is answered."""
+    pixels = np.zeros((400, 400, 3), np.uint8)
+    tensor = triton.InferInput("image", [*pixels.shape], "UINT8")
+    tensor.set_data_from_numpy(pixels, binary_data=False)
+    with pytest.raises(InferenceServerException, match="more than 200,000 values: send pixels as binary data"):
+        client.infer("fingers", [tensor])
+    tensor.set_data_from_numpy(pixels)
+    assert client.infer("fingers", [tensor]).as_numpy("count").tolist() == [0]

@@ -98,13 +98,20 @@ async def test_other_scopes_pass_the_middleware() -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status"), [("GET", "/nothing", 404), ("GET", "/predict", 405), ("DELETE", "/models", 405)]
 )
-async def test_what_is_not_there_is_a_problem(bare: httpx.AsyncClient, method: str, path: str, status: int) -> None:
-    response = await bare.request(method, path)
-    assert response.status_code == status
-    assert response.headers["content-type"] == "application/problem+json"
-    assert path in response.json()["detail"]
-    if status == 405:
-        assert response.headers["allow"]
+async def test_what_is_not_there_is_a_problem(
+    bare: httpx.AsyncClient, client: httpx.AsyncClient, method: str, path: str, status: int
+) -> None:
+    for asking in (bare, client):  # With a dashboard as without one.
+        response = await asking.request(method, path)
+        assert response.status_code == status
+        assert response.headers["content-type"] == "application/problem+json"
+        assert path in response.json()["detail"]
+        if status == 405:
+            assert response.headers["allow"]
+
+
+async def test_what_watches_may_ask_for_the_head_alone(client: httpx.AsyncClient) -> None:
+    assert [(await client.head(f"/health/{name}")).status_code for name in ("live", "ready")] == [200, 503]
 
 
 async def test_without_a_dashboard_there_is_nothing_at_the_root(bare: httpx.AsyncClient) -> None:

@@ -12,6 +12,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from fakes.packages import build_package, encode, picture
+from handful_serving.adapters.key_file import KeyFile
+from handful_serving.domain.access import ApiKey, digest_of
+from handful_serving.domain.pipeline import Pipeline
 from support.live_serving import LiveServing
 
 FIVE = encode(picture({(2, 3): "5"}))
@@ -96,6 +99,7 @@ def test_settings_belong_to_a_connection(serving: LiveServing) -> None:
     [
         ("no json", "bad-parameter"),
         ("[1]", "bad-parameter"),
+        pytest.param("[" * 40_000, "bad-parameter", id="brackets in brackets"),
         ('{"confidence": 2}', "bad-parameter"),
         ('{"model": "nobody"}', "unknown-model"),
         (b"short", "bad-parameter"),
@@ -114,6 +118,26 @@ def test_what_is_wrong_is_told_and_the_connection_goes_on(
         assert (answer["type"], answer["fatal"]) == ("error", False)
         assert answer["problem"]["type"] == f"urn:handful:problem:{kind}"
         socket.send(frame(4))
+        assert heard(socket)["type"] == "result"
+
+
+def test_a_frame_on_which_serving_itself_fails_is_answered_too(
+    serving: LiveServing, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    with opened(serving) as socket:
+        heard(socket)
+        with monkeypatch.context() as patch:
+            patch.setattr(Pipeline, "answer", broken)
+            socket.send(frame(1))
+            answer = heard(socket)
+        assert (answer["type"], answer["sequence"], answer["fatal"]) == ("error", 1, False)
+        assert answer["problem"]["type"] == "urn:handful:problem:internal"
+        assert "ZeroDivisionError" in answer["problem"]["detail"]
+        assert "Traceback" in caplog.text
+        socket.send(frame(2))
         assert heard(socket)["type"] == "result"
 
 
@@ -179,9 +203,6 @@ def test_an_idle_connection_is_closed(tmp_path: Path) -> None:
 
 
 def test_keys_come_as_a_subprotocol(tmp_path: Path) -> None:
-    from handful_serving.adapters.key_file import KeyFile
-    from handful_serving.domain.access import ApiKey, digest_of
-
     KeyFile(tmp_path / "home" / "keys.json").write([ApiKey("me", digest_of("secret"), frozenset({"predict"}))])
     with LiveServing(tmp_path / "home", settings=LIMITS | {"auth": "on"}) as serving:
         with opened(serving) as socket:
@@ -193,3 +214,27 @@ def test_keys_come_as_a_subprotocol(tmp_path: Path) -> None:
             assert heard(socket)["type"] == "ready"
         with opened(serving, additional_headers={"Authorization": "Bearer secret"}) as socket:
             assert heard(socket)["type"] == "ready"
+
+
+def test_a_key_that_is_removed_ends_its_connection(tmp_path: Path) -> None:
+    keys = KeyFile(tmp_path / "home" / "keys.json")
+    mine, other = (ApiKey(name, digest_of(name), frozenset({"predict"})) for name in ("mine", "other"))
+    keys.write([mine, other])
+    with LiveServing(tmp_path / "home", settings=LIMITS | {"auth": "on"}) as serving:
+        serving.mlflow.register(build_package(tmp_path / "one"), aliases=["champion"])
+        serving.wait_until_ready()
+        with opened(serving, subprotocols=["handful.v1", "key.mine"]) as socket:
+            heard(socket)
+            socket.send(frame(1))
+            assert heard(socket)["type"] == "result"
+            keys.write([other])
+            sequence = 1
+            while True:  # Within a second: the file is looked at as often.
+                sequence += 1
+                socket.send(frame(sequence))
+                answer = heard(socket)
+                if answer["type"] != "result":
+                    break
+            assert (answer["sequence"], answer["fatal"]) == (sequence, True)
+            assert answer["problem"]["detail"].startswith("the API key mine was removed")
+            assert closed(socket) == (None, 1008)

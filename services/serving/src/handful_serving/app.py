@@ -25,7 +25,7 @@ from handful_serving.adapters.metrics import Metrics
 from handful_serving.api import docs, health, live, models, predict, problems, rollouts, v2
 from handful_serving.api.access import Access
 from handful_serving.api.browser_rules import BrowserRules
-from handful_serving.api.dashboard import Dashboard
+from handful_serving.api.dashboard import Dashboard, beside
 from handful_serving.api.intake import Intake
 from handful_serving.api.parts import Parts
 from handful_serving.api.problem import Problem
@@ -93,7 +93,8 @@ def create_app(
     problems.install(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     if dashboard is not None:
-        app.mount("/", GZipMiddleware(dashboard, compresslevel=_PACKED), name="dashboard")
+        packed = GZipMiddleware(dashboard, compresslevel=_PACKED)
+        app.router.default = beside(packed, app.router.default)
     return app
 
 

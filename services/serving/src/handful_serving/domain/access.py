@@ -114,6 +114,19 @@ class Guard:
             raise ForbiddenError(f"the API key {key.name} may not {scope}", f"use a key with the scope {scope}")
         return Caller(key)
 
+    def renew(self, caller: Caller) -> Caller:
+        """The same caller, as the keys are now: for whoever was let in a while ago, and is still there.
+
+        Raises:
+            UnauthorizedError: the key was removed.
+        """
+        if caller.key is None:
+            return caller
+        key = self._keys.find(caller.key.digest)
+        if key is None:
+            raise UnauthorizedError(f"the API key {caller.key.name} was removed", "ask for another")
+        return Caller(key)
+
     def spend(self, caller: Caller, images: int = 1) -> None:
         """Count images against the caller's rate.
 
