@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import subprocess
 import tempfile
@@ -48,9 +49,15 @@ class Engine:
 
 def _environment(given: Mapping[str, str]) -> dict[str, str]:
     """What it gets: it looks for pyenv's Pythons in the home folder, and a bare environment (`env -i`) names none."""
-    import pwd  # There is none on Windows, where there is no such engine.
-
-    own = pwd.getpwuid(os.getuid()).pw_dir
+    own = _own_home()
     home = given.get("HOME", own)
     found = next((root for folder in (home, own) if (root := Path(folder, ".pyenv")).is_dir()), None)
     return {"HOME": home, **({"PYENV_ROOT": str(found)} if found else {}), **given}
+
+
+def _own_home() -> str:
+    """The user's home folder by the system's list of users, whatever HOME says."""
+    try:
+        return str(Path(f"~{getpass.getuser()}").expanduser())
+    except (KeyError, OSError, RuntimeError):  # In a container, one may be no user of the list.
+        return "/"

@@ -7,11 +7,10 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from commands.docker import _environment
+from commands import docker
 from fakes.checkout import FakeCheckout, build_checkout
 from installer.stamp import Stamp, fingerprint
 from support.engine import why_no_engine
@@ -201,13 +200,20 @@ def test_without_what_starts_one_the_engine_that_is_there_is_asked(checkout: Fak
 def test_the_engine_finds_pythons_in_a_bare_environment_too(
     checkout: FakeCheckout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pyenv = tmp_path / "home" / ".pyenv"
+    home, pyenv = tmp_path / "home", tmp_path / "home" / ".pyenv"
     pyenv.mkdir(parents=True)
-    me = SimpleNamespace(pw_dir=str(tmp_path / "home"))
-    monkeypatch.setattr(pwd, "getpwuid", lambda _: me)
-    assert _environment({"PATH": "/bin"}) == {"HOME": me.pw_dir, "PYENV_ROOT": str(pyenv), "PATH": "/bin"}
-    assert _environment({"HOME": "/nowhere"}) == {"HOME": "/nowhere", "PYENV_ROOT": str(pyenv)}
-    assert _environment({"HOME": "/nowhere", "PYENV_ROOT": "/mine"}) == {"HOME": "/nowhere", "PYENV_ROOT": "/mine"}
+    monkeypatch.setattr(docker, "_own_home", lambda: str(home))
+    environment = docker._environment
+    assert environment({"PATH": "/bin"}) == {"HOME": str(home), "PYENV_ROOT": str(pyenv), "PATH": "/bin"}
+    assert environment({"HOME": "/nowhere"}) == {"HOME": "/nowhere", "PYENV_ROOT": str(pyenv)}
+    assert environment({"HOME": "/nowhere", "PYENV_ROOT": "/mine"}) == {"HOME": "/nowhere", "PYENV_ROOT": "/mine"}
+
+
+@pytest.mark.parametrize("user", ["root", "nobody at all"])
+def test_the_home_is_the_users_own(monkeypatch: pytest.MonkeyPatch, user: str) -> None:
+    monkeypatch.setenv("HOME", "/elsewhere")
+    monkeypatch.setenv("LOGNAME", user)
+    assert docker._own_home() == {"root": pwd.getpwnam("root").pw_dir}.get(user, "/")
 
 
 @pytest.mark.parametrize("words", [["--fast"], ["tests/unit"]])
