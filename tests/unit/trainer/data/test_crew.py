@@ -12,7 +12,7 @@ import pytest
 
 from fakes.exports import encoded, picture
 from handful_trainer.data import crew
-from handful_trainer.data.entries import Entry, place_all
+from handful_trainer.data.entries import ImageEntry, place_images
 from handful_trainer.data.facts import Treatment
 from handful_trainer.data.images import inspect_images
 from handful_trainer.data.placing import Placer
@@ -58,9 +58,9 @@ def test_several_works_at_once_are_not_mixed_up(two: crew.Crew, paths: list[str 
 
 
 def test_what_fails_there_is_raised_here(two: crew.Crew, paths: list[str | None], tmp_path: Path) -> None:
-    entry = Entry(str(paths[0]), Treatment.LINK, "train/a.jpg", "train/a.txt", 64, 48, ())
-    with pytest.raises(FileNotFoundError, match=r"images/train/a\.jpg"):
-        list(two.run(partial(place_all, str(tmp_path / "nowhere"), Placer()), [entry]))
+    entry = ImageEntry(str(paths[0]), "train/a.jpg", Treatment.LINK)
+    with pytest.raises(FileNotFoundError, match=r"nowhere/train/a\.jpg"):
+        list(two.run(partial(place_images, str(tmp_path / "nowhere"), Placer()), [entry]))
     assert list(two.run(inspect_images, paths)) == inspect_images(paths)
 
 

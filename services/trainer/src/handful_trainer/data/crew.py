@@ -98,7 +98,7 @@ class Crew:
         waiting: deque[_Task] = deque()
         try:
             while process:
-                while len(waiting) < _AHEAD and (task := self._next(wait=not waiting)):
+                while _has_room(waiting) and (task := self._next(wait=not waiting)):
                     waiting.append(task)
                     _send(process, task)
                 if not waiting:
@@ -121,6 +121,11 @@ class Crew:
             self._tasks.put(None)  # For the others.
             return None
         return task
+
+
+def _has_room(waiting: Sequence[_Task]) -> bool:
+    """May a process be given one more task? Not behind a large one: it lasts long enough."""
+    return not waiting or (len(waiting) < _AHEAD and len(waiting[0].items) <= _CHUNK)
 
 
 def _tell(advance: Callable[[int], object], number: int, _: Future[list[Any]]) -> None:

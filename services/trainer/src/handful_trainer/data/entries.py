@@ -1,4 +1,4 @@
-"""An image and its labels, as they are put into a prepared folder."""
+"""Images and labels as they are put into a prepared folder. Small: they are sent to another process."""
 
 from __future__ import annotations
 
@@ -13,39 +13,50 @@ from handful_trainer.data.placing import Placer
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
-class Entry(NamedTuple):
-    """What is put where. Small: it is sent to another process."""
+class ImageEntry(NamedTuple):
+    """An image that is put somewhere."""
 
     source: str
-    """The image's file."""
+    """Its file."""
+    name: str
+    """Split and name in the prepared folder: train/0a1b.jpg."""
     treatment: Treatment
-    image: str
-    """Split and name of the image in the prepared folder: train/0a1b.jpg."""
-    labels: str
-    """Split and name of its label file."""
+
+
+class LabelEntry(NamedTuple):
+    """An image's label file."""
+
+    name: str
+    """Split and name: train/0a1b.txt."""
     width: int
-    """Pixels."""
+    """Pixels of the image."""
     height: int
-    """Pixels."""
+    """Pixels of the image."""
     boxes: tuple[Box, ...]
 
 
-def place_all(folder: str, placer: Placer, entries: Sequence[Entry]) -> list[None]:
-    """Write images and labels. Without Path, which would take longer than the writing.
+def place_images(folder: str, placer: Placer, entries: Sequence[ImageEntry]) -> list[None]:
+    """Bring images into the folder.
 
     Raises:
         OSError: one cannot be written, or is there already.
     """
-    for entry in entries:
-        _place(folder, placer, entry)
+    for source, name, treatment in entries:
+        placer.place(source, f"{folder}/{name}", treatment)
     return [None] * len(entries)
 
 
-def _place(folder: str, placer: Placer, entry: Entry) -> None:
-    placer.place(entry.source, f"{folder}/images/{entry.image}", entry.treatment)
-    lines = "".join([f"{label_line(box, entry.width, entry.height)}\n" for box in entry.boxes])
-    labels = os.open(f"{folder}/labels/{entry.labels}", _NEW)
-    try:
-        os.write(labels, lines.encode())
-    finally:
-        os.close(labels)
+def write_labels(folder: str, entries: Sequence[LabelEntry]) -> list[None]:
+    """Write label files into the folder. Without Path, which would take longer than the writing.
+
+    Raises:
+        OSError: one cannot be written, or is there already.
+    """
+    for name, width, height, boxes in entries:
+        lines = "".join([f"{label_line(box, width, height)}\n" for box in boxes])
+        file = os.open(f"{folder}/{name}", _NEW)
+        try:
+            os.write(file, lines.encode())
+        finally:
+            os.close(file)
+    return [None] * len(entries)

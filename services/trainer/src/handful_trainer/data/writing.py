@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import yaml
 from handful_trainer.data.assets import Asset
 from handful_trainer.data.crew import Crew
 from handful_trainer.data.dataset import DATA_YAML, REPORT
-from handful_trainer.data.entries import Entry, place_all
+from handful_trainer.data.entries import ImageEntry, LabelEntry, place_images, write_labels
 from handful_trainer.data.errors import DiskSpaceError, OutputExistsError
 from handful_trainer.data.facts import Treatment
 from handful_trainer.data.placing import Placer
@@ -32,6 +33,8 @@ _PER_IMAGE = 4096 + 512
 """Bytes of a label file's block and of the entries in folders and lists."""
 _SPARE = 32 << 20
 """Bytes for the report and whatever else."""
+_AT_ONCE = 20_000
+"""Files that take next to no time: half a second for all of them."""
 
 
 @contextlib.contextmanager
@@ -69,15 +72,33 @@ def make_folders(folder: Path) -> None:
 
 
 def write_files(folder: Path, assets: Sequence[Asset], crew: Crew, advance: Callable[[int], object]) -> Iterator[None]:
-    """Begin to write images and labels; one item for each of the files that is written.
+    """Begin to write images and labels; take what is given back to its end to wait for it.
+
+    What takes next to no time is one piece of work for links and one for labels: two that make files in one folder
+    would wait for each other.
+
+    Args:
+        folder: where to.
+        assets: all assets.
+        crew: those who do it.
+        advance: told of each image.
 
     Raises:
         DiskSpaceError: they will not fit.
     """
     usable = [asset for asset in assets if asset.split and asset.item.path]
     placer = Placer()
-    _check_space(folder, usable, placer)
-    return crew.run(partial(place_all, str(folder), placer), [_entry(asset) for asset in usable], advance)
+    copies = _check_space(folder, usable, placer)
+    images = [ImageEntry(str(a.item.path), f"{a.split}/{a.file_name}", a.facts.treatment) for a in usable]
+    labels = [LabelEntry(f"{a.split}/{a.item.id}.txt", a.facts.width, a.facts.height, a.kept) for a in usable]
+    quick = [image for image in images if image.treatment is Treatment.LINK and not copies]
+    slow = [image for image in images if image.treatment is not Treatment.LINK or copies]
+    place = partial(place_images, str(folder / "images"), placer)
+    return chain(
+        crew.run(partial(write_labels, str(folder / "labels")), labels, chunk=_AT_ONCE),
+        crew.run(place, quick, advance, chunk=_AT_ONCE),
+        crew.run(place, slow, advance),
+    )
 
 
 def write_lists(folder: Path, classes: Sequence[str], assets: Sequence[Asset]) -> None:
@@ -96,12 +117,6 @@ def write_report(folder: Path, report: dict[str, Any]) -> None:
     (folder / REPORT).write_text(text, encoding="utf-8", newline="\n")
 
 
-def _entry(asset: Asset) -> Entry:
-    facts, split = asset.facts, asset.split
-    image, labels = f"{split}/{asset.file_name}", f"{split}/{asset.item.id}.txt"
-    return Entry(str(asset.item.path), facts.treatment, image, labels, facts.width, facts.height, asset.kept)
-
-
 def _line(asset: Asset) -> dict[str, Any]:
     """A line of the list in which every asset is accounted for."""
     status = {"undecodable": asset.facts.defect, "not_accepted": asset.item.status, "usable": "usable"}
@@ -117,7 +132,8 @@ def _line(asset: Asset) -> dict[str, Any]:
     }
 
 
-def _check_space(folder: Path, usable: Sequence[Asset], placer: Placer) -> None:
+def _check_space(folder: Path, usable: Sequence[Asset], placer: Placer) -> bool:
+    """Is there room for them? Tells whether images have to be copied, because they cannot be linked."""
     linked = next((a.item.path for a in usable if a.facts.treatment is Treatment.LINK and a.item.path), None)
     copies = linked is not None and placer.only_copies(linked, folder)
     written = sum(a.facts.size * 2 for a in usable if a.facts.treatment is not Treatment.LINK)
@@ -129,6 +145,7 @@ def _check_space(folder: Path, usable: Sequence[Asset], placer: Placer) -> None:
             f"the dataset needs {needed / 1e6:.0f} MB on the disk of {folder.parent}, {free / 1e6:.0f} MB are free",
             "make room, or set HANDFUL_HOME or --output to another disk",
         )
+    return copies
 
 
 def _remove_forgotten(parent: Path) -> None:
