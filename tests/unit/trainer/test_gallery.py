@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -73,3 +74,10 @@ def test_all_is_shown_where_there_is_little(tmp_path: Path, evaluation: Evaluati
     page = write_gallery(evaluation, tmp_path / "page.html").read_text()
     assert page.count("<figure>") == len(SCENES)
     assert "are shown." not in page
+
+
+def test_the_page_has_a_table_of_classes(tmp_path: Path, evaluation: Evaluation) -> None:
+    page = write_gallery(evaluation, tmp_path / "page.html").read_text()
+    rows = re.findall(r"<tr><th scope=\"row\">(.+)</th><td>(\d+)</td><td>(\d\.\d{3})</td>", page)
+    wanted = [(n, str(v["boxes"]), f"{v['mAP50']:.3f}") for n, v in evaluation.per_class.items()]
+    assert rows == wanted != []

@@ -211,12 +211,18 @@ def _train(
         return
     with _step(outcome, "train") as result:
         weights = fit(config, dataset.data_yaml, folder, tracker, home, uri, resume=resume)
-        result(f"{config.training.epochs} epochs at {config.training.imgsz} px")
+        result(f"{_epochs(folder, config.training.epochs)} at {config.training.imgsz} px")
     tracker.artifact(weights, "weights")
     for plot in sorted(folder.yolo.glob("*.png")) + sorted(folder.yolo.glob("*.jpg")):
         tracker.artifact(plot, "plots")
-    tracker.artifact(folder.yolo / "results.csv", "plots")
+    tracker.artifact(folder.results, "plots")
     folder.save(folder.state().model_copy(update={"trained": True}))
+
+
+def _epochs(folder: RunFolder, wanted: int) -> str:
+    """How many epochs were trained: `patience` or `max_time_hours` may have ended it early."""
+    done = folder.epochs_done
+    return f"{done} epochs" if done == wanted else f"{done} of {wanted} epochs"
 
 
 def _package(

@@ -47,6 +47,16 @@ class RunFolder:
         return self.path / "yolo"
 
     @property
+    def results(self) -> Path:
+        """Ultralytics' table: a heading, and a line for each epoch."""
+        return self.yolo / "results.csv"
+
+    @property
+    def epochs_done(self) -> int:
+        """How many epochs were trained."""
+        return len(self.results.read_text(encoding="utf-8").splitlines()) - 1
+
+    @property
     def last_weights(self) -> Path:
         """The checkpoint of the last epoch: with the optimizer's state, until training ends."""
         return self.yolo / "weights" / "last.pt"

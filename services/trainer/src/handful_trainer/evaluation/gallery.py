@@ -18,6 +18,7 @@ from handful_trainer.evaluation.evaluate import Evaluation, Sample
 _SIDE = 320
 """Longest side of a picture on the page, in pixels."""
 _QUALITY = 80
+_COLUMNS = ("boxes", "mAP50", "mAP50_95", "precision", "recall", "f1")
 _MATCH_IOU = 0.5
 _TRUTH, _FOUND = (80, 175, 76), (60, 60, 220)
 """BGR."""
@@ -60,6 +61,7 @@ def write_gallery(evaluation: Evaluation, target: Path, limit: int = 48) -> Path
     )
     page = pages.get_template("gallery.html.j2").render(
         evaluation=evaluation,
+        columns=_COLUMNS,
         wrong=sum(any(mistakes.badness(sample.count)) for sample, mistakes in judged),
         cards=[_card(sample, mistakes, evaluation) for sample, mistakes in judged[:limit]],
     )
