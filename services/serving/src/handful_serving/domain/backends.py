@@ -28,13 +28,22 @@ class Choice:
 
     backend: Backend
     why: str
+    settled: bool = False
+    """It stays. One measurement may have met a busy machine: a choice is settled once another says the same."""
 
 
-def choose(onnxruntime: Pace, openvino: Pace) -> Choice:
-    """OpenVINO, if it is clearly faster for one image and no slower for many at once."""
+def choose(onnxruntime: Pace, openvino: Pace, before: Choice | None = None) -> Choice:
+    """OpenVINO, if it is clearly faster for one image and no slower for many at once.
+
+    Args:
+        onnxruntime: what was measured of it.
+        openvino: what was measured of it.
+        before: what was chosen by the measurement before this one.
+    """
     why = f"{_tell('onnxruntime', onnxruntime)}; {_tell('openvino', openvino)}"
     faster = openvino.alone <= onnxruntime.alone * (1 - MARGIN) and openvino.together <= onnxruntime.together
-    return Choice("openvino" if faster else "onnxruntime", why)
+    backend: Backend = "openvino" if faster else "onnxruntime"
+    return Choice(backend, why, settled=before is not None and before.backend == backend)
 
 
 def _tell(backend: Backend, pace: Pace) -> str:

@@ -1,4 +1,4 @@
-"""The choices that were made, in a file: a package is measured once on a machine, not at every start."""
+"""The choices that were made, in a file: a package is not measured at every start."""
 
 from __future__ import annotations
 
