@@ -76,6 +76,13 @@ async def test_the_log_has_the_request_id(client: httpx.AsyncClient, caplog: pyt
     assert re.fullmatch(r"GET /models 200 in [\d.]+ ms", line.getMessage())
 
 
+async def test_a_path_makes_no_line_of_the_log(client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        await client.get("/a%0Aserving ended%1B[2J")
+    (line,) = (record for record in caplog.records if record.name == "handful_serving.access")
+    assert line.getMessage().startswith("GET /a%0Aserving%20ended%1B%5B2J 404 in ")
+
+
 async def test_the_watching_of_health_does_not_fill_the_log(
     client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from urllib.parse import quote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -55,7 +56,7 @@ class Access:
                 level,
                 "%s %s %d in %.1f ms",
                 scope["method"],
-                scope["path"],
+                quote(scope["path"]),  # A line break in it would make a line of its own.
                 status,
                 seconds * 1e3,
                 extra={"status": status, "ms": round(seconds * 1e3, 1)},
