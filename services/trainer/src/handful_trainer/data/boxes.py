@@ -54,6 +54,7 @@ def clean_boxes(item: RawItem, width: int, height: int, class_ids: Mapping[str, 
     """
     kept: dict[tuple[float, ...], Box] = {}
     dropped: list[DroppedBox] = []
+    single = len({raw.label for raw in item.boxes}) == len(item.boxes)  # One box of each label: none can be doubled.
     for raw in item.boxes:
         in_pixels = _scaled(raw, width, height) if item.relative else raw
         reason = _reason(in_pixels, width, height, class_ids)
@@ -61,7 +62,7 @@ def clean_boxes(item: RawItem, width: int, height: int, class_ids: Mapping[str, 
             box = _clipped(in_pixels, width, height, class_ids[raw.label])
             if min(box.right - box.left, box.bottom - box.top) < _SMALLEST_SIDE:
                 reason = "outside" if box.clipped else "zero_area"
-            elif kept.setdefault(_key(box), box) is not box:
+            elif kept.setdefault((box.class_id,) if single else _key(box), box) is not box:
                 reason = "duplicate"
         if reason:
             dropped.append(DroppedBox(in_pixels, reason))
@@ -93,6 +94,8 @@ def _reason(box: RawBox, width: int, height: int, class_ids: Mapping[str, int]) 
 
 def _clipped(box: RawBox, width: int, height: int, class_id: int) -> Box:
     right, bottom = box.x + box.width, box.y + box.height
+    if box.x >= 0 and box.y >= 0 and right <= width and bottom <= height:
+        return Box(class_id, box.x, box.y, right, bottom)
     overhang = max(-box.x, -box.y, right - width, bottom - height)
     return Box(
         class_id, max(box.x, 0.0), max(box.y, 0.0), min(right, width), min(bottom, height), overhang > _TOLERANCE

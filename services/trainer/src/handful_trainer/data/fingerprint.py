@@ -39,8 +39,9 @@ class Fingerprint:
 
     def add(self, item: RawItem, facts: ImageFacts) -> None:
         """Take in an item with what was found in its file; in a lasting order."""
-        tags = tuple(tag for tag in item.tags if self._prefix and tag.startswith(self._prefix))
-        content = (item._replace(path=None, tags=tags), facts.sha256, facts.defect if facts.sha256 == "" else "")
+        tags = [tag for tag in item.tags if self._prefix and tag.startswith(self._prefix)]
+        asset_id, _, *others, _ = item
+        content = ((asset_id, None, *others, tags), facts.sha256, facts.defect if facts.sha256 == "" else "")
         self._digest.update(_encode(content).encode())
 
     def __str__(self) -> str:

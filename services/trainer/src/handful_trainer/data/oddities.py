@@ -83,10 +83,11 @@ def _strange_boxes(report: dict[str, Any], usable: Sequence[Asset]) -> Iterator[
 
 
 def _strange_images(usable: Sequence[Asset], families: Iterable[Sequence[Asset]]) -> Iterator[str]:
-    torn = sum(len({asset.item.split for asset in same}) > 1 for same in families)
+    doubled = [same for same in families if len(same) > 1]
+    torn = sum(len({asset.item.split for asset in same}) > 1 for same in doubled)
     if torn:
         yield f"{torn} identical images were in more than one split of the source and are now in one"
-    unlike = sum(len({frozenset(box[:5] for box in asset.kept) for asset in same}) > 1 for same in families)
+    unlike = sum(len({frozenset(box[:5] for box in asset.kept) for asset in same}) > 1 for same in doubled)
     if unlike:
         yield f"{unlike} identical images carry different boxes: only one of them can be right"
     resized = sum(a.item.size is not None and a.item.size != (a.facts.width, a.facts.height) for a in usable)

@@ -64,11 +64,12 @@ def build_report(
 
 def _near_duplicates(usable: Sequence[Asset], config: TogetherConfig) -> dict[str, Any]:
     """How many images look like another one that is not byte for byte the same, and in how many groups, if sought."""
+    if config.near_duplicates < 0:
+        return {"sought": False, "groups": 0, "images": 0, "examples": []}
     only = TogetherConfig(near_duplicates=config.near_duplicates)
     found = [same for same in families_of(usable, only) if len({asset.facts.sha256 for asset in same}) > 1]
     examples = [[asset.item.id for asset in same[:_SHOWN]] for same in found[:_SHOWN]]
-    sought = config.near_duplicates >= 0
-    return {"sought": sought, "groups": len(found), "images": sum(map(len, found)), "examples": examples}
+    return {"sought": True, "groups": len(found), "images": sum(map(len, found)), "examples": examples}
 
 
 def _tally(found: Iterable[str], always: Sequence[str]) -> dict[str, int]:

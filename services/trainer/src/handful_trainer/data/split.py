@@ -75,16 +75,17 @@ def stratify(groups: Sequence[Group], fractions: Mapping[SplitName, float], seed
             totals[label] += images
     want = {label: _quotas(totals[label], fractions) for label in members}
     want_any = {split: fraction * sum(group.size for group in groups) for split, fraction in fractions.items()}
+    splits = [split for split in SPLITS if fractions[split] > 0]
     result: dict[int, SplitName] = {}
     for label in _rarest_first(members):
         for index in members[label]:
             if index in result:
                 continue
-            needs = [(want[label][split], want_any[split], split) for split in SPLITS if fractions[split] > 0]
-            result[index] = max(needs)[2]
+            lacks = want[label]
+            result[index] = max([(lacks[split], want_any[split], split) for split in splits])[2]
             _take(groups[index], result[index], want, want_any)
     assigned = [result[index] for index in range(len(groups))]
-    _fill_empty(groups, assigned, [split for split in SPLITS if fractions[split] > 0])
+    _fill_empty(groups, assigned, splits)
     return assigned
 
 

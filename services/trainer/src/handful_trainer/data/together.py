@@ -83,10 +83,13 @@ def with_splits(assets: Sequence[Asset], config: DatasetConfig) -> list[Asset]:
     split = config.split
     chosen = share_out(groups, {"train": split.train, "val": split.val, "test": split.test}, config.seed)
     side = {asset.item.id: name for same, name in zip(families, chosen, strict=True) for asset in same}
-    return [asset._replace(split=side.get(asset.item.id)) for asset in assets]
+    return [Asset(*asset[:3], side.get(asset.item.id)) for asset in assets]
 
 
 def _group(same: Sequence[Asset]) -> Group:
+    if len(same) == 1:  # Nearly all are.
+        labels = frozenset([box.class_id for box in same[0].kept])
+        return Group(1, labels, same[0].item.split)
     shown = Counter(class_id for asset in same for class_id in {box.class_id for box in asset.kept} or (-1,))
     return Group(len(same), frozenset(shown) - {-1}, _own_split(same), tuple(sorted(shown.items())))
 

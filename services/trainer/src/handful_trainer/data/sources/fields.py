@@ -31,7 +31,7 @@ def text(where: str, key: str, value: Any) -> str:
 
 def number(where: str, key: str, value: Any) -> float:
     """A finite number."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if type(value) is not float and type(value) is not int:  # As JSON gives them; true and false are neither.
         what = "missing" if value is None else f"{kind_of(value)}, not a number"
         raise AnnotationError(f"{where}: {key} is {what}", "correct it, or export it again")
     try:

@@ -49,16 +49,17 @@ class PicselliaExportSource:
         """All assets, each with its newest annotation."""
         self.roots()
         path = self._folder / ANNOTATIONS
-        annotations = read_json(path, "the annotations by asset id")
+        annotations, place = read_json(path, "the annotations by asset id"), str(path)
         if not isinstance(annotations, dict):
             raise DamagedFileError(f"{path} holds {kind_of(annotations)}, not an object by asset id", "export it again")
-        files = {Path(entry.name).stem: Path(entry.path) for entry in os.scandir(self._folder / FILES)}
+        with os.scandir(self._folder / FILES) as found:
+            files = {os.path.splitext(file.name)[0]: file.path for file in found}  # noqa: PTH122 - a Path is slow to make
         items = {}
         older = 0
         for bare in self._assets(files):
             if bare.id in items:
                 raise AnnotationError(f"{self._folder / ASSETS} lists the asset {bare.id} twice", "export it again")
-            items[bare.id], behind = _with_newest(path, bare, annotations.get(bare.id))
+            items[bare.id], behind = _with_newest(place, bare, annotations.get(bare.id))
             older += behind
         return RawDataset(
             items=tuple(items.values()),
@@ -79,31 +80,31 @@ class PicselliaExportSource:
             raise DamagedFileError(f"{path} has no list of labels", "run handful data pull again")
         return tuple(dict.fromkeys(labels))
 
-    def _assets(self, files: dict[str, Path]) -> Iterator[RawItem]:
+    def _assets(self, files: dict[str, str]) -> Iterator[RawItem]:
         """The assets, without their annotations."""
         path = self._folder / ASSETS
         assets = read_json(path, "the list of assets")
         if not isinstance(assets, list):
             raise DamagedFileError(f"{path} holds {kind_of(assets)}, not a list of assets", "export it again")
         for position, asset in enumerate(assets):
-            where = f"{path}, entry {position + 1}"
-            entry(where, asset)
-            asset_id = plain_name(where, "id", asset.get("id"))
-            data = asset.get("data") or {}
-            entry(f"{path}, asset {asset_id}: data", data)
-            filename = data.get("filename")
-            meta = data.get("meta")
-            size = (meta.get("width"), meta.get("height")) if isinstance(meta, dict) else (None, None)
-            stated = (size[0], size[1]) if isinstance(size[0], int) and isinstance(size[1], int) else None
-            name = filename if isinstance(filename, str) else asset_id
-            tags = tuple(
-                text(f"{path}, asset {asset_id}", "a tag", tag)
-                for tag in listed(f"{path}, asset {asset_id}", asset, "tags")
-            )
-            yield RawItem(asset_id, files.get(asset_id), name, NO_ANNOTATION, size=stated, tags=tags)
+            yield _asset(str(path), position, asset, files)
 
 
-def _with_newest(path: Path, bare: RawItem, annotations: Any) -> tuple[RawItem, int]:
+def _asset(path: str, position: int, asset: Any, files: dict[str, str]) -> RawItem:
+    """An asset without its annotations."""
+    where = f"{path}, entry {position + 1}"
+    asset_id = plain_name(where, "id", entry(where, asset).get("id"))
+    where = f"{path}, asset {asset_id}"
+    data = entry(where + ": data", asset.get("data") or {})
+    filename, meta, file = data.get("filename"), data.get("meta"), files.get(asset_id)
+    width, height = (meta.get("width"), meta.get("height")) if isinstance(meta, dict) else (None, None)
+    stated = (width, height) if isinstance(width, int) and isinstance(height, int) else None
+    name = filename if isinstance(filename, str) else asset_id
+    tags = tuple([text(where, "a tag", tag) for tag in listed(where, asset, "tags")])
+    return RawItem(asset_id, Path(file) if file else None, name, NO_ANNOTATION, size=stated, tags=tags)
+
+
+def _with_newest(path: str, bare: RawItem, annotations: Any) -> tuple[RawItem, int]:
     """An asset with its newest annotation, and how many older ones there are."""
     where = f"{path}, asset {bare.id}"
     if annotations is None:
@@ -124,7 +125,7 @@ def _with_newest(path: Path, bare: RawItem, annotations: Any) -> tuple[RawItem, 
 
 def _box(where: str, rectangle: Any) -> RawBox:
     entry(where, rectangle)
-    x, y, width, height = (number(where, key, rectangle.get(key)) for key in "xywh")
+    x, y, width, height = [number(where, key, rectangle.get(key)) for key in "xywh"]
     return RawBox(_label(where, rectangle), x, y, width, height)
 
 
