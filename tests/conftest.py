@@ -56,6 +56,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         folder = item.path.relative_to(_TESTS).parts[0]
         if folder in _MARKED:
             item.add_marker(folder)
+        if folder == "browser":
+            item.add_marker(pytest.mark.timeout(1800))  # The first may wait for the stack's tests: support/network.py.
         if folder == "benchmarks":
             item.add_marker("slow")
         if item.get_closest_marker("slow") and not config.getoption("--slow"):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import expect
+
+from support.network import using
 
 # A machine that does four things at once is as right as a fast one; what fails takes longer, what passes does not.
 _PATIENCE = 30_000
@@ -53,7 +56,14 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(scope="session")
-def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+def network(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """While there is a browser, no other worker has Docker change the machine's networks."""
+    with using(request.config, tmp_path_factory.getbasetemp())():
+        yield
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any], network: None) -> dict[str, Any]:
     """What Playwright starts."""
     path = _chromium()
     if path is None:

@@ -14,6 +14,7 @@ import pytest
 
 from fakes.packages import build_package, encode, picture
 from support.engine import why_no_engine
+from support.network import Hold, changing
 from support.registering import register
 from support.stack import Stack, copy_checkout, until
 
@@ -35,11 +36,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
+@pytest.fixture(scope="session")
+def network(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Hold:
+    """Docker makes and removes networks only while no other worker has a browser."""
+    return changing(request.config, tmp_path_factory.getbasetemp())
+
+
 @pytest.fixture(scope="session", autouse=True)
-def engine(request: pytest.FixtureRequest) -> None:
+def engine(request: pytest.FixtureRequest, network: Hold) -> None:
     """The Docker engine, which may still be starting. Without one nothing here is tested."""
-    if reason := why_no_engine(request.config.getoption("--engine")):
+    with network():
+        reason = why_no_engine(request.config.getoption("--engine"))
+    if reason:
         pytest.skip(f"the stack was not tested: {reason}")
+
+
+@pytest.fixture(autouse=True)
+def _network(network: Hold) -> Iterator[None]:
+    with network():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -51,19 +66,25 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def stack(checkout: Path) -> Iterator[Stack]:
+def stack(checkout: Path, network: Hold) -> Iterator[Stack]:
     """The stack, started from nothing as a user does; `fingers` has a champion that finds squares."""
     stack = Stack(checkout, f"handful-test-{os.getpid()}")
     try:
-        done = stack.handful("up", timeout=1500)
-        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-        package = build_package(checkout.parent / "squares" / "package", name="fingers")
-        register(stack.url("MLFLOW_PORT"), package.root, "fingers", ["champion"])
-        with httpx.Client(timeout=30) as http:
-            until(lambda: _ask(http, stack).is_success, "serving answers with the champion", 30)
+        with network():
+            _start(stack)
         yield stack
     finally:
-        stack.remove()
+        with network():
+            stack.remove()
+
+
+def _start(stack: Stack) -> None:
+    done = stack.handful("up", timeout=1500)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    package = build_package(stack.root.parent / "squares" / "package", name="fingers")
+    register(stack.url("MLFLOW_PORT"), package.root, "fingers", ["champion"])
+    with httpx.Client(timeout=30) as http:
+        until(lambda: _ask(http, stack).is_success, "serving answers with the champion", 30)
 
 
 @pytest.fixture

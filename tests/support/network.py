@@ -1,0 +1,44 @@
+"""Who may change the machine's networks, and who wants them to stay as they are.
+
+Docker makes and removes networks, and Chromium then gives up whatever it loads (ERR_NETWORK_CHANGED). Where several
+workers run the tests, those of the stack and those in a browser therefore wait for each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+_LOCK = "network.lock"
+Hold = Callable[[], AbstractContextManager[None]]
+
+
+def changing(config: pytest.Config, folder: Path) -> Hold:
+    """For who changes them: nobody else of this run uses or changes them within the block that this begins.
+
+    Args:
+        config: tells whether there are several workers.
+        folder: the worker's own for temporary files.
+    """
+    return partial(_held, config, folder, alone=True)
+
+
+def using(config: pytest.Config, folder: Path) -> Hold:
+    """For who wants them to stay: nobody of this run changes them within the block that this begins."""
+    return partial(_held, config, folder, alone=False)
+
+
+@contextmanager
+def _held(config: pytest.Config, folder: Path, *, alone: bool) -> Iterator[None]:
+    if not hasattr(config, "workerinput"):  # One test runs at a time.
+        yield
+        return
+    import fcntl  # There is none on Windows, where there is no stack.
+
+    with (folder.parent / _LOCK).open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        yield
