@@ -19,6 +19,7 @@ import uvicorn
 from fakes.registry import FakeMlflow
 from handful_core.registry import Registry
 from handful_core.settings import CoreSettings
+from handful_serving.api.bounded_head import BoundedHead
 from handful_serving.app import create_app
 from handful_serving.settings import ServingSettings
 from support.mlflow_server import free_port
@@ -56,7 +57,13 @@ class LiveServing:
         registry = Registry("http://mlflow", attempts=1, transport=self.mlflow.transport())
         app = create_app(ServingSettings(**given), CoreSettings(home=self.root), registry=registry)
         config = uvicorn.Config(
-            app, port=self.port, log_config=None, access_log=False, ws="websockets-sansio", lifespan="on"
+            app,
+            port=self.port,
+            log_config=None,
+            access_log=False,
+            http=BoundedHead,
+            ws="websockets-sansio",
+            lifespan="on",
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, name="live-serving", daemon=True)

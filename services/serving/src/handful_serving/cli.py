@@ -78,6 +78,7 @@ def _run(settings: ServingSettings, core: CoreSettings, listening: socket.socket
     import uvicorn
 
     from handful_serving.adapters.memory import share_heap
+    from handful_serving.api.bounded_head import BoundedHead
     from handful_serving.api.request_ids import RequestIdFilter
     from handful_serving.app import create_app
 
@@ -92,6 +93,7 @@ def _run(settings: ServingSettings, core: CoreSettings, listening: socket.socket
         log_config=None,
         access_log=False,
         server_header=False,
+        http=BoundedHead,
         ws="websockets-sansio",
         ws_max_size=settings.live_frame_bytes + 1024,
         timeout_graceful_shutdown=settings.shutdown_seconds,

@@ -1,0 +1,87 @@
+"""HTTP with bounds for the head of a request, its line and its headers: uvicorn has none of its own.
+
+Without them, whoever reaches the port could fill the memory with headers, or keep connections open with half a line.
+What is behind the head is bounded by `Intake`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from http import HTTPStatus
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from handful_serving.api.problem import PROBLEM, make_problem
+
+HEAD_BYTES = 65_536
+HEAD_SECONDS = 30.0
+_log = logging.getLogger(__name__)
+
+
+class BoundedHead(HttpToolsProtocol):
+    """A connection whose requests begin with at most `HEAD_BYTES`, within `HEAD_SECONDS`."""
+
+    seconds = HEAD_SECONDS
+    _taken = 0
+    _in_head = False
+    _ends: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # As uvicorn has it.
+        """Whoever connects is to ask for something."""
+        super().connection_made(transport)
+        self._arm()
+
+    def data_received(self, data: bytes) -> None:
+        """Count what belongs to a head that is not whole yet."""
+        super().data_received(data)
+        if not self._in_head:
+            return
+        self._taken += len(data)
+        self._arm()
+        if self._taken > HEAD_BYTES:
+            words = f"its line and headers are more than {HEAD_BYTES} bytes"
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "head-too-large", words)
+
+    def on_message_begin(self) -> None:
+        """A head begins."""
+        super().on_message_begin()
+        self._in_head, self._taken = True, 0
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        self._in_head = False
+        self._disarm()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is waited for any more."""
+        self._disarm()
+        super().connection_lost(exc)
+
+    def _arm(self) -> None:
+        if self._ends is None:
+            self._ends = self.loop.call_later(self.seconds, self._too_slow)
+
+    def _disarm(self) -> None:
+        if self._ends is not None:
+            self._ends.cancel()
+            self._ends = None
+
+    def _too_slow(self) -> None:
+        if self._in_head:
+            words = f"its line and headers were not there within {self.seconds:g} s"
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, "head-too-slow", words)
+        else:
+            self.transport.close()  # Nothing was asked.
+
+    def _refuse(self, status: HTTPStatus, name: str, words: str) -> None:
+        if self.transport.is_closing():
+            return
+        _log.warning("a request was refused: %s", words)
+        problem = make_problem(status, name, status.phrase, f"the request cannot be read: {words}", "", "")
+        content = json.dumps(problem.model_dump()).encode()
+        head = f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {PROBLEM}\r\nConnection: close\r\n"
+        self.transport.write(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
+        self.transport.close()

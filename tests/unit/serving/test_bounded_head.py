@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from handful_serving.api.bounded_head import HEAD_BYTES, BoundedHead
+from support.live_serving import LiveServing
+
+_LINE = b"GET /health/live HTTP/1.1\r\nHost: x\r\n"
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServing]:
+    with LiveServing(tmp_path_factory.mktemp("home"), settings={"face_blur": "off"}) as live:
+        yield live
+
+
+@pytest.fixture
+def client(serving: LiveServing) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", serving.port), timeout=60) as connection:
+        yield connection
+
+
+def _rest(client: socket.socket) -> bytes:
+    """All that comes until the server closes the connection."""
+    told = b""
+    while chunk := client.recv(65_536):
+        told += chunk
+    return told
+
+
+def _refused(told: bytes) -> tuple[int, str]:
+    head, _, body = told.partition(b"\r\n\r\n")
+    problem = json.loads(body)
+    assert head.startswith(f"HTTP/1.1 {problem['status']} ".encode())
+    assert b"application/problem+json" in head
+    return problem["status"], problem["type"].rpartition(":")[2]
+
+
+@pytest.mark.parametrize("begin", [_LINE + b"a: ", b"GET /"], ids=["headers", "the line"])
+def test_a_head_without_end_is_given_up(client: socket.socket, begin: bytes) -> None:
+    client.sendall(begin.ljust(HEAD_BYTES, b"a"))
+    client.sendall(b"a")  # Nothing is left unread: the answer is not lost.
+    assert _refused(_rest(client)) == (431, "head-too-large")
+
+
+def test_a_head_that_does_not_come_is_not_waited_for(client: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BoundedHead, "seconds", 0.1)
+    with socket.create_connection(client.getpeername(), timeout=60) as slow:
+        slow.sendall(_LINE)
+        assert _refused(_rest(slow)) == (408, "head-too-slow")
+    with socket.create_connection(client.getpeername(), timeout=60) as silent:
+        assert _rest(silent) == b""
+
+
+def test_heads_are_counted_one_by_one(serving: LiveServing) -> None:
+    large = {"X-Large": "a" * (HEAD_BYTES // 2)}
+    with httpx.Client(base_url=serving.url, headers=large) as client:
+        assert [client.get("/health/live").status_code for _ in range(5)] == [200] * 5
+
+
+def test_a_head_in_pieces_is_read(client: socket.socket) -> None:
+    for piece in (b"GET /hea", b"lth/live HT", b"TP/1.1\r\nHost", b": x\r\nConnection: close\r\n", b"\r\n"):
+        client.sendall(piece)
+    assert b'{"status":"live"}' in _rest(client)
+
+
+def test_the_body_is_not_the_heads(serving: LiveServing) -> None:
+    answer = httpx.post(f"{serving.url}/predict", content=bytes(4 * HEAD_BYTES), headers={"Content-Type": "image/png"})
+    assert answer.status_code in {415, 503}  # Read, and looked at; there is no model.
