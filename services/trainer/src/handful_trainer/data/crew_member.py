@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from threading import Thread
 from typing import Any, BinaryIO
 
-# What is asked for first: while this is imported, the other program still reads the annotations.
+import handful_trainer.data.images  # noqa: F401 - asked for first: it is there when the other has read the annotations
 
 _Question = tuple[Callable[[Sequence[Any]], list[Any]], Sequence[Any]]
 
