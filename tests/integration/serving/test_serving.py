@@ -123,15 +123,24 @@ def test_a_bad_package_is_refused_and_the_old_one_serves(
     assert serving.log.count(f"refused {name} version 2: ") == 1, "told once, though it was polled several times"
 
 
+def listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=30).close()
+    except OSError:
+        return False
+    return True
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_what_was_accepted_is_finished_before_it_ends(serving: ServingProcess, number: signal.Signals) -> None:
     """A client is in the middle of sending its image when the signal comes."""
-    head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: {len(HAND)}\r\n\r\n"
+    head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: {len(HAND)}\r\n"
     with socket.create_connection(("127.0.0.1", serving.port), timeout=30) as client:
-        client.sendall(head.encode() + HAND[:100])
-        time.sleep(0.3)
+        client.sendall(head.encode() + b"Expect: 100-continue\r\n\r\n")
+        assert client.recv(65536).startswith(b"HTTP/1.1 100 "), "it is accepted: the body is read"
+        client.sendall(HAND[:100])
         serving.tell(number)
-        time.sleep(0.5)
+        until(lambda: not listens(serving.port), "it lets nobody else in")
         client.sendall(HAND[100:])
         answer = b""
         while chunk := client.recv(65536):
