@@ -35,7 +35,8 @@ TRUNCATED = 97
 """Every so-manieth image is cut."""
 AT_LEAST = {"over_load": 5.0, "structure_over_headers": 1.0}
 """How many times as fast as loop (a) each image is decoded, and as loop (b) where JPEGs are not: see ADR 10."""
-AT_MOST = {"memory_mb": 400.0, "second_share": 0.02, "structure_memory_mb": 400.0, "structure_second_share": 0.02}
+AT_MOST = {"memory_mb": 400.0, "second_share": 0.02, "structure_memory_mb": 400.0}
+"""Of `structure` the second run is as short as of `decode`: it is the first that is shorter."""
 
 CHECKS: dict[str, dict[str, Any]] = {
     "": {},

@@ -63,3 +63,9 @@ def test_a_damaged_memory_is_no_memory(export: Path, tmp_path: Path) -> None:
     assert known.find() is None
     known.path.write_text("[]")
     assert known.find() is None
+
+
+def test_images_are_counted_by_their_names(export: Path) -> None:
+    (export / "assets" / "More.JPEG").touch()
+    (export / "assets" / "jpg.txt").touch()
+    assert state_of([export / "assets", export / "assets.json"]).images == 13

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -17,7 +17,8 @@ from handful_trainer.data.yolo_folder import SUFFIXES
 
 _PASSING = (".cache", ".npy")
 """Suffixes of what Ultralytics leaves beside images; they are no part of a dataset."""
-_IMAGES = tuple(sorted(SUFFIXES))
+_IMAGES = tuple(f"{suffix} " for suffix in sorted(SUFFIXES))
+"""How names of images end, with what stands behind them in a line."""
 
 
 class State(NamedTuple):
@@ -77,29 +78,29 @@ def state_of(roots: Iterable[Path]) -> State:
     """Look at the names, sizes and times of change of all files."""
     digest, images = hashlib.sha256(), 0
     for root in roots:
-        lines = sorted(_lines(root))
-        digest.update("\n".join([str(len(lines)), *lines]).encode(errors="surrogateescape"))
-        images += sum(line.rsplit(" ", 2)[0].lower().endswith(_IMAGES) for line in lines)
+        lines = sorted(_lines(os.fspath(root)) if root.is_dir() else [_line(root, os.fspath(root))])
+        text = "\n".join([str(len(lines)), *lines])
+        digest.update(text.encode(errors="surrogateescape"))
+        images += sum(map(text.lower().count, _IMAGES))
     return State(digest.hexdigest(), images)
 
 
-def _lines(place: Path | os.DirEntry[str]) -> Iterator[str]:
-    if not place.is_dir():
-        yield _line(place)
-        return
-    with os.scandir(place) as entries:
+def _lines(folder: str) -> list[str]:
+    lines = []
+    with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.endswith(_PASSING):
                 continue
             if entry.is_dir():
-                yield from _lines(entry)
+                lines += _lines(entry.path)
             else:
-                yield _line(entry)
+                lines.append(_line(entry, entry.path))
+    return lines
 
 
-def _line(place: Path | os.DirEntry[str]) -> str:
+def _line(place: Path | os.DirEntry[str], path: str) -> str:
     try:
         state = place.stat()
     except FileNotFoundError:
-        return f"{os.fspath(place)} gone"  # A link that leads nowhere.
-    return f"{os.fspath(place)} {state.st_size} {state.st_mtime_ns}"
+        return f"{path} gone"  # A link that leads nowhere.
+    return f"{path} {state.st_size} {state.st_mtime_ns}"

@@ -8,6 +8,7 @@ import logging
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from threading import Thread
 
 from handful_core.console import progress, say
 from handful_trainer.data.assets import Asset, check_labels, check_polygons, sorted_out
@@ -16,6 +17,7 @@ from handful_trainer.data.dataset import DATA_YAML, REPORT, PreparedDataset
 from handful_trainer.data.errors import EmptyDatasetError, OutputExistsError
 from handful_trainer.data.fingerprint import Fingerprint
 from handful_trainer.data.index import Index
+from handful_trainer.data.page import template, write_page
 from handful_trainer.data.raw import RawDataset, RawItem
 from handful_trainer.data.report import build_report
 from handful_trainer.data.scan import scan
@@ -68,6 +70,7 @@ def _uncollected() -> Iterator[None]:
 
 
 def _make(config: DatasetConfig, raw: RawDataset, crew: Crew, home: Path, output: Path | None) -> PreparedDataset:
+    Thread(target=template).start()  # It is compiled while images are decoded.
     items = sorted(raw.items, key=lambda item: item.id)
     classes = config.classes or raw.classes or _no_classes(items)
     class_ids = {name: class_id for class_id, name in enumerate(classes)}
@@ -112,8 +115,6 @@ def _write(
     fingerprint: str,
     crew: Crew,
 ) -> None:
-    from handful_trainer.data.page import write_page
-
     with progress() as bar, whole_folder(target) as folder:
         task = bar.add_task("writing dataset", total=sum(asset.split is not None for asset in assets))
         make_folders(folder)
