@@ -68,6 +68,7 @@ def test_what_is_printed_reads_back_the_same(tmp_path: Path) -> None:
         (MINIMAL, ["model.family=yolo9"], ["model.family", "yolo11", "yolo26"]),
         (MINIMAL, ["epochs"], ["--set epochs", "section.key=value"]),
         (MINIMAL, ["training.epochs=1", "training.epochs.x=1"], ["epochs is a value, not a section"]),
+        (MINIMAL, ["dataset.check=structure"], ["dataset does not fit: check: structure sees no pixels"]),
         ({}, [], ["dataset is missing"]),
         ("a: [", [], ["not valid YAML"]),
         ("- 1", [], ["holds no settings"]),

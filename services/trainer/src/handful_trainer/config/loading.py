@@ -108,7 +108,9 @@ def _explained(error: ValidationError, path: Path) -> ConfigError:
     if first["type"] == "missing":
         return ConfigError(f"{path}: {key} is missing{more}", "add it")
     message = first["msg"].removeprefix("Value error, ")
-    return ConfigError(f"{path}: {key} = {first['input']!r} does not fit{more}", message[0].lower() + message[1:])
+    # A section whose settings contradict each other is named, not repeated with all that it holds.
+    value = "" if isinstance(first["input"], dict) else f" = {first['input']!r}"
+    return ConfigError(f"{path}: {key}{value} does not fit{more}", message[0].lower() + message[1:])
 
 
 def _nearest(location: Sequence[str]) -> str | None:
