@@ -52,6 +52,5 @@ def load(kind: type[_Settings]) -> _Settings:
         prefix = kind.model_config.get("env_prefix", "")
         name = str(first["loc"][0]) if first["loc"] else ""
         variable = name if name.isupper() else f"{prefix}{name}".upper()
-        raise ConfigError(
-            f"the environment variable {variable} is wrong ({first['msg']})", "correct or unset it"
-        ) from None
+        reason = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"the environment variable {variable} is wrong ({reason})", "correct or unset it") from None

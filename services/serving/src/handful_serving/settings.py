@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,6 +15,8 @@ from handful_serving.domain.privacy import Detector
 Words = Annotated[tuple[str, ...], NoDecode]
 InferenceBackend = Literal["auto", "onnxruntime", "openvino"]
 Share = Annotated[float, Field(ge=0, le=1)]
+_ORIGIN = re.compile(r"https?://[^/?#\s]+")
+"""What browsers send: with anything more it would never be met, and nobody would know why."""
 
 
 class ServingSettings(BaseSettings):
@@ -118,6 +121,13 @@ class ServingSettings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, origins: Words) -> Words:
+        if all(origin == "*" or _ORIGIN.fullmatch(origin) for origin in origins):
+            return origins
+        raise ValueError("an origin is written like https://vision.example.com, without a path")
 
     @field_validator("log_level", "face_blur", "auth", "inference_backend", mode="before")
     @classmethod
