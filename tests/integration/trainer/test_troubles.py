@@ -44,11 +44,18 @@ def test_a_loss_that_is_no_number(trainer: Trainer) -> None:
     assert "the loss is no number" in trainer.mlflow_run().data.tags["failure"]
 
 
-def test_images_that_are_gone(trainer: Trainer) -> None:
+def _damage(image: Path) -> None:
+    image.write_bytes(b"no image")
+
+
+@pytest.mark.parametrize(
+    "spoil", [Path.unlink, pytest.param(_damage, marks=pytest.mark.slow)], ids=["gone", "unreadable"]
+)
+def test_images_that_are_lost_under_way(trainer: Trainer, spoil: Callable[[Path], None]) -> None:
     process = trainer.start(*trainer.anew(*LONG))
     trainer.wait_for(lambda: len(trainer.epochs_logged()) >= 1, process)
     for image in trainer.home.glob("datasets/*/images/train/*"):
-        image.unlink()
+        spoil(image)
     assert _failed(trainer, process, 3).startswith("error: the dataset cannot be read (")
 
 
