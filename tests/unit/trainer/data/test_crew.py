@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import logging
+import pickle
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -76,6 +78,21 @@ def test_processes_that_end_are_no_harm(
     assert {record.message for record in caplog.records} == {
         "a process that inspects images has ended; its work is done by this one"
     }
+
+
+def test_a_process_ends_by_itself_and_quietly_when_nobody_listens(paths: list[str | None]) -> None:
+    words = "from handful_trainer.data.crew_member import main; main()"
+    with subprocess.Popen(
+        [sys.executable, "-c", words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        pickle.dump((inspect_images, paths), process.stdin)
+        process.stdin.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
 
 
 def test_where_no_process_can_be_started_this_one_does_the_work(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import pickle
@@ -18,18 +19,19 @@ _Question = tuple[Callable[[Sequence[Any]], list[Any]], Sequence[Any]]
 
 
 def serve(questions: BinaryIO, answers: BinaryIO) -> None:
-    """Do what is asked for, and answer with the result or the error, until there is nobody who asks."""
+    """Do what is asked for, and answer with the result or the error, until nothing more is asked.
+
+    Raises:
+        OSError: there is nobody any more who would take the answer.
+    """
     asked: queue.SimpleQueue[_Question | None] = queue.SimpleQueue()
     # Questions are taken in while one is answered: otherwise both sides could wait for the other to read.
     Thread(target=_take_in, args=[questions, asked], daemon=True).start()
     warnings.simplefilter("ignore")  # Pillow warns of odd but usable files.
     gc.disable()  # Nothing here refers to itself.
     while question := asked.get():
-        try:
-            answers.write(pickle.dumps(_answer(*question), pickle.HIGHEST_PROTOCOL))
-            answers.flush()
-        except BrokenPipeError:
-            return
+        answers.write(pickle.dumps(_answer(*question), pickle.HIGHEST_PROTOCOL))
+        answers.flush()
 
 
 def _answer(
@@ -51,6 +53,6 @@ def _take_in(questions: BinaryIO, asked: queue.SimpleQueue[_Question | None]) ->
 
 def main() -> None:
     """Serve the program that started this one. What a library prints goes to stderr."""
-    with os.fdopen(os.dup(1), "wb") as answers:
+    with contextlib.suppress(OSError), os.fdopen(os.dup(1), "wb") as answers:  # The other program was killed.
         os.dup2(2, 1)
         serve(sys.stdin.buffer, answers)
