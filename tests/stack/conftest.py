@@ -84,7 +84,7 @@ def _start(stack: Stack) -> None:
     package = build_package(stack.root.parent / "squares" / "package", name="fingers")
     register(stack.url("MLFLOW_PORT"), package.root, "fingers", ["champion"])
     with httpx.Client(timeout=30) as http:
-        until(lambda: _ask(http, stack).is_success, "serving answers with the champion", 30)
+        until(lambda: _ask(http, stack).is_success, "serving answers with the champion")
 
 
 @pytest.fixture

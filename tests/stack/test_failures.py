@@ -19,8 +19,8 @@ def test_a_container_that_is_killed_comes_back(stack: Stack, ask: Callable[..., 
     until(lambda: stack.container(service)["State"]["StartedAt"] != before["State"]["StartedAt"], f"{service} starts")
     until(lambda: stack.healthy(service), f"{service} is well again")
     assert stack.container(service)["RestartCount"] == before["RestartCount"] + 1
-    until(lambda: _answers(ask), "predictions are answered", 30)
-    until(lambda: _registry_answers(stack), "MLflow answers", 60)
+    until(lambda: _answers(ask), "predictions are answered")
+    until(lambda: _registry_answers(stack), "MLflow answers")
 
 
 def _answers(ask: Callable[..., httpx.Response]) -> bool:
@@ -55,7 +55,7 @@ def test_predictions_survive_a_restart_of_serving_while_mlflow_is_away(
     stack.must("stop", "--timeout", "5", "mlflow")
     try:
         stack.must("restart", "--no-deps", "serving")
-        until(lambda: stack.healthy("serving"), "serving is well again", 60)
+        until(lambda: stack.healthy("serving"), "serving is well again")
         assert predict()["count"] == 5
     finally:
         stack.must("start", "mlflow")
@@ -72,4 +72,4 @@ def test_the_dashboard_says_that_serving_is_away(stack: Stack, ask: Callable[...
     assert answer.status_code == 502
     assert answer.json()["type"] == "urn:handful:problem:unavailable"
     assert page.is_success
-    until(lambda: ask().is_success, "predictions are answered", 60)
+    until(lambda: ask().is_success, "predictions are answered")

@@ -80,7 +80,7 @@ def test_a_backup_is_the_starter_model_of_a_stack_of_which_nothing_is_left(
     finally:
         (models / "starter.zip").unlink()
     assert done.returncode == 0, done.stderr
-    until(lambda: ask().is_success, "serving answers with the champion of the backup", 60)
+    until(lambda: ask().is_success, "serving answers with the champion of the backup")
     assert [_rows(stack, _ALIASES), predict()["version"]] == before
     assert set(_objects(stack).values()) >= hashes
     # Once more: all of it is there already, and stays as it is.

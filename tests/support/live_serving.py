@@ -24,7 +24,7 @@ from handful_serving.app import create_app
 from handful_serving.settings import ServingSettings
 from support.mlflow_server import free_port
 
-_SECONDS = 30
+_SECONDS = 120
 
 
 @dataclass

@@ -35,7 +35,7 @@ async def running(app: FastAPI, *, ready: bool = True) -> AsyncIterator[httpx.As
         httpx.AsyncClient(transport=transport, base_url="http://serving") as client,
     ):
         if ready:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(120):
                 while (await client.get("/health/ready")).is_error:
                     await asyncio.sleep(0.01)
         yield client

@@ -111,7 +111,7 @@ class Stack:
         words = ["run", "--rm", "--network", network, "--entrypoint", "python"]
         words += [word for name, value in settings.items() for word in ("--env", f"{name}={value}")]
         image = self.container("mlflow")["Config"]["Image"]
-        return self._run(["docker", *words, image, "-c", code], self.environment, 60)
+        return self._run(["docker", *words, image, "-c", code], self.environment, 300)
 
     def kill(self, service: str) -> None:
         """End the container's first process as a crash would: `docker kill` counts as wanted, and nothing restarts."""

@@ -27,7 +27,7 @@ from support.serving_process import ServingProcess
 HAND = encode(picture({(2, 3): "5", (5, 6): "2"}))
 
 
-def until(holds: Callable[[], Any], what: str, seconds: float = 60) -> None:
+def until(holds: Callable[[], Any], what: str, seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end, f"{what}: not within {seconds} s"
