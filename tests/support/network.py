@@ -13,6 +13,11 @@ from pathlib import Path
 
 import pytest
 
+try:
+    import fcntl
+except ImportError:  # Windows, where the stack is not tested.
+    fcntl = None  # type: ignore[assignment]
+
 _LOCK = "network.lock"
 Hold = Callable[[], AbstractContextManager[None]]
 
@@ -34,11 +39,9 @@ def using(config: pytest.Config, folder: Path) -> Hold:
 
 @contextmanager
 def _held(config: pytest.Config, folder: Path, *, alone: bool) -> Iterator[None]:
-    if not hasattr(config, "workerinput"):  # One test runs at a time.
+    if not hasattr(config, "workerinput") or fcntl is None:  # One test runs at a time, or there is no stack.
         yield
         return
-    import fcntl  # There is none on Windows, where there is no stack.
-
     with (folder.parent / _LOCK).open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         yield
