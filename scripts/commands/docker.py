@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
@@ -45,6 +46,7 @@ class Engine:
         if self._process.poll() is None:
             self._process.terminate()
             self._process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _environment(given: Mapping[str, str]) -> dict[str, str]:

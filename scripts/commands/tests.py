@@ -23,7 +23,7 @@ tested too where a Docker engine answers, or can be started by ../shared/docker/
 _AFTERWARDS = "Other words go to pytest, which then measures no coverage: {script} tests/unit/core -k manifest"
 _COVERAGE = ("--cov", "--cov-report=term:skip-covered")
 _AT_ONCE = ("--numprocesses", "2")
-"""Most tests wait for other processes half of the time. How they are shared out is told in tests/support/sharing.py."""
+"""Workers: what a small machine has processors for. Who gets which tests is told in tests/support/sharing.py."""
 
 
 def test(words: Words, said: list[str]) -> int:

@@ -187,6 +187,18 @@ def test_an_engine_that_cannot_be_had_fails_nothing(checkout: FakeCheckout) -> N
     shutil.rmtree(notes)
 
 
+def test_an_engine_is_given_up_where_nothing_is_tested(checkout: FakeCheckout, tmp_path: Path) -> None:
+    _installed(checkout)
+    _engine(checkout, "sleep 1")
+    checkout.tool("ruff", "exit 1")
+    (tmp_path / "notes").mkdir()
+    path = f"{checkout.path}:{os.environ['PATH']}"
+    done = _run(checkout.root / "scripts" / "test.sh", path=path, TMPDIR=str(tmp_path / "notes"))
+    assert done.returncode == 1
+    assert "error: ruff found faults" in done.stderr
+    assert not list((tmp_path / "notes").iterdir())
+
+
 def test_an_engine_that_does_not_come_is_not_waited_for_for_ever(tmp_path: Path) -> None:
     assert why_no_engine(tmp_path, 0) == "there is no Docker engine: it has not started within 0 s"
 
