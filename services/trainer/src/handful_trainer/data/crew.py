@@ -85,7 +85,8 @@ class Crew:
     def close(self) -> None:
         """End them, whatever they do."""
         self._closed = True
-        self._tasks.put(None)
+        for _ in self._threads:
+            self._tasks.put(None)  # Whoever waits for a task.
         for process in filter(None, self._processes):
             process.kill()  # They hold nothing that could be lost.
         for thread in self._threads:
@@ -117,10 +118,7 @@ class Crew:
             task = self._tasks.get(block=wait)
         except queue.Empty:
             return None
-        if self._closed:
-            self._tasks.put(None)  # For the others.
-            return None
-        return task
+        return None if self._closed else task
 
 
 def _has_room(waiting: Sequence[_Task]) -> bool:

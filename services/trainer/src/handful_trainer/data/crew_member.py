@@ -7,7 +7,6 @@ import gc
 import os
 import pickle
 import queue
-import sys
 import warnings
 from collections.abc import Callable, Sequence
 from threading import Thread
@@ -53,6 +52,8 @@ def _take_in(questions: BinaryIO, asked: queue.SimpleQueue[_Question | None]) ->
 
 def main() -> None:
     """Serve the program that started this one. What a library prints goes to stderr."""
+    # Not sys.stdin: Python closes it in the end, and does not get it from the thread that reads.
+    questions = os.fdopen(os.dup(0), "rb")
     with contextlib.suppress(OSError), os.fdopen(os.dup(1), "wb") as answers:  # The other program was killed.
         os.dup2(2, 1)
-        serve(sys.stdin.buffer, answers)
+        serve(questions, answers)
