@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import ceil
 
 import cv2
@@ -46,23 +48,35 @@ def to_input(pixels: Pixels, spec: Input) -> tuple[Floats, Geometry]:
     """
     fitted, geometry = _RESIZE[spec.resize](pixels, spec)
     # What was cropped begins outside of the input (left and top are below 0), and fills it.
-    tensor = _laid_in(fitted, max(0, int(geometry.left)), max(0, int(geometry.top)), spec)
-    if spec.mean != (0.0, 0.0, 0.0) or spec.std != (1.0, 1.0, 1.0):
-        tensor -= np.array(spec.mean, np.float32).reshape(1, 3, 1, 1)
-        tensor /= np.array(spec.std, np.float32).reshape(1, 3, 1, 1)
-    return tensor, geometry
+    return _laid_in(fitted, max(0, int(geometry.left)), max(0, int(geometry.top)), spec), geometry
 
 
 def _laid_in(pixels: Pixels, left: int, top: int, spec: Input) -> Floats:
-    """Planes of scaled floats, padded around. cv2.copyMakeBorder and blobFromImage give the same, more slowly."""
+    """Planes of normalised floats, padded around.
+
+    A pixel has one of 256 values: each is computed once and looked up, which gives the same floats as cv2.blobFromImage
+    or numpy in two thirds of the time.
+    """
     height, width = pixels.shape[:2]
-    scale = np.float32(spec.scale)
+    planes = cv2.split(pixels)
     tensor = np.empty((1, 3, spec.height, spec.width), np.float32)
-    tensor[..., :top, :] = tensor[..., top + height :, :] = spec.pad * scale
-    tensor[..., :left] = tensor[..., left + width :] = spec.pad * scale
-    channels = pixels[..., ::-1] if spec.colour == "rgb" else pixels
-    np.multiply(channels.transpose(2, 0, 1), scale, out=tensor[0, :, top : top + height, left : left + width])
+    for place, plane, table in zip(
+        tensor[0],
+        reversed(planes) if spec.colour == "rgb" else planes,
+        _tables(spec.scale, spec.mean, spec.std),
+        strict=True,
+    ):
+        place[:top] = place[top + height :] = table[spec.pad]
+        place[:, :left] = place[:, left + width :] = table[spec.pad]
+        cv2.LUT(plane, table, dst=place[top : top + height, left : left + width])
     return tensor
+
+
+@cache
+def _tables(scale: float, mean: Sequence[float], std: Sequence[float]) -> list[Floats]:
+    """What each value of a pixel becomes, by channel of the input."""
+    values = np.arange(256, dtype=np.float32) * np.float32(scale)
+    return [(values - np.float32(m)) / np.float32(s) for m, s in zip(mean, std, strict=True)]
 
 
 def _letterbox(pixels: Pixels, spec: Input) -> tuple[Pixels, Geometry]:
