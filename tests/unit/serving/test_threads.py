@@ -3,10 +3,11 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from functools import partial
 
 import pytest
 
-from handful_serving.domain.threads import SingleFlight, in_thread
+from handful_serving.domain.threads import SingleFlight, Workers, in_thread
 
 pytestmark = pytest.mark.anyio
 
@@ -44,6 +45,34 @@ async def test_who_gives_up_is_not_held_up() -> None:
     assert time.perf_counter() - started < 2
     release.set()
     await asyncio.sleep(0.05)  # The late result finds nobody, and nothing complains.
+
+
+async def test_workers_give_results_and_errors_to_who_waits() -> None:
+    workers, ended = Workers(2), []
+    assert await workers.run(lambda: 3, lambda: ended.append("one")) == 3
+    with pytest.raises(ValueError, match="no"):
+        await workers.run(lambda: int("no"), lambda: ended.append("two"))
+    assert ended == ["one", "two"]
+    workers.close()
+
+
+async def test_workers_tell_that_work_ended_that_nobody_waits_for() -> None:
+    workers, release, ended = Workers(1), threading.Event(), asyncio.Event()
+    running = workers.run(lambda: release.wait(10), ended.set)
+    running.cancel()
+    await asyncio.sleep(0)
+    assert not ended.is_set()
+    release.set()
+    await asyncio.wait_for(ended.wait(), 10)
+    workers.close()
+
+
+async def test_workers_that_are_closed_finish_what_was_begun() -> None:
+    workers, done = Workers(1), []
+    for number in range(5):
+        workers.run(partial(done.append, number), lambda: None)
+    await asyncio.to_thread(workers.close)
+    assert done == [0, 1, 2, 3, 4]
 
 
 def test_a_loop_that_is_closed_is_left_alone() -> None:

@@ -93,6 +93,7 @@ def _run(settings: ServingSettings, core: CoreSettings, listening: socket.socket
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # Nothing here depends on who asks for whom.
         http=BoundedHead,
         ws="websockets-sansio",
         ws_max_size=settings.live_frame_bytes + 1024,

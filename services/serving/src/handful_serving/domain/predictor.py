@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from handful_serving.domain.fleet import Fleet
@@ -15,6 +14,7 @@ from handful_serving.domain.prediction import Options, Outcome, Prediction
 from handful_serving.domain.queue import Place, Queue
 from handful_serving.domain.rollout import Rollout
 from handful_serving.domain.store import Loaded
+from handful_serving.domain.threads import Workers
 
 _Result = TypeVar("_Result")
 
@@ -35,13 +35,13 @@ class Predictor:
         self._pipeline = pipeline
         self._rollout = rollout
         self._observer = fleet.world.observer
-        self._executor = ThreadPoolExecutor(workers, thread_name_prefix="handful-predict")
+        self._threads = Workers(workers)
         self.queue = queue
         self.workers = workers
 
     def close(self) -> None:
         """Finish what was begun, then end the threads."""
-        self._executor.shutdown()
+        self._threads.close()
 
     async def predict(
         self,
@@ -82,7 +82,8 @@ class Predictor:
             iou=limits.iou if options.iou is None else options.iou,
             timings=timings,
         )
-        self._observer.predicted(prediction)
+        # When this task pauses: by then the answer is on its way.
+        asyncio.get_running_loop().call_soon(self._observer.predicted, prediction)
         self._rollout.shadow(wanted, prediction, lambda challenger: self._compare(challenger, ready, options))
         return prediction
 
@@ -105,13 +106,9 @@ class Predictor:
         """Run in a thread. A client that goes away ends neither place nor lease: the thread still works."""
         lease = self._fleet.store.lease(loaded)
         lease.__enter__()
-        running = asyncio.get_running_loop().run_in_executor(self._executor, work)
 
-        def finish(done: asyncio.Future[_Result]) -> None:
+        def finish() -> None:
             place.leave()
             lease.__exit__(None, None, None)
-            if not done.cancelled():
-                done.exception()  # Looked at, even if the client has gone.
 
-        running.add_done_callback(finish)
-        return await asyncio.shield(running)
+        return await self._threads.run(work, finish)
