@@ -50,7 +50,8 @@ def test(words: Words, said: list[str]) -> int:
         if engine:
             engine.give_up()
         return 1
-    stack = [*(["--stack"] if wanted else []), *(["--engine", str(engine.folder)] if engine else [])]
+    # In one word: pytest takes a folder that stands by itself for its root.
+    stack = [*(["--stack"] if wanted else []), *([f"--engine={engine.folder}"] if engine else [])]
     print("==> pytest", flush=True)  # noqa: T201
     if sys.version_info >= (3, 12):
         # It costs next to nothing, where the tracer adds half of the time that tests take. Python 3.11 has none.

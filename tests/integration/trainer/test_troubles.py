@@ -7,10 +7,12 @@ import random
 import signal
 import subprocess
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from mlflow.entities import Experiment, Run
 from mlflow.tracking import MlflowClient
 
@@ -72,6 +74,28 @@ def test_an_experiment_that_another_makes_in_the_same_moment_is_taken_up(
 
     monkeypatch.setattr(MlflowClient, "get_experiment_by_name", look_too_early)
     assert find_experiment(shared_server.uri, tmp_path.name) == theirs
+
+
+@pytest.mark.slow
+def test_a_training_that_gets_no_better_ends_early(trainer: Trainer) -> None:
+    """It begins with a model that reads hands already, and a learning rate at which it learns nothing more."""
+    (package,) = [name for name in _starter().namelist() if name.endswith("package/weights.pt")]
+    weights = _starter().extract(package, trainer.config.parent)
+    content = yaml.safe_load(trainer.config.read_text())
+    content["dataset"] = {"source": "sample", "images": 60}
+    content["model"] = {"pretrained": weights}
+    content["training"] |= {"epochs": 40, "patience": 2, "imgsz": 224, "optimizer": "SGD", "lr0": 1e-9}
+    content["training"]["warmup_epochs"] = 0
+    trainer.config.write_text(yaml.safe_dump(content))
+    trainer.finish(trainer.start(*trainer.anew()), 900)
+    values = [m.value for m in MlflowClient(trainer.uri).get_metric_history(_ended(trainer).info.run_id, "val/mAP50")]
+    assert max(values) > 0.2
+    assert 3 <= len(values) < 40
+    assert _ended(trainer).info.status == "FINISHED"
+
+
+def _starter() -> zipfile.ZipFile:
+    return zipfile.ZipFile(Path(__file__).parents[3] / "models" / "starter.zip")
 
 
 def test_two_trainings_at_once_do_not_mix(trainer: Trainer) -> None:
