@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import sys
 import tempfile
 from pathlib import Path
 
@@ -38,6 +40,8 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = tempfile.mkdtemp(prefix="handful-tests-yolo-")
         os.environ["YOLO_CONFIG_DIR"] = folder
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    if sys.platform != "win32":
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup would keep it from all that tests end with it.
     notes = config.getoption("--engine")
     if notes and not hasattr(config, "workerinput"):
         config.add_cleanup(lambda: shutil.rmtree(notes, ignore_errors=True))
