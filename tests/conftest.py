@@ -41,7 +41,9 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["YOLO_CONFIG_DIR"] = folder
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     if sys.platform != "win32":
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup would keep it from all that tests end with it.
+        # nohup keeps the one from all that tests end with it, a worker of pytest-xdist the other.
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     notes = config.getoption("--engine")
     if notes and not hasattr(config, "workerinput"):
         config.add_cleanup(lambda: shutil.rmtree(notes, ignore_errors=True))
