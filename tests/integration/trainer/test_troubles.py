@@ -82,7 +82,7 @@ def test_a_training_that_gets_no_better_ends_early(trainer: Trainer) -> None:
     (package,) = [name for name in _starter().namelist() if name.endswith("package/weights.pt")]
     weights = _starter().extract(package, trainer.config.parent)
     content = yaml.safe_load(trainer.config.read_text())
-    content["dataset"] = {"source": "sample", "images": 60}
+    content["dataset"] = {"source": "sample", "sample": {"images": 60}}
     content["model"] = {"pretrained": weights}
     content["training"] |= {"epochs": 40, "patience": 2, "imgsz": 224, "optimizer": "SGD", "lr0": 1e-9}
     content["training"]["warmup_epochs"] = 0
