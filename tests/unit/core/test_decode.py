@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from fakes.packages import encode
 from handful_core.vision.decode import (
     ImageError,
     ImageTooLargeError,
@@ -133,6 +134,19 @@ def test_a_bomb_is_refused() -> None:
     data[18:26] = (60_000).to_bytes(4, "little") * 2
     with pytest.raises(ImageTooLargeError):
         decode_image(bytes(data))
+
+
+@pytest.mark.parametrize("marker", [0x00, 0x01, 0x02, 0xBF, 0xD0, 0xD8, 0xD9, 0xF0])
+def test_a_frame_that_hides_behind_an_odd_marker_is_not_decoded(marker: int) -> None:
+    """A walk by lengths would step over the large frame to the small one; some decoders read on, and find it."""
+    data = encode(np.zeros((64, 64, 3), np.uint8), ".jpg")
+    frame_at, scan_at = data.index(b"\xff\xc0"), data.index(b"\xff\xda")
+    frame, scan = data[frame_at : frame_at + 19], data[scan_at : scan_at + 14]
+    large = frame[:5] + b"\x20\x00\x20\x00" + frame[9:]
+    tables = data[2:frame_at] + data[frame_at + 19 : scan_at]
+    hidden = bytes([0xFF, marker]) + (2 + len(large + scan)).to_bytes(2, "big") + large + scan
+    with pytest.raises(ImageError):
+        decode_image(data[:2] + tables + hidden + frame + data[scan_at:], max_pixels=100_000)
 
 
 def test_reading_a_header_decodes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

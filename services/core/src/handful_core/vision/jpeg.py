@@ -8,8 +8,12 @@ from typing import NamedTuple
 _BEGIN, _END = b"\xff\xd8", b"\xff\xd9"
 _FRAMES = frozenset({0xC0, 0xC1, 0xC2})
 """Baseline, extended and progressive: the kinds that every decoder knows."""
-_ALONE = frozenset({0x01, *range(0xD0, 0xD8)})
-"""Markers without content."""
+_OTHERS = frozenset({0xC4, 0xDB, 0xDD, *range(0xE0, 0xF0), 0xFE})
+"""Tables, the restart interval, what applications add, comments: nothing else may stand before the pixels.
+
+Decoders read on behind a marker that they do not know, each in its own way: what a walk by lengths steps over could be
+another frame, of any size, for them.
+"""
 _SCAN, _APP1, _PADDING = 0xDA, 0xE1, 0xFF
 _segment = struct.Struct(">BBH").unpack_from
 """0xFF, the marker, the length of what follows with these two bytes."""
@@ -44,17 +48,19 @@ def jpeg_header(data: bytes) -> JpegHeader | None:
         mark, marker, length = _segment(data, place)
         if mark != 0xFF:
             return None
-        if marker == _PADDING or marker in _ALONE:
-            place += 1 if marker == _PADDING else 2
+        if marker == _PADDING:
+            place += 1
             continue
         if length < 2 or place + 2 + length > last:
             return None
         if marker == _SCAN:
             return JpegHeader(width, height, channels, has_app1) if width and height else None
-        if marker in _FRAMES and length >= 9:
+        if marker in _FRAMES and length >= 9 and not width:
             bits, height, width, channels = _frame(data, place + 4)
             if bits != 8:
                 return None
+        elif marker not in _OTHERS:
+            return None
         has_app1 |= marker == _APP1
         place += 2 + length
     return None

@@ -23,12 +23,12 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, _Result]) -> _
     """
     asking = cast("asyncio.Task[object]", asyncio.current_task())
     gone = asyncio.ensure_future(_disconnected(request))
-    left = False
+    waiting, left = True, False
 
     def leave(_: object) -> None:
         nonlocal left
-        left = not gone.cancelled()
-        if left:
+        if waiting and not gone.cancelled():  # An answer that is on its way is not broken off.
+            left = True
             asking.cancel()
 
     gone.add_done_callback(leave)
@@ -39,7 +39,7 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, _Result]) -> _
             raise ClientDisconnect from None
         raise
     finally:
-        gone.remove_done_callback(leave)
+        waiting = False
         gone.cancel()
 
 
