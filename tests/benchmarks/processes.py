@@ -70,6 +70,10 @@ class Bare:
         """Milliseconds of so many runs."""
         return [float(ms) for ms in self._tell(f"latency {times}")]
 
+    def spinning(self, times: int) -> list[float]:
+        """The same of a session whose threads spin, also for a while after the last run."""
+        return [float(ms) for ms in self._tell(f"spinning {times}")]
+
     def throughput(self, callers: int, seconds: float) -> float:
         """Runs a second."""
         return float(self._tell(f"throughput {callers} {seconds}"))

@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
@@ -36,6 +37,8 @@ from support.mlflow_server import free_port  # noqa: E402
 _CLIENTS = 8
 _AT_A_TIME = 3
 """Requests to one of two before it is the other's turn: other work on the machine then slows both alike."""
+_SETTLE = 0.1
+"""Seconds until threads that spin have gone to sleep, which would disturb the other."""
 
 Measure = Callable[[], list[float]]
 
@@ -108,7 +111,7 @@ class Bench:
 
 
 def against_bare(bench: Bench, size: int, request: bytes) -> None:
-    """HTTP, decoding and all else, beside the session alone."""
+    """HTTP, decoding and all else, beside the session alone: its threads sleep while they wait, or spin."""
     with ExitStack() as stack:
         own = bench.serving(stack, size)
         bare = Bare(bench.material.packages[size].model_path, bench.threads)
@@ -116,6 +119,15 @@ def against_bare(bench: Bench, size: int, request: bytes) -> None:
         latency(own.port, request, 5)
         bench.p50(f"{size} bare", own, bare, request, f"p50_{size}_over_bare")
         bench.rate(f"{size} bare", own, bare, request, f"throughput_{size}_over_bare")
+
+        def spinning() -> list[float]:
+            samples = bare.spinning(_AT_A_TIME)
+            time.sleep(_SETTLE)
+            return samples
+
+        turns = bench.turns * bench.times // _AT_A_TIME // 2
+        ours = partial(latency, own.port, request, _AT_A_TIME)
+        bench.by_turns(f"p50 ms {size} spinning", ours, spinning, f"p50_{size}_over_spinning", turns)
 
 
 def against_usual(bench: Bench, request: bytes) -> None:
@@ -205,16 +217,16 @@ def _quietly(folder: Path) -> Material:
 
 
 _WANTED = {
-    "p50_640_over_bare": "<= 1.12",
-    "p50_320_over_bare": "<= 1.25",
-    "throughput_640_over_bare": ">= 0.90",
-    "throughput_320_over_bare": ">= 0.85",
-    "throughput_over_ultralytics": ">= 1.5",
-    "memory_over_ultralytics": "<= 0.30",
-    "throughput_over_litserve": ">= 1.1",
-    "p50_over_litserve": "<= 0.95",
-    "p50_blur_over_plain": "<= 1.5",
-    "photo_12mp_over_full_decode": "<= 0.6",
+    "p50_640_over_bare": "wanted <= 1.12",
+    "p50_320_over_bare": "wanted <= 1.25",
+    "throughput_640_over_bare": "wanted >= 0.90",
+    "throughput_320_over_bare": "wanted >= 0.85",
+    "throughput_over_ultralytics": "wanted >= 1.5",
+    "memory_over_ultralytics": "wanted <= 0.30",
+    "throughput_over_litserve": "wanted >= 1.1",
+    "p50_over_litserve": "wanted <= 0.95",
+    "p50_blur_over_plain": "wanted <= 1.5",
+    "photo_12mp_over_full_decode": "wanted <= 0.6",
 }
 
 
@@ -224,7 +236,7 @@ def _table(bench: Bench) -> None:
         print(f"{name:<32}{value:>10.2f}")
     print()
     for name, value in bench.ratios.items():
-        print(f"{name:<32}{value:>10.3f}   wanted {_WANTED[name]}")
+        print(f"{name:<32}{value:>10.3f}   {_WANTED.get(name, '')}")
 
 
 def _processor() -> str:

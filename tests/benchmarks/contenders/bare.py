@@ -1,6 +1,7 @@
 """ONNX Runtime alone: no HTTP, no image. `python -m contenders.bare MODEL THREADS`, told what to do on stdin.
 
-`latency N` answers with the milliseconds of N runs, `throughput CALLERS SECONDS` with runs a second.
+`latency N` answers with the milliseconds of N runs, `spinning N` with those of a session as ONNX Runtime makes it,
+whose threads spin while they wait; else they sleep. `throughput CALLERS SECONDS` answers with runs a second.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import onnxruntime as ort
 
 from handful_core.vision.session import open_session
 
@@ -19,14 +21,19 @@ from handful_core.vision.session import open_session
 def main() -> None:
     """Obey until stdin ends."""
     session = open_session(Path(sys.argv[1]), int(sys.argv[2]))
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = int(sys.argv[2])
+    spinning = ort.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
     node = session.get_inputs()[0]
     feed = {node.name: np.random.default_rng(0).random(node.shape, np.float32)}
-    session.run(None, feed)
+    for one in (session, spinning):
+        one.run(None, feed)
     print(json.dumps("ready"), flush=True)
     for line in sys.stdin:
         what, *numbers = line.split()
-        if what == "latency":
-            print(json.dumps([_run(session, feed) for _ in range(int(numbers[0]))]), flush=True)
+        if what in {"latency", "spinning"}:
+            asked = spinning if what == "spinning" else session
+            print(json.dumps([_run(asked, feed) for _ in range(int(numbers[0]))]), flush=True)
         else:
             print(json.dumps(_throughput(session, feed, int(numbers[0]), float(numbers[1]))), flush=True)
 

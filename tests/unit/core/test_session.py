@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,9 +15,21 @@ import pytest
 from fakes.packages import build_package
 from handful_core.package.errors import GraphError
 from handful_core.vision import session as module
+from handful_core.vision.breadth import Breadth, Clocks, Crowd
 from handful_core.vision.session import OnnxSession
 
 IMAGE = np.zeros((1, 3, 64, 64), np.float32)
+
+
+@pytest.fixture(autouse=True)
+def _nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No run of another test is remembered, and each seems to get all processors."""
+
+    class Own(Breadth):
+        def __init__(self, processors: int) -> None:
+            super().__init__(processors, Crowd(), lambda: Clocks(0.0, 0.0))
+
+    monkeypatch.setattr(module, "Breadth", Own)
 
 
 class Watched:
@@ -28,8 +42,8 @@ class Watched:
         self.go_on.set()
         real = module.open_session
 
-        def watched(path: Path, threads: int) -> Any:
-            return _One(real(path, threads), threads, self)
+        def watched(path: Path, threads: int, **how: Any) -> Any:
+            return _One(real(path, threads, **how), threads, self)
 
         monkeypatch.setattr(module, "open_session", watched)
 
@@ -61,8 +75,9 @@ def test_one_run_has_all_processors_and_as_many_as_there_are_have_one_each(
         watched.go_on.set()
         answers = [run.result() for run in runs]
     assert all((answer == answers[0]).all() for answer in answers)
-    session.run(IMAGE)
-    assert watched.ran == [3, 3, 1, 3]
+    for _ in range(4):
+        session.run(IMAGE)
+    assert watched.ran == [3, 3, 1, 1, 1, 1, 3]  # Of late there were three at once.
 
 
 def test_a_run_that_fails_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,13 +90,81 @@ def test_a_run_that_fails_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.Mo
     assert watched.ran == [2, 2, 2, 2]
 
 
+def test_only_threads_that_answer_one_run_together_spin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+    real = module.open_session
+
+    def noted(path: Path, threads: int, *, spin: bool = False) -> Any:
+        opened.append((threads, spin))
+        return real(path, threads, spin=spin)
+
+    monkeypatch.setattr(module, "open_session", noted)
+    OnnxSession(build_package(tmp_path / "p"), 2)
+    assert opened == [(2, True), (1, False)]
+
+
+_RUSH = """
+import sys, threading, time
+from pathlib import Path
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+from handful_core.vision import breadth
+from handful_core.vision.session import Graph
+
+breadth._TIDY_SECONDS = float(sys.argv[2])
+weights = helper.make_tensor("w", TensorProto.FLOAT, (32, 3, 3, 3), np.zeros(864, np.float32))
+nodes = [
+    helper.make_node("Conv", ["x", "w"], ["large"], pads=[1, 1, 1, 1]),
+    helper.make_node("ReduceMax", ["large"], ["y"], keepdims=0),
+]
+shapes = [helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 3, 512, 512))]
+graph = helper.make_graph(nodes, "g", shapes, [helper.make_tensor_value_info("y", TensorProto.FLOAT, ())], [weights])
+onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), sys.argv[1])
+
+graph = Graph(Path(sys.argv[1]), 2)
+image = {"x": np.zeros((1, 3, 512, 512), np.float32)}
+together = threading.Barrier(2)
+
+def run():
+    for _ in range(5):
+        together.wait()
+        graph.run(["y"], image)
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 // 1_000_000
+
+threads = [threading.Thread(target=run) for _ in range(2)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+rush = resident()
+time.sleep(1.1)
+graph.run(["y"], image)
+print(rush - resident())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads its memory from /proc")
+def test_what_only_a_rush_needs_is_given_back(tmp_path: Path) -> None:
+    assert _given_back(tmp_path, seconds=1) > 50  # Megabytes: what one run of two held.
+    assert _given_back(tmp_path, seconds=1000) < 10
+
+
+def _given_back(folder: Path, seconds: float) -> int:
+    """Megabytes that a process has less after the first run that is alone again."""
+    words = [sys.executable, "-c", _RUSH, str(folder / "graph.onnx"), str(seconds)]
+    return int(subprocess.run(words, capture_output=True, text=True, check=True, timeout=120).stdout)
+
+
 def test_with_one_processor_there_is_one_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
     real = module.open_session
 
-    def noted(path: Path, threads: int) -> Any:
+    def noted(path: Path, threads: int, **how: Any) -> Any:
         opened.append(threads)
-        return real(path, threads)
+        return real(path, threads, **how)
 
     monkeypatch.setattr(module, "open_session", noted)
     OnnxSession(build_package(tmp_path / "p"), 1).run(IMAGE)

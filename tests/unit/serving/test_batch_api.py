@@ -11,6 +11,7 @@ import pytest
 from fakes.packages import build_package, encode, filled, picture
 from fakes.registry import FakeMlflow
 from handful_core.vision.decode import decode_image
+from handful_serving.api.answers import BatchAnswer, PredictionAnswer
 from support.serving_app import make_app, running
 
 pytestmark = pytest.mark.anyio
@@ -43,6 +44,16 @@ async def test_each_image_has_its_answer_or_its_problem(client: httpx.AsyncClien
     assert "problem" not in first
     assert second["problem"]["type"] == fourth["problem"]["type"] == "urn:handful:problem:not-an-image"
     assert "prediction" not in second
+
+
+@pytest.mark.parametrize("options", [{}, {"return_image": "true"}, {"model": "leaves"}], ids=str)
+async def test_answers_are_what_the_description_says_and_no_more(
+    client: httpx.AsyncClient, options: dict[str, str]
+) -> None:
+    one = (await client.post("/predict", params=options, files={"image": FIVE})).json()
+    assert PredictionAnswer.model_validate(one).model_dump(mode="json", by_alias=True, exclude_unset=True) == one
+    several = (await client.post("/predict/batch", params=options, files=files(FIVE, b"no image"))).json()
+    assert BatchAnswer.model_validate(several).model_dump(mode="json", by_alias=True, exclude_unset=True) == several
 
 
 async def test_a_batch_has_a_limit_and_a_model(client: httpx.AsyncClient) -> None:

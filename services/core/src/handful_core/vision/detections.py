@@ -35,6 +35,8 @@ class Detections:
 
     def scaled(self, x: float, y: float) -> Detections:
         """The same boxes in an image that is larger by these factors."""
+        if not len(self):
+            return self
         return Detections(self.boxes * np.array([x, y, x, y], np.float32), self.scores, self.classes)
 
     def above(self, confidence: float) -> Detections:

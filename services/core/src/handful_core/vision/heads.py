@@ -49,7 +49,9 @@ def read_detections(output: Floats, head: Head, reading: Reading) -> Detections:
         found = found.take(np.argsort(-found.scores, kind="stable"))
         if reading.class_agnostic:  # One anchor may have given two rows; NMS in a graph looks at each class alone.
             found = _suppress(found, reading)
-    return found.take(np.arange(min(len(found), reading.max_detections)))
+    if len(found) <= reading.max_detections:
+        return found
+    return found.take(np.arange(reading.max_detections))
 
 
 def _raw_candidates(output: Floats, confidence: float, *, every_class: bool) -> Detections:
@@ -61,6 +63,8 @@ def _raw_candidates(output: Floats, confidence: float, *, every_class: bool) -> 
     else:
         highest = scores.max(axis=0)
         anchors = np.flatnonzero(highest > confidence)
+        if not len(anchors):
+            return Detections.empty()
         classes = scores[:, anchors].argmax(axis=0)
         best = highest[anchors]
     if len(best) > _MAX_CANDIDATES:

@@ -113,6 +113,8 @@ class VisionModel:
 
     def _boxes(self, output: Floats, geometry: Geometry, reading: Reading) -> Detections:
         found = read_detections(output, self.manifest.output.head, reading)
+        if not len(found):
+            return found
         _check_classes(found, self.manifest)
         return Detections(geometry.to_image(found.boxes), found.scores, found.classes)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import ctypes
+import sys
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +14,7 @@ import onnxruntime as ort
 
 from handful_core.package import Package
 from handful_core.package.errors import GraphError
+from handful_core.vision.breadth import Breadth
 from handful_core.vision.graph import check_graph, check_output
 from handful_core.vision.preprocess import Floats
 
@@ -34,11 +35,42 @@ class Session(Protocol):
         ...
 
 
-class OnnxSession:
-    """A graph in ONNX Runtime, checked against its manifest.
+class Graph:
+    """A graph in ONNX Runtime.
 
     One run gets all processors, which answers it soonest. Of as many runs as there are processors each gets one, since
     threads that share a run's work also wait for each other. The second way costs the weights' memory once more.
+
+    Args:
+        path: an ONNX file.
+        threads: processors that one run may use.
+
+    Raises:
+        GraphError: the file is no ONNX graph.
+    """
+
+    def __init__(self, path: Path, threads: int) -> None:
+        self._wide = open_session(path, threads, spin=threads > 1)
+        self._narrow = open_session(path, 1) if threads > 1 else self._wide
+        self._breadth = Breadth(threads)
+        self.inputs = _shapes(self._wide.get_inputs())
+        self.outputs = _shapes(self._wide.get_outputs())
+
+    def run(self, names: Sequence[str], feed: Mapping[str, Floats]) -> list[Floats]:
+        """These outputs, for these inputs. Safe to call from several threads at once. Errors are the runtime's own."""
+        run = self._breadth.begin()
+        found = None
+        try:
+            found = (self._wide if run.wide else self._narrow).run(names, feed, _tidying() if run.tidy else None)
+        finally:
+            self._breadth.end(run, failed=found is None)
+            if run.tidy:
+                _trim()
+        return [np.asarray(output, np.float32) for output in found]
+
+
+class OnnxSession:
+    """A model's graph in ONNX Runtime, checked against its manifest.
 
     Args:
         package: the package whose model is loaded.
@@ -51,15 +83,11 @@ class OnnxSession:
     backend = "onnxruntime"
 
     def __init__(self, package: Package, threads: int) -> None:
-        self._wide = open_session(package.model_path, threads)
-        self._narrow = open_session(package.model_path, 1) if threads > 1 else self._wide
-        self._threads = threads
-        self._running = 0
-        self._count = threading.Lock()
+        self._graph = Graph(package.model_path, threads)
         self._manifest = package.manifest
         self._output = package.manifest.output.name
         self._input = package.manifest.input.name
-        check_graph(_shapes(self._wide.get_inputs()), _shapes(self._wide.get_outputs()), package.manifest)
+        check_graph(self._graph.inputs, self._graph.outputs, package.manifest)
 
     def run(self, tensor: Floats) -> Floats:
         """The graph's output for one input. Safe to call from several threads at once.
@@ -68,32 +96,21 @@ class OnnxSession:
             GraphError: the graph cannot be run, or its answer has another shape than the manifest asks for.
         """
         try:
-            with self._session() as session:
-                output = np.asarray(session.run([self._output], {self._input: tensor})[0], np.float32)
+            output = self._graph.run([self._output], {self._input: tensor})[0]
         except Exception as error:  # ONNX Runtime's exceptions share no base but Exception.
             raise GraphError(f"ONNX Runtime cannot run the graph ({error})", "package the model again") from error
         check_output(output.shape, self._manifest)
         return output
 
-    @contextmanager
-    def _session(self) -> Iterator[ort.InferenceSession]:
-        """What runs the graph, by how many runs there are now."""
-        with self._count:
-            self._running += 1
-            session = self._wide if self._running < self._threads else self._narrow
-        try:
-            yield session
-        finally:
-            with self._count:
-                self._running -= 1
 
-
-def open_session(path: Path, threads: int) -> ort.InferenceSession:
-    """A graph in ONNX Runtime, which does not spin, and works in the memory that all sessions share.
+def open_session(path: Path, threads: int, *, spin: bool = False) -> ort.InferenceSession:
+    """A graph in ONNX Runtime, which works in the memory that all sessions share.
 
     Args:
         path: an ONNX file.
         threads: processors that one run may use.
+        spin: let threads that wait for each other spin, as long as a run lasts. They sleep if not, and always between
+            runs: in a container, processors that spin use up its quota.
 
     Raises:
         GraphError: the file is no ONNX graph.
@@ -101,8 +118,8 @@ def open_session(path: Path, threads: int) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # Spinning threads burn the quota of a container while they wait.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     _share_arena()
     options.add_session_config_entry("session.use_env_allocators", "1")
     # The weights stay outside: a model that is let go gives them back.
@@ -127,6 +144,20 @@ def _share_arena() -> None:
     """
     info = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
     ort.create_and_register_allocator(info, ort.OrtArenaCfg({"arena_extend_strategy": _AS_MUCH_AS_IS_ASKED_FOR}))
+
+
+@cache
+def _tidying() -> ort.RunOptions:
+    """Let a run give back what it does not need, and what it needed when it ends."""
+    options = ort.RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    return options
+
+
+def _trim() -> None:
+    """Give the system what was freed, where the C library is glibc: it keeps what lies below something in use."""
+    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
+        trim(0)
 
 
 def _shapes(nodes: Sequence[ort.NodeArg]) -> dict[str, Sequence[int | str]]:

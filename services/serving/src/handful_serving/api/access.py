@@ -52,17 +52,16 @@ class Access:
             method = scope["method"] if scope["method"] in _METHODS else _OTHER
             self._answered(method, self._route(scope), status, seconds)
             level = logging.DEBUG if scope["path"].removeprefix(self._prefix).startswith("/health/") else logging.INFO
-            _log.log(
-                level,
-                "%s %s %d in %.1f ms",
-                scope["method"],
-                quote(scope["path"]),  # A line break in it would make a line of its own.
-                status,
-                seconds * 1e3,
-                extra={"status": status, "ms": round(seconds * 1e3, 1)},
-            )
+            if _log.isEnabledFor(level):
+                _tell(level, scope, status, seconds * 1e3)
 
     def _route(self, scope: Scope) -> str:
         """The route's template: a path could be anything, and would make a label of anything."""
         template = getattr(scope.get("route"), "path", None) or _OTHER
         return str(template).removeprefix(self._prefix)
+
+
+def _tell(level: int, scope: Scope, status: int, milliseconds: float) -> None:
+    path = quote(scope["path"])  # A line break in it would make a line of its own.
+    extra = {"status": status, "ms": round(milliseconds, 1)}
+    _log.log(level, "%s %s %d in %.1f ms", scope["method"], path, status, milliseconds, extra=extra)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _STRICT = (
@@ -17,8 +16,17 @@ DOCS = (
 POLICY = "Content-Security-Policy"
 
 
+_RULES = (
+    (POLICY.lower().encode(), _STRICT.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+)
+"""As they go over the wire: each answer has them."""
+
+
 class BrowserRules:
-    """Middleware that sets the security headers of every answer."""
+    """Middleware that sets the security headers of every answer, but those that the answer sets by itself."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -28,11 +36,9 @@ class BrowserRules:
 
         async def with_rules(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers.setdefault(POLICY, _STRICT)
-                headers["X-Content-Type-Options"] = "nosniff"
-                headers["Referrer-Policy"] = "no-referrer"
-                headers.setdefault("Cache-Control", "no-store")
+                own = message.get("headers", ())
+                names = {name for name, _ in own}
+                message["headers"] = [*own, *(rule for rule in _RULES if rule[0] not in names)]
             await send(message)
 
         await self._app(scope, receive, with_rules)

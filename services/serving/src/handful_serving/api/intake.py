@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from typing import Self
 
 from starlette.requests import Request
 
@@ -23,19 +22,14 @@ class Intake:
     """
 
     def __init__(self, body_bytes: int, pending_bytes: int, seconds: float) -> None:
-        self.body_bytes = body_bytes
+        self._limit = body_bytes
         self._pending = pending_bytes
-        self._seconds = seconds
         self._held = 0
+        self.seconds = seconds
 
-    @asynccontextmanager
-    async def body(self, request: Request, limit: int | None = None) -> AsyncIterator[Body]:
-        """A request's body; its bytes count until the end of the block."""
-        body = Body(self, request, min(limit or self.body_bytes, self.body_bytes))
-        try:
-            yield body
-        finally:
-            self._held -= body.held
+    def body(self, request: Request, limit: int | None = None) -> Body:
+        """A request's body; its bytes count until the end of the `with` block that it is used in."""
+        return Body(self, request, min(limit or self._limit, self._limit))
 
     def take(self, amount: int) -> None:
         """Count bytes that came.
@@ -47,20 +41,9 @@ class Intake:
             raise OverloadedError("too many images are on their way", "pending_bytes", _RETRY)
         self._held += amount
 
-    @asynccontextmanager
-    async def in_time(self) -> AsyncIterator[None]:
-        """Whatever reads a body does so in here.
-
-        Raises:
-            SlowBodyError: it took too long.
-        """
-        try:
-            async with asyncio.timeout(self._seconds):
-                yield
-        except TimeoutError as error:
-            raise SlowBodyError(
-                f"the body was not there within {self._seconds:g} s", "send it faster, or send a smaller image"
-            ) from error
+    def give_back(self, amount: int) -> None:
+        """Count bytes that went."""
+        self._held -= amount
 
 
 class Body:
@@ -69,9 +52,16 @@ class Body:
     def __init__(self, intake: Intake, request: Request, limit: int) -> None:
         self._intake = intake
         self._request = request
-        self.in_time = intake.in_time
-        self.limit = limit
-        self.held = 0
+        self._limit = limit
+        self._held = 0
+
+    def __enter__(self) -> Self:
+        """Begin to count its bytes."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """It is not needed any more."""
+        self._intake.give_back(self._held)
 
     async def read(self) -> bytes:
         """All of it.
@@ -80,20 +70,26 @@ class Body:
             BodyTooLargeError: it is more than the limit; told before reading if the client says how much it sends.
             SlowBodyError: it took too long.
         """
-        async with self.in_time():
-            return b"".join([chunk async for chunk in self.stream()])
-
-    async def stream(self) -> AsyncGenerator[bytes, None]:
-        """Its pieces; to be read `in_time`."""
         announced = self._request.headers.get("content-length", "")
-        if announced.isdigit() and int(announced) > self.limit:
+        if announced.isdigit() and int(announced) > self._limit:
             raise self._too_large()
-        async for chunk in self._request.stream():
-            if self.held + len(chunk) > self.limit:
-                raise self._too_large()
-            self._intake.take(len(chunk))
-            self.held += len(chunk)
-            yield chunk
+        pieces = []
+        try:
+            async with asyncio.timeout(self._intake.seconds):
+                async for piece in self._request.stream():
+                    self._count(len(piece))
+                    pieces.append(piece)
+        except TimeoutError as error:
+            raise SlowBodyError(
+                f"the body was not there within {self._intake.seconds:g} s", "send it faster, or send a smaller image"
+            ) from error
+        return b"".join(pieces)
+
+    def _count(self, amount: int) -> None:
+        if self._held + amount > self._limit:
+            raise self._too_large()
+        self._intake.take(amount)
+        self._held += amount
 
     def _too_large(self) -> BodyTooLargeError:
-        return BodyTooLargeError(f"the body is larger than {self.limit / 1e6:g} MB", "send a smaller image")
+        return BodyTooLargeError(f"the body is larger than {self._limit / 1e6:g} MB", "send a smaller image")

@@ -21,7 +21,7 @@ async def read_json(request: Request, parts: Parts, kind: type[_Model]) -> _Mode
     Raises:
         BadRequestError: it is no JSON, or not what is asked for.
     """
-    async with parts.intake.body(request, _BYTES) as body:
+    with parts.intake.body(request, _BYTES) as body:
         data = await body.read()
     try:
         return kind.model_validate_json(data or b"{}")

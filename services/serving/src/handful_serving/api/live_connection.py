@@ -147,8 +147,7 @@ class LiveConnection:
         self._answered += 1
         self._parts.metrics.frame("answered")
         answer = answer_of(prediction, f"{self._name}-{frame.sequence}")
-        body = answer.model_dump(mode="json", by_alias=True, exclude_unset=True)
-        await self._say("result", **frame.echo, dropped=self._dropped, **body)
+        await self._say("result", **frame.echo, dropped=self._dropped, **answer)
 
     def _check_size(self, frame: Frame) -> None:
         header = read_header(frame.data)

@@ -8,10 +8,11 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
+from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from handful_core.errors import HandfulError
-from handful_serving.api.answers import BatchAnswer, BatchItem, PredictionAnswer
+from handful_serving.api.answers import BatchAnswer, PredictionAnswer
 from handful_serving.api.form import File
 from handful_serving.api.parameters import PredictParameters, described_parameters, parameters_of
 from handful_serving.api.parts import Parts, parts_of
@@ -103,13 +104,12 @@ async def predict(request: Request) -> Response:
     parts, caller, query = await _asked(request)
     parts.guard.spend(caller)
     # The body is read by hand: its size is checked on the way, and no image passes through a temporary file.
-    async with parts.intake.body(request) as body:
+    with parts.intake.body(request) as body:
         upload = await read_upload(request, body)
         chosen = query.with_fields(upload.fields)
         work = parts.predictor.predict(upload.data, chosen.wanted, chosen.options, caller=caller.name)
         prediction = await unless_gone(request, work)
-    answer = answer_of(prediction, request_id_of(request.scope))
-    return Response(answer.model_dump_json(exclude_unset=True), media_type="application/json")
+    return JSONResponse(answer_of(prediction, request_id_of(request.scope)))
 
 
 @router.post(
@@ -122,16 +122,15 @@ async def predict(request: Request) -> Response:
 async def predict_batch(request: Request) -> Response:
     """The same for several images. An image that cannot be answered has a problem, and the others their answers."""
     parts, caller, query = await _asked(request)
-    async with parts.intake.body(request) as body:
+    with parts.intake.body(request) as body:
         upload = await read_upload(request, body, parts.settings.max_batch)
         parts.guard.spend(caller, len(upload.files))
         chosen = query.with_fields(upload.fields)
         await parts.fleet.find(chosen.wanted)  # A model that is not there is the whole batch's problem.
         batch = _Batch(request, parts, caller, chosen)
         items = await unless_gone(request, batch.answer(upload.files))
-    failed = sum(item.problem is not None for item in items)
-    answer = BatchAnswer(results=items, failed=failed, request_id=request_id_of(request.scope))
-    return Response(answer.model_dump_json(exclude_unset=True), media_type="application/json")
+    failed = sum("problem" in item for item in items)
+    return JSONResponse({"results": items, "failed": failed, "request_id": request_id_of(request.scope)})
 
 
 async def _asked(request: Request) -> tuple[Parts, Caller, PredictParameters]:
@@ -149,13 +148,13 @@ class _Batch:
         self._chosen = chosen
         self._at_once = asyncio.Semaphore(parts.predictor.workers)
 
-    async def answer(self, files: list[File]) -> list[BatchItem]:
-        """All items, in order."""
+    async def answer(self, files: list[File]) -> list[dict[str, Any]]:
+        """All items, in order: what `BatchItem` describes."""
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._item(index, file)) for index, file in enumerate(files)]
         return [task.result() for task in tasks]
 
-    async def _item(self, index: int, file: File) -> BatchItem:
+    async def _item(self, index: int, file: File) -> dict[str, Any]:
         request_id = request_id_of(self._request.scope)
         chosen = self._chosen
         async with self._at_once:
@@ -166,5 +165,5 @@ class _Batch:
             except HandfulError as error:
                 self._parts.metrics.rejected(reason_of(error))
                 problem = problem_of(error, self._request.url.path, request_id)
-                return BatchItem(index=index, file=file.name, problem=problem)
-        return BatchItem(index=index, file=file.name, prediction=answer_of(prediction, request_id))
+                return {"index": index, "file": file.name, "problem": problem.model_dump()}
+        return {"index": index, "file": file.name, "prediction": answer_of(prediction, request_id)}

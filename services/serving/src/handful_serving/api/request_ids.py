@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 import re
-import uuid
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HEADER = "X-Request-ID"
+_ON_THE_WIRE = HEADER.lower().encode()
 
 _SANE = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 _SCOPE_KEY = "handful.request_id"
@@ -30,13 +30,14 @@ class RequestIds:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get(HEADER, "")
-        request_id = given if _SANE.fullmatch(given) else uuid.uuid4().hex
+        given = next((value for name, value in scope["headers"] if name == _ON_THE_WIRE), b"").decode("latin-1")
+        request_id = given if _SANE.fullmatch(given) else secrets.token_hex(16)
         scope[_SCOPE_KEY] = request_id
 
         async def with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[HEADER] = request_id
+                others = (pair for pair in message.get("headers", ()) if pair[0] != _ON_THE_WIRE)
+                message["headers"] = [*others, (_ON_THE_WIRE, request_id.encode())]
             await send(message)
 
         with current_request_id(request_id):

@@ -9,7 +9,7 @@ import numpy as np
 
 from handful_core.vision.decode import Pixels
 from handful_core.vision.preprocess import Floats
-from handful_core.vision.session import open_session
+from handful_core.vision.session import Graph
 from handful_serving.adapters.faces.shrink import shrink
 
 _WEIGHTS = Path(__file__).with_name("weights") / "centerface.onnx"
@@ -31,12 +31,12 @@ class CenterFace:
 
     def __init__(self, size: int, threads: int) -> None:
         self._size = size
-        self._session = open_session(_WEIGHTS, threads)
+        self._graph = Graph(_WEIGHTS, threads)
 
     def find(self, pixels: Pixels) -> Floats:
         """Faces as (n, 4) float32: x1, y1, x2, y2 in pixels of the image."""
         small, scale = shrink(pixels, self._size)
-        heat, sizes, offsets = self._session.run(["537", "538", "539"], {"input.1": _tensor(small)})
+        heat, sizes, offsets = self._graph.run(["537", "538", "539"], {"input.1": _tensor(small)})
         rows, columns = np.nonzero(heat[0, 0] > _SCORE)
         if len(rows) == 0:
             return np.zeros((0, 4), np.float32)

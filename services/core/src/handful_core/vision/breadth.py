@@ -1,0 +1,135 @@
+"""How many processors a run of a graph gets: all of them, or one."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+_RECENT = 4
+_OURS = 0.9
+"""The share of all processors' time that a run gets which has them for itself: measured, 0.96 to 1. Beside a program
+that keeps one of two busy it gets 0.5 to 0.8."""
+_SECONDS = 1.0
+_TIDY_SECONDS = 10.0
+"""As long after a rush the next may come, and would need the memory again."""
+
+
+class Clocks(NamedTuple):
+    """Seconds that never go back."""
+
+    wall: float
+    used: float
+    """What this process had of all processors."""
+
+
+class Run(NamedTuple):
+    """One that has begun."""
+
+    wide: bool
+    """Whether it gets all processors."""
+    tidy: bool
+    """Whether it is to give back memory that only runs at the same time need."""
+    began: Clocks
+
+
+class Crowd:
+    """How many runs there are and were, of all graphs of a process. Whoever uses it holds its lock."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.now = 0
+        self._recent: deque[int] = deque(maxlen=_RECENT)
+        """How many ran when the last runs began, themselves included."""
+        self._rush: float | None = None
+        """When runs were last together, if what they needed was not given back since."""
+
+    def enter(self, wall: float) -> None:
+        """One more."""
+        self.now += 1
+        self._recent.append(self.now)
+        if self.now > 1:
+            self._rush = wall
+
+    def tidy(self, wall: float) -> bool:
+        """Whether a rush is over: told once."""
+        if self._rush is None or self.had_company or wall < self._rush + _TIDY_SECONDS:
+            return False
+        self._rush = None
+        return True
+
+    def leave(self) -> None:
+        """One less."""
+        self.now -= 1
+
+    @property
+    def most(self) -> int:
+        """Of what was at once of late."""
+        return max(self._recent)
+
+    @property
+    def had_company(self) -> bool:
+        """Whether the run that began last was not alone."""
+        return self._recent[-1] > 1
+
+
+_EVERYBODY = Crowd()
+
+
+class Breadth:
+    """Decides it for a graph, run by run, by how many there are and were, and by what they got.
+
+    A run on all processors is answered soonest, for its threads spin while they wait for each other: a fifth sooner
+    than if they slept, and for hardly more work. Beside as many other runs as there are processors they would be in
+    each other's way. And if another program takes one of the processors, all others spin until it is given back: then
+    one processor may be faster, which is tried, and if it is, kept to for a second.
+
+    Args:
+        processors: how many there are.
+        crowd: the runs of all graphs that share them.
+        clocks: tells the time.
+    """
+
+    def __init__(self, processors: int, crowd: Crowd = _EVERYBODY, clocks: Callable[[], Clocks] | None = None) -> None:
+        self._processors = processors
+        self._crowd = crowd
+        self._clocks = clocks or _clocks
+        self._hindered: float | None = None
+        """Seconds of a run that did not get all processors, until it is known what one processor takes."""
+        self._narrow_until = self._wide_until = 0.0
+
+    def begin(self) -> Run:
+        """A run begins."""
+        with self._crowd.lock:
+            began = self._clocks()
+            self._crowd.enter(began.wall)
+            wide = self._crowd.most < self._processors and self._hindered is None and began.wall >= self._narrow_until
+            return Run(wide, self._crowd.tidy(began.wall), began)
+
+    def end(self, run: Run, *, failed: bool = False) -> None:
+        """A run has ended."""
+        with self._crowd.lock:
+            self._crowd.leave()
+            if failed or self._crowd.had_company:
+                return
+            now = self._clocks()
+            seconds = now.wall - run.began.wall
+            if not run.wide:
+                self._compare(seconds, now.wall + _SECONDS)
+            elif now.used - run.began.used < _OURS * seconds * self._processors and now.wall >= self._wide_until:
+                self._hindered = seconds
+
+    def _compare(self, seconds: float, until: float) -> None:
+        if self._hindered is None:
+            return
+        if seconds < self._hindered:
+            self._narrow_until = until
+        else:
+            self._wide_until = until
+        self._hindered = None
+
+
+def _clocks() -> Clocks:
+    return Clocks(time.perf_counter(), time.process_time())

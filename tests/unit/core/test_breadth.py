@@ -1,0 +1,115 @@
+"""How many processors a run gets: whatever happens, it is the way that answers sooner."""
+
+from __future__ import annotations
+
+import pytest
+
+from handful_core.vision.breadth import Breadth, Clocks, Crowd, Run
+
+
+class Machine:
+    """Clocks that go as they are told to, and runs on them."""
+
+    def __init__(self, processors: int = 2, crowd: Crowd | None = None) -> None:
+        self.processors = processors
+        self.wall = self.used = 100.0
+        self.breadth = Breadth(processors, crowd or Crowd(), lambda: Clocks(self.wall, self.used))
+
+    def run(self, wide: float = 0.010, narrow: float = 0.020, share: float = 1.0, *, failed: bool = False) -> bool:
+        """A run: whether it had all processors. It takes `wide` or `narrow` seconds, and gets a share of their time."""
+        run = self.breadth.begin()
+        seconds = wide if run.wide else narrow
+        self.wall += seconds
+        self.used += seconds * self.processors * share
+        self.breadth.end(run, failed=failed)
+        return run.wide
+
+    def beside(self, others: int) -> list[Run]:
+        """Runs that begin one after another, and end together."""
+        runs = [self.breadth.begin() for _ in range(others)]
+        self.wall += 0.02
+        for run in runs:
+            self.breadth.end(run)
+        return runs
+
+
+def test_who_is_alone_has_all_processors() -> None:
+    machine = Machine()
+    assert all(machine.run() for _ in range(10))
+
+
+def test_as_many_as_there_are_processors_have_one_each_and_so_do_the_next_few() -> None:
+    machine = Machine()
+    assert [run.wide for run in machine.beside(2)] == [True, False]
+    assert [machine.run() for _ in range(4)] == [False, False, False, True]
+
+
+def test_a_few_runs_on_many_processors_share_them() -> None:
+    machine = Machine(processors=8)
+    assert all(run.wide for run in machine.beside(7))
+    assert machine.run()
+
+
+def test_runs_of_another_graph_count() -> None:
+    crowd = Crowd()
+    one, other = Machine(crowd=crowd), Machine(crowd=crowd)
+    running = one.breadth.begin()
+    assert not other.run()
+    one.breadth.end(running)
+
+
+def test_beside_a_busy_program_one_processor_is_tried_and_kept_to_for_a_second() -> None:
+    machine = Machine()
+    assert machine.run(wide=0.030, share=0.6)
+    assert not machine.run(narrow=0.020), "one is tried"
+    began = machine.wall
+    while machine.wall < began + 0.99:
+        assert not machine.run(narrow=0.020), "it is faster"
+    machine.wall += 0.1
+    assert machine.run(wide=0.010), "once more, in case the other has gone"
+    assert machine.run(wide=0.010), "it has"
+
+
+def test_all_processors_are_kept_to_where_they_are_faster_even_so() -> None:
+    machine = Machine(processors=8)
+    assert machine.run(wide=0.030, share=0.6)
+    assert not machine.run(narrow=0.080)
+    began = machine.wall
+    while machine.wall < began + 0.9:
+        assert machine.run(wide=0.030, share=0.6), "it is not tried at each run"
+    machine.wall += 0.2
+    machine.run(wide=0.030, share=0.6)
+    assert not machine.run(narrow=0.080), "but again after a second"
+
+
+@pytest.mark.parametrize("share", [0.96, 1.0, 1.05])
+def test_a_run_that_has_the_processors_for_itself_may_take_long(share: float) -> None:
+    machine = Machine()
+    assert all(machine.run(wide=seconds, share=share) for seconds in (0.01, 0.5, 0.01, 0.3))
+
+
+def test_runs_that_fail_or_have_company_tell_nothing() -> None:
+    machine = Machine()
+    assert machine.run(share=0.1, failed=True)
+    assert machine.run()
+    machine = Machine(processors=3)
+    machine.beside(2)
+    assert machine.run(), "two of three at once got less than all"
+
+
+def test_memory_is_given_back_once_after_a_rush() -> None:
+    machine = Machine()
+    assert not machine.breadth.begin().tidy
+    machine = Machine()
+    machine.beside(2)
+    assert not _tidies(machine), "the next rush may come"
+    machine.wall += 10
+    assert _tidies(machine)
+    machine.wall += 100
+    assert not _tidies(machine)
+
+
+def _tidies(machine: Machine) -> bool:
+    run = machine.breadth.begin()
+    machine.breadth.end(run)
+    return run.tidy
