@@ -58,8 +58,17 @@ def test_runs_of_another_graph_count() -> None:
     one.breadth.end(running)
 
 
+def test_all_graphs_of_a_process_are_one_crowd() -> None:
+    one, other = Breadth(2), Breadth(2)
+    runs = [one.begin(), other.begin()]
+    assert not runs[1].wide
+    one.end(runs[0])
+    other.end(runs[1])
+
+
 def test_beside_a_busy_program_one_processor_is_tried_and_kept_to_for_a_second() -> None:
     machine = Machine()
+    assert machine.run(wide=0.050, share=0.6)
     assert machine.run(wide=0.030, share=0.6)
     assert not machine.run(narrow=0.020), "one is tried"
     began = machine.wall
@@ -72,13 +81,14 @@ def test_beside_a_busy_program_one_processor_is_tried_and_kept_to_for_a_second()
 
 def test_all_processors_are_kept_to_where_they_are_faster_even_so() -> None:
     machine = Machine(processors=8)
+    assert machine.run(wide=0.100, share=0.6)
     assert machine.run(wide=0.030, share=0.6)
-    assert not machine.run(narrow=0.080)
+    assert not machine.run(narrow=0.080), "slower than the faster of the two"
     began = machine.wall
     while machine.wall < began + 0.9:
         assert machine.run(wide=0.030, share=0.6), "it is not tried at each run"
     machine.wall += 0.2
-    machine.run(wide=0.030, share=0.6)
+    assert machine.run(wide=0.030, share=0.6)
     assert not machine.run(narrow=0.080), "but again after a second"
 
 
@@ -88,11 +98,17 @@ def test_a_run_that_has_the_processors_for_itself_may_take_long(share: float) ->
     assert all(machine.run(wide=seconds, share=share) for seconds in (0.01, 0.5, 0.01, 0.3))
 
 
+def test_a_moment_of_something_else_changes_nothing() -> None:
+    machine = Machine()
+    assert all(machine.run(wide=0.030, share=share) for share in (0.5, 1.0, 0.5, 1.0))
+
+
 def test_runs_that_fail_or_have_company_tell_nothing() -> None:
     machine = Machine()
-    assert machine.run(share=0.1, failed=True)
+    assert all(machine.run(share=0.1, failed=True) for _ in range(3))
     assert machine.run()
     machine = Machine(processors=3)
+    machine.beside(2)
     machine.beside(2)
     assert machine.run(), "two of three at once got less than all"
 

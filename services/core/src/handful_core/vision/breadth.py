@@ -12,6 +12,7 @@ _RECENT = 4
 _OURS = 0.9
 """The share of all processors' time that a run gets which has them for itself: measured, 0.96 to 1. Beside a program
 that keeps one of two busy it gets 0.5 to 0.8."""
+_IN_A_ROW = 2
 _SECONDS = 1.0
 _TIDY_SECONDS = 10.0
 """As long after a rush the next may come, and would need the memory again."""
@@ -55,7 +56,7 @@ class Crowd:
 
     def tidy(self, wall: float) -> bool:
         """Whether a rush is over: told once."""
-        if self._rush is None or self.had_company or wall < self._rush + _TIDY_SECONDS:
+        if self._rush is None or wall < self._rush + _TIDY_SECONDS:
             return False
         self._rush = None
         return True
@@ -96,8 +97,9 @@ class Breadth:
         self._processors = processors
         self._crowd = crowd
         self._clocks = clocks or _clocks
-        self._hindered: float | None = None
-        """Seconds of a run that did not get all processors, until it is known what one processor takes."""
+        self._hindered: list[float] = []
+        """Seconds of the last runs on all processors that did not get them."""
+        self._trying = False
         self._narrow_until = self._wide_until = 0.0
 
     def begin(self) -> Run:
@@ -105,7 +107,7 @@ class Breadth:
         with self._crowd.lock:
             began = self._clocks()
             self._crowd.enter(began.wall)
-            wide = self._crowd.most < self._processors and self._hindered is None and began.wall >= self._narrow_until
+            wide = self._crowd.most < self._processors and not self._trying and began.wall >= self._narrow_until
             return Run(wide, self._crowd.tidy(began.wall), began)
 
     def end(self, run: Run, *, failed: bool = False) -> None:
@@ -116,19 +118,22 @@ class Breadth:
                 return
             now = self._clocks()
             seconds = now.wall - run.began.wall
-            if not run.wide:
-                self._compare(seconds, now.wall + _SECONDS)
-            elif now.used - run.began.used < _OURS * seconds * self._processors and now.wall >= self._wide_until:
-                self._hindered = seconds
+            if run.wide:
+                had_all = now.used - run.began.used >= _OURS * seconds * self._processors
+                self._learn(seconds, had_all, now.wall)
+            elif self._trying:
+                self._decide(seconds, now.wall + _SECONDS)
 
-    def _compare(self, seconds: float, until: float) -> None:
-        if self._hindered is None:
-            return
-        if seconds < self._hindered:
+    def _learn(self, seconds: float, had_all: bool, now: float) -> None:
+        self._hindered = [] if had_all else [*self._hindered[1 - _IN_A_ROW :], seconds]
+        self._trying = len(self._hindered) >= _IN_A_ROW and now >= self._wide_until
+
+    def _decide(self, seconds: float, until: float) -> None:
+        if seconds < min(self._hindered):
             self._narrow_until = until
         else:
             self._wide_until = until
-        self._hindered = None
+        self._hindered, self._trying = [], False
 
 
 def _clocks() -> Clocks:
