@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -16,6 +17,8 @@ from handful_backup.settings import BackupSettings
 from handful_core.errors import ConfigError, UnavailableError
 
 STDOUT = "-"
+_FORGOTTEN = 24 * 3600
+"""Seconds after which nobody writes any more what was not written to meanwhile."""
 
 
 @contextlib.contextmanager
@@ -42,6 +45,7 @@ def output(target: str, settings: BackupSettings) -> Iterator[IO[bytes]]:
 @contextlib.contextmanager
 def _file(path: Path) -> Iterator[IO[bytes]]:
     path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_forgotten(path.parent)
     partial = path.with_name(f".{path.name}.partial")
     try:
         with partial.open("wb") as file:
@@ -51,6 +55,14 @@ def _file(path: Path) -> Iterator[IO[bytes]]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _remove_forgotten(folder: Path) -> None:
+    """What exports were writing when they were killed, under names that `file_name` gives."""
+    for partial in folder.glob(".handful-*.zip.partial"):
+        with contextlib.suppress(OSError):  # Another export removed it, or it is somebody else's.
+            if time.time() - partial.stat().st_mtime > _FORGOTTEN:
+                partial.unlink()
 
 
 @contextlib.contextmanager
