@@ -13,7 +13,8 @@ _OURS = 0.9
 """The share of all processors' time that a run gets which has them for itself: measured, 0.96 to 1. Beside a program
 that keeps one of two busy it gets 0.5 to 0.8."""
 _IN_A_ROW = 2
-_SECONDS = 1.0
+_SHORTEST, _LONGEST = 0.1, 2.0
+"""Seconds that one processor is kept to, first and at last: twice as long each time, as long as others are busy."""
 _TIDY_SECONDS = 10.0
 """As long after a rush the next may come, and would need the memory again."""
 
@@ -85,7 +86,7 @@ class Breadth:
     A run on all processors is answered soonest, for its threads spin while they wait for each other: a fifth sooner
     than if they slept, and for hardly more work. Beside as many other runs as there are processors they would be in
     each other's way. And if another program takes one of the processors, all others spin until it is given back: then
-    one processor may be faster, which is tried, and if it is, kept to for a second.
+    one processor may be faster, which is tried, and if it is, kept to for a moment, the longer the longer it lasts.
 
     Args:
         processors: how many there are.
@@ -101,6 +102,7 @@ class Breadth:
         """Seconds of the last runs on all processors that did not get them."""
         self._trying = False
         self._narrow_until = self._wide_until = 0.0
+        self._pause = _SHORTEST
 
     def begin(self) -> Run:
         """A run begins."""
@@ -122,17 +124,21 @@ class Breadth:
                 had_all = now.used - run.began.used >= _OURS * seconds * self._processors
                 self._learn(seconds, had_all, now.wall)
             elif self._trying:
-                self._decide(seconds, now.wall + _SECONDS)
+                self._decide(seconds, now.wall)
 
     def _learn(self, seconds: float, had_all: bool, now: float) -> None:
-        self._hindered = [] if had_all else [*self._hindered[1 - _IN_A_ROW :], seconds]
-        self._trying = len(self._hindered) >= _IN_A_ROW and now >= self._wide_until
+        if had_all:
+            self._hindered, self._pause = [], _SHORTEST
+            return
+        self._hindered = [*self._hindered[1 - _IN_A_ROW :], seconds]
+        self._trying = len(self._hindered) == _IN_A_ROW and now >= self._wide_until
 
-    def _decide(self, seconds: float, until: float) -> None:
+    def _decide(self, seconds: float, now: float) -> None:
         if seconds < min(self._hindered):
-            self._narrow_until = until
+            self._narrow_until = now + self._pause
+            self._pause = min(2 * self._pause, _LONGEST)
         else:
-            self._wide_until = until
+            self._wide_until = now + _LONGEST
         self._hindered, self._trying = [], False
 
 
