@@ -115,6 +115,15 @@ def test_a_run_that_has_the_processors_for_itself_may_take_long(share: float) ->
     assert all(machine.run(wide=seconds, share=share) for seconds in (0.01, 0.5, 0.01, 0.3))
 
 
+def test_only_a_run_that_is_alone_tries_one_processor() -> None:
+    machine = Machine(processors=8)
+    assert machine.run(share=0.6)
+    assert machine.run(share=0.6)
+    assert [run.wide for run in machine.beside(3)] == [False, True, True]
+    assert not machine.run(), "the first was not alone to the end: once more"
+    assert [run.wide for run in machine.beside(3)] == [True, True, True]
+
+
 def test_a_moment_of_something_else_changes_nothing() -> None:
     machine = Machine()
     assert all(machine.run(wide=0.030, share=share) for share in (0.5, 1.0, 0.5, 1.0))

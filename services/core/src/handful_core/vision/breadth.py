@@ -109,7 +109,8 @@ class Breadth:
         with self._crowd.lock:
             began = self._clocks()
             self._crowd.enter(began.wall)
-            wide = self._crowd.most < self._processors and not self._trying and began.wall >= self._narrow_until
+            tries = self._trying and not self._crowd.had_company
+            wide = self._crowd.most < self._processors and not tries and began.wall >= self._narrow_until
             return Run(wide, self._crowd.tidy(began.wall), began)
 
     def end(self, run: Run, *, failed: bool = False) -> None:

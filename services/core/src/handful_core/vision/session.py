@@ -57,11 +57,17 @@ class Graph:
         self.outputs = _shapes(self._wide.get_outputs())
 
     def run(self, names: Sequence[str], feed: Mapping[str, Floats]) -> list[Floats]:
-        """These outputs, for these inputs. Safe to call from several threads at once. Errors are the runtime's own."""
+        """These outputs, for these inputs. Safe to call from several threads at once.
+
+        Raises:
+            GraphError: the runtime cannot run it.
+        """
         run = self._breadth.begin()
         found = None
         try:
             found = (self._wide if run.wide else self._narrow).run(names, feed, _tidying() if run.tidy else None)
+        except Exception as error:  # ONNX Runtime's exceptions share no base but Exception.
+            raise GraphError(f"ONNX Runtime cannot run the graph ({error})", "package the model again") from error
         finally:
             self._breadth.end(run, failed=found is None)
             if run.tidy:
@@ -95,10 +101,7 @@ class OnnxSession:
         Raises:
             GraphError: the graph cannot be run, or its answer has another shape than the manifest asks for.
         """
-        try:
-            output = self._graph.run([self._output], {self._input: tensor})[0]
-        except Exception as error:  # ONNX Runtime's exceptions share no base but Exception.
-            raise GraphError(f"ONNX Runtime cannot run the graph ({error})", "package the model again") from error
+        output = self._graph.run([self._output], {self._input: tensor})[0]
         check_output(output.shape, self._manifest)
         return output
 
