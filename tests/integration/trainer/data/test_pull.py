@@ -427,9 +427,11 @@ def test_two_pulls_into_one_folder_are_one_too_many(
 def test_the_real_images_come_as_they_are(picsellia: FakePicsellia, shared_data: Path, tmp_path: Path) -> None:
     folder = shared_data / "fingers-315"
     picsellia.page = 100
-    picsellia.version().read_export(folder)
-    for kind in ("cut", 500, 429, "too_long", "close"):
-        picsellia.fault("/storage/", kind, times=5)
+    version = picsellia.version().read_export(folder)
+    faults: list[Fault] = ["cut", 500, 429, "too_long", "close"]
+    for asset in version.assets[::63]:  # Each stumbles in all ways, and comes at the sixth attempt, the last.
+        for kind in faults:
+            picsellia.fault(f"/storage/{asset['data']['object_name']}", kind)
     settings = DatasetConfig.model_validate(
         {
             "source": "picsellia",
