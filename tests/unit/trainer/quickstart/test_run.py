@@ -128,7 +128,7 @@ def test_from_nothing_to_a_served_model(world: World, options: Options, capsys: 
     names = [line.split("] ")[1].split(":")[0].strip() for line in shown.err.splitlines() if line.startswith("[")]
     assert names == ["check", "dataset", "servers", "train and register", "train", "gate", "serve", "predict"]
     assert "squares version 1 is served" in shown.err
-    assert "0.png: counted 1, true is 1; found 1 (0.91); 4 ms" in shown.err
+    assert "predict: 1 of 6 test images counted as labelled, 4 ms each" in shown.err
     assert all(name in shown.out for name in names)
     assert f"http://127.0.0.1:{options.port}/docs" in shown.out
     assert world.stack.events == ["started", "up", "ended"]
