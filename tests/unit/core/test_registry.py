@@ -69,6 +69,20 @@ def test_a_server_that_is_away_is_asked_again_then_told_of(mlflow: FakeMlflow, r
     )
 
 
+def test_a_password_in_the_address_is_shown_nowhere(mlflow: FakeMlflow) -> None:
+    asked: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        raise httpx.ConnectError("Connection refused")
+
+    registry = Registry("http://ada:secret@mlflow:5000/", attempts=1, transport=httpx.MockTransport(answer))
+    with pytest.raises(UnavailableError, match="MLflow at http://mlflow:5000 does not answer"):
+        registry.models()
+    assert registry.uri == "http://mlflow:5000"
+    assert asked[0].headers["Authorization"].startswith("Basic ")
+
+
 def test_a_passing_fault_is_not_noticed(mlflow: FakeMlflow, registry: Registry) -> None:
     mlflow.register(None, "model")
     faults = [httpx.Response(503, text="busy")]

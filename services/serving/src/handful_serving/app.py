@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 
+from handful_core.addresses import without_login
 from handful_core.registry import Registry
 from handful_core.settings import CoreSettings
 from handful_core.vision.cpus import available_cpus
@@ -128,7 +129,7 @@ def _build(
         metrics=metrics,
         guard=Guard(keys, settings.keys_required, settings.rate_per_minute),
         intake=Intake(settings.max_body_bytes, settings.max_pending_bytes, settings.body_seconds),
-        mlflow_page=(settings.mlflow_page or core.mlflow_uri).rstrip("/"),
+        mlflow_page=(settings.mlflow_page or without_login(core.mlflow_uri)).rstrip("/"),
     )
 
 

@@ -83,9 +83,9 @@ def _mlflow(uri: str) -> Check:
         from handful_core.registry import Registry
 
         with Registry(uri, timeout=3) as registry:
-            models = registry.models()
+            models, address = registry.models(), registry.uri
         champions = sum("champion" in model.aliases for model in models)
-        return f"{uri} answers: {len(models)} registered models, {champions} with a champion"
+        return f"{address} answers: {len(models)} registered models, {champions} with a champion"
 
     return _reached("mlflow", count, "start it (scripts/quickstart.sh does) or set HANDFUL_MLFLOW_URI")
 

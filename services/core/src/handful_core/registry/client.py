@@ -62,7 +62,7 @@ class Registry:
 
     @property
     def uri(self) -> str:
-        """The server's address."""
+        """The server's address, without a password."""
         return self._rest.uri
 
     def __enter__(self) -> Self:

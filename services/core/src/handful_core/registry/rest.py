@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from handful_core.addresses import without_login
 from handful_core.errors import ConfigError, HandfulError, NotFoundError, UnavailableError
 
 _PAGE = 1000
@@ -63,7 +64,8 @@ class Rest:
     """
 
     def __init__(self, uri: str, timeout: float, attempts: int, transport: httpx.BaseTransport | None) -> None:
-        self.uri = uri.rstrip("/")
+        self.uri = without_login(uri.rstrip("/"))
+        """The server's address, without a password."""
         self._retrying = Retrying(
             retry=retry_if_exception_type(_TransientError),
             stop=stop_after_attempt(attempts),
@@ -71,10 +73,11 @@ class Rest:
             reraise=True,
         )
         try:
-            self._http = httpx.Client(base_url=self.uri, timeout=timeout, transport=transport)
+            self._http = httpx.Client(base_url=uri.rstrip("/"), timeout=timeout, transport=transport)
         except httpx.InvalidURL as error:
             raise ConfigError(
-                f"{uri!r} is not the address of an MLflow server ({error})", "write one such as http://127.0.0.1:5000"
+                f"{self.uri!r} is not the address of an MLflow server ({error})",
+                "write one such as http://127.0.0.1:5000",
             ) from error
 
     def close(self) -> None:
