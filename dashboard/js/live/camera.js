@@ -14,16 +14,26 @@ export class CameraError extends Error {
   }
 }
 
-/** Shows the camera in this <video>, and returns its stream. Throws a CameraError. */
-export async function openCamera(video) {
+/** The camera as a stream. Throws a CameraError. */
+export async function openCamera() {
   if (!navigator.mediaDevices) throw new CameraError("insecure");
   const wish = { video: { width: { ideal: 1280 }, height: { ideal: 720 }, facingMode: "environment" }, audio: false };
-  const stream = await navigator.mediaDevices.getUserMedia(wish).catch((error) => {
-    throw new CameraError(error.name, error);
-  });
+  return navigator.mediaDevices.getUserMedia(wish).catch(fail);
+}
+
+/** Shows the stream in this <video>. Throws a CameraError, also where another stream or none takes its place meanwhile. */
+export function playCamera(video, stream) {
   video.srcObject = stream;
-  await video.play();
-  return stream;
+  return video.play().catch(fail);
+}
+
+/** Turns the camera off. */
+export function closeCamera(stream) {
+  for (const track of stream.getTracks()) track.stop();
+}
+
+function fail(error) {
+  throw new CameraError(error.name, error);
 }
 
 /** Makes JPEGs of a video: `grab()` gives the present frame as an ArrayBuffer. */

@@ -5,7 +5,7 @@ import { milliseconds, percent } from "../logic/format.js";
 import { pace, recent } from "../logic/frames.js";
 import { createOverlay } from "../view/overlay.js";
 import { words } from "../words.js";
-import { CameraError, createGrabber, openCamera } from "./camera.js";
+import { CameraError, closeCamera, createGrabber, openCamera, playCamera } from "./camera.js";
 import { fillModels, modelOf } from "./models.js";
 import { buildScreen } from "./screen.js";
 import { openSession, TOO_MANY } from "./session.js";
@@ -46,13 +46,17 @@ export function createView(root, app) {
     parts.start.textContent = own.stop;
     say(own.asking);
     try {
-      const opened = await openCamera(parts.video);
-      if (round !== mine) return opened.getTracks().forEach((track) => track.stop());
+      const opened = await openCamera();
+      if (round !== mine) return closeCamera(opened);
+      // From here on it is stop() that turns it off, also while it is not yet playing.
       stream = opened;
+      await playCamera(parts.video, stream);
     } catch (error) {
       if (!(error instanceof CameraError)) throw error;
+      if (round !== mine) return;
       return stop(own.camera[error.kind] ?? own.camera.other(error.message));
     }
+    if (round !== mine) return;
     say(own.connecting);
     session = openSession({ grab, next: () => freshFrame(parts.video) }, modelOf(parts.model), {
       ready: () => say(own.running),
@@ -67,7 +71,7 @@ export function createView(root, app) {
   function stop(why) {
     if (round % 2) round += 1;
     session?.close();
-    stream?.getTracks().forEach((track) => track.stop());
+    if (stream) closeCamera(stream);
     [session, stream, last] = [null, null, null];
     parts.video.srcObject = null;
     parts.start.textContent = own.start;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,14 @@ def camera_page(browser_type: BrowserType, browser_type_launch_args: dict[str, A
 
 def _part(page: Page, name: str) -> Any:
     return page.locator(f'[data-part="live-{name}"]')
+
+
+def _until(page: Page, holds: str) -> None:
+    """Wait for what the page itself says; Playwright's own waiting is forbidden by the content policy."""
+    until = time.monotonic() + 30
+    while not page.evaluate(holds):
+        assert time.monotonic() < until
+        page.wait_for_timeout(20)
 
 
 def test_the_camera_is_counted_frame_by_frame(camera_page, serving) -> None:
@@ -79,6 +88,44 @@ def test_leaving_the_view_ends_the_camera(camera_page, serving) -> None:
     expect(_part(page, "count")).to_have_text("7")
     page.get_by_role("link", name="Try it").click()
     expect(page.locator("video")).to_have_js_property("srcObject", None)
+
+
+_SLOW_CAMERA = """
+    window.streams = [];
+    const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    navigator.mediaDevices.getUserMedia = async (wish) => {
+        const stream = await open(wish);
+        window.streams.push(stream);
+        if (window.slow === 'open') await new Promise((done) => (window.goOn = done));
+        return stream;
+    };
+    const play = HTMLMediaElement.prototype.play;
+    HTMLMediaElement.prototype.play = async function () {
+        if (window.slow !== 'play') return play.call(this);
+        await new Promise((done) => (window.goOn = done));
+        throw new DOMException('', 'AbortError');
+    };
+"""
+
+
+@pytest.mark.parametrize("slow", ["open", "play"])
+@pytest.mark.parametrize("way", ["stop", "leave"])
+def test_a_camera_that_is_still_starting_is_turned_off_too(camera_page, serving, slow, way) -> None:
+    page = camera_page
+    page.add_init_script(f"window.slow = '{slow}';{_SLOW_CAMERA}")
+    page.goto(f"{serving.url}/#live")
+    _part(page, "start").click()
+    _until(page, "'goOn' in window")
+    if way == "stop":
+        _part(page, "start").click()
+    else:
+        page.get_by_role("link", name="Try it").click()
+        expect(page.locator('[data-view="live"]')).to_be_hidden()
+    page.evaluate("window.goOn()")
+    _until(page, "streams.length === 1 && streams[0].getTracks().every((track) => track.readyState === 'ended')")
+    expect(page.locator("video")).to_have_js_property("srcObject", None)
+    expect(_part(page, "start")).to_have_text("Start the camera")
+    expect(_part(page, "says")).to_be_empty()
 
 
 @pytest.mark.parametrize(
