@@ -20,12 +20,12 @@ export function createServer(store, api, whenReady) {
     const { listing, choice, picture } = store.get();
     const { model, version } = resolve(listing, choice);
     if (picture || !model || !version) return;
-    try {
-      store.set({ traits: await traitsOf(model.name, version.version) });
-    } catch (error) {
+    const traits = await traitsOf(model.name, version.version).catch((error) => {
       expected(error);
-      store.set({ traits: INITIAL.traits });
-    }
+      return INITIAL.traits;
+    });
+    // A picture or another choice that came meanwhile has traits of its own.
+    if (!store.get().picture && store.get().choice === choice) store.set({ traits });
   }
 
   async function list() {

@@ -10,6 +10,7 @@ from playwright.sync_api import Route, expect
 
 from browser.scene import scene
 from browser.screen import Screen, file
+from browser.stock import LEAVES
 from fakes.packages import build_package, encode
 from support.live_serving import LiveServing
 
@@ -38,6 +39,22 @@ def test_a_chosen_version_answers_and_the_picture_is_asked_again(screen) -> None
     assert asked.value.json()["version"] == 1
     expect(screen.rows).to_contain_text("95%")
     expect(screen.part("picker-button")).to_have_accessible_name("Model: fingers v1 previous mAP@0.5 0.810")
+
+
+def test_a_late_word_on_a_model_is_never_taken_for_one_on_the_next(screen) -> None:
+    chips = screen.page.locator(".chip")
+    expect(chips).to_have_count(7)
+    held: list[Route] = []
+    screen.page.route("**/api/classes?model=fingers*", lambda route: held.append(route))  # noqa: PLW0108  # Playwright marks what it calls.
+    screen.pick("previous")
+    _until(lambda: held, screen)
+    screen.open_picker()
+    screen.page.locator(".model", has_text="leaves").locator(".version").click()
+    expect(chips).to_have_text(LEAVES)
+    with screen.page.expect_response("**/api/classes?model=fingers*"):
+        held[0].continue_()
+    screen.page.wait_for_timeout(200)
+    expect(chips).to_have_text(LEAVES)
 
 
 def test_a_version_that_cannot_be_loaded_says_why_and_is_then_barred(screen, console) -> None:
