@@ -71,6 +71,24 @@ def test_a_folder_with_a_file_for_each_split_keeps_them(tmp_path: Path, files: l
     assert [(item.id, item.split) for item in read(tmp_path).items] == [("train_a", "train"), ("val_a", "val")]
 
 
+@pytest.mark.parametrize(
+    ("folder", "splits"),
+    [
+        ("training", {"instances_train": "train", "instances_val": "val", "instances_test2017": "test"}),
+        ("evaluation", {"instances_test": "test", "instances_minival2014": "val", "instances": None}),
+        ("latest", {"batch1": None, "test-dev": "test", "contest": None, "Trained": None}),
+        ("test", {"a": None, "b": None}),
+    ],
+)
+def test_only_whole_words_of_the_files_name_tell_its_split(
+    tmp_path: Path, folder: str, splits: dict[str, str | None]
+) -> None:
+    image(tmp_path / folder / "a.jpg")
+    for name in splits:
+        coco_file(tmp_path / folder / f"{name}.json", {"a.jpg": [CAT]})
+    assert [item.split for item in read(tmp_path / folder).items] == [splits[name] for name in sorted(splits)]
+
+
 def test_crowds_and_strays_are_not_boxes(tmp_path: Path) -> None:
     image(tmp_path / "a.jpg")
     path = coco_file(tmp_path / "c.json", {"a.jpg": [CAT, CAT]})

@@ -9,7 +9,7 @@ from handful_trainer.data.facts import ImageFacts
 from handful_trainer.data.raw import RawDataset, RawItem
 from handful_trainer.data.settings import DatasetConfig
 
-FORMAT = 1
+FORMAT = 2
 """Raise it when `prepare` makes something else of the same input: datasets prepared before are then made anew."""
 
 _DECISIVE = {"source", "counts", "unknown_labels", "polygons", "split", "keep_together", "seed"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
@@ -11,6 +12,15 @@ if TYPE_CHECKING:  # Processes that inspect images start sooner without it.
 
 SplitName = Literal["train", "val", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
+SPLIT_WORDS: Mapping[str, SplitName] = {
+    "train": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "minival": "val",
+    "test": "test",
+}
+"""What files and folders call them."""
 ACCEPTED = "accepted"
 NO_ANNOTATION = "none"
 

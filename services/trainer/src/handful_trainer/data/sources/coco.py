@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from handful_trainer.data.errors import MissingSourceError
-from handful_trainer.data.raw import RawDataset, RawItem, SplitName
+from handful_trainer.data.raw import SPLIT_WORDS, RawDataset, RawItem, SplitName
 from handful_trainer.data.settings import DatasetConfig
 from handful_trainer.data.sources.asset_ids import AssetIds
 from handful_trainer.data.sources.coco_file import InstancesFile
 
 _LOOKED_FOR = 50
-_SPLIT_WORDS: tuple[tuple[str, SplitName], ...] = (("train", "train"), ("val", "val"), ("test", "test"))
 
 
 class CocoSource:
@@ -39,7 +39,7 @@ class CocoSource:
         for file in files:
             reader = InstancesFile(file)
             names |= dict.fromkeys(reader.categories.values())
-            split = _split_of(file) if len(files) > 1 else None
+            split = _split_of(file.relative_to(self._path)) if len(files) > 1 else None
             folder = self._images or _folder_of(file, list(reader.file_names()), split)
             items += reader.items(folder, ids, split)
             strays += reader.strays
@@ -59,8 +59,10 @@ class CocoSource:
 
 
 def _split_of(file: Path) -> SplitName | None:
-    words = f"{file.parent.name} {file.stem}".lower()
-    return next((split for word, split in _SPLIT_WORDS if word in words), None)
+    """The split that a whole word of the file's name says, else its folder in the dataset; a year may follow."""
+    words = [*re.split(r"[\W_]+", file.stem), file.parent.name]
+    plain = (word.lower().rstrip("0123456789") for word in words)
+    return next((SPLIT_WORDS[word] for word in plain if word in SPLIT_WORDS), None)
 
 
 def _folders(file: Path, split: SplitName | None) -> list[Path]:

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from handful_trainer.data.errors import AnnotationError, MissingSourceError
-from handful_trainer.data.raw import ACCEPTED, RawDataset, RawItem, SplitName
+from handful_trainer.data.raw import ACCEPTED, SPLIT_WORDS, RawDataset, RawItem, SplitName
 from handful_trainer.data.settings import DatasetConfig
 from handful_trainer.data.sources.asset_ids import AssetIds
 from handful_trainer.data.sources.voc_file import VocFile, read_voc_file
 from handful_trainer.data.yolo_folder import SUFFIXES
 
 _IMAGE_FOLDERS = ("JPEGImages", "images", "Images")
-_SPLIT_FOLDERS: Mapping[str, SplitName] = {
-    "train": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-}
 
 
 class VocSource:
@@ -71,7 +64,7 @@ class VocSource:
             path = self._folder / "ImageSets" / "Main" / f"{split}.txt"
             if path.is_file():
                 words = (line.split() for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines())
-                found |= {line[0]: _SPLIT_FOLDERS[split] for line in words if line}
+                found |= {line[0]: SPLIT_WORDS[split] for line in words if line}
         return found
 
     def _image(self, path: Path, file: VocFile) -> Path | None:
@@ -97,4 +90,4 @@ class VocSource:
 
 
 def _folder_split(below: PurePosixPath) -> SplitName | None:
-    return next((_SPLIT_FOLDERS[part] for part in below.parts[:-1] if part in _SPLIT_FOLDERS), None)
+    return next((SPLIT_WORDS[part] for part in below.parts[:-1] if part in SPLIT_WORDS), None)
