@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import threading
 import warnings
 from contextlib import suppress
@@ -19,6 +20,7 @@ from handful_core.vision.decode import (
     ImageTooLargeError,
     UnsupportedImageError,
     decode_image,
+    decode_picture,
     read_header,
 )
 
@@ -214,3 +216,90 @@ def test_the_real_images_that_are_broken_are_refused(shared_data: Path) -> None:
         except ImageError:
             refused += 1
     assert refused == expected["undecodable"]
+
+
+def with_scans(scans: int, side: int = 64) -> bytes:
+    """A progressive JPEG whose last scan is there so many times more."""
+    data = file_of(Image.new("L", (side, side)), "JPEG", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    return data[:-2] + data[last:-2] * scans + data[-2:]
+
+
+def test_a_jpeg_that_goes_over_its_pixels_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert decode_image(with_scans(20)).shape == (64, 64, 3)
+    with pytest.raises(ImageError, match="goes over its pixels 2006 times"):
+        decode_image(with_scans(2000))
+    monkeypatch.setattr("handful_core.vision.decode._SCANNED_PIXELS", 20 * 64 * 64)  # As for 40 megapixels.
+    with pytest.raises(ImageError, match="goes over its pixels 26 times"):
+        decode_image(with_scans(20))
+
+
+def test_what_looks_like_a_scan_within_a_segment_is_none() -> None:
+    data = file_of(corner_picture(), "JPEG", comment=b"\xff\xda" * 500)
+    assert is_red(decode_image(data), 4, 4)
+
+
+@pytest.mark.parametrize("filler", [b"\xff", b"\x00", b"\xff\xfe\x00\x02", b"\xff\x01"])
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_header_without_end_is_refused(filler: bytes, whole: bool) -> None:
+    data = file_of(corner_picture(), "JPEG")
+    long = data[:2] + filler * (4_000_000 // len(filler)) + data[2 : None if whole else -2]
+    with pytest.raises(ImageError, match="header has no end"):
+        read_header(long)
+
+
+def test_a_few_bytes_of_padding_are_no_matter() -> None:
+    data = file_of(corner_picture(), "JPEG")
+    assert read_header(data[:2] + b"\xff" * 100 + data[2:]).width == 48
+
+
+def test_a_png_of_a_million_blocks_is_refused() -> None:
+    data = file_of(corner_picture(), "PNG")
+    block = struct.pack(">I4sI", 0, b"quIt", 0xE4CA1F24)
+    with pytest.raises(ImageError):
+        read_header(data[:33] + block * 1_000_000 + data[33:])
+
+
+def tiff(*fields: tuple[int, int, int, int], order: str = "<") -> bytes:
+    """The beginning of a TIFF file: tag, type, count and value of its fields."""
+    head = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HI", 42, 8)
+    rows = b"".join(struct.pack(f"{order}HHII", *field) for field in fields)
+    return head + struct.pack(f"{order}H", len(fields)) + rows + bytes(4)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_small_tiff_with_a_huge_tile_is_refused(order: str) -> None:
+    size = ((256, 4, 1, 64), (257, 4, 1, 64))
+    with pytest.raises(ImageTooLargeError, match="256 megapixels"):
+        read_header(tiff(*size, (322, 4, 1, 16_000), (323, 4, 1, 16_000), order=order))
+
+
+def test_a_tiff_whose_fields_lie_over_each_other_is_refused() -> None:
+    data = tiff(*((1000 + tag, 1, 900_000, 8) for tag in range(1000))) + bytes(1_000_000)
+    with pytest.raises(ImageError, match="its fields are longer than the file"):
+        read_header(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"II*\0",
+        tiff()[:-4],
+        b"II+\0" + bytes(20),
+        b"II+\0" + b"\xff" * 20,
+        tiff((256, 4, 1, 64))[:-8],
+        tiff((322, 16, 1, 8)),
+    ],
+)
+def test_a_tiff_that_breaks_off_is_told(data: bytes) -> None:
+    with pytest.raises(ImageError, match="header cannot be read"):
+        read_header(data)
+
+
+def test_a_picture_that_only_xmp_turns_keeps_its_shape() -> None:
+    picture = Image.new("RGB", (1600, 1200))
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    xmp += b'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'
+    found = decode_picture(file_of(picture, "JPEG", xmp=xmp), enough=320)
+    assert found.pixels.shape == (300, 400, 3)
+    assert found.scale == (4, 4)

@@ -14,7 +14,8 @@ from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
 from handful_core.errors import DataError
-from handful_core.vision.jpeg import jpeg_header
+from handful_core.vision.jpeg import count_scans, is_endless, jpeg_header
+from handful_core.vision.tiff import largest_tile
 
 Pixels = NDArray[np.uint8]
 """(height, width, 3), blue green red, as OpenCV has it."""
@@ -23,7 +24,12 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 MAX_PIXELS = 50_000_000
 """A 50-megapixel photo. More than that is refused before anything is decoded."""
 
+_SCANS, _SCANNED_PIXELS = 64, 16 * MAX_PIXELS
+"""Scans of a JPEG, and pixels of all of them: programs write a dozen scans at most."""
+_HEAD = 1 << 20
+"""Bytes in which a PNG or GIF has to tell its size: Pillow goes through its blocks one by one."""
 _TRANSPOSED = {5, 6, 7, 8}
+_JPEG, _SCAN, _IN_BLOCKS, _TIFFS = b"\xff\xd8", b"\xff\xda", (b"\x89PNG", b"GIF8"), (b"II", b"MM")
 _WIDTH, _HEIGHT, _ORIENTATION = 0x0100, 0x0101, 0x0112
 _REDUCED = ((8, cv2.IMREAD_REDUCED_COLOR_8), (4, cv2.IMREAD_REDUCED_COLOR_4), (2, cv2.IMREAD_REDUCED_COLOR_2))
 _FILTERS = threading.Lock()
@@ -64,12 +70,14 @@ def read_header(data: bytes, max_pixels: int = MAX_PIXELS) -> Header:
         UnsupportedImageError: not an image, or of a format that is not read.
         ImageTooLargeError: more than `max_pixels`.
     """
-    header = _of_plain_jpeg(data) or _by_pillow(data)
-    if header.width * header.height > max_pixels:
-        raise ImageTooLargeError(
-            f"the image has {header.width * header.height / 1e6:.0f} megapixels, {max_pixels / 1e6:.0f} are allowed",
-            "make it smaller",
-        )
+    header = _of_plain_jpeg(data) or _by_pillow(data, max_pixels)
+    pixels = header.width * header.height
+    if pixels > max_pixels:
+        raise _too_large(pixels, max_pixels)
+    most = min(_SCANS, _SCANNED_PIXELS // max(1, pixels))
+    # What may be a scan is counted fast, what is one only where there are many.
+    if header.format == "JPEG" and data.count(_SCAN) > most and (scans := count_scans(data)) > most:
+        raise ImageError(f"the JPEG goes over its pixels {scans} times", "save it anew")
     return header
 
 
@@ -81,12 +89,14 @@ def _of_plain_jpeg(data: bytes) -> Header | None:
     return Header("JPEG", jpeg.width, jpeg.height, 1)
 
 
-def _by_pillow(data: bytes) -> Header:
+def _by_pillow(data: bytes, max_pixels: int) -> Header:
+    _check_before_pillow(data, max_pixels)
     try:
         # Python keeps one list of warning filters for all threads: two that change it at once would leave it changed.
         with _FILTERS, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            head = data[:_HEAD] if data.startswith(_IN_BLOCKS) else data
+            with Image.open(io.BytesIO(head), formats=FORMATS) as image:
                 form, (width, height) = str(image.format), _stored_size(image)
                 orientation = _orientation(image)
     except UnidentifiedImageError as error:
@@ -99,6 +109,25 @@ def _by_pillow(data: bytes) -> Header:
     if orientation in _TRANSPOSED:
         width, height = height, width
     return Header(form, width, height, orientation)
+
+
+def _check_before_pillow(data: bytes, max_pixels: int) -> None:
+    """Refuse what would keep Pillow busy, or make it or OpenCV take more memory than an image of this size needs."""
+    if data.startswith(_JPEG) and is_endless(data):
+        raise ImageError("the image's header has no end", "send a whole image file")
+    if data.startswith(_TIFFS):
+        try:
+            pixels = largest_tile(data)
+        except ValueError as error:
+            raise ImageError(f"the image's header cannot be read ({error})", "send a whole image file") from error
+        if pixels > max_pixels:
+            raise _too_large(pixels, max_pixels)
+
+
+def _too_large(pixels: int, most: int) -> ImageTooLargeError:
+    return ImageTooLargeError(
+        f"the image has {pixels / 1e6:.0f} megapixels, {most / 1e6:.0f} are allowed", "make it smaller"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +173,9 @@ def decode_picture(data: bytes, max_pixels: int = MAX_PIXELS, enough: int | None
     pixels = _decoded(data, header, mode)
     if mode == cv2.IMREAD_COLOR:  # What was decoded counts, whatever the header says.
         return Picture(pixels, pixels.shape[1], pixels.shape[0])
+    height, width = pixels.shape[:2]
+    if (width - height) * (header.width - header.height) < 0:  # Turned by XMP: OpenCV goes by EXIF alone.
+        return Picture(pixels, header.height, header.width)
     return Picture(pixels, header.width, header.height)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import NamedTuple
 
@@ -15,6 +16,12 @@ Decoders read on behind a marker that they do not know, each in its own way: wha
 another frame, of any size, for them.
 """
 _SCAN, _APP1, _PADDING = 0xDA, 0xE1, 0xFF
+_END_MARKER = _END[1]
+_STEPS, _JUNK = 1000, 4096
+"""Segments before the pixels, and bytes between them that belong to none: more, and looking at the header would take
+longer than decoding."""
+_marker = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]").search
+"""The next marker: no escaped 0xFF of the pixels' code, no restart within it, no padding."""
 _segment = struct.Struct(">BBH").unpack_from
 """0xFF, the marker, the length of what follows with these two bytes."""
 _frame = struct.Struct(">BHHB").unpack_from
@@ -39,7 +46,7 @@ def jpeg_header(data: bytes) -> JpegHeader | None:
         was cut anywhere does not end with the end marker: within the pixels' code it cannot occur, and a segment that
         holds it (a preview in EXIF) tells its own length.
     """
-    if not data.endswith(_END) or not data.startswith(_BEGIN):
+    if not data.endswith(_END) or not data.startswith(_BEGIN) or is_endless(data):
         return None
     place, last = len(_BEGIN), len(data) - len(_END)
     width = height = channels = 0
@@ -64,3 +71,40 @@ def jpeg_header(data: bytes) -> JpegHeader | None:
         has_app1 |= marker == _APP1
         place += 2 + length
     return None
+
+
+def is_endless(data: bytes) -> bool:
+    """Whether a JPEG file has more before its pixels than any camera or program writes."""
+    place, junk = len(_BEGIN), 0
+    for _ in range(_STEPS):
+        found = _marker(data, place)
+        junk += (found.start() if found else len(data)) - place
+        if junk > _JUNK:
+            return True
+        if found is None or data[found.start() + 1] in {_SCAN, _END_MARKER}:
+            return False
+        place = _behind(data, found)
+    return True
+
+
+def count_scans(data: bytes) -> int:
+    """How many times a JPEG file goes over its pixels: once, some ten times if it is progressive, or at its will.
+
+    Each time takes as long as a decoder needs for all pixels, however little there is to read.
+    """
+    place, scans = len(_BEGIN), 0
+    while found := _marker(data, place):
+        marker = data[found.start() + 1]
+        if marker == _END_MARKER:
+            break
+        scans += marker == _SCAN
+        place = _behind(data, found)
+    return scans
+
+
+def _behind(data: bytes, found: re.Match[bytes]) -> int:
+    """Where a segment ends. Markers below 0xC0, and 0xD8, have no length: decoders look for the next right behind."""
+    marker = data[found.start() + 1]
+    if marker < 0xC0 or marker == _BEGIN[1]:
+        return found.end()
+    return found.end() + max(2, int.from_bytes(data[found.end() : found.end() + 2]))
