@@ -1,27 +1,24 @@
 /**
- * The dictionary of the visitor's language: what was chosen here before, else the browser's first that is known, else English.
- * Only that one is fetched.
+ * The dictionary of the visitor's language: what was chosen here before, else what the address says, else the browser's first
+ * that is known, else English. Only that one is fetched.
  */
 
+import { createKept } from "./kept.js";
+
 export const LANGUAGES = ["en", "fr"];
-const STORED = "handful.language";
+const kept = createKept("localStorage", "handful.language");
 
 export const language = LANGUAGES.find((known) => known === chosen()) ?? preferred();
 export const { words } = await import(`./words/${language}.js`);
 
-/** Keeps the choice for later visits; the page has to be loaded anew to speak it. */
-export function keepLanguage(wanted) {
-  localStorage.setItem(STORED, wanted);
+/** Loads the page anew in this language, and keeps the choice for later visits; where it cannot be kept, the address says it. */
+export function speak(wanted) {
+  if (kept.write(wanted)) location.reload();
+  else location.search = new URLSearchParams({ language: wanted });
 }
 
 function chosen() {
-  try {
-    return localStorage.getItem(STORED);
-  } catch (error) {
-    // A browser that keeps nothing for pages forbids even to ask.
-    if (error.name === "SecurityError") return null;
-    throw error;
-  }
+  return kept.read() ?? new URLSearchParams(location.search).get("language");
 }
 
 function preferred() {

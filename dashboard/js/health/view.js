@@ -1,5 +1,6 @@
 /** Health: what the server measures of itself. */
 
+import { askAgain } from "../key.js";
 import { bytes, milliseconds, percent } from "../logic/format.js";
 import { pick, samples, spread, sum, tally } from "../logic/measurements.js";
 import { expected, Problem } from "../problems.js";
@@ -21,9 +22,10 @@ export function createView(root, app) {
   let flight = null;
 
   async function refresh() {
-    flight = new AbortController();
+    hide();
+    const { signal } = (flight = new AbortController());
     try {
-      const all = samples(await app.api.metrics(flight.signal));
+      const all = samples(await app.api.metrics(signal));
       fill(cards(all));
       say("");
       when.textContent = own.updated(new Date().toLocaleTimeString(words.locale));
@@ -32,7 +34,13 @@ export function createView(root, app) {
       expected(error);
       say(error instanceof Problem ? error.message : words.unreachableTitle, true);
     }
-    timer = setTimeout(refresh, EVERY);
+    if (!signal.aborted) timer = setTimeout(refresh, EVERY);
+  }
+
+  /** Ends what is under way: it is asked once at a time, and not at all while this view is not seen. */
+  function hide() {
+    clearTimeout(timer);
+    flight?.abort();
   }
 
   /** A card that did not change stays as it is: somebody may be marking a text in it. */
@@ -50,11 +58,11 @@ export function createView(root, app) {
   }
 
   return {
-    show: refresh,
-    hide() {
-      clearTimeout(timer);
-      flight?.abort();
+    show() {
+      askAgain();
+      return refresh();
     },
+    hide,
     render() {},
   };
 }

@@ -11,7 +11,7 @@ export const TOO_MANY = 1013;
  * @param source {grab(): Promise<ArrayBuffer>, next(): Promise<number>}: `next` waits for a fresh frame of the camera and
  *   gives how many there were so far.
  * @param settings {model, version}, either may be missing.
- * @param on {ready(), result(answer, latency), problem(problem), closed(code), passed(count)}.
+ * @param on {ready(), result(answer, latency), problem(problem, fatal), closed(code), passed(count)}.
  */
 export function openSession(source, settings, on) {
   const socket = liveSocket({ ...settings, confidence: ASKED_CONFIDENCE });
@@ -36,7 +36,7 @@ export function openSession(source, settings, on) {
     const said = JSON.parse(data);
     if (said.type === "ready") on.ready();
     if (said.type === "result") on.result(numbered(said), performance.now() - said.captured);
-    if (said.type === "error") on.problem(said.problem);
+    if (said.type === "error") on.problem(said.problem, said.fatal);
     const frameDone = said.type === "ready" || said.sequence !== undefined;
     if (frameDone && !said.fatal) send();
   });

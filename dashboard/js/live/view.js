@@ -3,6 +3,7 @@
 import { counts, limit, terms, total, visible, worths } from "../logic/answer.js";
 import { milliseconds, percent } from "../logic/format.js";
 import { pace, recent } from "../logic/frames.js";
+import { askAgain, askKey, storedKey } from "../key.js";
 import { createOverlay } from "../view/overlay.js";
 import { words } from "../words.js";
 import { CameraError, closeCamera, createGrabber, openCamera, playCamera } from "./camera.js";
@@ -11,6 +12,8 @@ import { buildScreen } from "./screen.js";
 import { openSession, TOO_MANY } from "./session.js";
 
 const own = words.live;
+/** The status of what was refused for want of a good key. */
+const NO_KEY = 401;
 
 export function createView(root, app) {
   const parts = buildScreen(root);
@@ -61,7 +64,7 @@ export function createView(root, app) {
     session = openSession({ grab, next: () => freshFrame(parts.video) }, modelOf(parts.model), {
       ready: () => say(own.running),
       result: show,
-      problem: (problem) => say(problem.detail || problem.title, true),
+      problem: fail,
       closed: (code) => stop(parts.says.classList.contains("alert") ? parts.says.textContent : endOf(code)),
       passed: (count) => (parts.figures.dropped.textContent = count),
     });
@@ -77,6 +80,15 @@ export function createView(root, app) {
     parts.start.textContent = own.start;
     overlay.clear();
     say(why, why !== "");
+  }
+
+  /** Says why a frame or the connection was refused; where it was for want of a good key, the visitor is asked for one. */
+  async function fail(problem, fatal) {
+    const why = problem.detail || problem.title;
+    if (!fatal || problem.status !== NO_KEY) return say(why, true);
+    stop(why);
+    askAgain();
+    if ((await askKey(storedKey())) && !root.hidden && round % 2 === 0) start();
   }
 
   async function show(answer, latency) {

@@ -1,6 +1,7 @@
 /** Models: the registry as tables, what made each version, and who is champion. */
 
 import { aliasesOf, CHAMPION, headline, isEmpty } from "../logic/catalogue.js";
+import { askAgain } from "../key.js";
 import { day, metric } from "../logic/format.js";
 import { expected, Problem } from "../problems.js";
 import { confirmed } from "../view/confirm.js";
@@ -91,7 +92,10 @@ export function createView(root, app) {
   }
 
   return {
-    show: () => app.list(),
+    show() {
+      askAgain();
+      return app.list();
+    },
     hide() {},
     render({ listing, listingError }) {
       // The same listing again must not take the focus from a button.

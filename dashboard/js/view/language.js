@@ -1,6 +1,6 @@
 /** Puts index.html into the visitor's language, and lets another be chosen. */
 
-import { keepLanguage, language, LANGUAGES, words } from "../words.js";
+import { language, LANGUAGES, speak, words } from "../words.js";
 import { part } from "./dom.js";
 
 const ATTRIBUTES = ["aria-label", "content"];
@@ -28,8 +28,5 @@ export function createLanguage() {
   button.lang = other;
   button.textContent = words.otherLanguage;
   button.hidden = false;
-  button.addEventListener("click", () => {
-    keepLanguage(other);
-    location.reload();
-  });
+  button.addEventListener("click", () => speak(other));
 }

@@ -106,6 +106,7 @@ export const words = {
     use: "Use this key",
     cancel: "Not now",
     wrong: "This key was not accepted.",
+    letters: "This is no key: keys consist of letters from A to Z, digits, and the marks - . _ ~",
   },
 
   live: {

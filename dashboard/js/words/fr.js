@@ -106,6 +106,7 @@ export const words = {
     use: "Utiliser cette clé",
     cancel: "Pas maintenant",
     wrong: "Cette clé n’a pas été acceptée.",
+    letters: "Ce n’est pas une clé : une clé se compose de lettres de A à Z sans accent, de chiffres et des signes - . _ ~",
   },
 
   live: {

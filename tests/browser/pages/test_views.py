@@ -157,21 +157,21 @@ def test_a_version_is_promoted_after_a_question_and_rolled_back(page, dashboard,
 
 def test_a_server_with_keys_asks_for_one_and_for_an_admins_to_promote(page, console, dashboard, tmp_path) -> None:
     console.expect("status of 401", "status of 403")
-    keys = [ApiKey(name, digest_of(f"secret of {name}"), frozenset({name}), None) for name in ("predict", "admin")]
+    keys = [ApiKey(name, digest_of(f"secret-of-{name}"), frozenset({name}), None) for name in ("predict", "admin")]
     KeyFile(tmp_path / "home" / "keys.json").write(keys)
     with LiveServing(tmp_path / "home", dashboard, {"auth": "on"}) as own:
         own.mlflow.register(build_package(tmp_path / "1"), aliases=["champion"])
         own.mlflow.register(build_package(tmp_path / "2"))
         own.wait_until_ready()
         page.goto(f"{own.url}/#models")
-        for wrong_or_right in ("wrong", "secret of predict"):
+        for wrong_or_right in ("wrong", "secret-of-predict"):
             page.get_by_label("Key", exact=True).fill(wrong_or_right)
             page.get_by_role("button", name="Use this key").click()
             if wrong_or_right == "wrong":
                 expect(page.get_by_text("This key was not accepted.")).to_be_visible()
         page.get_by_role("button", name="Make champion").click()
         _part(page, "yes").click()
-        page.get_by_label("Key", exact=True).fill("secret of admin")
+        page.get_by_label("Key", exact=True).fill("secret-of-admin")
         page.get_by_role("button", name="Use this key").click()
         expect(_part(page, "models-says")).to_have_text("fingers v2 is the champion now.")
 
@@ -184,6 +184,26 @@ def test_health_tells_what_the_server_measures(page, serving) -> None:
     expect(page.get_by_role("table", name="Models in memory")).to_contain_text("fingers v2")
     expect(page.get_by_role("table", name="Milliseconds by stage")).to_contain_text("Inference")
     assert int(page.locator('[data-figure="answered"]').inner_text()) >= 1
+
+
+def test_health_asks_once_at_a_time_and_not_while_it_is_hidden(page, serving) -> None:
+    page.clock.install()
+    screen = Screen.open(page, serving.url)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/metrics") else None)
+    # Its code is under way while the visitor goes to it twice.
+    late: list[Any] = []
+    page.route("**/js/health/view.js", lambda route: late.append(route))  # noqa: PLW0108  # Playwright marks what it calls.
+    for name in ("health", "try", "health"):
+        page.locator(f'[data-to="{name}"]').click()
+        expect(page.locator(f'[data-to="{name}"]')).to_have_attribute("aria-current", "page")
+    late[0].continue_()
+    expect(screen.part("health-when")).not_to_be_empty()
+    page.locator('[data-to="try"]').click()
+    asked.clear()
+    page.clock.run_for(12_000)
+    page.wait_for_timeout(200)
+    assert asked == []
 
 
 def test_health_says_when_the_server_is_gone(page, console, serving) -> None:
