@@ -92,6 +92,16 @@ def test_a_later_process_sends_what_was_left(tmp_path: Path) -> None:
     second.close()
 
 
+def test_a_damaged_line_holds_nothing_up(tmp_path: Path) -> None:
+    (tmp_path / "journal.jsonl").write_text('{"kind": "met{"kind": "tags"}\n')
+    client = Client()
+    run = tracker(client, tmp_path)
+    run.metrics({"loss": 1.0})
+    run.drain(10)
+    assert client.metrics == [("loss", 1.0, 0)]
+    run.close()
+
+
 def test_what_mlflow_never_takes_holds_nothing_up(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     client = Client()
     client.refused_param = "picky"

@@ -119,7 +119,7 @@ class Tracker:
         while not self._stop.is_set():
             self._more.clear()
             for entry, position in list(self._journal.unsent(limit=50)):
-                if not self._delivered(entry):
+                if entry and not self._delivered(entry):
                     return
                 self._journal.mark(position)
             if self._journal.empty:
