@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
 from handful_core.errors import DataError
-from handful_core.vision.jpeg import count_scans, is_endless, jpeg_header
+from handful_core.vision.jpeg import has_more_scans, is_endless, jpeg_header
 from handful_core.vision.tiff import largest_tile
 
 Pixels = NDArray[np.uint8]
@@ -29,7 +29,7 @@ _SCANS, _SCANNED_PIXELS = 64, 16 * MAX_PIXELS
 _HEAD = 1 << 20
 """Bytes in which a PNG or GIF has to tell its size: Pillow goes through its blocks one by one."""
 _TRANSPOSED = {5, 6, 7, 8}
-_JPEG, _SCAN, _IN_BLOCKS, _TIFFS = b"\xff\xd8", b"\xff\xda", (b"\x89PNG", b"GIF8"), (b"II", b"MM")
+_JPEG, _IN_BLOCKS, _TIFFS = b"\xff\xd8", (b"\x89PNG", b"GIF8"), (b"II", b"MM")
 _WIDTH, _HEIGHT, _ORIENTATION = 0x0100, 0x0101, 0x0112
 _REDUCED = ((8, cv2.IMREAD_REDUCED_COLOR_8), (4, cv2.IMREAD_REDUCED_COLOR_4), (2, cv2.IMREAD_REDUCED_COLOR_2))
 _FILTERS = threading.Lock()
@@ -75,9 +75,8 @@ def read_header(data: bytes, max_pixels: int = MAX_PIXELS) -> Header:
     if pixels > max_pixels:
         raise _too_large(pixels, max_pixels)
     most = min(_SCANS, _SCANNED_PIXELS // max(1, pixels))
-    # What may be a scan is counted fast, what is one only where there are many.
-    if header.format == "JPEG" and data.count(_SCAN) > most and (scans := count_scans(data)) > most:
-        raise ImageError(f"the JPEG goes over its pixels {scans} times", "save it anew")
+    if header.format == "JPEG" and has_more_scans(data, most):
+        raise ImageError(f"the JPEG goes over its pixels more than {most} times", "save it anew")
     return header
 
 

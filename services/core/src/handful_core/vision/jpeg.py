@@ -87,19 +87,22 @@ def is_endless(data: bytes) -> bool:
     return True
 
 
-def count_scans(data: bytes) -> int:
-    """How many times a JPEG file goes over its pixels: once, some ten times if it is progressive, or at its will.
+def has_more_scans(data: bytes, most: int) -> bool:
+    """Whether a JPEG file goes over its pixels more often than that, or is so full of segments that it cannot be told.
 
-    Each time takes as long as a decoder needs for all pixels, however little there is to read.
+    Once is usual, some ten times if it is progressive. Each time takes as long as a decoder needs for all pixels,
+    however little there is to read.
     """
     place, scans = len(_BEGIN), 0
-    while found := _marker(data, place):
-        marker = data[found.start() + 1]
-        if marker == _END_MARKER:
-            break
-        scans += marker == _SCAN
+    for _ in range(10 * _STEPS):
+        found = _marker(data, place)
+        if found is None or data[found.start() + 1] == _END_MARKER:
+            return False
+        scans += data[found.start() + 1] == _SCAN
+        if scans > most:
+            return True
         place = _behind(data, found)
-    return scans
+    return True
 
 
 def _behind(data: bytes, found: re.Match[bytes]) -> int:
