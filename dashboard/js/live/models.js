@@ -15,7 +15,12 @@ export function fillModels(select, listing, none = words.live.default) {
     model.versions.filter(({ state }) => state !== "refused").map((version) => option(model, version)),
   );
   select.replaceChildren(html("option", { value: "{}" }, none), ...options);
-  if (options.some(({ value }) => value === chosen)) select.value = chosen;
+  choose(select, chosen);
+}
+
+/** Chooses what has this value, if it is still listed. */
+export function choose(select, value) {
+  if ([...select.options].some((one) => one.value === value)) select.value = value;
 }
 
 /** The connection's parameters for the choice. */

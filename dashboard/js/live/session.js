@@ -18,6 +18,9 @@ export function openSession(source, settings, on) {
   let sequence = 0;
   let first = null;
   let open = true;
+  const connected = new Promise((done) => socket.addEventListener("open", done, { once: true }));
+  /** Settings are agreed to or refused one by one, in the order in which they were sent. */
+  const replies = [];
 
   async function send() {
     const seen = await source.next();
@@ -36,8 +39,12 @@ export function openSession(source, settings, on) {
     const said = JSON.parse(data);
     if (said.type === "ready") on.ready();
     if (said.type === "result") on.result(numbered(said), performance.now() - said.captured);
-    if (said.type === "error") on.problem(said.problem, said.fatal);
+    if (said.type === "settings") replies.shift()?.(null);
     const frameDone = said.type === "ready" || said.sequence !== undefined;
+    if (said.type === "error") {
+      if (frameDone || said.fatal) on.problem(said.problem, said.fatal);
+      else replies.shift()?.(said.problem);
+    }
     if (frameDone && !said.fatal) send();
   });
   socket.addEventListener("close", ({ code }) => {
@@ -46,8 +53,12 @@ export function openSession(source, settings, on) {
   });
 
   return {
-    /** Other settings for this connection alone; the frames go on. */
-    set: (changed) => socket.readyState === WebSocket.OPEN && socket.send(JSON.stringify(changed)),
+    /** Other settings for this connection alone; the frames go on. The problem where they were refused, null where not. */
+    async set(changed) {
+      await connected;
+      socket.send(JSON.stringify(changed));
+      return new Promise((done) => replies.push(done));
+    },
     close() {
       open = false;
       socket.close();

@@ -7,7 +7,7 @@ import { askAgain, askKey, storedKey } from "../key.js";
 import { createOverlay } from "../view/overlay.js";
 import { words } from "../words.js";
 import { CameraError, closeCamera, createGrabber, openCamera, playCamera } from "./camera.js";
-import { fillModels, modelOf } from "./models.js";
+import { choose, fillModels, modelOf } from "./models.js";
 import { buildScreen } from "./screen.js";
 import { openSession, TOO_MANY } from "./session.js";
 
@@ -28,13 +28,16 @@ export function createView(root, app) {
   let answered = 0;
   /** Until the visitor moves the slider, it stands where the model itself would have it. */
   let moved = false;
+  /** What was chosen of the models and agreed to by the server, and why it did not agree to what was chosen last. */
+  let agreed = "";
+  let refusal = "";
 
   parts.start.addEventListener("click", () => (round % 2 ? stop("") : start()));
   parts.slider.addEventListener("input", () => {
     moved = true;
     draw();
   });
-  parts.model.addEventListener("change", () => session?.set({ model: null, version: null, ...modelOf(parts.model) }));
+  parts.model.addEventListener("change", change);
   new ResizeObserver(draw).observe(parts.frame);
   parts.threshold.textContent = percent(parts.slider.valueAsNumber);
 
@@ -61,13 +64,30 @@ export function createView(root, app) {
     }
     if (round !== mine) return;
     say(own.connecting);
-    session = openSession({ grab, next: () => freshFrame(parts.video) }, modelOf(parts.model), {
-      ready: () => say(own.running),
+    [agreed, refusal] = [parts.model.value, ""];
+    session = openSession({ grab, next: freshFrames(parts.video) }, modelOf(parts.model), {
+      ready: tell,
       result: show,
       problem: fail,
       closed: (code) => stop(parts.says.classList.contains("alert") ? parts.says.textContent : endOf(code)),
       passed: (count) => (parts.figures.dropped.textContent = count),
     });
+  }
+
+  /** Has another model answer. Where the server refuses, the list names again the one that goes on, and it stays said why. */
+  async function change() {
+    if (!session) return;
+    const [mine, wanted] = [round, parts.model.value];
+    const problem = await session.set({ model: null, version: null, ...modelOf(parts.model) });
+    if (round !== mine) return;
+    refusal = problem ? problem.detail || problem.title : "";
+    if (!problem) agreed = wanted;
+    else if (parts.model.value === wanted) choose(parts.model, agreed);
+    tell();
+  }
+
+  function tell() {
+    say(refusal || own.running, refusal !== "");
   }
 
   /** Ends camera and connection; `why` is said unless the visitor wished it. */
@@ -95,7 +115,7 @@ export function createView(root, app) {
     const mine = round;
     const traits = await app.traitsOf(answer.model, answer.version);
     if (round !== mine) return;
-    say(own.running);
+    tell();
     last = { answer, traits };
     if (!moved) parts.slider.value = limit({ threshold: null, traits });
     answered += 1;
@@ -136,8 +156,9 @@ function endOf(code) {
   return code === 1006 ? own.lost : own.ended;
 }
 
-/** Waits for the camera's next frame; how many there were so far. Without the browser's count, each call counts one. */
-function freshFrame(video) {
-  if (!video.requestVideoFrameCallback) return new Promise((done) => requestAnimationFrame(() => done(0)));
-  return new Promise((done) => video.requestVideoFrameCallback((_, { presentedFrames }) => done(presentedFrames)));
+/** What waits for the camera's next frame, and gives how many there were so far. Without the browser's count, each call counts one. */
+function freshFrames(video) {
+  let calls = 0;
+  if (!video.requestVideoFrameCallback) return () => new Promise((done) => requestAnimationFrame(() => done((calls += 1))));
+  return () => new Promise((done) => video.requestVideoFrameCallback((_, { presentedFrames }) => done(presentedFrames)));
 }

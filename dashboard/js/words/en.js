@@ -111,7 +111,7 @@ export const words = {
 
   live: {
     title: "Live",
-    lead: "Your camera's frames go to this server and nowhere else. Faces in them are blurred before the model looks.",
+    lead: "Your camera's frames go to this server and nowhere else. Faces in them are blurred before the model looks, unless whoever runs the server has turned that off.",
     start: "Start the camera",
     stop: "Stop",
     model: "Model",

@@ -111,7 +111,7 @@ export const words = {
 
   live: {
     title: "En direct",
-    lead: "Les images de votre caméra vont à ce serveur et nulle part ailleurs. Les visages y sont floutés avant que le modèle regarde.",
+    lead: "Les images de votre caméra vont à ce serveur et nulle part ailleurs. Les visages y sont floutés avant que le modèle regarde, sauf si qui gère le serveur a désactivé le floutage.",
     start: "Démarrer la caméra",
     stop: "Arrêter",
     model: "Modèle",
@@ -121,15 +121,15 @@ export const words = {
     asking: "En attente de votre permission d’utiliser la caméra…",
     connecting: "Connexion…",
     running: "En direct",
-    ended: "Le serveur a mis fin à la connexion. Redémarrez quand il est revenu.",
-    lost: "Le serveur ne répond pas. Redémarrez quand il est revenu.",
+    ended: "Le serveur a mis fin à la connexion. Relancez la caméra quand il est revenu.",
+    lost: "Le serveur ne répond pas. Relancez la caméra quand il est revenu.",
     tooMany: "Trop de connexions en direct à la fois : réessayez dans un moment.",
     camera: {
       insecure:
         "Les navigateurs ne donnent la caméra qu’aux pages sûres : ouvrez celle-ci par http://127.0.0.1 sur la machine même, ou en HTTPS.",
-      NotAllowedError: "La caméra a été refusée. Permettez-la pour cette page (à côté de l’adresse), puis redémarrez.",
-      NotFoundError: "Aucune caméra trouvée. Branchez-en une, puis redémarrez ; ou essayez une image.",
-      NotReadableError: "Un autre programme utilise la caméra. Fermez-le, puis redémarrez.",
+      NotAllowedError: "La caméra a été refusée. Permettez-la pour cette page (à côté de l’adresse), puis relancez-la.",
+      NotFoundError: "Aucune caméra trouvée. Branchez-en une, puis réessayez ; ou essayez une image.",
+      NotReadableError: "Un autre programme utilise la caméra. Fermez-le, puis relancez la caméra.",
       other: (why) => `La caméra ne peut pas servir : ${why}`,
     },
     figures: {

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import BrowserType, Page, expect
 
 from browser.camera import page_with_camera
-from browser.scene import scene
+from browser.scene import SIDE, scene
 from browser.stock import LEAVES
 from fakes.packages import build_package, encode
 from handful_serving.adapters.key_file import KeyFile
@@ -90,6 +90,78 @@ def test_a_connection_takes_another_model_while_it_runs(camera_page, serving) ->
     option = _part(page, "model").locator("option", has_text="leaves")
     _part(page, "model").select_option(option.get_attribute("value"))
     expect(_part(page, "count")).to_have_text(re.compile("|".join(LEAVES)))
+
+
+def test_a_model_that_is_refused_is_not_named_and_it_stays_said_why(camera_page, serving) -> None:
+    page = camera_page
+    page.goto(f"{serving.url}/#live")
+    _part(page, "start").click()
+    expect(_part(page, "count")).to_have_text("7")
+    broken = _part(page, "model").locator("option", has_text="fingers v1")
+    # As if it had gone meanwhile.
+    broken.evaluate("(option) => (option.value = JSON.stringify({ model: 'fingers', version: 99 }))")
+    _part(page, "model").select_option(label=broken.inner_text())
+    expect(_part(page, "says")).to_contain_text("99")
+    expect(_part(page, "model")).to_have_value("{}")
+    before = int(_part(page, "answered").inner_text())
+    _until(page, f"Number(document.querySelector('[data-part=live-answered]').textContent) > {before + 2}")
+    expect(_part(page, "says")).to_contain_text("99")
+    expect(_part(page, "says")).to_contain_class("alert")
+    leaves = _part(page, "model").locator("option", has_text="leaves").get_attribute("value")
+    _part(page, "model").select_option(leaves)
+    expect(_part(page, "count")).to_have_text(re.compile("|".join(LEAVES)))
+    expect(_part(page, "says")).to_have_text("Live")
+    expect(_part(page, "model")).to_have_value(leaves)
+
+
+def test_a_model_that_is_chosen_while_the_connection_opens_answers(camera_page, serving) -> None:
+    page = camera_page
+    page.goto(f"{serving.url}/#live")
+    leaves = _part(page, "model").locator("option", has_text="leaves").get_attribute("value")
+    page.evaluate(
+        """(value) => {
+            const Real = WebSocket;
+            window.WebSocket = class extends Real {
+                constructor(...given) {
+                    super(...given);
+                    // The visitor is quicker than the network.
+                    queueMicrotask(() => {
+                        const list = document.querySelector('[data-part=live-model]');
+                        list.value = value;
+                        list.dispatchEvent(new Event('change'));
+                    });
+                }
+            };
+        }""",
+        leaves,
+    )
+    _part(page, "start").click()
+    expect(_part(page, "count")).to_have_text(re.compile("|".join(LEAVES)))
+
+
+def test_frames_passed_over_are_counted_without_the_browsers_help_too(camera_page, serving) -> None:
+    page = camera_page
+    page.add_init_script("delete HTMLVideoElement.prototype.requestVideoFrameCallback")
+    page.goto(f"{serving.url}/#live")
+    _part(page, "start").click()
+    _until(page, "Number(document.querySelector('[data-part=live-answered]').textContent) > 2")
+    expect(_part(page, "dropped")).to_have_text("0")
+
+
+def test_boxes_lie_where_the_objects_are_in_a_narrow_window(
+    browser_type, browser_type_launch_args, tmp_path, serving
+) -> None:
+    wide = encode(cv2.resize(scene(_SEEN)[: SIDE // 2], (1280, 480)), ".jpg")
+    size = {"width": 320, "height": 700}
+    with page_with_camera(browser_type, browser_type_launch_args, tmp_path, wide, viewport=size) as page:
+        page.goto(f"{serving.url}/#live")
+        _part(page, "start").click()
+        expect(page.locator(".live-frame .box")).to_have_count(1)
+        _until(page, "document.querySelector('video').clientHeight < 200")
+        shown = page.evaluate(
+            "(({clientWidth, clientHeight}) => clientWidth / clientHeight)(document.querySelector('video'))"
+        )
+        assert shown == pytest.approx(1280 / 480, abs=0.02)
 
 
 def test_leaving_the_view_ends_the_camera(camera_page, serving) -> None:
