@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,7 +20,8 @@ import pytest
 
 from fakes.exports import PicselliaExport, coco_file, encoded, picture, senseless, turned, twelve, yolo_folder
 from handful_core.errors import ConfigError, DataError, HandfulError, NotFoundError, ResourceError
-from handful_trainer.data import DatasetConfig, PreparedDataset, prepare
+from handful_trainer.data import DatasetConfig, PreparedDataset, placing, prepare
+from handful_trainer.data.placing import Placer
 
 CLASSES = ("cat", "dog")
 
@@ -121,6 +123,53 @@ def test_a_dataset_that_was_removed_is_made_again(export: PicselliaExport, house
     shutil.rmtree(first.root)
     assert prepare(config(export), house) == first
     assert (first.root / "report.html").is_file()
+
+
+def _spoil(path: Path) -> None:
+    path.write_text("{")
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["by fingerprint", "output"])
+@pytest.mark.parametrize(
+    ("files", "spoil"),
+    [
+        ("images/train/asset-0*.jpg", Path.unlink),
+        ("labels/test/*.txt", Path.unlink),
+        ("images/val", shutil.rmtree),
+        ("report.json", _spoil),
+    ],
+)
+def test_a_dataset_that_lost_files_is_made_again(
+    export: PicselliaExport, house: Path, tmp_path: Path, files: str, spoil: Callable[[Path], None], named: bool
+) -> None:
+    output = tmp_path / "output" if named else None
+    first = prepare(config(export), house, output)
+    before = contents(first.root)
+    for path in list(first.root.glob(files)):
+        spoil(path)
+    if named and files in {"report.json", "images/val"}:  # It may be anybody's.
+        with pytest.raises(ConfigError, match="is no prepared dataset, or a damaged one"):
+            prepare(config(export), house, output)
+        return
+    assert prepare(config(export), house, output) == first
+    assert contents(first.root) == before
+
+
+def test_links_that_lead_nowhere_are_made_again(
+    export: PicselliaExport, house: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("handful_trainer.data.placing.Placer.__init__", _link_by_name)  # The source is on another disk.
+    first = prepare(config(export), house)
+    moved = shutil.move(export.folder, tmp_path / "elsewhere" / "pets")
+    assert not first.is_whole()
+    again = prepare(config(export, path=moved), house)
+    assert (again, again.is_whole()) == (first, True)
+    (again.root / "images" / "train" / "asset.npy").touch()  # Ultralytics may leave it there.
+    assert again.is_whole()
+
+
+def _link_by_name(placer: Placer) -> None:
+    placer._ways = (placing._symlink,)
 
 
 def test_every_asset_is_accounted_for(export: PicselliaExport, house: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from handful_core.vision.decode import read_header
 from handful_trainer.data.errors import DamagedFileError
 from handful_trainer.data.raw import SPLITS, SplitName
 from handful_trainer.data.settings import worth
-from handful_trainer.data.yolo_folder import YoloFolder, open_yolo_folder
+from handful_trainer.data.yolo_folder import PASSING, YoloFolder, open_yolo_folder
 from handful_trainer.data.yolo_labels import label_path, read_labels
 
 DATA_YAML, REPORT = "data.yaml", "report.json"
@@ -82,6 +83,14 @@ class PreparedDataset:
             report=report,
         )
 
+    def is_whole(self) -> bool:
+        """Are all images and labels that Handful wrote still there? Links that lead nowhere are not."""
+        return all(
+            _files_in(self.root / kind / split) >= images
+            for split, images in self.split_sizes.items()
+            for kind in ("images", "labels")
+        )
+
     def split(self, name: str) -> Iterator[Sample]:
         """The images of a split with their boxes, in the order of their names.
 
@@ -108,6 +117,15 @@ class PreparedDataset:
             scale = np.asarray([header.width, header.height] * 2, np.float64)
             boxes = np.asarray(corners, np.float64).reshape(-1, 4) * scale
             yield image, np.clip(boxes, 0, scale).astype(np.float32), ids
+
+
+def _files_in(folder: Path) -> int:
+    """How many files there are; only for links the disk is asked for more than their names."""
+    try:
+        with os.scandir(folder) as entries:
+            return sum(entry.is_file() for entry in entries if not entry.name.endswith(PASSING))
+    except OSError:
+        return 0
 
 
 def _report(path: Path, folder: YoloFolder) -> dict[str, Any]:

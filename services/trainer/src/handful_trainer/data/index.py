@@ -13,10 +13,8 @@ from typing import NamedTuple, Self
 from handful_trainer.data.fingerprint import FORMAT
 from handful_trainer.data.raw import Source
 from handful_trainer.data.settings import DatasetConfig
-from handful_trainer.data.yolo_folder import SUFFIXES
+from handful_trainer.data.yolo_folder import PASSING, SUFFIXES
 
-_PASSING = (".cache", ".npy")
-"""Suffixes of what Ultralytics leaves beside images; they are no part of a dataset."""
 _IMAGES = tuple(f"{suffix} " for suffix in sorted(SUFFIXES))
 """How names of images end, with what stands behind them in a line."""
 
@@ -89,7 +87,7 @@ def _lines(folder: str) -> list[str]:
     lines = []
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.endswith(_PASSING):
+            if entry.name.endswith(PASSING):
                 continue
             if entry.is_dir():
                 lines += _lines(entry.path)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import gc
 import logging
+import shutil
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Thread
 
 from handful_core.console import progress, say
+from handful_core.errors import DataError
 from handful_trainer.data.assets import Asset, check_labels, check_polygons, sorted_out
 from handful_trainer.data.crew import Crew
 from handful_trainer.data.dataset import DATA_YAML, REPORT, PreparedDataset
@@ -46,7 +48,7 @@ def prepare(config: DatasetConfig, home: Path, output: Path | None = None) -> Pr
     source = open_source(config, home)
     index = Index.of(config, source, home, output)
     folder = index.find()
-    if folder is not None and (known := _opened(folder)):
+    if folder is not None and (known := _opened(folder)) and known.is_whole():
         _log.info("unchanged since it was prepared: %s", folder)
         return known
     with _uncollected(), contextlib.closing(Crew(index.state.images)) as crew:
@@ -127,14 +129,17 @@ def _write(
 
 
 def _opened(folder: Path) -> PreparedDataset | None:
-    """A dataset that Handful prepared, None if it is gone."""
+    """A dataset that Handful prepared, None if it is gone or damaged."""
     if not (folder / DATA_YAML).is_file() or not (folder / REPORT).is_file():
         return None
-    return PreparedDataset.open(folder)
+    try:
+        return PreparedDataset.open(folder)
+    except DataError:
+        return None
 
 
 def _existing(target: Path, fingerprint: str) -> PreparedDataset | None:
-    """The dataset that is already at `target`.
+    """The dataset that is already at `target`; what is left of it, if files are missing, is removed.
 
     Raises:
         OutputExistsError: something else is there.
@@ -142,13 +147,19 @@ def _existing(target: Path, fingerprint: str) -> PreparedDataset | None:
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return None
     known = _opened(target)
-    if known is None:
-        raise OutputExistsError(f"{target} exists and is no prepared dataset", "name another folder, or remove it")
-    if known.fingerprint != fingerprint:
+    if known is None and not target.name.endswith(f"-{fingerprint[:12]}"):
+        raise OutputExistsError(
+            f"{target} exists and is no prepared dataset, or a damaged one", "name another folder, or remove it"
+        )
+    if known is not None and known.fingerprint != fingerprint:
         raise OutputExistsError(
             f"{target} holds a dataset made from other images or settings", "name another folder, or remove it"
         )
-    return known
+    if known is not None and known.is_whole():
+        return known
+    say(f"{target} is damaged or lacks files: it is written anew")
+    shutil.rmtree(target)
+    return None
 
 
 def _no_classes(items: Sequence[RawItem]) -> tuple[str, ...]:

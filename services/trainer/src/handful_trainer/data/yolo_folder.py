@@ -13,6 +13,8 @@ from handful_trainer.data.errors import DamagedFileError, MissingSourceError
 from handful_trainer.data.raw import SPLITS, SplitName
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"})
+PASSING = (".cache", ".npy")
+"""Suffixes of what Ultralytics leaves beside images; they are no part of a dataset."""
 _OTHER_NAMES = {"val": ("val", "valid", "validation")}
 
 
