@@ -10,7 +10,7 @@ from handful_trainer.data.boxes import Box, CleanBoxes
 from handful_trainer.data.facts import ImageFacts
 from handful_trainer.data.raw import ACCEPTED, RawItem, SplitName
 from handful_trainer.data.settings import DatasetConfig
-from handful_trainer.data.together import leaks, with_splits
+from handful_trainer.data.together import families_of, leaks, with_splits
 
 
 def asset(
@@ -67,6 +67,14 @@ def test_a_group_that_spans_the_sources_own_splits_is_moved_near_duplicates_are_
     assert leaks(kept, config().keep_together)
     moved = with_splits(assets, config(pattern=r"^p\d_"))
     assert leaks(moved, config(pattern=r"^p\d_").keep_together) == []
+
+
+def test_near_duplicates_on_one_side_belong_together_whatever_lies_between_them_on_another() -> None:
+    own: list[SplitName | None] = ["train", "val", "train", "val", None]
+    assets = [asset(n, look=7, own=side) for n, side in enumerate(own)]
+    assets += [asset(n, look=6, own=side) for n, side in enumerate(["val", "train"], len(own))]
+    found = families_of(assets, config().keep_together)
+    assert [[int(one.item.id) for one in same] for same in found] == [[0, 2, 4, 6], [1, 3, 5]]
 
 
 def test_one_long_film_is_split_nevertheless() -> None:

@@ -55,13 +55,20 @@ def families_of(usable: Sequence[Asset], config: TogetherConfig) -> list[list[As
     families = Families(len(usable))
     families.join_same(asset.facts.sha256 for asset in usable)
     if config.near_duplicates >= 0:
-        for one, other in near_pairs([asset.facts.look for asset in usable], config.near_duplicates):
-            if usable[one].item.split == usable[other].item.split:
-                families.join(one, other)
+        for one, other in _near_on_one_side(usable, config.near_duplicates):
+            families.join(one, other)
     families.join_same(name_key(asset, config) for asset in usable)
     for tag in sorted({tag for asset in usable for tag in _tags(asset, config)}):
         families.join_same(True if tag in asset.item.tags else None for asset in usable)
     return [[usable[member] for member in found] for found in families.members()]
+
+
+def _near_on_one_side(usable: Sequence[Asset], distance: int) -> Iterator[tuple[int, int]]:
+    """Positions of near-duplicates, one side of the source after the other: what stands between them is left out."""
+    for split in SPLITS:  # What has no side of its own is shared out together with the training images.
+        members = [position for position, asset in enumerate(usable) if (asset.item.split or "train") == split]
+        for one, other in near_pairs([usable[member].facts.look for member in members], distance):
+            yield members[one], members[other]
 
 
 def with_splits(assets: Sequence[Asset], config: DatasetConfig) -> list[Asset]:
