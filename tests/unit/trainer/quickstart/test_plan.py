@@ -3,6 +3,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pytest
+
 from handful_trainer.quickstart.plan import Plan
 from handful_trainer.quickstart.proxies import reach_local_servers_directly
 
@@ -30,6 +32,13 @@ def test_another_mlflow_of_the_user_is_left_alone() -> None:
     assert "MLFLOW_TRACKING_URI" not in environment
     assert environment["HANDFUL_MLFLOW_URI"] == "http://127.0.0.1:5001"
     assert environment["LANG"] == "C"
+
+
+@pytest.mark.parametrize(
+    "name", ["HANDFUL_BACKUP_DATABASE_URL", "handful_backup_database_url", "HANDFUL_BACKUP_ARTIFACTS"]
+)
+def test_the_starter_model_goes_into_no_database_of_another_mlflow(name: str) -> None:
+    assert name not in PLAN.environment({name: "postgresql://production"})
 
 
 def test_the_commands_are_those_of_this_installation() -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 LOCAL = "127.0.0.1"
 PROCFILE = "Procfile"
+_OF_OTHERS = ("MLFLOW_", "HANDFUL_BACKUP_")
+"""How settings of another MLflow begin: its own, and those by which a backup or an import reaches its database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class Plan:
         MLflow keeps its database and files below the home folder, without the job runners that Handful has no use for
         (they take 0.7 GB), and does not phone home. What the user set for another MLflow does not reach this one.
         """
-        kept = {name: value for name, value in inherited.items() if not name.startswith("MLFLOW_")}
+        kept = {name: value for name, value in inherited.items() if not name.upper().startswith(_OF_OTHERS)}
         store = self.home / "mlflow"
         return kept | {
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), *filter(None, [kept.get("PATH")])]),
