@@ -8,8 +8,9 @@ from installer.__main__ import main as install
 from installer.layout import Layout
 
 _TEXT = """
-Installs Handful into .venv, starts MLflow and the server, draws a sample dataset, trains on it, registers and serves
-the model, sends it an image, and stays up until Ctrl-C. Run again, it takes up what is there.
+Installs Handful into .venv, starts MLflow and the server, draws a sample dataset, serves the starter model, trains on
+the sample, registers and serves that model, lets it count test images, and stays up until Ctrl-C. Run again, it takes
+up what is there.
 """
 _AFTERWARDS = """
 HANDFUL_PYTHON=/path/to/python names the Python to use; FILE is looked for from Handful's own folder.
