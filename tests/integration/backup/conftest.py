@@ -67,6 +67,15 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 
 @pytest.fixture(scope="session")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A server that tests write to: each makes things of its own and takes only these into a backup."""
+    house = House.embedded(tmp_path_factory.mktemp("live"))
+    house.server.start()
+    yield house
+    house.server.kill()
+
+
+@pytest.fixture(scope="session")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite database that has MLflow's tables and nothing in them."""
     path = tmp_path_factory.mktemp("tables") / "mlflow.db"

@@ -12,8 +12,8 @@ from typing import IO, TypeVar
 
 from handful_backup.archive import BackupWriter, Member
 from handful_backup.archive.names import artifact_member
-from handful_backup.artifacts import Content, Entry, Places, Store
-from handful_backup.holders import Holder
+from handful_backup.artifacts import Content, Entry, Places, Store, is_elsewhere
+from handful_backup.holders import Holder, Holders
 from handful_backup.increment import Base
 from handful_backup.progress import Progress
 from handful_core.errors import HandfulError
@@ -45,7 +45,7 @@ class Copying:
 
     Attributes:
         inherited: files that lie in the base backup.
-        unreadable: files that could not be read, or changed whenever they were.
+        unreadable: files that could not be read, or changed whenever they were; folders that are not here.
         files: how many were copied.
         size: bytes; how large they are together.
     """
@@ -59,12 +59,23 @@ class Copying:
     files: int = 0
     size: int = 0
 
-    def run(self, holders: Iterable[Holder], base: Base | None) -> None:
+    def run(self, holders: Holders, base: Base | None) -> None:
         """Copy the files of the holders, but those that the base has."""
         self.progress.bytes("artifacts", 0)
         with ThreadPoolExecutor(self.jobs) as pool:
-            for file, fetched in self._ahead(pool, self._files(pool, holders, base)):
+            for file, fetched in self._ahead(pool, self._files(pool, self._here(holders), base)):
                 self._take(file, fetched)
+
+    def _here(self, holders: Holders) -> Iterator[Holder]:
+        """The holders whose files can be here; a folder of another machine is told once, for all that lies in it."""
+        elsewhere: dict[str, bool] = {}
+        for holder in holders:
+            root = holders.root(holder)
+            if root not in elsewhere:
+                elsewhere[root] = is_elsewhere(root)
+                self.unreadable += [root] if elsewhere[root] else []
+            if not elsewhere[root]:
+                yield holder
 
     def _files(self, pool: ThreadPoolExecutor, holders: Iterable[Holder], base: Base | None) -> Iterator[_File]:
         for holder, place, entries in _ahead_of(pool, self._listed, holders, 4 * self.jobs):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
@@ -12,7 +12,7 @@ from handful_backup.archive import BackupWriter, Manifest
 from handful_backup.archive.rows import encode_row
 from handful_backup.artifacts import Places
 from handful_backup.copying import Copying
-from handful_backup.holders import Holder, Holders
+from handful_backup.holders import Holders
 from handful_backup.increment import DIGESTS, Base
 from handful_backup.progress import Progress
 from handful_backup.selection import Chosen, Selection, choose
@@ -123,7 +123,7 @@ def run_digests(source: Source, chosen: Chosen | None) -> dict[str, str]:
 
 
 def _copy(
-    holders: Iterable[Holder],
+    holders: Holders,
     places: Places,
     writer: BackupWriter,
     manifest: Manifest,

@@ -36,6 +36,7 @@ class Holders:
         self._found: dict[tuple[str, str], Holder] = {}
         self._uris: set[str] = set()
         self._versions: list[Holder] = []
+        self._roots: dict[str, str] = {}
 
     def __iter__(self) -> Iterator[Holder]:
         yield from self._found.values()
@@ -44,11 +45,19 @@ class Holders:
     @staticmethod
     def wants(table: str) -> bool:
         """Whether a table's rows name holders."""
-        return table in {*_COLUMNS, "trace_tags", "model_versions"}
+        return table in {"experiments", *_COLUMNS, "trace_tags", "model_versions"}
+
+    def root(self, holder: Holder) -> str:
+        """The URI of what is there if a holder's files can be: it has no folder before something is logged to it."""
+        found = (self._roots[part] for part in _upwards(holder.uri) if part in self._roots)
+        return next(found, holder.uri)
 
     def see(self, table: str, row: Record) -> None:
         """Take up what a row names."""
-        if table in _COLUMNS:
+        if table == "experiments":
+            location = (row["artifact_location"] or "").rstrip("/")
+            self._roots[location] = experiment_root(location, row["experiment_id"])
+        elif table in _COLUMNS:
             kind, key, column = _COLUMNS[table]
             if row[column]:
                 settled = row.get("status") not in {"RUNNING", "SCHEDULED", 1}
@@ -65,12 +74,22 @@ class Holders:
 
     def _covers(self, uri: str) -> bool:
         """Whether a URI lies in a holder that was seen."""
-        parts = uri.split("/")
-        return any("/".join(parts[:end]) in self._uris for end in range(len(parts), 0, -1))
+        return any(part in self._uris for part in _upwards(uri))
 
     def _add(self, holder: Holder) -> None:
         self._found[holder.kind, holder.id] = holder
         self._uris.add(holder.uri)
+
+
+def experiment_root(location: str, number: object) -> str:
+    """The URI of what is there if an experiment's files can be: MLflow's own root, where the experiment lies in it."""
+    return location.rstrip("/").removesuffix(f"/{number}")
+
+
+def _upwards(uri: str) -> Iterator[str]:
+    """A URI and those that it lies in."""
+    parts = uri.split("/")
+    return ("/".join(parts[:end]) for end in range(len(parts), 0, -1))
 
 
 def version_location(row: Record) -> str:

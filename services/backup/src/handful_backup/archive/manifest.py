@@ -52,7 +52,8 @@ class Manifest(BaseModel):
     not_kept: list[str] = []
     """Fields that the way of this export could not see."""
     unreadable: list[str] = []
-    """Artifacts that could not be reached or read, or changed again and again while they were read."""
+    """Artifacts that could not be reached or read, or changed again and again while they were read; places of which
+    nothing could be reached."""
     base: str = ""
     """Id of the backup that this one adds to."""
     inherited: dict[str, Member] = {}

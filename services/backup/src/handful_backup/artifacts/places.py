@@ -17,6 +17,20 @@ from handful_core.registry.rest import Rest
 PROXIED = "mlflow-artifacts"
 
 
+def local_folder(uri: str) -> Path | None:
+    """The folder that a URI names on the machine where it was given; None if it names none."""
+    parts = urlsplit(uri)
+    if parts.scheme in {"", "file"} or len(parts.scheme) == 1:  # C:\ on Windows.
+        return Path(unquote(parts.path) if parts.scheme == "file" else uri)
+    return None
+
+
+def is_elsewhere(uri: str) -> bool:
+    """Whether a URI names a folder that this machine does not have: that of the machine where MLflow runs."""
+    folder = local_folder(uri)
+    return folder is not None and not folder.is_dir()
+
+
 class Places:
     """Finds the store of a URI.
 
@@ -47,8 +61,7 @@ class Places:
             return self._proxied, parts.path.strip("/")
         if parts.scheme == "s3":
             return ObjectStore(self._s3(), f"s3://{parts.netloc}"), parts.path.strip("/")
-        if parts.scheme in {"", "file"} or len(parts.scheme) == 1:  # C:\ on Windows.
-            path = Path(unquote(parts.path) if parts.scheme == "file" else uri)
+        if (path := local_folder(uri)) is not None:
             return LocalStore(path), "."
         raise ConfigError(f"artifacts at {parts.scheme}: cannot be reached", "only folders, S3 and MLflow's own can")
 

@@ -129,7 +129,7 @@ def _report(manifest: Manifest, target: str, removed: list[str], seconds: float,
     for what, count in manifest.not_carried.items():
         say(f"not carried: {what}" + (f" ({count})" if count >= 0 else " (not counted)"))
     if manifest.unreadable:
-        say(f"not read: {len(manifest.unreadable)} artifacts, such as {manifest.unreadable[0]}")
+        say(f"not read: {len(manifest.unreadable)} artifacts or folders of them, such as {manifest.unreadable[0]}")
     for name in removed:
         say(f"removed the old backup {name}")
     things = (

@@ -53,6 +53,9 @@ def verify(
                 report = _compare(found, reader, settings, way, progress)
     made = f"made {reader.manifest.created:%Y-%m-%d %H:%M} UTC, {reader.manifest.way}"
     say(f"{backup} is whole: {len(members):,} members, {size(total)}, {made}")
+    if unreadable := reader.manifest.unreadable:
+        count = f"{len(unreadable)} artifacts or folders of them"
+        say(f"not in it, as they could not be read: {count}, such as {unreadable[0]}")
     if as_json:
         summary = {"members": len(members), "bytes": total, **reader.manifest.model_dump(mode="json", include=_SHOWN)}
         print_json({"whole": True, **summary, "server": report.as_json() if report else None})
@@ -60,7 +63,7 @@ def verify(
         _conclude(report, as_json=as_json)
 
 
-_SHOWN = {"id", "created", "way", "format_version", "mlflow_version", "base", "counts", "not_carried"}
+_SHOWN = {"id", "created", "way", "format_version", "mlflow_version", "base", "counts", "not_carried", "unreadable"}
 
 
 def _compare(found: Server, reader: BackupReader, settings: BackupSettings, way: Way, progress: Progress) -> Report:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +14,7 @@ from handful_backup.archive import BackupReader
 from handful_backup.artifacts import Places
 from handful_backup.increment import DIGESTS, require_base
 from handful_backup.plan import Plan, Wish
-from handful_backup.portable.api import API
-from handful_backup.portable.marks import EXPERIMENT, OURS, TIMES
+from handful_backup.portable.experiments import Experiments
 from handful_backup.portable.models import LoggedModels
 from handful_backup.portable.planning import make_plan
 from handful_backup.portable.recognition import Found, Recognition
@@ -81,6 +79,7 @@ class PortableImport:
         )
         adds = bool(self._backup.manifest.base)
         self._wanted = Wanted(self._scratch, self._known, self._wish, adds=adds)
+        self._experiments = Experiments(self._rest, self._wanted, self._restoring)
         return self
 
     def __exit__(
@@ -112,7 +111,8 @@ class PortableImport:
         """Do what the plan says. Broken off at any point, a second run goes on from there."""
         if plan.nothing_to_do:
             return
-        self._make_experiments()
+        self._experiments.make()
+        self._experiments.refuse_folders_elsewhere()
         runs = [
             row for row in self._scratch.rows("runs") if self._wanted.run(self._known.runs.get(row["run_uuid"]), row)
         ]
@@ -128,33 +128,7 @@ class PortableImport:
             self._make_versions(row)
         for row in self._scratch.rows("registered_models", order="name"):
             self._point(row["name"])
-        self._delete_experiments()
-
-    def _make_experiments(self) -> None:
-        for row in self._scratch.rows("experiments", order="experiment_id"):
-            found = self._known.experiments.get(row["experiment_id"])
-            if found is None:
-                self._known.experiments[row["experiment_id"]] = self._make_experiment(row)
-            elif found.deleted:
-                self._rest.send("POST", f"{API}/experiments/restore", {"experiment_id": found.id})
-
-    def _make_experiment(self, row: Record) -> Found:
-        tags = self._scratch.rows("experiment_tags", "experiment_id = ?", row["experiment_id"])
-        kept = {tag["key"]: tag["value"] or "" for tag in tags if tag["key"] not in OURS}
-        times = {"created": row["creation_time"], "updated": row["last_update_time"]}
-        marks = {EXPERIMENT: str(row["experiment_id"]), TIMES: json.dumps(times)}
-        body = {
-            "name": self._wish.prefix + row["name"],
-            "tags": [{"key": key, "value": value} for key, value in {**kept, **marks}.items()],
-        }
-        return Found(self._rest.post(f"{API}/experiments/create", body)["experiment_id"], digest="-")
-
-    def _delete_experiments(self) -> None:
-        """Delete what the backup has as deleted, and what was so on the server before."""
-        for row in self._scratch.rows("experiments"):
-            found = self._known.experiments[row["experiment_id"]]
-            if found.deleted or self._wanted.experiment_goes(found, row):
-                self._rest.send("POST", f"{API}/experiments/delete", {"experiment_id": found.id})
+        self._experiments.delete()
 
     def _make(self, rows: Iterable[Record], key: str, known: dict[str, Found], make: Callable[[Record], Found]) -> None:
         missing = [row for row in rows if row[key] not in known]
