@@ -129,12 +129,14 @@ def _go(
 
     outcome = Outcome(folder.state().run_id, folder.path, steps, config.mlflow.model_name)
     set_up(home)
-    with folder.locked(), terminable(), _tracked(folder, uri) as tracker, MachineWatch(tracker.metrics, folder.began):
-        _describe(config, dataset, folder, tracker, resume=resume)
-        _train(config, dataset, folder, tracker, home, uri, outcome, resume=resume)
-        built = _package(config, dataset, folder, tracker, outcome)
-        if folder.state().register_version:
-            _publish(config, dataset, folder, tracker, uri, built, outcome)
+    with folder.locked(), terminable():
+        with _tracked(folder, uri) as tracker, MachineWatch(tracker.metrics, folder.began):
+            _describe(config, dataset, folder, tracker, resume=resume)
+            _train(config, dataset, folder, tracker, home, uri, outcome, resume=resume)
+            built = _package(config, dataset, folder, tracker, outcome)
+            if folder.state().register_version:
+                _publish(config, dataset, folder, tracker, uri, built, outcome)
+        # Not before MLflow has taken up everything: until then `--resume` must find it.
         folder.save(folder.state().model_copy(update={"finished": True}))
     return outcome
 

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from handful_core.errors import UnavailableError
+from handful_trainer import pipeline, yolo
+from handful_trainer.config import TrainingConfig
+from handful_trainer.runs import RunState, create_run, unfinished_run
+
+CONFIG = TrainingConfig.model_validate({"dataset": {"source": "sample"}})
+
+
+def test_a_training_that_mlflow_did_not_take_up_is_found_by_resume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def lost_at_the_end(*_: object) -> Iterator[SimpleNamespace]:
+        yield SimpleNamespace(metrics=print)
+        raise UnavailableError("MLflow does not take up what the training wrote")
+
+    monkeypatch.setattr(yolo, "set_up", lambda _: None)
+    monkeypatch.setattr(pipeline, "_tracked", lost_at_the_end)
+    for step in ("_describe", "_train", "_package", "_publish"):
+        monkeypatch.setattr(pipeline, step, lambda *_, **__: None)
+    folder = create_run(tmp_path, "run", CONFIG)
+    folder.save(RunState(run_id="r1", dataset=tmp_path))
+    dataset = SimpleNamespace()
+    with pytest.raises(UnavailableError):
+        pipeline._go(CONFIG, folder, dataset, tmp_path, "", [], resume=False)  # type: ignore[arg-type]
+    assert unfinished_run(tmp_path) == folder
