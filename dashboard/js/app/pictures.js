@@ -11,6 +11,9 @@ const SLOW_AFTER = 2000;
 /** @param server what `createServer` makes. */
 export function createPictures(store, api, server) {
   let flight = null;
+  /** The newest request as a promise, and who waits for the next one. */
+  let newest = null;
+  let onNext = null;
   /** Counts what the visitor turned to, so that a series ends when it is another. */
   let series = 0;
 
@@ -19,21 +22,46 @@ export function createPictures(store, api, server) {
     await show(file, remark);
   }
 
-  /** Looks at several in turn, until one cannot be sent or the visitor turns to another. */
+  /** Looks at several in turn, until the visitor turns to another. */
   async function lookAll(files) {
     const mine = (series += 1);
     for (const [place, file] of files.entries()) {
-      if (series !== mine) return;
       await show(file, files.length > 1 ? words.ofSeveral(place + 1, files.length) : "");
-      const { error } = store.get().run;
-      if (error instanceof Unreachable || error?.status === 429 || error?.status === 503) return;
+      await settled(mine);
+      if (series !== mine) return;
     }
   }
 
+  /**
+   * Until the picture on the stage has come to something. Another model means another request; what the server is too busy
+   * for, or away, is tried again by the notice, by the visitor or when the server is back.
+   */
+  async function settled(mine) {
+    let last = null;
+    while (series === mine && last !== newest) {
+      last = newest;
+      await last;
+      if (series === mine && last === newest && mayPass()) await new Promise((done) => (onNext = done));
+    }
+  }
+
+  /** Whether what went wrong last lies with the server's present state, and not with the picture. */
+  function mayPass() {
+    const { run, server: known } = store.get();
+    const { error } = run;
+    return error instanceof Unreachable ? known.state === "unreachable" : error?.status === 429 || error?.status === 503;
+  }
+
   async function show(file, remark) {
-    const picture = { file, name: file.name, url: URL.createObjectURL(file) };
-    store.set({ picture, remark, pointed: null, held: null });
+    turnTo({ file, name: file.name, url: URL.createObjectURL(file) }, remark);
     await predict();
+  }
+
+  /** Puts a picture on the stage. The one before frees its memory, unless it is in the visit. */
+  function turnTo(picture, remark = "") {
+    const { picture: former, visit } = store.get();
+    if (former && former !== picture && !visit.some((one) => one.picture === former)) URL.revokeObjectURL(former.url);
+    store.set({ picture, remark, pointed: null, held: null });
   }
 
   /** Keeps what came of a picture; those that fall out of the visit free their memory. */
@@ -48,12 +76,18 @@ export function createPictures(store, api, server) {
     series += 1;
     flight?.abort();
     flight = null;
-    store.set({ picture, remark: "", pointed: null, held: null });
+    turnTo(picture);
     if (error) return predict();
     store.set({ traits, run: { state: "done", slow: false, answer, picture, error: null, roundTrip } });
   }
 
-  async function predict() {
+  function predict() {
+    newest = request();
+    onNext?.();
+    return newest;
+  }
+
+  async function request() {
     const { picture, choice, run } = store.get();
     if (!picture) return;
     flight?.abort();
@@ -73,6 +107,7 @@ export function createPictures(store, api, server) {
       if (own !== flight) return;
       // First whether the server is there at all: it decides what the visitor is told.
       if (expected(error) instanceof Unreachable || error.status === 503) await server.check();
+      if (own !== flight) return;
       update({ state: "failed", slow: false, answer: null, error });
       keep({ picture, error });
     } finally {

@@ -82,6 +82,7 @@ export function createPicture(app, onSize) {
 
   return {
     size,
+    answer,
     drawable: () => frame.dataset.drawable !== "false",
     render(next) {
       const fresh = next.picture && next.picture !== state?.picture;

@@ -15,9 +15,15 @@ export function createStage(app) {
   const picture = createPicture(app, () => describe());
   let state = null;
 
+  /** Of a picture that is shown again, the answer may be another version's than the one that is chosen now. */
+  function factsOf({ name, file }) {
+    const answer = picture.answer();
+    const by = answer && words.answeredBy(answer.model, answer.version);
+    return [name, picture.size() && size(picture.size()), bytes(file.size), by].filter(Boolean);
+  }
+
   function describe() {
-    const facts = state.picture ? [state.picture.name, bytes(state.picture.file.size)] : [];
-    if (state.picture && picture.size()) facts.splice(1, 0, size(picture.size()));
+    const facts = state.picture ? factsOf(state.picture) : [];
     const remarks = [state.remark, state.run.answer && !picture.drawable() ? words.undrawable : ""];
     part("facts").textContent = facts.join(" · ");
     part("remark").textContent = remarks.filter(Boolean).join(" ");

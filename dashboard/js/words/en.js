@@ -54,6 +54,7 @@ export const words = {
   pictureAlt: (name) => `Your picture ${name}`,
   undrawable: "This browser cannot show this kind of picture. The boxes are drawn to scale.",
   ofSeveral: (place, all) => `${place} of ${all}`,
+  answeredBy: (model, version) => `answered by ${model} v${version}`,
   recall: (name, result) => `${name}: ${result}`,
   tryAgain: "Try again",
   failedShort: "no answer",

@@ -54,6 +54,7 @@ export const words = {
   pictureAlt: (name) => `Votre image ${name}`,
   undrawable: "Ce navigateur ne peut pas montrer ce type d’image. Les cadres sont dessinés à l’échelle.",
   ofSeveral: (place, all) => `${place} sur ${all}`,
+  answeredBy: (model, version) => `réponse de ${model} v${version}`,
   recall: (name, result) => `${name} : ${result}`,
   tryAgain: "Réessayer",
   failedShort: "pas de réponse",
