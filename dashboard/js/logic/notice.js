@@ -2,7 +2,7 @@
 
 import { words } from "../words.js";
 import { isEmpty } from "./catalogue.js";
-import { Problem } from "../problems.js";
+import { Problem, Unreachable } from "../problems.js";
 
 /**
  * @returns {title, detail, hint, request, retry, retryAfter (seconds)} for the faces "failed", "no-model" and "unreachable"; null for the others.
@@ -12,9 +12,11 @@ export function noticeOf(state, face) {
   if (face === "unreachable") return unreachable();
   if (face === "no-model") return notReady(state);
   if (face !== "failed") return null;
-  const { error } = state.run;
-  if (error instanceof Problem) return error.status === 503 && state.server.error ? notReady(state) : said(error);
-  if (state.server.state === "unreachable") return unreachable();
+  const { run, server } = state;
+  const { error } = run;
+  const isServers = error instanceof Unreachable || error.status === 503;
+  if (isServers && server.state === "unreachable") return unreachable();
+  if (error instanceof Problem) return error.status === 503 && server.error instanceof Problem ? notReady(state) : said(error);
   return { title: words.brokenTitle, detail: words.brokenDetail, retry: true };
 }
 

@@ -60,6 +60,21 @@ def test_not_ready_with_models_is_not_called_no_model(notice) -> None:
     assert notice("no-model", "not-ready", FULL, {"status": 503, "detail": "x"})["title"] == "The server is not ready"
 
 
+def test_a_server_that_went_away_after_it_said_no_is_called_away(blank) -> None:
+    """The picture was refused for want of a model, then a poll found nobody: that error has no status to quote."""
+    titles = blank.evaluate(
+        """async () => {
+            const { Problem, Unreachable } = await import('/js/problems.js');
+            const { noticeOf } = await import('/js/logic/notice.js');
+            const listing = { models: [] };
+            const server = { state: 'unreachable', error: new Unreachable() };
+            const failed = (status) => ({ run: { error: new Problem({ status, detail: 'x' }) }, listing, server });
+            return [503, 422].map((status) => noticeOf(failed(status), 'failed').title);
+        }"""
+    )
+    assert titles == ["The server does not answer", "This picture is damaged"]
+
+
 def test_the_same_state_gives_the_same_words_at_every_poll(notice) -> None:
     polls = [notice("no-model", "not-ready", EMPTY, {"status": 503, "detail": "x", "requestId": i}) for i in ("a", "b")]
     assert polls[0] == polls[1]
