@@ -63,6 +63,7 @@ export function annotated(file, choice, confidence) {
 /** One of the page's own pictures, as a file. */
 export async function sample(url) {
   const response = await arrives(fetch(url));
+  if (!response.ok) throw await failure(response);
   const blob = await arrives(response.blob());
   return new File([blob], url.split("/").at(-1), { type: blob.type });
 }

@@ -31,6 +31,7 @@ export function createView(root, app) {
 
   /** Does it, and says in the server's words why not. */
   async function attempt(action) {
+    say("");
     try {
       return await action();
     } catch (error) {

@@ -55,16 +55,23 @@ export function createCompare(app) {
     const layer = svg("svg", { class: "overlay", "aria-hidden": "true" });
     const result = answer.task === "detect" ? (total(seen, worth) ?? seen.length) : best(answer);
     const title = `${answer.model} ${words.version(answer.version)}`;
+    const frame = html("div", { class: "live-picture" }, image, layer);
     const figure = html(
       "figure",
       {},
       html("figcaption", {}, html("b", { class: "value" }, String(result)), html("span", {}, title, " · ", milliseconds(answer.timings_ms.total))),
-      html("div", { class: "live-picture" }, image, layer),
+      frame,
     );
     const overlay = createOverlay(layer, { point() {}, hold() {} });
     const isCounted = (found) => !counts(worth) || terms([found], worth).length > 0;
-    const place = () => overlay.draw(seen, answer.image, { width: image.clientWidth, height: image.clientHeight }, isCounted);
+    const place = () => overlay.draw(seen, answer.image, { width: frame.clientWidth, height: frame.clientHeight }, isCounted);
     image.addEventListener("load", place);
+    // A picture that this browser cannot show leaves a blank of its shape, as on the stage.
+    image.addEventListener("error", () => {
+      frame.classList.add("blank");
+      frame.style.setProperty("--ratio", answer.image.width / answer.image.height);
+      place();
+    });
     return { figure, place };
   }
 

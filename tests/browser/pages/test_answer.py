@@ -94,6 +94,20 @@ def test_a_sample_picture_is_looked_at_by_a_click(screen) -> None:
     expect(screen.part("facts")).to_contain_text("hands-1.webp")
 
 
+@pytest.mark.parametrize("gone", ["server", "picture"])
+def test_a_sample_picture_that_does_not_come_says_why(screen, console, gone) -> None:
+    console.expect("ERR_FAILED", "status of 404")
+    if gone == "server":
+        screen.page.route("**/*", lambda route: route.abort())
+    else:
+        screen.page.route("**/img/samples/*", lambda route: route.fulfill(status=404))
+    screen.page.get_by_role("button", name="Sample picture 1").click()
+    if gone == "server":
+        expect(screen.part("notice-title")).to_have_text("The server does not answer")
+    else:
+        expect(screen.part("remark")).to_have_text("The server said no. It gave no reason but the status 404.")
+
+
 def test_the_command_that_is_copied_gives_the_same_answer(screen, serving, tmp_path) -> None:
     screen.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     screen.drop(file(DATA, "it's a hand.png"))
@@ -133,6 +147,27 @@ def test_two_versions_answer_side_by_side(screen) -> None:
     expect(sides.last.locator(".box")).to_have_count(3)
     screen.set_threshold(1)
     expect(sides.locator(".box")).to_have_count(0)
+
+
+def test_versions_are_compared_on_a_picture_that_the_browser_cannot_show(screen) -> None:
+    wide = scene({(1, 1): "5"})[: SIDE // 2]
+    screen.drop(file(encode(wide, ".tiff"), "scan.tiff", "image/tiff"))
+    expect(screen.value).to_have_text("5")
+    option = screen.part("compare-model").locator("option", has_text="fingers v1")
+    screen.part("compare-model").select_option(option.get_attribute("value"))
+    boxes = screen.part("compare-sides").locator(".box .edge")
+    expect(boxes).to_have_count(2)
+    x1, y1, x2, y2 = cell_box(1, 1)
+    expected = (x1 / SIDE, y1 / (SIDE / 2), x2 / SIDE, y2 / (SIDE / 2))
+    for place in range(2):
+        frame = screen.part("compare-sides").locator(".live-picture").nth(place).bounding_box()
+        box = boxes.nth(place).bounding_box()
+        assert frame
+        assert box
+        assert frame["width"] > 200
+        left, top = (box["x"] - frame["x"]) / frame["width"], (box["y"] - frame["y"]) / frame["height"]
+        drawn = (left, top, left + box["width"] / frame["width"], top + box["height"] / frame["height"])
+        assert drawn == pytest.approx(expected, abs=0.02)
 
 
 def test_a_picture_without_a_hand_counts_zero(screen) -> None:

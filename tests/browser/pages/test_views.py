@@ -135,6 +135,19 @@ def test_models_are_listed_with_their_runs_curves_and_classes(page, serving) -> 
     assert (link.get_attribute("href") or "").endswith(f"/#/experiments/1/runs/{2:032x}")
 
 
+def test_what_went_wrong_is_no_longer_said_once_it_went_well(page, console, serving) -> None:
+    console.expect("ERR_FAILED")
+    _open(page, serving, "models")
+    row = page.get_by_role("table", name="fingers").get_by_role("row").nth(2)
+    page.route("**/run", lambda route: route.abort())
+    row.get_by_role("button", name="Curves and classes").click()
+    expect(_part(page, "models-says")).to_have_text("The server does not answer")
+    page.unroute("**/run")
+    row.get_by_role("button", name="Curves and classes").click()
+    expect(page.locator("polyline").first).to_be_attached()
+    expect(_part(page, "models-says")).to_be_empty()
+
+
 def test_a_version_is_promoted_after_a_question_and_rolled_back(page, dashboard, tmp_path) -> None:
     with LiveServing(tmp_path / "home", dashboard) as own:
         own.mlflow.register(build_package(tmp_path / "1"), aliases=["champion"])
