@@ -97,11 +97,11 @@ def test_a_classifier_gives_probabilities(client: triton.InferenceServerClient) 
 def test_what_is_wrong_is_told(client: triton.InferenceServerClient) -> None:
     wrong = triton.InferInput("images", [1, 3, 64, 64], "FP32")
     wrong.set_data_from_numpy(np.zeros((1, 3, 64, 64), np.float32))
-    with pytest.raises(InferenceServerException, match="there is no input images"):
+    with pytest.raises(InferenceServerException, match=r"^\[400\] there is no input images"):
         client.infer("fingers", [wrong])
-    with pytest.raises(InferenceServerException, match="there is no output masks"):
+    with pytest.raises(InferenceServerException, match=r"^\[400\] there is no output masks"):
         client.infer("fingers", [image_file()], outputs=[triton.InferRequestedOutput("masks")])
-    with pytest.raises(InferenceServerException, match="there is no model nobody"):
+    with pytest.raises(InferenceServerException, match=r"^\[404\] there is no model nobody"):
         client.infer("nobody", [image_file()])
 
 
@@ -120,7 +120,10 @@ def raw(body: dict[str, object] | bytes, **headers: str) -> dict[str, object]:
         raw({"inputs": [{"name": "image", "shape": [1, 1, 3], "datatype": "UINT8", "data": [1, "a", 999]}]}),
         raw({"inputs": [{"name": "image", "shape": [-1, -1, 3], "datatype": "UINT8", "data": [1, 2, 3]}]}),
         raw({"inputs": [{"name": "image", "shape": [10**9, 10**9, 3], "datatype": "UINT8", "data": []}]}),
+        raw({"inputs": [{"name": "image", "shape": [10**4000, 10**4000, 3], "datatype": "UINT8", "data": []}]}),
         raw(b"{}", **{"Inference-Header-Content-Length": "99"}),
+        raw(b"{}", **{"Inference-Header-Content-Length": "9" * 5000}),
+        {"content": b"{}", "headers": {b"Inference-Header-Content-Length": b"\xb2"}},
         raw(b"{}", **{"Inference-Header-Content-Length": "x"}),
     ],
 )

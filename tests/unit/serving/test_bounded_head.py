@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Iterator
 
 import httpx
@@ -31,6 +32,12 @@ def _rest(client: socket.socket) -> bytes:
     while chunk := client.recv(65_536):
         told += chunk
     return told
+
+
+def _send(client: socket.socket, piece: bytes, times: int, pause: float = 0) -> None:
+    for _ in range(times):
+        client.sendall(piece)
+        time.sleep(pause)
 
 
 def _refused(told: bytes) -> tuple[int, str]:
@@ -72,3 +79,32 @@ def test_a_head_in_pieces_is_read(client: socket.socket) -> None:
 def test_the_body_is_not_the_heads(serving: LiveServing) -> None:
     answer = httpx.post(f"{serving.url}/predict", content=bytes(4 * HEAD_BYTES), headers={"Content-Type": "image/png"})
     assert answer.status_code in {415, 503}  # Read, and looked at; there is no model.
+
+
+_CHUNKED = b"POST /nowhere HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("trailer", [b"0\r\n", b"0\r\na: ", b"1;"], ids=["many", "one long", "of a chunk"])
+def test_what_is_behind_a_body_is_bounded_too(client: socket.socket, trailer: bytes) -> None:
+    client.sendall(_CHUNKED)
+    assert client.recv(65_536).startswith(b"HTTP/1.1 404")
+    line = b"a: " + b"b" * 1000 + b"\r\n" if trailer == b"0\r\n" else b"b" * 1000
+    client.sendall(trailer)
+    with pytest.raises(ConnectionError):
+        _send(client, line, 100 * HEAD_BYTES // 1000)
+
+
+def test_a_body_in_many_pieces_may_be_longer_than_a_head(client: socket.socket) -> None:
+    client.sendall(_CHUNKED.replace(b"/nowhere", b"/predict"))
+    _send(client, b"3e8\r\n" + b"a" * 1000 + b"\r\n", 4 * HEAD_BYTES // 1000)
+    client.sendall(b"0\r\na: b\r\n\r\n")
+    assert client.recv(65_536).split()[1] in {b"415", b"503"}  # Read, and looked at; there is no model.
+
+
+def test_a_request_that_was_answered_has_to_end(serving: LiveServing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BoundedHead, "seconds", 0.2)
+    with socket.create_connection(("127.0.0.1", serving.port), timeout=60) as client:
+        client.sendall(_CHUNKED)
+        assert client.recv(65_536).startswith(b"HTTP/1.1 404")
+        with pytest.raises(ConnectionError):
+            _send(client, b"1\r\na\r\n", 600, pause=0.05)

@@ -76,6 +76,7 @@ def test_a_form_that_breaks_off_anywhere_is_refused(length: int) -> None:
         (_TYPE, whole(part("X: " + "x" * 9000, b"")), "the headers of a part have no end"),
         (_TYPE, whole(IMAGE, IMAGE), "1 files and 32 other fields are allowed"),
         (_TYPE, whole(*[FIELD.replace(b"model", b"%d" % i) for i in range(33)]), "1 files and 32 other fields"),
+        (_TYPE, whole(*[FIELD] * 33), "1 files and 32 other fields"),
         (_TYPE, whole(FIELD.replace(b"h\xc3", b"h" * 2000)), "the field model is longer than 1024 bytes"),
     ],
 )

@@ -177,8 +177,9 @@ def test_connections_are_limited(serving: LiveServing) -> None:
         assert "2 live connections are open" in last["problem"]["detail"]
 
 
-def test_a_foreign_page_may_not_connect(serving: LiveServing) -> None:
-    with opened(serving, origin="http://evil.example") as socket:
+@pytest.mark.parametrize("origin", ["http://evil.example", "http://[", "null"])
+def test_a_foreign_page_may_not_connect(serving: LiveServing, origin: str) -> None:
+    with opened(serving, origin=origin) as socket:
         last, code = closed(socket)
     assert last is not None
     assert (last["problem"]["status"], code) == (403, 1008)

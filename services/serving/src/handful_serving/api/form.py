@@ -46,7 +46,9 @@ def read_form(content_type: str, body: bytes, most: int) -> tuple[list[File], di
         raise _wrong("its Content-Type names no boundary")
     files: list[File] = []
     fields: dict[str, str] = {}
-    for headers, content in _parts(body, boundary):
+    for number, (headers, content) in enumerate(_parts(body, boundary), 1):
+        if number > most + _FIELDS:
+            raise _wrong(f"{most} files and {_FIELDS} other fields are allowed")
         name, file = _names(headers)
         if file is not None:
             files.append(File(file, content))
@@ -54,7 +56,7 @@ def read_form(content_type: str, body: bytes, most: int) -> tuple[list[File], di
             raise _wrong(f"the field {name[:40]} is longer than {_FIELD} bytes")
         else:
             fields[name] = _text(content)
-        if len(files) > most or len(fields) > _FIELDS:
+        if len(files) > most or number - len(files) > _FIELDS:
             raise _wrong(f"{most} files and {_FIELDS} other fields are allowed")
     return files, fields
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, WebSocket
 from pydantic import ValidationError
@@ -67,7 +66,7 @@ def _check_origin(socket: WebSocket, parts: Parts) -> None:
     origin = socket.headers.get("origin")
     if origin is None or origin in parts.settings.cors_origins or "*" in parts.settings.cors_origins:
         return
-    if urlsplit(origin).netloc != socket.headers.get("host"):
+    if origin.partition("://")[2] != socket.headers.get("host"):
         raise ForbiddenError(f"pages of {origin} may not connect", "add it to HANDFUL_SERVING_CORS_ORIGINS")
 
 

@@ -48,7 +48,7 @@ _KINDS: tuple[tuple[type[HandfulError], HTTPStatus, str, str], ...] = (
 
 
 class Problem(BaseModel):
-    """What is wrong, and what to do about it."""
+    """What is wrong, and what to do about it. Below /v2 `error` has the detail once more, as that protocol wants it."""
 
     type: str = Field(description="Names the kind of problem.", examples=["urn:handful:problem:not-an-image"])
     title: str = Field(description="The kind of problem in words.")

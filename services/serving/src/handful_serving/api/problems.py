@@ -18,6 +18,7 @@ from handful_serving.api.parts import parts_of
 from handful_serving.api.problem import PROBLEM, Problem, headers_of, make_problem, problem_of, reason_of
 from handful_serving.api.request_ids import HEADER, request_id_of
 
+_V2 = "/v2/"
 _log = logging.getLogger(__name__)
 
 
@@ -84,7 +85,8 @@ def _problem(
 
 
 def _answer(problem: Problem, headers: Mapping[str, str]) -> JSONResponse:
+    content = problem.model_dump()
+    if _V2 in problem.instance:  # Where clients of the Open Inference Protocol look for the words.
+        content["error"] = problem.detail
     # The header is set here too, since an unexpected error is answered outside of all middleware.
-    return JSONResponse(
-        problem.model_dump(), problem.status, headers={**headers, HEADER: problem.request_id}, media_type=PROBLEM
-    )
+    return JSONResponse(content, problem.status, headers={**headers, HEADER: problem.request_id}, media_type=PROBLEM)

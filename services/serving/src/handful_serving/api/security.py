@@ -52,12 +52,20 @@ def _check_local(request: Request) -> None:
 
     It cannot send JSON to another origin; and a name of its own that leads to this machine has a dot in it.
     """
-    host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+    host = _name_of(request.headers.get("host", ""))
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not _is_local(host):
         raise ForbiddenError(f"without API keys, nothing can be changed under the name {host}", "ask for localhost")
     if kind != "application/json":
         raise ForbiddenError("what changes something is sent as JSON", "set Content-Type: application/json")
+
+
+def _name_of(host: str) -> str:
+    """A Host header's name without its port; "" if it is none."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def _is_local(host: str) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 import struct
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
@@ -19,6 +20,7 @@ from handful_serving.domain.errors import BadRequestError
 _LENGTH = struct.Struct("<I")
 _TYPES = {"FP32": np.float32, "INT64": np.int64}
 _BINARY_SIZE = "binary_data_size"
+_LENGTH_TEXT = re.compile("[0-9]{1,12}")
 _MOST_VALUES = 200_000
 """In JSON: more would keep all others waiting while they are read."""
 
@@ -27,7 +29,7 @@ class Tensor(BaseModel):
     """An input or output."""
 
     name: str
-    shape: list[int] = Field(max_length=8)
+    shape: list[Annotated[int, Field(le=2**31 - 1)]] = Field(max_length=8)
     datatype: str
     parameters: dict[str, Any] = {}
     data: list[Any] | None = None
@@ -68,7 +70,7 @@ def read_request(body: bytes, header: str | None) -> Asked:
     Raises:
         BadRequestError: it is not what the protocol or the model's input asks for.
     """
-    split = len(body) if header is None else int(header) if header.isdigit() else -1
+    split = len(body) if header is None else int(header) if _LENGTH_TEXT.fullmatch(header) else -1
     if not 0 <= split <= len(body):
         raise BadRequestError("Inference-Header-Content-Length is wrong", "send the JSON's length in bytes")
     if body.count(b",", 0, split) > _MOST_VALUES:
