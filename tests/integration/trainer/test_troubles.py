@@ -40,6 +40,14 @@ def _ended(trainer: Trainer) -> Run:
     return run
 
 
+@pytest.mark.parametrize("words", [(), ("--dry-run",)])
+def test_a_gate_that_nothing_could_pass_is_told_before_the_training(trainer: Trainer, words: tuple[str, ...]) -> None:
+    done = trainer.run("train", *trainer.anew("gate.metric=count_accuracy", "dataset.counts={}"), *words)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("error: gate.metric is count_accuracy, but no class")
+    assert not (trainer.home / "runs").exists()
+
+
 def test_a_loss_that_is_no_number(trainer: Trainer) -> None:
     line = _failed(trainer, trainer.start(*trainer.anew("training.epochs=20", "training.cls=1e39")), 3)
     assert line == "error: the loss is no number any more: lower training.lr0, or look at the boxes of the dataset"

@@ -69,6 +69,7 @@ def test_what_is_printed_reads_back_the_same(tmp_path: Path) -> None:
         (MINIMAL, ["epochs"], ["--set epochs", "section.key=value"]),
         (MINIMAL, ["training.epochs=1", "training.epochs.x=1"], ["epochs is a value, not a section"]),
         (MINIMAL, ["dataset.check=structure"], ["dataset does not fit: check: structure sees no pixels"]),
+        (MINIMAL, ["package.head=nms_free"], ["training.yaml does not fit: package.head: nms_free needs model.family"]),
         ({}, [], ["dataset is missing"]),
         ("a: [", [], ["not valid YAML"]),
         ("- 1", [], ["holds no settings"]),

@@ -17,6 +17,7 @@ from handful_trainer import provenance
 from handful_trainer.config import TrainingConfig
 from handful_trainer.config.loading import flatten
 from handful_trainer.data import PreparedDataset, prepare
+from handful_trainer.feasible import check_feasible
 from handful_trainer.runs import RunFolder, RunState, create_run
 from handful_trainer.tracking import Tracker, open_tracker
 from handful_trainer.tracking.datasets import dataset_record
@@ -62,6 +63,7 @@ def dry_run(config: TrainingConfig, home: Path, uri: str) -> tuple[PreparedDatas
     from handful_trainer.yolo import set_up
 
     dataset = prepare(config.dataset, home)
+    check_feasible(config, dataset)
     set_up(home)
     from handful_trainer.estimate import estimate
 
@@ -97,6 +99,7 @@ def start(
     experiment = find_experiment(uri, config.mlflow.experiment)
     began = time.perf_counter()
     dataset = prepare(config.dataset, home)
+    check_feasible(config, dataset, register=register)
     prepared = ("prepare", time.perf_counter() - began, f"{sum(dataset.split_sizes.values())} images")
     name = config.mlflow.run_name or f"{config.model.architecture}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     run_id = start_run(uri, experiment, name, provenance.run_tags() | config.mlflow.tags | dict(tags or {}))

@@ -110,7 +110,8 @@ def _explained(error: ValidationError, path: Path) -> ConfigError:
     message = first["msg"].removeprefix("Value error, ")
     # A section whose settings contradict each other is named, not repeated with all that it holds.
     value = "" if isinstance(first["input"], dict) else f" = {first['input']!r}"
-    return ConfigError(f"{path}: {key}{value} does not fit{more}", message[0].lower() + message[1:])
+    what = f"{path}: {key}{value}" if key else str(path)  # Sections that contradict each other.
+    return ConfigError(f"{what} does not fit{more}", message[0].lower() + message[1:])
 
 
 def _nearest(location: Sequence[str]) -> str | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from handful_trainer.data.settings import DatasetConfig
 
@@ -190,3 +190,9 @@ class TrainingConfig(_Section):
     package: PackageConfig = PackageConfig()
     mlflow: MlflowConfig = MlflowConfig()
     gate: GateConfig = GateConfig()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.package.head == "nms_free" and self.model.family != "yolo26":
+            raise ValueError("package.head: nms_free needs model.family: yolo26")
+        return self
