@@ -17,7 +17,7 @@ Folder = tuple[str, str]
 
 @dataclass(slots=True)
 class Restoring:
-    """Sends files, each whole or not at all; what is there with the same size is not sent again."""
+    """Sends files, each whole or not at all."""
 
     backup: BackupReader
     places: Places
@@ -32,25 +32,35 @@ class Restoring:
             folders.setdefault((kind, name), []).append(member)
         return folders
 
-    def run(self, folders: Iterable[tuple[Folder, str]]) -> int:
+    def run(self, folders: Iterable[tuple[Folder, str, bool]]) -> int:
         """Send the files of folders.
 
         Args:
-            folders: each with the URI that it goes to.
+            folders: each with the URI that it goes to, and whether what is there gives way.
 
         Returns:
             How many were sent.
         """
         wanted = self.by_folder()
-        work = [(wanted[folder], uri) for folder, uri in folders if folder in wanted]
-        self.progress.bytes("artifacts", sum(self.backup.artifacts[m].size for members, _ in work for m in members))
+        work = [(wanted[folder], uri, replace) for folder, uri, replace in folders if folder in wanted]
+        self.progress.bytes("artifacts", sum(self.backup.artifacts[m].size for members, *_ in work for m in members))
         with ThreadPoolExecutor(self.jobs) as pool:
-            return sum(pool.map(lambda pair: self.send(*pair), work))
+            return sum(pool.map(lambda job: self.send(job[0], job[1], replace=job[2]), work))
 
-    def send(self, members: Iterable[str], uri: str) -> int:
-        """Send files below one URI; how many had to be sent."""
+    def send(self, members: Iterable[str], uri: str, *, replace: bool) -> int:
+        """Send files below one URI.
+
+        Args:
+            members: the files.
+            uri: the folder that they go to.
+            replace: whether that holds files of its own, which may differ and have the same size. Else what is there
+                with the same size was sent by an import that was broken off, and is not sent again.
+
+        Returns:
+            How many were sent.
+        """
         store, folder = self.places.find(uri)
-        there = {entry.path: entry.size for entry in store.list(folder)}
+        there = {} if replace else {entry.path: entry.size for entry in store.list(folder)}
         sent = 0
         for member in members:
             _, _, path = parse_artifact(member)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import cast
+from collections.abc import Iterator, Mapping
 
 import sqlalchemy as sa
 
@@ -11,11 +10,12 @@ from handful_backup.archive import BackupReader
 from handful_backup.artifacts import Places
 from handful_backup.exact.database import Database
 from handful_backup.exact.target import DatabaseTarget
+from handful_backup.holders import version_id
 from handful_backup.plan import Plan
 from handful_backup.progress import Progress
 from handful_backup.restoring import Folder, Restoring
 from handful_backup.selection import Chosen
-from handful_backup.tables import Kind
+from handful_backup.tables import BELONGS, Kind, Owner
 
 
 class ExactImport:
@@ -48,9 +48,16 @@ class ExactImport:
     def _target(self, connection: sa.Connection) -> DatabaseTarget:
         return DatabaseTarget(connection, self._backup, self._chosen, replace=self._replace)
 
-    def _folders(self, target: DatabaseTarget) -> Iterator[tuple[Folder, str]]:
-        """The folders of what is taken, with their new places."""
-        taken = target.decision.taken
+    def _folders(self, target: DatabaseTarget) -> Iterator[tuple[Folder, str, bool]]:
+        """The folders of what is taken, with their new places, and whether what is there gives way."""
+        taken, replaced = _ids(target.decision.taken), _ids(target.decision.replaced)
         for (kind, name), holder in target.translation.holders.items():
-            if kind == "versions" or name in taken[cast("Kind", kind)]:
-                yield (kind, name), str(target.translation.place(holder.uri))
+            if name in taken[kind]:
+                yield (kind, name), str(target.translation.place(holder.uri)), name in replaced[kind]
+
+
+def _ids(owners: Mapping[Kind, set[Owner]]) -> dict[str, set[Owner]]:
+    """What holders are called: versions by another word than among rows."""
+    columns = BELONGS["model_versions"].columns
+    versions = {version_id(dict(zip(columns, key, strict=True))) for key in owners["versions"]}
+    return {**{str(kind): ids for kind, ids in owners.items()}, "versions": versions}

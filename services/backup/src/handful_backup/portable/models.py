@@ -62,7 +62,7 @@ class LoggedModels:
         found = self._known.models[row["model_id"]]
         members = self._folders.get(("models", row["model_id"]), [])
         if members:
-            self._restoring.send(members, found.uri)
+            self._restoring.send(members, found.uri, replace=found.whole)
         self._finish(found, _STATUS.get(row["status"], ""))
 
     def make_carrier(self, name: str, experiment: str) -> Found:
@@ -81,7 +81,7 @@ class LoggedModels:
     def fill_carrier(self, found: Found, members: list[str]) -> None:
         """Send a version's files into its logged model."""
         if not found.whole:
-            self._restoring.send(members, found.uri)
+            self._restoring.send(members, found.uri, replace=False)
             self._finish(found, "LOGGED_MODEL_READY")
 
     def _made(self, body: dict[str, Any]) -> Found:

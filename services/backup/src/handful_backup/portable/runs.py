@@ -64,7 +64,7 @@ class Runs:
         self._link(source, found.id)
         members = self._folders.get(("runs", source), [])
         if members:
-            self._restoring.send(members, found.uri)
+            self._restoring.send(members, found.uri, replace=found.whole)
         self._end(row, found)
 
     def _log(self, source: str, run: str) -> None:
