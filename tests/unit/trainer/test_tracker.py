@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+from mlflow.utils.validation import _validate_param
 
 from handful_core.errors import UnavailableError
 from handful_trainer.tracking.journal import Journal
+from handful_trainer.tracking.names import mlflow_name
 from handful_trainer.tracking.run import Tracker
 
 
@@ -24,7 +26,7 @@ class Client:
     def log_batch(self, run_id: str, metrics: Any = (), params: Any = (), tags: Any = ()) -> None:
         if self.away.is_set():
             raise MlflowException("the server does not answer")
-        if any(param.key == self.refused_param for param in params):
+        if any(param.key == self.refused_param for param in params) or len({p.key for p in params}) < len(params):
             raise MlflowException("changing a parameter", error_code=INVALID_PARAMETER_VALUE)
         self.metrics += [(m.key, m.value, m.step) for m in metrics]
         self.params |= {p.key: p.value for p in params}
@@ -62,6 +64,37 @@ def test_more_parameters_than_one_call_takes(tmp_path: Path) -> None:
     run.drain(10)
     assert len(client.params) == 251
     assert len(client.params["long"]) == 6000
+    run.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "plain"),
+    [
+        ("hand (left)", "hand _left_"),
+        ("main gauche à 5 doigts", "main gauche à 5 doigts"),
+        ("a/b", "a/b"),
+        ("a//b/", "a/_/b/_"),
+        ("../up", "_/up"),
+    ],
+)
+def test_a_name_that_mlflow_would_refuse_takes_no_others_with_it(tmp_path: Path, name: str, plain: str) -> None:
+    for key in (f"dataset.counts.{name}", f"test/class/{name}/mAP50"):
+        _validate_param(mlflow_name(key), "1")
+    assert mlflow_name(name) == plain
+    client = Client()
+    run = tracker(client, tmp_path)
+    run.params({name: 1, "imgsz": 640})
+    run.drain(10)
+    assert client.params == {plain: "1", "imgsz": "640"}
+    run.close()
+
+
+def test_two_names_that_become_one_are_logged_once(tmp_path: Path) -> None:
+    client = Client()
+    run = tracker(client, tmp_path)
+    run.params({"hand (left)": 1, "hand [left]": 2})
+    run.drain(10)
+    assert client.params == {"hand _left_": "2"}
     run.close()
 
 

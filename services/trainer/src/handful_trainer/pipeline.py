@@ -22,6 +22,7 @@ from handful_trainer.runs import RunFolder, RunState, create_run
 from handful_trainer.tracking import Tracker, open_tracker
 from handful_trainer.tracking.datasets import dataset_record
 from handful_trainer.tracking.machine import MachineWatch
+from handful_trainer.tracking.names import mlflow_name
 from handful_trainer.tracking.watchdog import Watchdog
 from handful_trainer.weights import pinned
 
@@ -285,16 +286,11 @@ def _registered(registry: Registry, folder: RunFolder, outcome: Outcome) -> Vers
 
 def _per_class(per_class: dict[str, dict[str, float]]) -> dict[str, float]:
     return {
-        f"test/class/{_key(name)}/{metric}": value
+        f"test/class/{mlflow_name(name)}/{metric}": value
         for name, values in per_class.items()
         for metric, value in values.items()
         if metric != "boxes"
     }
-
-
-def _key(name: str) -> str:
-    """A class name as part of a metric's name: MLflow allows letters, digits and some marks."""
-    return "".join(c if c.isalnum() or c in " _-./" else "_" for c in name)
 
 
 @contextmanager

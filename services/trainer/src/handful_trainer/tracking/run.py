@@ -23,6 +23,7 @@ from tenacity import (
 
 from handful_core.errors import UnavailableError
 from handful_trainer.tracking.journal import Entry, Journal
+from handful_trainer.tracking.names import mlflow_name
 from handful_trainer.tracking.sending import is_passing, send
 
 _log = logging.getLogger(__name__)
@@ -53,7 +54,9 @@ class Tracker:
 
     def params(self, values: Mapping[str, Any]) -> None:
         """Log parameters."""
-        items = [[key, str(value)[:_MAX_VALUE]] for key, value in values.items()]
+        # Of names that become one, one is logged: MLflow refuses a whole call that has one twice.
+        named = {mlflow_name(key): str(value)[:_MAX_VALUE] for key, value in values.items()}
+        items = [[key, value] for key, value in named.items()]
         for start in range(0, len(items), _MAX_PARAMS):
             self._write({"kind": "params", "values": items[start : start + _MAX_PARAMS]})
 
