@@ -62,11 +62,14 @@ def test_axe_finds_nothing(page, serving, name, scheme) -> None:
     assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
 
 
-@pytest.mark.parametrize("width", [1440, 1024, 390])
+@pytest.mark.parametrize(("width", "language"), [(1440, "en"), (1024, "en"), (390, "en"), (320, "en"), (320, "fr")])
 @pytest.mark.parametrize("name", VIEWS)
-def test_no_view_is_wider_than_the_window(page, serving, name, width) -> None:
+def test_no_view_is_wider_than_the_window(page, serving, name, width, language) -> None:
     page.set_viewport_size({"width": width, "height": 800})
+    page.add_init_script(f"localStorage.setItem('handful.language', '{language}')")
     _open(page, serving, name)
+    if name == "live":
+        expect(page.locator("option").nth(1)).to_be_attached()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
