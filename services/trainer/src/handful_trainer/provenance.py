@@ -51,12 +51,16 @@ def git_commit() -> str | None:
     head = _git(here, "rev-parse", "HEAD")
     if head is None:
         return None
-    return f"{head}-dirty" if _git(here, "status", "--porcelain", "--untracked-files=no") else head
+    commit = head.decode().strip()
+    return f"{commit}-dirty" if _git(here, "status", "--porcelain", "--untracked-files=no") else commit
 
 
-def git_changes() -> str:
-    """What was changed in the checkout since its commit, as a diff; empty where nothing was, or outside a checkout."""
-    return _git(Path(__file__).parent, "diff", "HEAD") or ""
+def git_changes() -> bytes:
+    """What was changed in the checkout since its commit, as a diff; empty where nothing was, or outside a checkout.
+
+    In bytes, as git gives it: files may be in any encoding, and a patch ends with its last line's newline.
+    """
+    return _git(Path(__file__).parent, "diff", "HEAD") or b""
 
 
 def environment() -> str:
@@ -70,7 +74,7 @@ def write_environment(folder: Path) -> Path:
     folder.mkdir(exist_ok=True)
     (folder / "packages.txt").write_text(environment(), encoding="utf-8")
     if changes := git_changes():
-        (folder / "changes.diff").write_text(changes, encoding="utf-8")
+        (folder / "changes.diff").write_bytes(changes)
     return folder
 
 
@@ -103,11 +107,9 @@ def run_tags() -> dict[str, str]:
     return tags | ({"mlflow.source.git.commit": commit} if commit else {})
 
 
-def _git(folder: Path, *words: str) -> str | None:
+def _git(folder: Path, *words: str) -> bytes | None:
     try:
-        result = subprocess.run(
-            ["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=10, check=True
-        )
+        result = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    return result.stdout.strip()
+    return result.stdout
