@@ -111,7 +111,7 @@ def test_an_increment_has_what_changed_and_nothing_else(busy: House, handful: Ha
     other = _blank(busy, tmp_path)
     assert handful("import", more, *other.exact) == 7
     assert handful("import", base, *other.exact) == 0
-    assert handful("import", more, *other.exact) == 0
+    assert handful("import", more, "--overwrite", *other.exact) == 0
     assert rows_of(other.database) == rows_of(busy.database)
     assert handful("verify", more, "--server", *other.exact) == 0
 

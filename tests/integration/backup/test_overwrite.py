@@ -3,9 +3,43 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import httpx
+import pytest
+
+from handful_core.registry import Registry
 from support.backup_house import Handful, House
-from support.contents import files_in
+from support.contents import files_in, rows_of
+
+_API = "/api/2.0/mlflow"
+
+
+def _ask(house: House, method: str, path: str, **body: object) -> dict[str, Any]:
+    answer = httpx.request(method, f"{house.server.uri}{_API}/{path}", json=body, timeout=60)
+    return dict(answer.raise_for_status().json())
+
+
+def _run(house: House, experiment: str) -> str:
+    return str(_ask(house, "POST", "runs/create", experiment_id=experiment)["run"]["info"]["run_id"])
+
+
+def _points(house: House, run: str) -> list[float]:
+    query = {"run_id": run, "metric_key": "loss"}
+    answer = httpx.get(f"{house.server.uri}{_API}/metrics/get-history", params=query, timeout=60).raise_for_status()
+    return [point["value"] for point in answer.json().get("metrics", [])]
+
+
+def _copies(house: House, experiment: str) -> dict[str, dict[str, Any]]:
+    """The runs of an experiment that an import made, by the ids of old."""
+    (found,) = _ask(house, "POST", "experiments/search", max_results=1, filter=f"name = '{experiment}'")["experiments"]
+    body = {"experiment_ids": [found["experiment_id"]], "run_view_type": "ALL", "max_results": 100}
+    runs = _ask(house, "POST", "runs/search", **body)["runs"]
+    return {_tags(run["data"])["handful.source_run"].removeprefix("copy-"): run for run in runs}
+
+
+def _tags(thing: dict[str, Any]) -> dict[str, str]:
+    return {tag["key"]: tag["value"] for tag in thing.get("tags", ())}
 
 
 def test_a_file_that_changed_and_kept_its_size_is_brought_back(
@@ -21,3 +55,45 @@ def test_a_file_that_changed_and_kept_its_size_is_brought_back(
     assert files_in(Path(blank.artifacts)) != wanted
     assert handful("import", exact_zip, "--overwrite", *blank.exact) == 0
     assert files_in(Path(blank.artifacts)) == wanted
+
+
+@pytest.mark.parametrize("way", ["exact", "portable"])
+def test_an_increment_changes_what_is_there_only_if_asked_to(
+    live: House, blank: House, handful: Handful, tmp_path: Path, capsys: pytest.CaptureFixture[str], way: str
+) -> None:
+    name = f"grows {way}"
+    experiment = _ask(live, "POST", "experiments/create", name=name)["experiment_id"]
+    run = _run(live, experiment)
+    _ask(live, "POST", "runs/log-metric", run_id=run, key="loss", value=1.0, timestamp=1, step=0)
+    _ask(live, "POST", "registered-models/create", name=name)
+    for _ in range(2):
+        _ask(live, "POST", "model-versions/create", name=name, source="s3://elsewhere/model")
+    _ask(live, "POST", "registered-models/alias", name=name, alias="champion", version="1")
+    base, more = tmp_path / "base.zip", tmp_path / "more.zip"
+    chosen = ["--experiment", name, "--model", name, *(live.exact if way == "exact" else ["--way", "portable"])]
+    assert handful("export", "--out", base, *chosen, server=live.server) == 0
+    _ask(live, "POST", "runs/log-metric", run_id=run, key="loss", value=0.5, timestamp=2, step=1)
+    _ask(live, "POST", "registered-models/alias", name=name, alias="champion", version="2")
+    late = _run(live, experiment)
+    assert handful("export", "--out", more, "--since", base, *chosen, server=live.server) == 0
+    here = ["--database", blank.database, "--artifacts", blank.artifacts]
+    into = here if way == "exact" else ["--rename-prefix", "copy-"]
+
+    def look() -> tuple[int, list[float], bool]:
+        """The champion, the points of the run, and whether the late one is there."""
+        if way == "exact":
+            rows = rows_of(blank.database)
+            (champion,) = (row[2] for row in rows["registered_model_aliases"])
+            return champion, [row[-1] for row in rows["metrics"]], len(rows["runs"]) == 2
+        with Registry(live.server.uri) as registry:
+            champion = registry.version(f"copy-{name}", "champion").version
+        copies = _copies(live, f"copy-{name}")
+        return champion, _points(live, copies[run]["info"]["run_id"]), late in copies
+
+    assert handful("import", base, *into, server=live.server) == 0
+    assert look() == (1, [1.0], False)
+    assert handful("import", more, *into, server=live.server) == 0
+    assert "brought up to this one with --overwrite only" in " ".join(capsys.readouterr().err.split())
+    assert look() == (1, [1.0], True)
+    assert handful("import", more, "--overwrite", *into, server=live.server) == 0
+    assert look() == (2, [1.0, 0.5], True)

@@ -46,6 +46,8 @@ def bring(
     Raises:
         CannotBeExactError: the exact way was asked for and is not open.
     """
+    if backup.manifest.base and not wish.overwrite:
+        say("it adds to another backup: what that one brought is brought up to this one with --overwrite only")
     if found.database is not None and not wish.prefix:
         try:
             return _exact(found, found.database, backup, chosen, wish, dry=dry, jobs=jobs)
@@ -68,8 +70,7 @@ def _exact(
     dry: bool,
     jobs: int,
 ) -> Plan:
-    replace = wish.overwrite or bool(backup.manifest.base)
-    importing = ExactImport(database, found.places, backup, chosen, replace=replace)
+    importing = ExactImport(database, found.places, backup, chosen, replace=wish.overwrite)
     say(found.why)
     if dry:
         return importing.plan()

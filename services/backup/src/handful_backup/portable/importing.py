@@ -77,8 +77,7 @@ class PortableImport:
         self._versions = Versions(
             self._rest, self._scratch, self._recognition, self._models, self._restoring, self._wish.prefix
         )
-        adds = bool(self._backup.manifest.base)
-        self._wanted = Wanted(self._scratch, self._known, self._wish, adds=adds)
+        self._wanted = Wanted(self._scratch, self._known, self._wish)
         self._experiments = Experiments(self._rest, self._wanted, self._restoring)
         return self
 

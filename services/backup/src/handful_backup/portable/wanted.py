@@ -21,14 +21,12 @@ class Wanted:
         scratch: the rows.
         known: what the server has.
         wish: what happens to that.
-        adds: whether the backup adds to another one.
     """
 
-    def __init__(self, scratch: Scratch, known: Known, wish: Wish, *, adds: bool) -> None:
+    def __init__(self, scratch: Scratch, known: Known, wish: Wish) -> None:
         self.scratch = scratch
         self.known = known
         self.wish = wish
-        self._replaces = adds or wish.overwrite
         self._digests = {row["run_uuid"]: row["digest"] for row in scratch.rows(DIGESTS)}
 
     def logged_models(self) -> Iterator[Record]:
@@ -51,7 +49,7 @@ class Wanted:
         """Whether a run is to be filled: it is new, was broken off, or gives way to what the backup has."""
         if found is None or not found.whole or self._is_still_there(found, row):
             return True
-        return self._replaces and found.digest != self._digests.get(row["run_uuid"], "-")
+        return self.wish.overwrite and found.digest != self._digests.get(row["run_uuid"], "-")
 
     def model(self, found: Found | None) -> bool:
         """Whether a logged model is to be filled."""
