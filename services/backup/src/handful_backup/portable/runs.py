@@ -74,7 +74,7 @@ class Runs:
         params = self._scratch.rows("params", "run_uuid = ?", source)
         for some in _batches(({"key": p["key"], "value": p["value"]} for p in params), _PARAMS):
             send("POST", f"{API}/runs/log-batch", {"run_id": run, "params": some})
-        for some in _batches(self._metrics(source), _METRICS):
+        for some in _batches(self.points(source), _METRICS):
             send("POST", f"{API}/runs/log-batch", {"run_id": run, "metrics": some})
 
     def _tags(self, source: str) -> Iterator[dict[str, str]]:
@@ -88,8 +88,8 @@ class Runs:
                 value = value.replace(source, self._known.runs[source].id)
             yield {"key": tag["key"], "value": value}
 
-    def _metrics(self, source: str) -> Iterator[dict[str, Any]]:
-        """Points of a run; those that a logged model has too name it, once for each model."""
+    def points(self, source: str) -> Iterator[dict[str, Any]]:
+        """Points of a run; those that a logged model of the server has too name it, once for each model."""
         models: dict[tuple[str, int, int], list[Record]] = {}
         for row in self._scratch.rows("logged_model_metrics", "run_id = ?", source):
             key = row["metric_name"], row["metric_timestamp_ms"], row["metric_step"]
@@ -97,8 +97,9 @@ class Runs:
         for row in self._scratch.rows("metrics", "run_uuid = ?", source):
             value = "NaN" if row["is_nan"] else row["value"]
             point = {"key": row["key"], "value": value, "timestamp": row["timestamp"], "step": row["step"]}
-            of = models.get((row["key"], row["timestamp"], row["step"]), [])
-            for model in (m for m in of if m["model_id"] in self._known.models):
+            all_of = models.get((row["key"], row["timestamp"], row["step"]), [])
+            of = [model for model in all_of if model["model_id"] in self._known.models]  # Deleted ones are not there.
+            for model in of:
                 yield {**point, **self._of_model(model)}
             if not of:
                 yield point
