@@ -57,7 +57,14 @@ def _starter() -> int:
     if not _STARTER.is_file():
         _say("there is no models/starter.zip: nothing to import")
         return 0
-    if _in_use():
+    from handful_core.errors import HandfulError
+
+    try:
+        in_use = _in_use()
+    except HandfulError as error:
+        _say(f"error: {error}: the starter model is not imported; the platform works without it")
+        return 0
+    if in_use:
         _say("the registry has models already: the starter model is not imported")
         return 0
     if subprocess.run(["handful", "import", str(_STARTER)], check=False).returncode:

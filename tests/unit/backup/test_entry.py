@@ -9,6 +9,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import httpx
 import pytest
 
 from fakes.registry import FakeMlflow
@@ -65,6 +66,20 @@ def test_only_a_registry_that_nobody_uses_gets_the_starter_model(
     mlflow.drop_alias("champion")
     mlflow.register(None)
     assert in_use()
+
+
+def test_a_registry_that_does_not_answer_keeps_nothing_down(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    starter = runpy.run_path(str(repository / "services" / "backup" / "entry.py"))["_starter"]
+    (tmp_path / "starter.zip").touch()
+    starter.__globals__["_STARTER"] = tmp_path / "starter.zip"
+    monkeypatch.setenv("HANDFUL_MLFLOW_URI", "http://mlflow")
+    broken = httpx.MockTransport(lambda _: httpx.Response(403, json={}))
+    monkeypatch.setattr(registry, "Registry", partial(registry.Registry, transport=broken))
+    assert starter() == 0
+    assert "refuses access with status 403" in (said := capfd.readouterr().err)
+    assert said.endswith("the starter model is not imported; the platform works without it\n")
 
 
 def test_the_database_is_named_with_its_secret(repository: Path, tmp_path: Path) -> None:
