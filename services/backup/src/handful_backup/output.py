@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 from handful_backup.artifacts.objects import s3_client, transfer
@@ -69,8 +69,9 @@ def _remove_forgotten(folder: Path) -> None:
 def _object(target: str, settings: BackupSettings) -> Iterator[IO[bytes]]:
     """A pipe whose other end goes up in parts; broken off, no object is made."""
     parts = urlsplit(target)
+    client = s3_client(settings)
     reading, writing = os.pipe()
-    upload = _Upload(reading, parts.netloc, parts.path.lstrip("/"), settings)
+    upload = _Upload(reading, client, parts.netloc, parts.path.lstrip("/"))
     upload.start()
     writer = os.fdopen(writing, "wb")
     try:
@@ -97,11 +98,11 @@ class _BrokenOffError(Exception):
 class _Upload(threading.Thread):
     """Sends what comes through a pipe."""
 
-    def __init__(self, pipe: int, bucket: str, key: str, settings: BackupSettings) -> None:
+    def __init__(self, pipe: int, client: Any, bucket: str, key: str) -> None:
         super().__init__(name="upload")
         self._pipe = os.fdopen(pipe, "rb")
         self._where = (bucket, key)
-        self._settings = settings
+        self._client = client
         self.whole = False
         self.failure: Exception | None = None
 
@@ -111,7 +112,7 @@ class _Upload(threading.Thread):
 
         with self._pipe:
             try:
-                s3_client(self._settings).upload_fileobj(self, *self._where, Config=transfer())
+                self._client.upload_fileobj(self, *self._where, Config=transfer())
             except _BrokenOffError:
                 return
             except (Boto3Error, BotoCoreError, ClientError) as error:

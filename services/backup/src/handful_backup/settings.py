@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -38,6 +38,13 @@ class BackupSettings(BaseSettings):
         default="", validation_alias=AliasChoices("HANDFUL_BACKUP_S3_ENDPOINT_URL", "MLFLOW_S3_ENDPOINT_URL")
     )
     """The object store's address; empty for Amazon's own. Its keys are found where boto3 looks for them."""
+
+    @field_validator("s3_endpoint_url")
+    @classmethod
+    def _is_url(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("it is no address such as http://HOST:9000")
+        return value
 
     s3_addressing_style: str = "auto"
     """`path`, `virtual` or `auto`."""

@@ -10,27 +10,38 @@ from urllib.parse import urlsplit
 
 from handful_backup.artifacts.store import Content, Entry
 from handful_backup.settings import BackupSettings
-from handful_core.errors import UnavailableError
+from handful_core.errors import ConfigError, UnavailableError
 
 _GONE = {"404", "NoSuchKey", "NotFound"}
 
 
 def s3_client(settings: BackupSettings) -> Any:
-    """A client; its keys are found where boto3 looks for them. Checksums are sent only where S3 asks for them."""
+    """A client; its keys are found where boto3 looks for them. Checksums are sent only where S3 asks for them.
+
+    Raises:
+        ConfigError: boto3 does not take its settings.
+    """
     import boto3
     from botocore.config import Config
+    from botocore.exceptions import BotoCoreError
 
-    return boto3.client(
-        "s3",
-        endpoint_url=settings.s3_endpoint_url or None,
-        config=Config(
-            s3={"addressing_style": settings.s3_addressing_style},
-            max_pool_connections=settings.jobs + 4,
-            retries={"mode": "standard", "total_max_attempts": 5},
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-        ),
-    )
+    try:
+        return boto3.client(
+            "s3",
+            endpoint_url=settings.s3_endpoint_url or None,
+            config=Config(
+                s3={"addressing_style": settings.s3_addressing_style},
+                max_pool_connections=settings.jobs + 4,
+                retries={"mode": "standard", "total_max_attempts": 5},
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            ),
+        )
+    except (ValueError, BotoCoreError) as error:
+        raise ConfigError(
+            f"the object store's settings are wrong ({error})",
+            "write HANDFUL_BACKUP_S3_ENDPOINT_URL as http://HOST:PORT, and check the others",
+        ) from error
 
 
 def transfer() -> Any:
