@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fakes.exports import encoded, picture
 from handful_trainer.data import crew
-from handful_trainer.data.entries import ImageEntry, place_images
+from handful_trainer.data.boxes import Box
+from handful_trainer.data.entries import ImageEntry, LabelEntry, place_images, write_labels
 from handful_trainer.data.facts import Treatment
 from handful_trainer.data.images import inspect_images
 from handful_trainer.data.placing import Placer
@@ -78,6 +80,24 @@ def test_processes_that_end_are_no_harm(
     assert {record.message for record in caplog.records} == {
         "a process that inspects images has ended; its work is done by this one"
     }
+
+
+@pytest.mark.parametrize("what", ["images", "labels"])
+def test_what_a_process_had_written_when_it_ended_is_written_again(
+    two: crew.Crew, paths: list[str | None], tmp_path: Path, what: str
+) -> None:
+    entries: list[Any] = [ImageEntry(str(path), f"train/{n}.jpg", Treatment.LINK) for n, path in enumerate(paths[:4])]
+    work: partial[list[None]] = partial(place_images, str(tmp_path), Placer())
+    if what == "labels":
+        entries = [LabelEntry(f"train/{n}.txt", 64, 48, (Box(0, 1, 1, 9, 9),)) for n in range(4)]
+        work = partial(write_labels, str(tmp_path))
+    (tmp_path / "train").mkdir()
+    work(entries[:3])  # This far it came.
+    for process in filter(None, two._processes):
+        process.kill()
+        process.wait()
+    list(two.run(work, entries, again=partial(work, again=True)))
+    assert all((tmp_path / entry.name).stat().st_size for entry in entries)
 
 
 def test_a_process_ends_by_itself_and_quietly_when_nobody_listens(paths: list[str | None]) -> None:

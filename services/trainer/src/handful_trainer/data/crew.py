@@ -38,6 +38,7 @@ _log = logging.getLogger(__name__)
 
 class _Task(NamedTuple):
     work: Callable[[Sequence[Any]], list[Any]]
+    again: Callable[[Sequence[Any]], list[Any]]
     items: Sequence[Any]
     done: Future[list[Any]]
 
@@ -66,6 +67,7 @@ class Crew:
         items: Sequence[_In],
         advance: Callable[[int], object] = lambda _: None,
         *,
+        again: Callable[[Sequence[_In]], list[_Out]] | None = None,
         chunk: int = _CHUNK,
     ) -> Iterator[_Out]:
         """Begin at once with some work, and give its results in order.
@@ -74,9 +76,10 @@ class Crew:
             work: takes several items at once. A function of a module, or a `partial` of one: processes know it by name.
             items: what it is done to.
             advance: told how many more are done, by another thread.
+            again: the work for items that a process had begun when it ended, if it is another.
             chunk: how many items it takes at once.
         """
-        tasks = [_Task(work, items[at : at + chunk], Future()) for at in range(0, len(items), chunk)]
+        tasks = [_Task(work, again or work, items[at : at + chunk], Future()) for at in range(0, len(items), chunk)]
         for task in tasks:
             task.done.add_done_callback(partial(_tell, advance, len(task.items)))
             self._tasks.put(task)
@@ -109,7 +112,9 @@ class Crew:
         except (OSError, EOFError, pickle.UnpicklingError):
             if not self._closed:
                 _log.warning("a process that inspects images has ended; its work is done by this one")
-        while task := waiting.popleft() if waiting else self._next(wait=True):
+        for begun in waiting:
+            _do_here(begun._replace(work=begun.again))
+        while task := self._next(wait=True):
             _do_here(task)
 
     def _next(self, *, wait: bool) -> _Task | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from handful_trainer.data.boxes import Box, label_line
@@ -35,23 +36,38 @@ class LabelEntry(NamedTuple):
     boxes: tuple[Box, ...]
 
 
-def place_images(folder: str, placer: Placer, entries: Sequence[ImageEntry]) -> list[None]:
+def place_images(folder: str, placer: Placer, entries: Sequence[ImageEntry], *, again: bool = False) -> list[None]:
     """Bring images into the folder.
+
+    Args:
+        folder: where to.
+        placer: knows how.
+        entries: the images.
+        again: some may be there already, or half of one: they are replaced.
 
     Raises:
         OSError: one cannot be written, or is there already.
     """
+    if again:
+        _remove(folder, entries)
     for source, name, treatment in entries:
         placer.place(source, f"{folder}/{name}", treatment)
     return [None] * len(entries)
 
 
-def write_labels(folder: str, entries: Sequence[LabelEntry]) -> list[None]:
+def write_labels(folder: str, entries: Sequence[LabelEntry], *, again: bool = False) -> list[None]:
     """Write label files into the folder. Without Path, which would take longer than the writing.
+
+    Args:
+        folder: where to.
+        entries: the label files.
+        again: some may be there already, or half of one: they are replaced.
 
     Raises:
         OSError: one cannot be written, or is there already.
     """
+    if again:
+        _remove(folder, entries)
     for name, width, height, boxes in entries:
         lines = "".join([f"{label_line(box, width, height)}\n" for box in boxes])
         file = os.open(f"{folder}/{name}", _NEW)
@@ -60,3 +76,8 @@ def write_labels(folder: str, entries: Sequence[LabelEntry]) -> list[None]:
         finally:
             os.close(file)
     return [None] * len(entries)
+
+
+def _remove(folder: str, entries: Sequence[ImageEntry | LabelEntry]) -> None:
+    for entry in entries:
+        Path(folder, entry.name).unlink(missing_ok=True)

@@ -94,10 +94,11 @@ def write_files(folder: Path, assets: Sequence[Asset], crew: Crew, advance: Call
     quick = [image for image in images if image.treatment is Treatment.LINK and not copies]
     slow = [image for image in images if image.treatment is not Treatment.LINK or copies]
     place = partial(place_images, str(folder / "images"), placer)
+    write = partial(write_labels, str(folder / "labels"))
     return chain(
-        crew.run(partial(write_labels, str(folder / "labels")), labels, chunk=_AT_ONCE),
-        crew.run(place, quick, advance, chunk=_AT_ONCE),
-        crew.run(place, slow, advance),
+        crew.run(write, labels, again=partial(write, again=True), chunk=_AT_ONCE),
+        crew.run(place, quick, advance, again=partial(place, again=True), chunk=_AT_ONCE),
+        crew.run(place, slow, advance, again=partial(place, again=True)),
     )
 
 
