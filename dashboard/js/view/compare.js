@@ -17,9 +17,12 @@ export function createCompare(app) {
   let other = null;
   let asked = null;
   let shown = {};
+  /** What puts the boxes where they belong, one for each side. */
+  let places = [];
 
   select.addEventListener("change", () => render(state));
-  new ResizeObserver(() => draw()).observe(sides);
+  // Not draw(): pictures made anew have no height at first, and a side that grows and shrinks would never come to rest.
+  new ResizeObserver(placeAll).observe(sides);
 
   /** Asks the other version about the picture, unless it did already. */
   async function ask() {
@@ -41,11 +44,17 @@ export function createCompare(app) {
   }
 
   function draw() {
+    places = [];
     if (!other || !state.run.answer) return sides.replaceChildren();
     const both = [{ answer: state.run.answer, traits: state.traits }, other];
     const figures = both.map(({ answer, traits }) => side(answer, traits));
     sides.replaceChildren(...figures.map(({ figure }) => figure));
-    for (const { place } of figures) place();
+    places = figures.map(({ place }) => place);
+    placeAll();
+  }
+
+  function placeAll() {
+    for (const place of places) place();
   }
 
   function side(answer, traits) {
