@@ -20,6 +20,7 @@ from fakes.registry import FakeMlflow
 from handful_core.registry import Registry
 from handful_core.settings import CoreSettings
 from handful_serving.api.bounded_head import BoundedHead
+from handful_serving.api.bounded_live import BoundedLive
 from handful_serving.app import create_app
 from handful_serving.settings import ServingSettings
 from support.mlflow_server import free_port
@@ -62,7 +63,7 @@ class LiveServing:
             log_config=None,
             access_log=False,
             http=BoundedHead,
-            ws="websockets-sansio",
+            ws=BoundedLive,
             lifespan="on",
         )
         self._server = uvicorn.Server(config)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import httpx
@@ -81,6 +81,19 @@ def test_a_password_in_the_address_is_shown_nowhere(mlflow: FakeMlflow) -> None:
         registry.models()
     assert registry.uri == "http://mlflow:5000"
     assert asked[0].headers["Authorization"].startswith("Basic ")
+
+
+@pytest.mark.parametrize("bound", ["_MOST", "_PATIENCE"])
+def test_an_answer_without_end_is_given_up(bound: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"handful_core.registry.rest.{bound}", 0)
+
+    def endless() -> Iterator[bytes]:
+        while True:
+            yield b" "
+
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=endless()))
+    with pytest.raises(UnavailableError, match="the answer did not end"):
+        Registry("http://mlflow", attempts=1, transport=transport).models()
 
 
 def test_a_passing_fault_is_not_noticed(mlflow: FakeMlflow, registry: Registry) -> None:

@@ -94,3 +94,15 @@ async def test_pixels_of_a_large_photo_come_back_as_they_were_sent(client: httpx
         assert answer["detections"][0]["box"] == pytest.approx([256, 384, 384, 512], abs=10)
     returned = decode_image(base64.b64decode(whole.json()["picture"].partition(",")[2]))
     assert returned.shape == (1024, 1024, 3)
+
+
+async def test_the_pictures_of_a_batch_are_bounded(tmp_path: Path) -> None:
+    large = encode(np.zeros((2000, 3000, 3), np.uint8))  # 20 KB; its picture has 90.
+    mlflow = FakeMlflow()
+    mlflow.register(build_package(tmp_path / "one"), aliases=["champion"])
+    async with running(make_app(tmp_path, mlflow, max_batch=4, max_body_bytes=200_000)) as client:
+        four = files(large, large, large, large)
+        assert (await client.post("/predict/batch", files=four)).json()["failed"] == 0
+        answer = (await client.post("/predict/batch", files=four, data={"return_image": "true"})).json()
+        assert 0 < answer["failed"] < 4
+        assert "the pictures of this batch are more than 0.2 MB" in str(answer["results"])

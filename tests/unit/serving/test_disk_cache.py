@@ -11,6 +11,7 @@ import pytest
 
 from fakes.packages import build_package, damage
 from handful_core.errors import PackageError, ResourceError
+from handful_core.package.archive import read_folder
 from handful_core.registry import Version
 from handful_serving.adapters.disk_cache import DiskCache
 from handful_serving.domain.keys import Key
@@ -172,3 +173,14 @@ def test_a_folder_that_cannot_be_written_is_told_of(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ResourceError, match=r"cannot be written .*HANDFUL_SERVING_CACHE_DIR"):
         DiskCache(tmp_path / "file" / "cache", keep=2)
+
+
+def test_a_package_that_is_half_gone_is_replaced(cache: DiskCache, package: Path) -> None:
+    """A process that was killed while it removed a package may have left some of it."""
+    entry = fetch(cache, package, version())
+    (entry.folder.parent / "origin.json").unlink()
+    (entry.folder / "model.onnx").unlink()
+    assert cache.find(version()) is None
+    again = fetch(cache, package, version())
+    assert read_folder(again.folder).digest == read_folder(package).digest
+    assert cache.find(version()) is not None

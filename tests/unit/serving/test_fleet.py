@@ -5,6 +5,7 @@ import logging
 import shutil
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import httpx
@@ -12,8 +13,9 @@ import pytest
 
 from fakes.packages import DAMAGES, Damage, damage, encode, picture
 from handful_core.errors import UnavailableError
+from handful_core.registry.records import RegisteredModel
 from handful_serving.domain import refusals, watcher
-from handful_serving.domain.errors import NoModelError, RefusedModelError, UnknownModelError
+from handful_serving.domain.errors import NoModelError, OverloadedError, RefusedModelError, UnknownModelError
 from handful_serving.domain.fleet import Fleet
 from handful_serving.domain.keys import Key, Wanted
 from support.serving_house import House
@@ -214,17 +216,18 @@ async def test_after_a_start_with_a_bad_champion_the_last_good_one_serves(house:
 
 
 async def test_what_comes_up_unexpectedly_does_not_end_the_watching(
-    house: House, caplog: pytest.LogCaptureFixture
+    house: House, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house.register("champion")
     fleet = house.fleet()
-    trouble = [ZeroDivisionError()]
+    trouble, update = [ZeroDivisionError()], fleet.catalog.update
 
-    def fails_once(_: Path) -> None:
+    def fails_once(models: Iterable[RegisteredModel]) -> list[str]:
         if trouble:
             raise trouble.pop()
+        return update(models)
 
-    house.on_open = fails_once
+    monkeypatch.setattr(fleet.catalog, "update", fails_once)
     fleet.start(0.01)
     try:
         async with asyncio.timeout(10):
@@ -236,7 +239,67 @@ async def test_what_comes_up_unexpectedly_does_not_end_the_watching(
     assert ("", "failed", "internal") in house.notes.reloads
 
 
+async def test_a_package_that_brings_up_anything_is_refused_and_the_others_are_served(house: House) -> None:
+    house.register("champion", name="ants")
+    house.register("champion", name="bees")
+
+    def breaks(folder: Path) -> None:
+        if "ants" in str(folder):
+            raise ZeroDivisionError
+
+    house.on_open = breaks
+    fleet = house.fleet()
+    await fleet.watcher.poll()
+    await fleet.watcher.poll()
+    assert fleet.ready() == [Key("bees", 1)]
+    assert house.notes.reloads == [("ants", "failed", "internal"), ("bees", "ok", "")]
+    with pytest.raises(RefusedModelError):
+        await fleet.find(Wanted("ants"))
+
+
+@pytest.mark.parametrize(
+    "garbage", [b"[" * 100_000, b'{"registered_models": [{"name": "x", "creation_timestamp": 1e400}]}']
+)
+async def test_whatever_mlflow_answers_the_cache_serves(house: House, garbage: bytes) -> None:
+    house.register("champion")
+    await house.fleet().watcher.poll()
+    house.mlflow.answer = lambda _: httpx.Response(200, content=garbage)
+    fleet = house.fleet()
+    await fleet.watcher.poll()
+    assert fleet.ready() == [Key("fingers", 1)]
+    assert house.notes.reachable == [True, False]
+
+
 # MLflow may be away.
+
+
+async def test_without_mlflow_the_default_model_comes_first_and_others_on_demand(house: House) -> None:
+    for name in ("ants", "bees", "fingers"):
+        house.register("champion", name=name)
+    await house.fleet().watcher.poll()
+    house.mlflow.away = True
+    fleet = house.fleet(limit=1)
+    await fleet.watcher.poll()
+    assert fleet.ready() == [Key("fingers", 1)]
+    assert (await fleet.find(Wanted())).key == Key("fingers", 1)
+    assert (await fleet.find(Wanted("bees"))).key == Key("bees", 1)
+
+
+async def test_loads_that_wait_are_bounded(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("handful_serving.domain.loading._WAITING", 2)
+    for _ in range(4):
+        house.register()
+    go = threading.Event()
+    house.on_open = lambda _: go.wait(20) and None
+    fleet = house.fleet()
+    await fleet.watcher.poll()
+    first = [asyncio.create_task(fleet.find(Wanted("fingers", version=number))) for number in (1, 2)]
+    await asyncio.sleep(0)
+    with pytest.raises(OverloadedError, match="too many models"):
+        await fleet.find(Wanted("fingers", version=3))
+    go.set()
+    assert [found.key.version for found in await asyncio.gather(*first)] == [1, 2]
+    assert (await fleet.find(Wanted("fingers", version=3))).key.version == 3
 
 
 async def test_without_mlflow_the_cache_serves(house: House) -> None:
@@ -268,7 +331,7 @@ async def test_without_mlflow_and_cache_it_says_why(house: House) -> None:
 async def test_an_empty_registry_says_which_command_makes_a_model(house: House) -> None:
     fleet = house.fleet()
     await fleet.watcher.poll()
-    assert "handful train --config" in not_ready(fleet)
+    assert "handful import models/starter.zip" in not_ready(fleet)
 
 
 async def test_mlflow_may_go_and_come_back(house: House, caplog: pytest.LogCaptureFixture) -> None:

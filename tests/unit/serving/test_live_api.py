@@ -1,18 +1,23 @@
 from __future__ import annotations
 
 import json
+import socket
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
+import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from fakes.packages import build_package, encode, picture
 from handful_serving.adapters.key_file import KeyFile
+from handful_serving.api import live_connection
+from handful_serving.api.bounded_live import BoundedLive
 from handful_serving.domain.access import ApiKey, digest_of
 from handful_serving.domain.pipeline import Pipeline
 from support.live_serving import LiveServing
@@ -239,3 +244,35 @@ def test_a_key_that_is_removed_ends_its_connection(tmp_path: Path) -> None:
             assert (answer["sequence"], answer["fatal"]) == (sequence, True)
             assert answer["problem"]["detail"].startswith("the API key mine was removed")
             assert closed(socket) == (None, 1008)
+
+
+def test_a_client_that_reads_nothing_is_given_up(
+    serving: LiveServing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_connection, "_SEND_SECONDS", 0.3)
+    monkeypatch.setattr(BoundedLive, "seconds", 0.3)
+    noise = encode(np.random.default_rng(1).integers(0, 256, (1000, 1000, 3), np.uint8))
+    sent = frame(1, noise)
+    with (
+        LiveServing(tmp_path, settings={"face_blur": "off", "live_frame_bytes": 4_000_000}) as own,
+        socket.create_connection(("127.0.0.1", own.port)) as client,
+    ):
+        own.mlflow.register(build_package(tmp_path / "package"), aliases=["champion"])
+        own.wait_until_ready()
+        client.sendall(
+            b"GET /ws/predict?return_image=true HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        message = b"\x82\xff" + len(sent).to_bytes(8, "big") + bytes(4) + sent
+        with pytest.raises(ConnectionError):
+            client.sendall(100 * message)
+        assert "handful_live_connections 0.0" in httpx.get(f"{own.url}/metrics").text
+
+
+def test_a_frame_of_padding_does_not_stop_the_others(serving: LiveServing) -> None:
+    with opened(serving) as client:
+        heard(client)
+        client.send(frame(1, b"\xff\xd8" + b"\xff" * 40_000 + b"\xff\xd9"))
+        assert heard(client)["problem"]["type"] == "urn:handful:problem:damaged-image"
+        client.send(frame(2))
+        assert heard(client)["count"] == 5

@@ -217,7 +217,7 @@ async def test_health(client: httpx.AsyncClient) -> None:
 async def test_not_ready_says_which_command_makes_it_so(tmp_path: Path) -> None:
     async with running(make_app(tmp_path, FakeMlflow()), ready=False) as client:
         async with asyncio.timeout(10):
-            while "handful train --config" not in (response := await client.get("/health/ready")).text:
+            while "handful import models/starter.zip" not in (response := await client.get("/health/ready")).text:
                 assert response.status_code == 503
                 await asyncio.sleep(0.01)
         assert response.headers["content-type"] == "application/problem+json"

@@ -9,6 +9,7 @@ from fakes.packages import encode, picture
 from handful_core.vision import decode
 from handful_core.vision.decode import ImageTooLargeError
 from handful_serving.domain import pipeline
+from handful_serving.domain.errors import OverloadedError
 from handful_serving.domain.keys import Key, Wanted
 from handful_serving.domain.prediction import Options
 from support.serving_house import House
@@ -99,4 +100,20 @@ async def test_requests_that_have_begun_are_answered_by_the_model_they_began_wit
     assert (await asking).key == Key("fingers", 1)
     assert (await predictor.predict(HAND, Wanted())).key == Key("fingers", 2)
     assert [loaded.key for loaded in fleet.store] == [Key("fingers", 2)]
+    predictor.close()
+
+
+async def test_a_model_that_does_not_come_in_time_is_not_waited_for(house: House) -> None:
+    house.register("champion")
+    fleet = house.fleet()
+    await fleet.watcher.poll()
+    house.register()
+    go = threading.Event()
+    house.on_open = lambda _: go.wait(20) and None
+    predictor = house.predictor(fleet)
+    with pytest.raises(OverloadedError, match="not loaded within") as caught:
+        await predictor.predict(HAND, Wanted("fingers", version=2), seconds=0.1)
+    assert (caught.value.reason, caught.value.retry_after) == ("loading", 1)
+    go.set()
+    assert (await predictor.predict(HAND, Wanted("fingers", version=2))).key.version == 2
     predictor.close()

@@ -7,8 +7,17 @@ import pytest
 
 from fakes.packages import build_package, encode, picture
 from fakes.registry import FakeMlflow
+from handful_core.registry import Registry
+from handful_core.vision.decode import ImageError, Pixels
+from handful_core.vision.model import Answer
+from handful_serving.adapters.drawing import draw
 from handful_serving.domain.keys import Key, Wanted
-from handful_serving.domain.rollout import Shares
+from handful_serving.domain.pipeline import Pipeline
+from handful_serving.domain.prediction import Options
+from handful_serving.domain.predictor import Predictor
+from handful_serving.domain.privacy import NoBlur
+from handful_serving.domain.queue import Queue
+from handful_serving.domain.rollout import Rollout, Shares
 from support.serving_app import make_app, running
 from support.serving_house import House
 
@@ -74,8 +83,6 @@ async def test_a_shadow_is_compared_and_never_returned(house: House) -> None:
     await fleet.watcher.poll()
     predictor = house.predictor(fleet, shares=Shares(shadow=1))
     await fleet.find(Wanted(alias="challenger"))
-    from handful_serving.domain.prediction import Options
-
     assert (await predictor.predict(HAND, Wanted())).key.version == 1
     await until(lambda: house.notes.comparisons)
     assert (await predictor.predict(HAND, Wanted(), Options(confidence=0.9))).key.version == 1
@@ -138,3 +145,96 @@ async def test_promote_and_rollback_over_http(tmp_path: Path) -> None:
         assert back.json() == {"model": "fingers", "champion": 1, "previous": 2}
         mlflow.away = True
         assert (await client.post("/models/fingers/rollback", json={})).status_code == 503
+
+
+async def test_a_shadow_sees_no_boxes_that_were_drawn(house: House) -> None:
+    house.register("champion")
+    house.register("challenger", sharpness=8.0)
+    fleet = house.fleet()
+    await fleet.watcher.poll()
+    predictor = house.predictor(fleet, shares=Shares(shadow=1))
+    await fleet.find(Wanted(alias="challenger"))
+    seen: list[float] = []
+    challenger = fleet.store.get(Key("fingers", 2))
+    assert challenger is not None
+    model = challenger.model
+
+    class Seeing:
+        """The challenger, which notes how bright the pictures are that it sees."""
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(model, name)
+
+        def predict(self, pixels: Pixels, *thresholds: float | None) -> Answer:
+            seen.append(float(pixels.mean()))
+            return model.predict(pixels, *thresholds)
+
+    challenger.model = Seeing()  # type: ignore[assignment]
+    await predictor.predict(HAND, Wanted())
+    await until(lambda: house.notes.comparisons)
+    await predictor.predict(HAND, Wanted(), Options(drawing="annotated"))
+    await until(lambda: len(house.notes.comparisons) == 2)
+    assert seen[0] == seen[1]
+    predictor.close()
+
+
+async def test_a_challenger_that_has_no_room_is_not_loaded_again_and_again(house: House) -> None:
+    house.register("champion")
+    house.register("challenger", sharpness=8.0)
+    fleet = house.fleet(limit=1)
+    await fleet.watcher.poll()
+    predictor = house.predictor(fleet, shares=Shares(canary=1))
+    for _ in range(5):
+        assert (await predictor.predict(HAND, Wanted())).key.version == 1
+        await asyncio.sleep(0.02)
+    assert house.downloads == 1
+    predictor.close()
+
+
+async def test_only_answers_are_counted(house: House) -> None:
+    house.register("champion")
+    fleet = house.fleet()
+    await fleet.watcher.poll()
+    rollout = Rollout(fleet, Shares())
+    predictor = Predictor(fleet, Pipeline(NoBlur(), draw, 10_000), Queue(1, 9, 60), rollout, 1)
+    with pytest.raises(ImageError):
+        await predictor.predict(b"no image", Wanted())
+    await predictor.predict(HAND, Wanted())
+    await predictor.predict(HAND, Wanted(version=1))
+    assert rollout.tally("fingers").champion == 1
+    predictor.close()
+
+
+async def test_a_rollback_to_a_bad_version_is_refused(tmp_path: Path) -> None:
+    from fakes.packages import damage
+
+    mlflow = FakeMlflow()
+    bad = build_package(tmp_path / "bad", sharpness=4.0)
+    damage(bad.root, "golden")
+    mlflow.register(bad, aliases=["previous"])
+    mlflow.register(build_package(tmp_path / "good"), aliases=["champion"])
+    async with running(make_app(tmp_path, mlflow)) as client:
+        refused = await client.post("/models/fingers/rollback", json={})
+        assert (refused.status_code, refused.json()["type"]) == (503, "urn:handful:problem:model-refused")
+        unknown = await client.post("/models/nobody/rollback", json={})
+        assert unknown.status_code == 404
+    assert Registry("http://mlflow", transport=mlflow.transport()).version("fingers", "champion").version == 2
+
+
+async def test_a_model_that_is_not_served_is_not_rolled_back(tmp_path: Path) -> None:
+    mlflow = FakeMlflow()
+    for name in ("fingers", "other"):
+        mlflow.register(build_package(tmp_path / f"{name}1"), name, aliases=["previous"])
+        mlflow.register(build_package(tmp_path / f"{name}2", sharpness=8.0), name, aliases=["champion"])
+    async with running(make_app(tmp_path, mlflow, models=("fingers",))) as client:
+        assert (await client.post("/models/other/rollback", json={})).status_code == 404
+    assert Registry("http://mlflow", transport=mlflow.transport()).version("other", "champion").version == 2
+
+
+async def test_a_first_champion_is_promoted_though_there_is_no_room_for_it(tmp_path: Path) -> None:
+    mlflow = FakeMlflow()
+    mlflow.register(build_package(tmp_path / "one"), aliases=["champion"])
+    mlflow.register(build_package(tmp_path / "two", sharpness=8.0), "bees")
+    async with running(make_app(tmp_path, mlflow, max_loaded=1, poll_seconds=1000)) as client:
+        done = await client.post("/models/bees/promote", json={"version": 1})
+        assert (done.status_code, done.json()["champion"]) == (200, 1)

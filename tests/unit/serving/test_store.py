@@ -115,3 +115,14 @@ def test_a_budget_of_memory_is_kept(ranks: dict[int, int]) -> None:
     store.add(Loaded(Version("m", 4), cast("Model", object()), "digest", memory=500))
     assert versions(store) == [4], "the default champion stays, however large it is"
     assert not store.has_room
+
+
+def test_what_is_worth_less_than_all_others_is_not_worth_loading(store: ModelStore, ranks: dict[int, int]) -> None:
+    assert store.can_hold(loaded(9).key)
+    ranks.update({1: 2, 2: 1})
+    store.add(loaded(1))
+    assert store.can_hold(loaded(9).key)
+    store.add(loaded(3))
+    assert store.can_hold(loaded(9).key), "another of no worth goes"
+    store.add(loaded(2))
+    assert not store.can_hold(loaded(9).key)

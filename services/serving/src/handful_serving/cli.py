@@ -80,6 +80,7 @@ def _run(settings: ServingSettings, core: CoreSettings, listening: socket.socket
 
     from handful_serving.adapters.memory import share_heap
     from handful_serving.api.bounded_head import BoundedHead
+    from handful_serving.api.bounded_live import BoundedLive
     from handful_serving.api.request_ids import RequestIdFilter
     from handful_serving.app import create_app
 
@@ -96,7 +97,7 @@ def _run(settings: ServingSettings, core: CoreSettings, listening: socket.socket
         server_header=False,
         proxy_headers=False,  # Nothing here depends on who asks for whom.
         http=BoundedHead,
-        ws="websockets-sansio",
+        ws=BoundedLive,
         ws_max_size=settings.live_frame_bytes + 1024,
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )

@@ -91,7 +91,8 @@ class ServingSettings(BaseSettings):
     keys_file: Path | None = None
     """File of the hashed API keys, which `handful keys` writes; keys.json in the home folder if not given."""
     rate_per_minute: int | None = Field(default=None, ge=1)
-    """Images a minute for each key that has no rate of its own; no limit if not given."""
+    """Images a minute for each key that has no rate of its own, for all callers together where no keys are asked for;
+    no limit if not given."""
     cors_origins: Words = ()
     """Origins of pages elsewhere that may call the API, with commas between, such as https://vision.example.com."""
 

@@ -109,7 +109,7 @@ def _read_manifest(path: Path) -> Manifest:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise MissingPackageError(f"{path.parent} has no {MANIFEST}", "name the folder that holds it") from error
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ManifestError(f"{path} is not JSON ({error})", "make or download the package again") from error
     _check_version(path, content)
     try:

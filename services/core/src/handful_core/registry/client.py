@@ -36,7 +36,7 @@ def _understood(
     def reading(registry: Registry, /, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
         try:
             return read(registry, *args, **kwargs)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise NotMlflowError(registry.uri) from error
 
     update_wrapper(reading, read)

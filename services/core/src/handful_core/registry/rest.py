@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,8 @@ from handful_core.errors import ConfigError, HandfulError, NotFoundError, Unavai
 
 _PAGE = 1000
 _CHUNK = 1 << 20
+_MOST, _PATIENCE = 256 << 20, 3
+"""Bytes of an answer, and how many times as long as for a piece of it all of it is waited for."""
 
 
 class NotMlflowError(UnavailableError):
@@ -66,6 +69,7 @@ class Rest:
     def __init__(self, uri: str, timeout: float, attempts: int, transport: httpx.BaseTransport | None) -> None:
         self.uri = without_login(uri.rstrip("/"))
         """The server's address, without a password."""
+        self._timeout = timeout
         self._retrying = Retrying(
             retry=retry_if_exception_type(_TransientError),
             stop=stop_after_attempt(attempts),
@@ -150,18 +154,30 @@ class Rest:
 
     def _response(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         try:
-            response = self._http.request(method, path, **arguments)
+            with self._http.stream(method, path, **arguments) as response:
+                self._read(response)
         except httpx.RequestError as error:
             raise self._unreachable(error) from error
         if response.is_error:
             raise self._failure(response)
         return response
 
+    def _read(self, response: httpx.Response) -> httpx.Response:
+        """All of an answer, within bounds: a timeout of httpx is one of each piece."""
+        until = time.monotonic() + _PATIENCE * self._timeout
+        pieces, size = [], 0
+        for piece in response.iter_bytes():
+            pieces.append(piece)
+            size += len(piece)
+            if size > _MOST or time.monotonic() > until:
+                raise httpx.ReadTimeout(f"{size} bytes came, and the answer did not end", request=response.request)
+        return httpx.Response(response.status_code, content=b"".join(pieces), request=response.request)
+
     def _call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
         response = self._response(method, path, **arguments)
         try:
             answer = response.json()
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise NotMlflowError(self.uri) from error
         if not isinstance(answer, dict):
             raise NotMlflowError(self.uri)
@@ -195,7 +211,7 @@ def _error_of(response: httpx.Response) -> tuple[str, str]:
     """MLflow's error code and message."""
     try:
         body = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return "", response.text[:200]
     if not isinstance(body, dict):
         return "", str(body)[:200]

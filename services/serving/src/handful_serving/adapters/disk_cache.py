@@ -17,11 +17,11 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
-from handful_core.errors import ResourceError
+from handful_core.errors import PackageError, ResourceError
 from handful_core.package.archive import read_folder
 from handful_core.registry.records import Version
 from handful_serving.adapters.origin import origin_text, read_origin
@@ -95,6 +95,8 @@ class DiskCache:
         target = self._root / _folder_name(record.name) / f"{record.version}-{digest[:_DIGEST]}"
         target.parent.mkdir(exist_ok=True)
         (folder.parent / _ORIGIN).write_text(origin_text(record), encoding="utf-8")
+        if target.exists() and not _is_whole(target / _PACKAGE):
+            self._remove(target)
         if target.exists():  # The same package, for another version of this number: only its origin is new.
             os.replace(folder.parent / _ORIGIN, target / _ORIGIN)  # noqa: PTH105  # Atomic, unlike shutil.move.
         else:
@@ -104,7 +106,7 @@ class DiskCache:
 
     def discard(self, entry: Entry) -> None:
         """Remove a package."""
-        shutil.rmtree(entry.folder.parent, ignore_errors=True)
+        self._remove(entry.folder.parent)
 
     def prune(self, name: str, keep: frozenset[int]) -> None:
         """Remove all but the packages of a model that were fetched last, and but these versions."""
@@ -141,6 +143,12 @@ class DiskCache:
         records = [(path.parent / _PACKAGE, read_origin(path)) for _, path in sorted(origins, reverse=True)]
         return [Entry(folder, record) for folder, record in records if record is not None]
 
+    def _remove(self, folder: Path) -> None:
+        """Out of sight in one step: half a package is never taken for one."""
+        gone = tempfile.TemporaryDirectory(dir=self._root / _INCOMING, ignore_cleanup_errors=True)
+        with gone, suppress(FileNotFoundError):  # Another process removed it.
+            folder.rename(Path(gone.name) / folder.name)
+
     def _sweep(self) -> None:
         for path in (self._root / _INCOMING).iterdir():
             if time.time() - _changed(path) > _STALE_SECONDS:
@@ -150,6 +158,14 @@ class DiskCache:
 def _folder_name(name: str) -> str:
     """A model's name as the name of one folder, on every system, never `.incoming` or `..`."""
     return quote(name, safe=" ").replace(".", "%2E")
+
+
+def _is_whole(package: Path) -> bool:
+    try:
+        read_folder(package)
+    except (PackageError, OSError):
+        return False
+    return True
 
 
 def _identity(record: Version) -> tuple[object, ...]:

@@ -21,11 +21,12 @@ def draw(pixels: Pixels, answer: Answer | None, manifest: Manifest) -> bytes:
     """The picture as a JPEG.
 
     Args:
-        pixels: the image; it is drawn on.
+        pixels: the image.
         answer: what is drawn in, if anything.
         manifest: names the classes.
     """
     if answer is not None:
+        pixels = pixels.copy()  # A challenger may still have to see it as it was.
         found = answer.detections
         for box, score, class_id in zip(found.boxes, found.scores, found.classes.tolist(), strict=True):
             _mark(pixels, box.tolist(), f"{manifest.classes[class_id]} {score:.2f}", _colour(class_id))

@@ -6,13 +6,12 @@ import asyncio
 import json
 import logging
 import time
-from contextlib import suppress
+from dataclasses import replace
 
 from pydantic import ValidationError
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from handful_core.errors import HandfulError
-from handful_core.vision.decode import ImageTooLargeError, read_header
 from handful_serving.api.live_messages import Frame, LiveParameters
 from handful_serving.api.parameters import complaint
 from handful_serving.api.parts import Parts
@@ -26,6 +25,10 @@ _log = logging.getLogger("handful_serving.live")
 _IDLE, _TOO_LARGE, _REFUSED = 4000, 1009, 1008
 _PATIENCE = 2.0
 """Seconds that a frame may take with its wait: an older one is of no use to anybody."""
+_BROKEN = (WebSocketDisconnect, RuntimeError, TimeoutError)
+"""What comes up where a connection is gone: Starlette raises the first two."""
+_SEND_SECONDS = 10.0
+"""A client that takes nothing for so long is given up."""
 
 
 class LiveConnection:
@@ -52,31 +55,33 @@ class LiveConnection:
 
     async def run(self) -> None:
         """Answer frames until one side ends it."""
-        await self._say("ready", **self._greeting())
-        working = asyncio.create_task(self._work())
+        tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._work())]
         try:
-            await self._listen()
-        except (WebSocketDisconnect, RuntimeError) as error:  # Starlette raises both for a connection that is gone.
-            _log.debug("a live connection broke: %s", error)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            working.cancel()
-            with suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError):
-                await working
+            for task in tasks:
+                task.cancel()
+            for ended in await asyncio.gather(*tasks, return_exceptions=True):
+                if isinstance(ended, _BROKEN):
+                    _log.debug("a live connection broke: %r", ended)
+                elif isinstance(ended, Exception):
+                    _log.error("a live connection failed", exc_info=ended)
             _log.info("a live connection ended: %d frames answered, %d dropped", self._answered, self._dropped)
 
     async def _listen(self) -> None:
+        await self._say("ready", **self._greeting())
         while True:
             try:
                 async with asyncio.timeout(self._settings.live_idle_seconds):
                     message = await self._socket.receive()
             except TimeoutError:
-                await self._socket.close(_IDLE, "nothing was sent for too long")
+                await self._close(_IDLE, "nothing was sent for too long")
                 return
             if message["type"] == "websocket.disconnect":
                 return
             if (data := message.get("bytes")) is not None:
                 if len(data) > self._settings.live_frame_bytes:
-                    await self._socket.close(_TOO_LARGE, f"a frame has at most {self._settings.live_frame_bytes} bytes")
+                    await self._close(_TOO_LARGE, f"a frame has at most {self._settings.live_frame_bytes} bytes")
                     return
                 await self._put(data)
             else:
@@ -123,7 +128,7 @@ class LiveConnection:
                 self._caller = self._parts.guard.renew(self._caller)
             except UnauthorizedError as error:
                 await self._fail(error, frame, fatal=True)
-                await self._socket.close(_REFUSED, "the API key was removed")
+                await self._close(_REFUSED, "the API key was removed")
                 return
             await self._answer(frame)
             await asyncio.sleep(max(0.0, pause - (time.monotonic() - started)))
@@ -132,9 +137,9 @@ class LiveConnection:
         chosen = self._chosen
         try:
             self._parts.guard.spend(self._caller)
-            self._check_size(frame)
+            options = replace(chosen.options, max_pixels=self._settings.live_max_pixels)
             prediction = await self._parts.predictor.predict(
-                frame.data, chosen.wanted, chosen.options, caller=self._caller.name, seconds=_PATIENCE
+                frame.data, chosen.wanted, options, caller=self._caller.name, seconds=_PATIENCE
             )
         except HandfulError as error:
             await self._fail(error, frame)
@@ -148,13 +153,6 @@ class LiveConnection:
         self._parts.metrics.frame("answered")
         answer = answer_of(prediction, f"{self._name}-{frame.sequence}")
         await self._say("result", **frame.echo, dropped=self._dropped, **answer)
-
-    def _check_size(self, frame: Frame) -> None:
-        header = read_header(frame.data)
-        if header.width * header.height > self._settings.live_max_pixels:
-            raise ImageTooLargeError(
-                f"a live frame has at most {self._settings.live_max_pixels / 1e6:g} megapixels", "send smaller ones"
-            )
 
     async def _fail(self, error: HandfulError, frame: Frame | None = None, *, fatal: bool = False) -> None:
         self._parts.metrics.rejected(reason_of(error))
@@ -185,4 +183,9 @@ class LiveConnection:
 
     async def _say(self, kind: str, **fields: object) -> None:
         if self._socket.application_state is WebSocketState.CONNECTED:
-            await self._socket.send_text(json.dumps({"type": kind, **fields}, separators=(",", ":")))
+            async with asyncio.timeout(_SEND_SECONDS):
+                await self._socket.send_text(json.dumps({"type": kind, **fields}, separators=(",", ":")))
+
+    async def _close(self, code: int, reason: str) -> None:
+        async with asyncio.timeout(_SEND_SECONDS):
+            await self._socket.close(code, reason)

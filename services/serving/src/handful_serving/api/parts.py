@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -16,6 +17,8 @@ from handful_serving.domain.overview import Overview
 from handful_serving.domain.predictor import Predictor
 from handful_serving.domain.rollout import Rollout
 from handful_serving.settings import ServingSettings
+
+_READERS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,8 @@ class Parts:
     """Where people's browsers find MLflow."""
     live: set[object] = field(default_factory=set)
     """Live connections."""
+    reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_READERS))
+    """Threads that take long JSON apart."""
 
 
 def parts_of(connection: HTTPConnection) -> Parts:

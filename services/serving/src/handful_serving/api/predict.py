@@ -23,6 +23,8 @@ from handful_serving.api.request_ids import request_id_of
 from handful_serving.api.security import caller_of
 from handful_serving.api.upload import read_upload
 from handful_serving.domain.access import Caller
+from handful_serving.domain.errors import BadRequestError
+from handful_serving.domain.prediction import Prediction
 
 
 class _Plain(APIRoute):
@@ -147,6 +149,8 @@ class _Batch:
         self._caller = caller
         self._chosen = chosen
         self._at_once = asyncio.Semaphore(parts.predictor.workers)
+        self._room = parts.settings.max_body_bytes
+        """Bytes that the pictures of its answers may still have."""
 
     async def answer(self, files: list[File]) -> list[dict[str, Any]]:
         """All items, in order: what `BatchItem` describes."""
@@ -162,8 +166,16 @@ class _Batch:
                 prediction = await self._parts.predictor.predict(
                     file.data, chosen.wanted, chosen.options, caller=self._caller.name
                 )
+                self._count(prediction)
             except HandfulError as error:
                 self._parts.metrics.rejected(reason_of(error))
                 problem = problem_of(error, self._request.url.path, request_id)
                 return {"index": index, "file": file.name, "problem": problem.model_dump()}
         return {"index": index, "file": file.name, "prediction": answer_of(prediction, request_id)}
+
+    def _count(self, prediction: Prediction) -> None:
+        """All pictures wait in memory until the last is done: together they may be as long as a body."""
+        self._room -= len(prediction.outcome.picture or b"")
+        if self._room < 0:
+            most = self._parts.settings.max_body_bytes / 1e6
+            raise BadRequestError(f"the pictures of this batch are more than {most:g} MB", "ask for fewer at once")

@@ -47,16 +47,14 @@ async def promote(request: Request, name: Name, parts: AppParts, _: Administerin
     """Make a version the champion, once it has shown that it can be served: a bad one is refused here."""
     version = (await read_json(request, parts, Promotion)).version
     await parts.fleet.find(Wanted(name, version))
-    await parts.fleet.promote(name, version)
-    return _promoted(parts, name)
+    return _promoted(parts, name, await parts.fleet.promote(name, version))
 
 
 @router.post("/models/{name}/rollback", response_model=PromotedAnswer, responses=_ADMIN, openapi_extra=_body(Nothing))
 async def rollback(request: Request, name: Name, parts: AppParts, _: Administering) -> PromotedAnswer:
-    """Make the previous champion the champion again."""
+    """Make the previous champion the champion again, once it has shown that it can be served."""
     await read_json(request, parts, Nothing)
-    await parts.fleet.rollback(name)
-    return _promoted(parts, name)
+    return _promoted(parts, name, await parts.fleet.rollback(name))
 
 
 @router.get("/rollouts", response_model=RolloutsAnswer, responses=problem_responses(401, 403))
@@ -77,9 +75,8 @@ async def set_rollout(request: Request, name: Name, parts: AppParts, _: Administ
     return _rollout(parts, name)
 
 
-def _promoted(parts: Parts, name: str) -> PromotedAnswer:
-    aliases = parts.fleet.catalog.aliases(name)
-    return PromotedAnswer(model=name, champion=parts.fleet.catalog.champions[name], previous=aliases.get(PREVIOUS))
+def _promoted(parts: Parts, name: str, champion: int) -> PromotedAnswer:
+    return PromotedAnswer(model=name, champion=champion, previous=parts.fleet.catalog.aliases(name).get(PREVIOUS))
 
 
 def _rollout(parts: Parts, name: str) -> RolloutAnswer:

@@ -101,7 +101,9 @@ async def infer_version(name: Name, version: Number, request: Request, parts: Ap
 async def _infer(request: Request, parts: Parts, wanted: Wanted, caller: Caller) -> Response:
     parts.guard.spend(caller)
     with parts.intake.body(request) as body:
-        asked = await in_thread(read_request, await body.read(), request.headers.get(_HEADER))
+        content = await body.read()
+        async with parts.reading:
+            asked = await in_thread(read_request, content, request.headers.get(_HEADER))
         options = _parameters(asked.request).options
         prediction = await unless_gone(
             request, parts.predictor.predict(asked.image, wanted, options, caller=caller.name)

@@ -30,6 +30,8 @@ class Catalog:
         """By model name, as far as the registry was asked."""
         self.champions: dict[str, int] = {}
         """The version that answers for each model: the last champion that could be loaded."""
+        self.remembered: dict[str, int] = {}
+        """The champions that an earlier process noted: what counts if the registry is away from the start."""
         self.reachable: bool | None = None
         """Whether the registry answered last time; None before the first time."""
         self.trouble = ""
@@ -50,8 +52,10 @@ class Catalog:
         ]
 
     def targets(self) -> dict[str, int]:
-        """Where the registry's champion aliases point, the default model first."""
+        """Where the registry's champion aliases point, or did when it last answered; the default model first."""
         found = {name: model.aliases[CHAMPION] for name, model in self.models.items() if CHAMPION in model.aliases}
+        if self.reachable is False and not self.models:
+            found = {name: version for name, version in self.remembered.items() if self.is_served(name)}
         return dict(sorted(found.items(), key=lambda item: (item[0] != self._default_model, item[0])))
 
     @property
@@ -93,11 +97,12 @@ class Catalog:
         """Where the registry's aliases of a model point, as far as is known."""
         if name in self.models:
             return dict(self.models[name].aliases)
-        return {CHAMPION: self.champions[name]} if name in self.champions else {}
+        champion = self.champions.get(name) or self.targets().get(name)
+        return {CHAMPION: champion} if champion else {}
 
     def names(self) -> list[str]:
         """All models that can be asked for."""
-        return sorted({*self.models, *self.champions})
+        return sorted({*self.models, *self.champions, *self.targets()})
 
     def unknown_version(self, key: Key) -> UnknownModelError:
         """What to say of a version that does not exist."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from handful_core.registry.records import PREVIOUS
 from handful_serving.domain.catalog import Catalog
 from handful_serving.domain.errors import NoModelError
 from handful_serving.domain.keys import Key, Wanted
@@ -50,23 +51,27 @@ class Fleet:
         self.watcher.adopt(loaded)
         return loaded
 
-    async def promote(self, name: str, version: int) -> None:
-        """Make a version the champion in the registry, and follow it at once.
+    async def promote(self, name: str, version: int) -> int:
+        """Make a version the champion in the registry, and follow it at once; its number.
 
         Raises:
             HandfulError: the registry has no such version, or is away.
         """
-        await in_thread(self.world.registry.promote, name, version)
+        promoted = await in_thread(self.world.registry.promote, name, version)
         await self.watcher.poll()
+        return promoted.version
 
-    async def rollback(self, name: str) -> None:
-        """Make the previous champion the champion again, and follow it at once.
+    async def rollback(self, name: str) -> int:
+        """Make the previous champion the champion again, and follow it at once; its number.
 
         Raises:
-            HandfulError: there is none, or the registry is away.
+            HandfulError: there is none, it cannot be served, or the registry is away.
         """
-        await in_thread(self.world.registry.rollback, name)
         await self.watcher.poll()
+        await self.find(Wanted(name, alias=PREVIOUS))
+        champion = await in_thread(self.world.registry.rollback, name)
+        await self.watcher.poll()
+        return champion.version
 
     def ready(self) -> list[Key]:
         """The champions that are in memory.
@@ -93,7 +98,7 @@ class Fleet:
         if self.catalog.reachable and not targets:
             return NoModelError(
                 "no registered model has the alias champion",
-                "make one with `handful train --config configs/sample.yaml`, or name one with "
+                "bring the starter model with `handful import models/starter.zip`, train one, or name one with "
                 "`handful promote NAME VERSION`",
             )
         return NoModelError("the first model is being loaded", "try again in a moment")

@@ -12,7 +12,7 @@ from handful_core.errors import HandfulError, NotFoundError, PackageError, Resou
 from handful_core.package.errors import DamagedPackageError, ManifestError, MissingPackageError
 from handful_core.registry.records import Version
 from handful_serving.domain.catalog import Catalog
-from handful_serving.domain.errors import RefusedModelError, UnknownModelError
+from handful_serving.domain.errors import OverloadedError, RefusedModelError, UnknownModelError
 from handful_serving.domain.keys import Key
 from handful_serving.domain.ports import Entry, ModelRegistry, Observer, OpenModel, PackageCache
 from handful_serving.domain.refusals import FAILED_SECONDS, REFUSED_SECONDS, Refusals
@@ -22,6 +22,8 @@ from handful_serving.domain.threads import SingleFlight, in_thread
 _log = logging.getLogger(__name__)
 _SPOILT = (DamagedPackageError, ManifestError, MissingPackageError)
 """What a disk can do to a package that was whole when it was fetched."""
+_AT_ONCE, _WAITING = 4, 64
+"""Versions that are fetched at once, and that may wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class Loader:
         self._store = store
         self._refusals = refusals
         self._flights: SingleFlight[Key, Loaded] = SingleFlight()
+        self._preparing = asyncio.Semaphore(_AT_ONCE)
         self._opening = asyncio.Lock()
         """One model is opened at a time: what memory grows by meanwhile is its own."""
 
@@ -54,9 +57,11 @@ class Loader:
         Raises:
             UnknownModelError: the registry has no such version.
             RefusedModelError: its package is bad, or was found bad a while ago.
-            UnavailableError: the registry is away and the package is not in the cache.
+            UnavailableError: the registry is away and the package is not in the cache, or too many others are loaded.
         """
         loaded = self._store.get(key)
+        if loaded is None and key not in self._flights and len(self._flights) >= _WAITING:
+            raise OverloadedError("too many models are being loaded", "loading", 1)
         return loaded or await self._flights.do(key, lambda: self._load(key))
 
     def cancel(self) -> None:
@@ -67,7 +72,8 @@ class Loader:
         if refusal := self._refusals.get(key):
             raise refusal.error()
         try:
-            entry, model, memory = await self._prepare(key)
+            async with self._preparing:
+                entry, model, memory = await self._prepare(key)
         except UnknownModelError:
             raise
         except UnavailableError:
@@ -75,8 +81,9 @@ class Loader:
             raise
         except PackageError as error:
             raise self._refuse(key, "refused", error.kind, error, REFUSED_SECONDS) from error
-        except (HandfulError, OSError) as error:
-            kind = "resource" if isinstance(error, OSError | ResourceError) else "registry"
+        except Exception as error:  # Whatever a package brings up: it is refused, and the others are served.
+            resource = isinstance(error, OSError | ResourceError)
+            kind = "resource" if resource else "registry" if isinstance(error, HandfulError) else "internal"
             raise self._refuse(key, "failed", kind, error, FAILED_SECONDS) from error
         loaded = Loaded(entry.record, model, await in_thread(lambda: model.package.digest), memory)
         self._store.add(loaded)

@@ -54,7 +54,7 @@ class Pipeline:
         started = time.perf_counter()
         # A picture that is sent back has the size of the one that was sent.
         enough = max(spec.width, spec.height, self._blur.size) if options.drawing == "none" else None
-        picture = decode_picture(data, self._max_pixels, enough)
+        picture = decode_picture(data, min(self._max_pixels, options.max_pixels or self._max_pixels), enough)
         decoded = time.perf_counter()
         faces = self._blur(picture.pixels)
         return Ready(picture, faces, (decoded - started) * 1e3, (time.perf_counter() - decoded) * 1e3)

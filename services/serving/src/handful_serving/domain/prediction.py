@@ -22,6 +22,8 @@ class Options:
     """Overlap above which two boxes are one object; the model's own threshold if None."""
     drawing: Drawing = "none"
     """Whether the picture comes back, its faces blurred: as it is, or with boxes drawn in."""
+    max_pixels: int | None = None
+    """Images with more are refused; the server's own limit if None."""
 
 
 @dataclass(frozen=True, slots=True)

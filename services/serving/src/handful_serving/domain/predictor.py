@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from handful_serving.domain.errors import OverloadedError
 from handful_serving.domain.fleet import Fleet
 from handful_serving.domain.keys import Wanted
 from handful_serving.domain.pipeline import Pipeline, Ready
@@ -68,7 +69,7 @@ class Predictor:
             HandfulError: one of `Fleet.find`'s.
         """
         started = time.perf_counter()
-        loaded = await self._rollout.choose(wanted, caller)
+        loaded = await self._choose(wanted, caller, self.queue.seconds if seconds is None else seconds)
         place = await self.queue.enter(seconds)
         waited = (time.perf_counter() - started) * 1e3
         ready, outcome = await self._work(place, loaded, data, options)
@@ -82,10 +83,19 @@ class Predictor:
             iou=limits.iou if options.iou is None else options.iou,
             timings=timings,
         )
+        self._rollout.answered(wanted, loaded.key)
         # When this task pauses: by then the answer is on its way.
         asyncio.get_running_loop().call_soon(self._observer.predicted, prediction)
         self._rollout.shadow(wanted, prediction, lambda challenger: self._compare(challenger, ready, options))
         return prediction
+
+    async def _choose(self, wanted: Wanted, caller: str, seconds: float) -> Loaded:
+        """The model that answers. One that takes too long to come is fetched on, for those who ask later."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._rollout.choose(wanted, caller)
+        except TimeoutError:
+            raise OverloadedError(f"the model is not loaded within {seconds:g} s", "loading", 1) from None
 
     async def _work(self, place: Place, loaded: Loaded, data: bytes, options: Options) -> tuple[Ready, Outcome]:
         def work() -> tuple[Ready, Outcome]:
@@ -95,8 +105,10 @@ class Predictor:
         return await self._run(place, loaded, work)
 
     async def _compare(self, challenger: Loaded, ready: Ready, options: Options) -> Outcome | None:
-        """The challenger's answer to the same picture, if nobody has to wait for it."""
-        if not self.queue.idle:
+        """The challenger's answer to the same picture, if nobody has to wait for it and it is not too small for it."""
+        spec, picture = challenger.model.manifest.input, ready.picture
+        decoded_small = picture.scale != (1, 1) and max(spec.width, spec.height) > max(picture.pixels.shape[:2])
+        if not self.queue.idle or decoded_small:
             return None
         place = await self.queue.enter()
         plain = Options(options.confidence, options.iou)

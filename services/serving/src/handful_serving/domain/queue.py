@@ -34,7 +34,8 @@ class Queue:
     def __init__(self, workers: int, waiting: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._workers = workers
         self._limit = waiting
-        self._seconds = seconds
+        self.seconds = seconds
+        """How long an image may take, with its wait."""
         self._clock = clock
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._mean = 0.0
@@ -65,7 +66,7 @@ class Queue:
         Raises:
             OverloadedError: the queue is full, or the deadline cannot be kept.
         """
-        limit = self._seconds if seconds is None else seconds
+        limit = self.seconds if seconds is None else seconds
         if self.idle:
             self.busy += 1
             return Place(self, self._clock())

@@ -102,10 +102,17 @@ class Rollout:
         share = self.shares(name).canary
         key = self.challenger(name) if share else None
         if key is not None and _place(name, caller) < share and (loaded := self._in_memory(key)):
-            self.tally(name).challenger += 1
             return loaded
-        self.tally(name).champion += 1
         return champion
+
+    def answered(self, wanted: Wanted, key: Key) -> None:
+        """Count an answer, unless it was of a version or an alias that the request named."""
+        if wanted.version is None and wanted.alias is None:
+            tally = self.tally(key.name)
+            if key == self.challenger(key.name):
+                tally.challenger += 1
+            else:
+                tally.champion += 1
 
     def shadow(self, wanted: Wanted, prediction: Prediction, ask: Ask) -> None:
         """Compare a champion's answer with the challenger's, later, if the shares say so."""
@@ -139,7 +146,7 @@ class Rollout:
 
     def _in_memory(self, key: Key) -> Loaded | None:
         loaded = self._fleet.store.get(key)
-        if loaded is None and self._fleet.refusals.get(key) is None:
+        if loaded is None and self._fleet.refusals.get(key) is None and self._fleet.store.can_hold(key):
             self._spawn(self._load(key))
         return loaded
 

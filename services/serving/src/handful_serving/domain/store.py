@@ -86,6 +86,12 @@ class ModelStore:
         """Another model would push none out."""
         return len(self._models) < self._limit and (self._budget is None or self.memory < self._budget)
 
+    def can_hold(self, key: Key) -> bool:
+        """Whether it would stay, were it loaded: what is worth more leaves it some room."""
+        better = [loaded for other, loaded in self._models.items() if self._rank(other) > self._rank(key)]
+        memory = sum(loaded.memory for loaded in better)
+        return len(better) < self._limit and (self._budget is None or memory < self._budget)
+
     @property
     def memory(self) -> int:
         """Bytes that the models took."""

@@ -115,6 +115,12 @@ class SingleFlight(Generic[_Name, _Result]):
             task.add_done_callback(lambda done: self._forget(name, done))
         return await asyncio.shield(task)
 
+    def __contains__(self, name: _Name) -> bool:
+        return name in self._running
+
+    def __len__(self) -> int:
+        return len(self._running)
+
     def cancel(self) -> None:
         """Give up all that runs."""
         for task in self._running.values():

@@ -53,7 +53,7 @@ class Watcher:
 
     async def _poll(self) -> None:
         if self._noted is None:
-            self._noted = await in_thread(self._world.cache.champions)
+            self._noted = self._catalog.remembered = await in_thread(self._world.cache.champions)
         try:
             models = await in_thread(self._world.registry.models)
         except HandfulError as error:
@@ -118,8 +118,8 @@ class Watcher:
 
     async def _start_from_cache(self) -> None:
         """Without a registry, what was served last is served."""
-        for name, version in self._remembered.items():
-            if self._catalog.is_served(name) and name not in self._catalog.champions:
+        for name, version in self._catalog.targets().items():
+            if name not in self._catalog.champions:
                 await self._follow(name, version)
 
     async def _retire(self) -> None:
