@@ -89,6 +89,26 @@ def test_a_training_with_this_source_pulls_first(
     assert picsellia.asked("/storage/") == 13
 
 
+def test_a_label_that_is_new_is_a_change(version: FakeVersion, tmp_path: Path) -> None:
+    settings = DatasetConfig.model_validate(
+        {"source": "picsellia", "picsellia": {"dataset": "fingers", "version": "v1"}}
+    )
+    assert prepare(settings, tmp_path).classes == ("cat", "dog")
+    version.labels = ["cat", "cow", "dog"]
+    assert prepare(settings, tmp_path).classes == ("cat", "cow", "dog")
+
+
+def test_a_second_pull_leaves_all_that_did_not_change_alone(version: FakeVersion, tmp_path: Path) -> None:
+    found = pulled(tmp_path)
+    folder, source = found.folder, found.folder / "source.json"
+    source.write_text(source.read_text().replace(found.source["pulled"], "2001-01-01T00:00:00+00:00"))
+    for path in folder.rglob("*"):
+        os.utime(path, (1, 1))
+    pulled(tmp_path)
+    read = ("assets.json", "annotations.json", "source.json")
+    assert {path.stat().st_mtime for path in [*map(folder.joinpath, read), *(folder / "assets").iterdir()]} == {1}
+
+
 def test_the_newest_annotation_is_first_though_it_comes_in_another_answer(
     picsellia: FakePicsellia, tmp_path: Path
 ) -> None:

@@ -125,7 +125,8 @@ def _brought(remote: RemoteVersion, folder: Path, workers: int, progress: Progre
         for name, text in texts.items():
             _write_if_new(folder / name, text)
         source = _source(remote, labels, assets, annotations, statuses, downloads.missing)
-        _write_if_new(folder / SOURCE, _as_text(source))
+        if _known(folder) | {"pulled": ""} != source | {"pulled": ""}:  # The time alone is nothing new to `prepare`.
+            _write_if_new(folder / SOURCE, _as_text(source))
     return Pulled(folder, source, len(wanted) - len(downloads.missing), removed, downloads.bytes)
 
 
@@ -189,13 +190,21 @@ def _check_folder(folder: Path, remote: RemoteVersion) -> None:
         return
     if not (folder / _LOCK).exists():
         raise ConfigError(f"{folder} holds something that was not pulled", "name another folder, or remove it")
+    known = _known(folder)
+    if not known:
+        return  # The first pull into it did not come to its end.
+    there = known.get("version", {})
+    if there.get("id") != remote.facts["version"]["id"]:
+        raise ConfigError(f"{folder} holds the version {there.get('name')!r}", "name another folder, or remove it")
+
+
+def _known(folder: Path) -> dict[str, Any]:
+    """What an earlier pull wrote of where its files came from; empty if there was none."""
     try:
         known = json.loads((folder / SOURCE).read_bytes())
     except (OSError, ValueError):
-        return  # The first pull into it did not come to its end.
-    there = known.get("version", {}) if isinstance(known, dict) else {}
-    if there.get("id") != remote.facts["version"]["id"]:
-        raise ConfigError(f"{folder} holds the version {there.get('name')!r}", "name another folder, or remove it")
+        return {}
+    return known if isinstance(known, dict) else {}
 
 
 @contextlib.contextmanager

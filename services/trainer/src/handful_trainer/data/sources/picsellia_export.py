@@ -32,7 +32,7 @@ class PicselliaExportSource:
         self._folder = config.path or Path()
 
     def roots(self) -> tuple[Path, ...]:
-        """The two JSON files and the folder of images."""
+        """The JSON files and the folder of images."""
         if not self._folder.is_dir():
             raise MissingSourceError(f"the folder {self._folder} does not exist", "correct dataset.path")
         if (self._folder / UNFINISHED).exists():
@@ -43,7 +43,9 @@ class PicselliaExportSource:
                 raise MissingSourceError(f"{self._folder} has no {name}", hint)
         if not (self._folder / FILES).is_dir():
             raise MissingSourceError(f"{self._folder} has no folder {FILES}", hint)
-        return (self._folder / ASSETS, self._folder / ANNOTATIONS, self._folder / FILES)
+        source = self._folder / SOURCE  # Its labels are the classes.
+        others = [source] if source.is_file() else []
+        return (self._folder / ASSETS, self._folder / ANNOTATIONS, self._folder / FILES, *others)
 
     def read(self) -> RawDataset:
         """All assets, each with its newest annotation."""
