@@ -49,3 +49,10 @@ export function createGrabber(video) {
     return blob.arrayBuffer();
   };
 }
+
+/** What waits for the camera's next frame, and gives how many there were so far. Without the browser's count, each call counts one. */
+export function freshFrames(video) {
+  let calls = 0;
+  if (!video.requestVideoFrameCallback) return () => new Promise((done) => requestAnimationFrame(() => done((calls += 1))));
+  return () => new Promise((done) => video.requestVideoFrameCallback((_, { presentedFrames }) => done(presentedFrames)));
+}

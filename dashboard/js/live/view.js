@@ -6,7 +6,7 @@ import { pace, recent } from "../logic/frames.js";
 import { askAgain, askKey, storedKey } from "../key.js";
 import { createOverlay } from "../view/overlay.js";
 import { words } from "../words.js";
-import { CameraError, closeCamera, createGrabber, openCamera, playCamera } from "./camera.js";
+import { CameraError, closeCamera, createGrabber, freshFrames, openCamera, playCamera } from "./camera.js";
 import { choose, fillModels, modelOf } from "./models.js";
 import { buildScreen } from "./screen.js";
 import { openSession, TOO_MANY } from "./session.js";
@@ -69,7 +69,7 @@ export function createView(root, app) {
       ready: tell,
       result: show,
       problem: fail,
-      closed: (code) => stop(parts.says.classList.contains("alert") ? parts.says.textContent : endOf(code)),
+      closed: (code) => stop(endOf(code)),
       passed: (count) => (parts.figures.dropped.textContent = count),
     });
   }
@@ -105,8 +105,9 @@ export function createView(root, app) {
   /** Says why a frame or the connection was refused; where it was for want of a good key, the visitor is asked for one. */
   async function fail(problem, fatal) {
     const why = problem.detail || problem.title;
-    if (!fatal || problem.status !== NO_KEY) return say(why, true);
+    if (!fatal) return say(why, true);
     stop(why);
+    if (problem.status !== NO_KEY) return;
     askAgain();
     if ((await askKey(storedKey())) && !root.hidden && round % 2 === 0) start();
   }
@@ -154,11 +155,4 @@ function likeliest({ probabilities }) {
 function endOf(code) {
   if (code === TOO_MANY) return own.tooMany;
   return code === 1006 ? own.lost : own.ended;
-}
-
-/** What waits for the camera's next frame, and gives how many there were so far. Without the browser's count, each call counts one. */
-function freshFrames(video) {
-  let calls = 0;
-  if (!video.requestVideoFrameCallback) return () => new Promise((done) => requestAnimationFrame(() => done((calls += 1))));
-  return () => new Promise((done) => video.requestVideoFrameCallback((_, { presentedFrames }) => done(presentedFrames)));
 }

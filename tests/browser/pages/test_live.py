@@ -94,6 +94,10 @@ def test_a_connection_takes_another_model_while_it_runs(camera_page, serving) ->
 
 def test_a_model_that_is_refused_is_not_named_and_it_stays_said_why(camera_page, serving) -> None:
     page = camera_page
+    page.add_init_script(
+        """const Real = WebSocket;
+        window.WebSocket = class extends Real { constructor(...given) { super(...given); window.socket = this; } };"""
+    )
     page.goto(f"{serving.url}/#live")
     _part(page, "start").click()
     expect(_part(page, "count")).to_have_text("7")
@@ -112,6 +116,10 @@ def test_a_model_that_is_refused_is_not_named_and_it_stays_said_why(camera_page,
     expect(_part(page, "count")).to_have_text(re.compile("|".join(LEAVES)))
     expect(_part(page, "says")).to_have_text("Live")
     expect(_part(page, "model")).to_have_value(leaves)
+    _part(page, "model").select_option(label=broken.inner_text())
+    expect(_part(page, "says")).to_contain_text("99")
+    page.evaluate("socket.close()")
+    expect(_part(page, "says")).to_contain_text("The server ended the connection")
 
 
 def test_a_model_that_is_chosen_while_the_connection_opens_answers(camera_page, serving) -> None:
