@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Awaitable, Callable, Hashable
 from contextlib import suppress
 from functools import partial
 from typing import Any, Generic, TypeVar
 
+_END_SECONDS = 30.0
 _Result = TypeVar("_Result")
 _Name = TypeVar("_Name", bound=Hashable)
 
@@ -55,11 +57,12 @@ class Workers:
         return call.future
 
     def close(self) -> None:
-        """Finish what was begun, then end the threads."""
+        """Finish what was begun, then end the threads. One that does not end is left: it ends with the process."""
         for _ in self._threads:
             self._calls.put(None)
+        until = time.monotonic() + _END_SECONDS
         for thread in self._threads:
-            thread.join()
+            thread.join(max(0.0, until - time.monotonic()))
 
     def _work(self) -> None:
         while call := self._calls.get():
