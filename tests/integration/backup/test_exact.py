@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -66,3 +69,30 @@ def test_wiped_and_restored_the_stack_is_what_it_was(
     assert handful("import", backup, *stack.exact) == 0
     assert "all of it is there already, nothing to do" in capsys.readouterr().err
     assert rows_of(stack.database) == rows
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_versions_made_in_the_same_millisecond_are_all_brought(
+    blank: House, tables: Path, handful: Handful, tmp_path: Path, taken: bool
+) -> None:
+    _versions(blank, {1: 7, 2: 7})
+    backup = tmp_path / "b.zip"
+    assert handful("export", "--out", backup, *blank.exact) == 0
+    (tmp_path / "other" / "artifacts").mkdir(parents=True)
+    shutil.copy(tables, tmp_path / "other" / "mlflow.db")
+    other = House.embedded(tmp_path / "other")
+    _versions(other, {1: 5} if taken else {})
+    for _ in range(2):
+        assert handful("import", backup, *other.exact) == 0
+        assert _versions(other, {}) == ({1: 5, 2: 7, 3: 7} if taken else {1: 7, 2: 7})
+
+
+def _versions(house: House, more: dict[int, int]) -> dict[int, int]:
+    """Times of creation of a model's versions, by number, after more were added."""
+    add = "INSERT INTO model_versions (name, version, creation_time, current_stage) VALUES ('hands', ?, ?, 'None')"
+    with closing(sqlite3.connect(house.server.root / "mlflow.db")) as database:
+        if more:
+            database.execute("INSERT INTO registered_models (name) VALUES ('hands')")
+        database.executemany(add, more.items())
+        database.commit()
+        return dict(database.execute("SELECT version, creation_time FROM model_versions").fetchall())

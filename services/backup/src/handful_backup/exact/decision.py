@@ -34,13 +34,14 @@ class Decision:
         replaced: those of them that are there and give way.
         experiments: the database's id of each experiment in the backup.
         versions: the database's number of a version whose own one is taken.
-        locations: the new place of an experiment whose id changed.
+        created: times of creation of the backup's versions.
     """
 
     taken: dict[Kind, set[Owner]] = field(default_factory=dict)
     replaced: dict[Kind, set[Owner]] = field(default_factory=dict)
     experiments: dict[int, int] = field(default_factory=dict)
     versions: dict[Owner, int] = field(default_factory=dict)
+    created: dict[Owner, int | None] = field(default_factory=dict)
 
 
 def decide(
@@ -63,6 +64,7 @@ def decide(
         replace: whether what is there gives way.
     """
     decision = Decision()
+    decision.created = {owner("model_versions", row): row["creation_time"] for row in backup.rows("model_versions")}
     for kind, root in ROOTS.items():
         line = plan.lines[_LINES[kind]]
         there = _there(connection, metadata.tables[root]) if root in metadata.tables else {}
@@ -142,10 +144,17 @@ def _named(row: Record) -> tuple[str, str]:
 
 
 def _find_version(row: Record, there: dict[Owner, Mapping[str, Any]], decision: Decision, plan: Plan) -> bool:
-    """By model and time of creation; a number that another version has is not given twice."""
-    key = owner("model_versions", row)
+    """By model and time of creation; a number that another version has is not given twice.
+
+    Versions that were made within one millisecond are told apart by their numbers.
+    """
+    key, created = owner("model_versions", row), row["creation_time"]
     family = {k: other for k, other in there.items() if k[:2] == key[:2]}
-    same = [k for k, other in family.items() if other["creation_time"] == row["creation_time"]]
+    same = [
+        k
+        for k, other in family.items()
+        if other["creation_time"] == created and (k == key or decision.created.get(k) != created)
+    ]
     # A deleted version's row keeps its number and tells nothing more.
     if key in family and (key in same or DELETED_VERSION in {row["current_stage"], family[key]["current_stage"]}):
         same = [key]
@@ -158,5 +167,5 @@ def _find_version(row: Record, there: dict[Owner, Mapping[str, Any]], decision: 
         decision.versions[key] = number
         plan.notes.append(f"model {row['name']}: version {row['version']} becomes {number}: its number is taken")
         key = (*key[:2], number)
-    there[key] = row
+    there[key] = {**row, "creation_time": None}  # It has its number now, and is none that was here.
     return False
