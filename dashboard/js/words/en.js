@@ -146,7 +146,7 @@ export const words = {
   models: {
     title: "Models",
     lead: "Every version in the registry. The champion answers whoever names no version.",
-    empty: "No model is registered yet. This command makes one on a small set of drawn hands: handful train --config configs/sample.yaml",
+    empty: "No model is registered yet. This command makes one on a small set of drawn hands: handful train --config configs/sample.yaml --set model.pretrained=false",
     loading: "Asking the registry…",
     columns: { version: "Version", alias: "Alias", metrics: "Metrics", dataset: "Dataset", created: "When", state: "State", run: "Run", actions: "Actions" },
     state: { served: "serves", loaded: "loaded", available: "available", refused: "refused" },

@@ -147,7 +147,7 @@ export const words = {
   models: {
     title: "Modèles",
     lead: "Toutes les versions du registre. Le champion répond à qui ne nomme pas de version.",
-    empty: "Aucun modèle n’est encore enregistré. Cette commande en fait un sur quelques mains dessinées : handful train --config configs/sample.yaml",
+    empty: "Aucun modèle n’est encore enregistré. Cette commande en fait un sur quelques mains dessinées : handful train --config configs/sample.yaml --set model.pretrained=false",
     loading: "Le registre est interrogé…",
     columns: { version: "Version", alias: "Alias", metrics: "Mesures", dataset: "Données", created: "Quand", state: "État", run: "Entraînement", actions: "Actions" },
     state: { served: "sert", loaded: "chargée", available: "disponible", refused: "refusée" },
