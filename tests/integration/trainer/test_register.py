@@ -50,6 +50,12 @@ def test_a_package_joins_a_run_that_is_there(trainer: Trainer, archive: Path, re
     done = trainer.run("register", str(archive), "--name", trainer.name, "--run", run)
     assert json.loads(done.stdout)["promoted"] is False
     assert registry.version(trainer.name, 1).run_id == run
+    assert client.get_run(run).info.status == "RUNNING"
+    client.set_terminated(run, "KILLED", end_time=1_700_000_000_000)
+    assert trainer.run("register", str(archive), "--name", trainer.name, "--run", run).returncode == 0
+    assert registry.version(trainer.name, 2).run_id == run
+    info = client.get_run(run).info
+    assert (info.status, info.end_time) == ("KILLED", 1_700_000_000_000)
 
 
 def test_a_run_that_is_not_there_is_told(trainer: Trainer, archive: Path) -> None:

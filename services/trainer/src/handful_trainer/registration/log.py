@@ -76,7 +76,7 @@ def _log(package: Package, run_id: str) -> Any:
     import mlflow
 
     code = Path(handful_core.__file__).parent
-    with mlflow.start_run(run_id=run_id):
+    with _active(run_id):
         return mlflow.pyfunc.log_model(
             name="model",
             python_model=str(code / "pyfunc.py"),
@@ -87,6 +87,23 @@ def _log(package: Package, run_id: str) -> Any:
             pip_requirements=[f"{requirement}=={version(requirement)}" for requirement in _REQUIREMENTS],
             metadata={"handful": {"task": package.manifest.task, "classes": list(package.manifest.classes)}},
         )
+
+
+@contextlib.contextmanager
+def _active(run_id: str) -> Iterator[None]:
+    """Make a run MLflow's active one, which it would mark as finished: it stays as whoever began it has marked it."""
+    import mlflow
+
+    client = mlflow.MlflowClient()
+    before = client.get_run(run_id).info
+    try:
+        with mlflow.start_run(run_id=run_id):
+            yield
+    finally:
+        if before.end_time:
+            client.set_terminated(run_id, before.status, before.end_time)
+        else:
+            client.update_run(run_id, before.status)
 
 
 def _signature() -> Any:
