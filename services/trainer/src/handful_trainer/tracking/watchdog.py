@@ -1,7 +1,8 @@
 """A small process that outlives a killed training and marks its run, which nobody else could.
 
-It reads what the training last said of itself from its standard input. When that ends, so has the training: by its own
-word (`done`), or the run gets the last status that was written, KILLED if there was none.
+It reads from its standard input: first MLflow's address, which may hold a password and so is nothing for `ps`, then what
+the training last said of itself. When that ends, so has the training: by its own word (`done`), or the run gets the last
+status that was written, KILLED if there was none.
 """
 
 from __future__ import annotations
@@ -31,13 +32,14 @@ class Watchdog:
     def __init__(self, uri: str, run_id: str) -> None:
         # A session of its own: Ctrl-C at the terminal is for the training, not for its witness.
         self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__, uri, run_id],
+            [sys.executable, "-m", __name__, run_id],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             text=True,
             **APART,
         )
+        self._say(uri)
 
     def __enter__(self) -> Self:
         return self
@@ -57,8 +59,11 @@ class Watchdog:
 
     def status(self, status: str) -> None:
         """The run should get this status, but MLflow was not told yet."""
+        self._say(status)
+
+    def _say(self, line: str) -> None:
         if self._pipe and self._process.poll() is None:
-            self._pipe.write(status + "\n")
+            self._pipe.write(line + "\n")
             self._pipe.flush()
 
     @property
@@ -87,6 +92,6 @@ def _mark(uri: str, run_id: str, status: str) -> None:
 
 if __name__ == "__main__":
     try:
-        watch(sys.argv[1], sys.argv[2], sys.stdin)
+        watch(sys.stdin.readline().strip(), sys.argv[1], sys.stdin)
     except RetryError:
         sys.exit(1)
