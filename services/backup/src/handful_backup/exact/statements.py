@@ -35,13 +35,23 @@ def insert(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[st
     connection.execute(statement, list(rows))
 
 
-def delete_owned(connection: sa.Connection, columns: Sequence[sa.Column[Any]], owners: Iterable[Any]) -> None:
-    """Delete the rows of some owners."""
-    some = sorted(owners)
+def delete_owned(connection: sa.Connection, table: sa.Table, names: Sequence[str], owners: Iterable[Any]) -> None:
+    """Delete the rows of some owners.
+
+    Args:
+        connection: to the database.
+        table: that they are in.
+        names: the columns that name an owner; older versions of MLflow lack some.
+        owners: a value for each of these columns in a tuple, or the value of a single one.
+    """
+    keys = (owner if isinstance(owner, tuple) else (owner,) for owner in owners)
+    at = [number for number, name in enumerate(names) if name in table.columns]
+    some = sorted({tuple(key[number] for number in at) for key in keys})
+    columns = [table.columns[names[number]] for number in at]
     for start in range(0, len(some), _OWNERS):
         part = some[start : start + _OWNERS]
-        where = columns[0].in_(part) if len(columns) == 1 else sa.tuple_(*columns).in_(part)
-        connection.execute(sa.delete(columns[0].table).where(where))
+        where = columns[0].in_([key for (key,) in part]) if len(columns) == 1 else sa.tuple_(*columns).in_(part)
+        connection.execute(sa.delete(table).where(where))
 
 
 def set_sequences(connection: sa.Connection, tables: Iterable[sa.Table]) -> None:

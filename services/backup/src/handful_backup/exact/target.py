@@ -82,13 +82,12 @@ class DatabaseTarget:
         for table in reversed(tables):
             belongs = BELONGS.get(table.name)
             if belongs and table.name not in ROOTS.values() and table.name != "datasets":
-                columns = [table.columns[name] for name in belongs.columns if name in table.columns]
                 owners = {self._translated(belongs.kind, key) for key in self.decision.replaced[belongs.kind]}
-                delete_owned(self._connection, columns, owners)
+                delete_owned(self._connection, table, belongs.columns, owners)
             if table.name == INPUTS:
                 runs = self.decision.replaced["runs"]
-                delete_owned(self._connection, [table.columns["source_id"]], runs)
-                delete_owned(self._connection, [table.columns["destination_id"]], runs)
+                delete_owned(self._connection, table, ("source_id",), runs)
+                delete_owned(self._connection, table, ("destination_id",), runs)
 
     def _translated(self, kind: str, key: Owner) -> Owner:
         if kind == "experiments":
