@@ -32,7 +32,8 @@ def _points(house: House, run: str) -> list[float]:
 
 def _copies(house: House, experiment: str) -> dict[str, dict[str, Any]]:
     """The runs of an experiment that an import made, by the ids of old."""
-    (found,) = _ask(house, "POST", "experiments/search", max_results=1, filter=f"name = '{experiment}'")["experiments"]
+    body = {"filter": f"name = '{experiment}'", "view_type": "ALL", "max_results": 1}
+    (found,) = _ask(house, "POST", "experiments/search", **body)["experiments"]
     body = {"experiment_ids": [found["experiment_id"]], "run_view_type": "ALL", "max_results": 100}
     runs = _ask(house, "POST", "runs/search", **body)["runs"]
     return {_tags(run["data"])["handful.source_run"].removeprefix("copy-"): run for run in runs}
@@ -55,6 +56,76 @@ def test_a_file_that_changed_and_kept_its_size_is_brought_back(
     assert files_in(Path(blank.artifacts)) != wanted
     assert handful("import", exact_zip, "--overwrite", *blank.exact) == 0
     assert files_in(Path(blank.artifacts)) == wanted
+
+
+def _get(house: House, path: str, **query: str) -> dict[str, Any]:
+    answer = httpx.get(f"{house.server.uri}{_API}/{path}", params=query, timeout=60)
+    return dict(answer.raise_for_status().json())
+
+
+def _state(house: House, name: str) -> dict[str, Any]:
+    """All that `_edit` changes."""
+    experiment = _get(house, "experiments/get-by-name", experiment_name=name)["experiment"]
+    (run,) = _copies(house, name).values()
+    body = {"experiment_ids": [experiment["experiment_id"]]}
+    (logged,) = _ask(house, "POST", "logged-models/search", **body)["models"]
+    model = _get(house, "registered-models/get", name=name)["registered_model"]
+    version = _get(house, "model-versions/get", name=name, version="1")["model_version"]
+    return {
+        "experiment": (experiment["lifecycle_stage"], _tags(experiment)["note"]),
+        "run": (run["info"]["lifecycle_stage"], _tags(run["data"])["note"]),
+        "logged model": _tags(logged["info"])["note"],
+        "model": (model.get("description"), _tags(model)["note"]),
+        "version": (version.get("description"), _tags(version)["note"], version["current_stage"]),
+    }
+
+
+def _edit(house: House, name: str) -> None:
+    """Change what an import made."""
+    experiment = _get(house, "experiments/get-by-name", experiment_name=name)["experiment"]["experiment_id"]
+    (run,) = (run["info"]["run_id"] for run in _copies(house, name).values())
+    body = {"experiment_ids": [experiment]}
+    (logged,) = (m["info"]["model_id"] for m in _ask(house, "POST", "logged-models/search", **body)["models"])
+    note = {"key": "note", "value": "edited"}
+    _ask(house, "POST", "experiments/set-experiment-tag", experiment_id=experiment, **note)
+    _ask(house, "POST", "runs/set-tag", run_id=run, **note)
+    _ask(house, "PATCH", f"logged-models/{logged}/tags", model_id=logged, tags=[note])
+    _ask(house, "POST", "registered-models/set-tag", name=name, **note)
+    _ask(house, "PATCH", "registered-models/update", name=name, description="edited")
+    _ask(house, "POST", "model-versions/set-tag", name=name, version="1", **note)
+    _ask(house, "PATCH", "model-versions/update", name=name, version="1", description="edited")
+    _ask(house, "POST", "model-versions/transition-stage", name=name, version="1", stage="Archived")
+    _ask(house, "POST", "runs/delete", run_id=run)
+
+
+@pytest.mark.parametrize("deleted", [False, True], ids=["edited", "deleted"])
+def test_over_rest_it_brings_back_what_was_edited_and_deleted(
+    live: House, handful: Handful, tmp_path: Path, deleted: bool
+) -> None:
+    name = f"edited {deleted}"
+    note = {"key": "note", "value": "old"}
+    experiment = _ask(live, "POST", "experiments/create", name=name, tags=[note])["experiment_id"]
+    run = _run(live, experiment)
+    _ask(live, "POST", "runs/set-tag", run_id=run, **note)
+    _ask(live, "POST", "logged-models", experiment_id=experiment, name="m", source_run_id=run, tags=[note])
+    _ask(live, "POST", "registered-models/create", name=name, description="old", tags=[note])
+    version = {"name": name, "source": "s3://elsewhere/model", "description": "old", "tags": [note]}
+    _ask(live, "POST", "model-versions/create", **version)
+    backup, prefix = tmp_path / "b.zip", ["--rename-prefix", "copy-"]
+    chosen = ["--experiment", name, "--model", name]
+    assert handful("export", "--out", backup, *chosen, "--way", "portable", server=live.server) == 0
+    assert handful("import", backup, *prefix, server=live.server) == 0
+    before = _state(live, f"copy-{name}")
+    assert before["experiment"] == ("active", "old")
+    _edit(live, f"copy-{name}")
+    if deleted:
+        (made,) = {run["info"]["experiment_id"] for run in _copies(live, f"copy-{name}").values()}
+        _ask(live, "POST", "experiments/delete", experiment_id=made)
+    edited = _state(live, f"copy-{name}")
+    assert handful("import", backup, *prefix, server=live.server) == 0
+    assert _state(live, f"copy-{name}") == edited
+    assert handful("import", backup, *prefix, "--overwrite", server=live.server) == 0
+    assert _state(live, f"copy-{name}") == before
 
 
 @pytest.mark.parametrize("way", ["exact", "portable"])

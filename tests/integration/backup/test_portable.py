@@ -149,6 +149,7 @@ def test_overwrite_brings_back_what_was_changed(
         assert registry.version("fingers", "champion").version == 1
         assert handful("import", portable_zip, "--overwrite", server=other.server) == 0
         assert registry.version("fingers", "champion").version == 3
+    assert handful("verify", portable_zip, "--server", server=other.server) == 0
 
 
 @pytest.mark.parametrize("damage", ["truncated", "changed"])

@@ -35,8 +35,11 @@ class Experiments:
             found = self._known.get(row["experiment_id"])
             if found is None:
                 self._known[row["experiment_id"]] = self._make(row)
-            elif found.deleted:
+                continue
+            if found.deleted:
                 self._rest.send("POST", f"{API}/experiments/restore", {"experiment_id": found.id})
+            if self._wanted.wish.overwrite:
+                self._update(row, found)
 
     def refuse_folders_elsewhere(self) -> None:
         """Make sure that artifacts get where MLflow sees them.
@@ -54,24 +57,31 @@ class Experiments:
                 )
 
     def delete(self) -> None:
-        """Delete what the backup has as deleted, and what was so on the server before."""
+        """Delete those that do not stay."""
         for row in self._scratch.rows("experiments"):
             found = self._known[row["experiment_id"]]
-            if found.deleted or self._wanted.experiment_goes(found, row):
+            if self._wanted.experiment_goes(found, row):
                 self._rest.send("POST", f"{API}/experiments/delete", {"experiment_id": found.id})
 
     def _make(self, row: Record) -> Found:
-        tags = self._scratch.rows("experiment_tags", "experiment_id = ?", row["experiment_id"])
-        kept = {tag["key"]: tag["value"] or "" for tag in tags if tag["key"] not in OURS}
         times = {"created": row["creation_time"], "updated": row["last_update_time"]}
         marks = {EXPERIMENT: str(row["experiment_id"]), TIMES: json.dumps(times)}
         body = {
             "name": self._wanted.wish.prefix + row["name"],
-            "tags": [{"key": key, "value": value} for key, value in {**kept, **marks}.items()],
+            "tags": [{"key": key, "value": value} for key, value in {**self._tags(row), **marks}.items()],
         }
         number = self._rest.post(f"{API}/experiments/create", body)["experiment_id"]
         made = self._rest.get(f"{API}/experiments/get", {"experiment_id": number})["experiment"]
         return Found(number, digest="-", uri=made.get("artifact_location", ""))
+
+    def _update(self, row: Record, found: Found) -> None:
+        for key, value in self._tags(row).items():
+            body = {"experiment_id": found.id, "key": key, "value": value}
+            self._rest.send("POST", f"{API}/experiments/set-experiment-tag", body)
+
+    def _tags(self, row: Record) -> dict[str, str]:
+        tags = self._scratch.rows("experiment_tags", "experiment_id = ?", row["experiment_id"])
+        return {tag["key"]: tag["value"] or "" for tag in tags if tag["key"] not in OURS}
 
     def _with_artifacts(self) -> Iterator[int]:
         """The experiments, in the backup, whose runs or logged models have files in it."""

@@ -124,7 +124,7 @@ class PortableImport:
         self._each(models, self._models.fill)
         self._each(runs, self._runs.fill)
         for row in self._scratch.rows("registered_models", order="name"):
-            self._make_versions(row)
+            self._make_versions(row, plan)
         for row in self._scratch.rows("registered_models", order="name"):
             self._point(row["name"])
         self._experiments.delete()
@@ -140,20 +140,28 @@ class PortableImport:
             for _ in pool.map(work, rows):
                 pass
 
-    def _make_versions(self, row: Record) -> None:
+    def _make_versions(self, row: Record, plan: Plan) -> None:
         name = self._wish.prefix + row["name"]
         if name not in self._known.numbers:
             self._versions.make_model(row)
-        last = max(self._known.numbers.get(name, [0]), default=0)
+        elif self._wish.overwrite:
+            self._versions.update_model(row)
+        seen = last = max(self._known.numbers.get(name, [0]), default=0)
         for here, number in self._known.fillers:
             if here == name:
                 self._versions.remove(name, number)
         for version in self._wanted.versions(row["name"]):
-            if (name, version["version"]) not in self._known.versions:
+            found = self._known.versions.get((name, version["version"]))
+            if found is None:
                 last = self._versions.make(version, last)
                 self._known.versions[name, version["version"]] = last
-            elif self._wanted.stage(name, version):
-                self._versions.set_stage(name, self._known.versions[name, version["version"]], version)
+                if seen < version["version"] != last:
+                    plan.notes.append(f"model {name}: version {version['version']} becomes {last}: its number was used")
+                continue
+            if self._wish.overwrite:
+                self._versions.update(version, found)
+            if self._wanted.stage(name, version):
+                self._versions.set_stage(name, found, version)
 
     def _point(self, name: str) -> None:
         here = self._wish.prefix + name

@@ -13,6 +13,6 @@ TIMES = "handful.source_times"
 """Creation times and users that REST does not take, as JSON."""
 
 FILLER = "handful.filler"
-"""On versions that only use up a number, until they are deleted at once."""
+"""On versions that only use up a number, until they are deleted at once: nothing else of them counts."""
 
 OURS = frozenset({EXPERIMENT, RUN, MODEL, VERSION, DONE, TIMES})

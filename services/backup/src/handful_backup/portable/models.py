@@ -33,11 +33,6 @@ class LoggedModels:
         """Make a logged model, pending and marked with its id of old."""
         model = row["model_id"]
         times = {"created": row["creation_timestamp_ms"]}
-        tags = {
-            tag["tag_key"]: tag["tag_value"] or ""
-            for tag in self._scratch.rows("logged_model_tags", "model_id = ?", model)
-            if tag["tag_key"] not in OURS
-        }
         params = [
             {"key": param["param_key"], "value": param["param_value"]}
             for param in self._scratch.rows("logged_model_params", "model_id = ?", model)
@@ -49,7 +44,7 @@ class LoggedModels:
             "model_type": row["model_type"] or "",
             "source_run_id": run.id if run else "",
             "params": params[:_PARAMS],
-            "tags": _pairs({**tags, MODEL: self._recognition.mark(model), TIMES: json.dumps(times)}),
+            "tags": _pairs({**self._tags(model), MODEL: self._recognition.mark(model), TIMES: json.dumps(times)}),
         }
         found = self._made(body)
         for start in range(_PARAMS, len(params), _PARAMS):
@@ -58,12 +53,12 @@ class LoggedModels:
         return found
 
     def fill(self, row: Record) -> None:
-        """Send a logged model's artifacts and give it its state of old."""
+        """Send a logged model's artifacts and give it its tags and state of old."""
         found = self._known.models[row["model_id"]]
         members = self._folders.get(("models", row["model_id"]), [])
         if members:
             self._restoring.send(members, found.uri, replace=found.whole)
-        self._finish(found, _STATUS.get(row["status"], ""))
+        self._finish(found, _STATUS.get(row["status"], ""), self._tags(row["model_id"]))
 
     def make_carrier(self, name: str, experiment: str) -> Found:
         """A logged model for the files of a version that has none.
@@ -82,17 +77,21 @@ class LoggedModels:
         """Send a version's files into its logged model."""
         if not found.whole:
             self._restoring.send(members, found.uri, replace=False)
-            self._finish(found, "LOGGED_MODEL_READY")
+            self._finish(found, "LOGGED_MODEL_READY", {})
 
     def _made(self, body: dict[str, Any]) -> Found:
         info = self._rest.post(f"{API}/logged-models", body)["model"]["info"]
         return Found(info["model_id"], uri=info["artifact_uri"])
 
-    def _finish(self, found: Found, status: str) -> None:
+    def _tags(self, model: str) -> dict[str, str]:
+        tags = self._scratch.rows("logged_model_tags", "model_id = ?", model)
+        return {tag["tag_key"]: tag["tag_value"] or "" for tag in tags if tag["tag_key"] not in OURS}
+
+    def _finish(self, found: Found, status: str, tags: dict[str, str]) -> None:
         if status and status != "LOGGED_MODEL_PENDING":
             body = {"model_id": found.id, "status": status}
             self._rest.send("PATCH", f"{API}/logged-models/{found.id}", body)
-        mark = {"model_id": found.id, "tags": _pairs({DONE: "-"})}
+        mark = {"model_id": found.id, "tags": _pairs({**tags, DONE: "-"})}
         self._rest.send("PATCH", f"{API}/logged-models/{found.id}/tags", mark)
 
 

@@ -20,9 +20,8 @@ def _things(plan: Plan, wanted: Wanted) -> None:
     known = wanted.known
     for row in wanted.scratch.rows("experiments"):
         found = known.experiments.get(row["experiment_id"])
-        _count(
-            plan, "experiments", is_new=found is None, changes=found is not None and wanted.experiment_goes(found, row)
-        )
+        changes = found is not None and wanted.experiment(found, row)
+        _count(plan, "experiments", is_new=found is None, changes=changes)
     for row in wanted.scratch.rows("runs"):
         run = known.runs.get(row["run_uuid"])
         _count(plan, "runs", is_new=run is None, changes=wanted.run(run, row))
@@ -33,11 +32,11 @@ def _things(plan: Plan, wanted: Wanted) -> None:
 
 def _versions(plan: Plan, wanted: Wanted, name: str) -> None:
     here = wanted.wish.prefix + name
-    _count(plan, "registered models", is_new=here not in wanted.known.numbers, changes=False)
+    _count(plan, "registered models", is_new=here not in wanted.known.numbers, changes=wanted.wish.overwrite)
     last = max(wanted.known.numbers.get(here, ()), default=0)
     for version in wanted.versions(name):
         is_new = (here, version["version"]) not in wanted.known.versions
-        _count(plan, "versions", is_new=is_new, changes=wanted.stage(here, version))
+        _count(plan, "versions", is_new=is_new, changes=wanted.version(here, version))
         if is_new and version["version"] <= last:
             plan.notes.append(f"model {here}: version {version['version']} gets the next free number")
 

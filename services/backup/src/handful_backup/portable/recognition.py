@@ -52,6 +52,8 @@ class Known:
     numbers: dict[str, list[int]] = field(default_factory=dict)
     """All numbers that the server has, by name."""
     aliases: dict[str, dict[str, int]] = field(default_factory=dict)
+    stages: dict[tuple[str, int], str] = field(default_factory=dict)
+    """Stages of versions that have one."""
     bare: set[tuple[str, int]] = field(default_factory=set)
     """Versions that an import made and that have no stage."""
     fillers: list[tuple[str, int]] = field(default_factory=list)
@@ -119,11 +121,13 @@ class Recognition:
         numbers = {int(version["version"]): version for version in versions_of(self._rest, here)}
         self.known.numbers[here] = sorted(numbers)
         self.known.fillers += [(here, number) for number, version in numbers.items() if FILLER in _tags(version)]
-        marks = {_tags(version).get(VERSION): number for number, version in numbers.items()}
+        marks = {_tags(v).get(VERSION): number for number, v in numbers.items() if FILLER not in _tags(v)}
+        stages = {number: version.get("current_stage") for number, version in numbers.items()}
+        self.known.stages |= {(here, number): stage for number, stage in stages.items() if stage and stage != "None"}
         self.known.bare |= {
             (here, number)
             for number, version in numbers.items()
-            if VERSION in _tags(version) and version.get("current_stage") in {None, "", "None"}
+            if VERSION in _tags(version) and (here, number) not in self.known.stages
         }
         for row in rows:
             number = row["version"]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
 from handful_backup.archive.rows import decode_row, encode_row
+from handful_backup.leftovers import work_folder
 from handful_backup.portable.columns import COLUMNS
 
 
@@ -17,7 +17,7 @@ class Spool:
 
     def __init__(self) -> None:
         self._stack = ExitStack()
-        self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="handful-")))
+        self._folder = self._stack.enter_context(work_folder())
         self._files: dict[str, IO[bytes]] = {}
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from handful_backup.holders import version_id
 from handful_backup.portable.api import API
@@ -16,7 +17,8 @@ from handful_backup.tables import Record
 from handful_core.registry.rest import Rest
 
 _MODEL = "models:/m-"
-NO_STAGE = {None, "", "None"}
+NO_STAGE = "None"
+_AS_FILLER = {"key": FILLER, "value": "true"}
 
 
 class Versions:
@@ -49,31 +51,53 @@ class Versions:
         }
         self._rest.post(f"{API}/registered-models/create", body)
 
+    def update_model(self, row: Record) -> None:
+        """Give a registered model its description and tags of old."""
+        name = self._prefix + row["name"]
+        body = {"name": name, "description": row["description"] or ""}
+        self._rest.send("PATCH", f"{API}/registered-models/update", body)
+        for tag in self._scratch.rows("registered_model_tags", "name = ?", row["name"]):
+            body = {"name": name, "key": tag["key"], "value": tag["value"] or ""}
+            self._rest.send("POST", f"{API}/registered-models/set-tag", body)
+
+    def update(self, row: Record, number: int) -> None:
+        """Give a version its description and tags of old."""
+        version = {"name": self._prefix + row["name"], "version": str(number)}
+        body = {**version, "description": row["description"] or ""}
+        self._rest.send("PATCH", f"{API}/model-versions/update", body)
+        for key, value in self._tags(row).items():
+            self._rest.send("POST", f"{API}/model-versions/set-tag", {**version, "key": key, "value": value})
+
     def make(self, row: Record, last: int) -> int:
         """Make a version.
 
         Args:
             row: the version's.
-            last: the highest number that the model has had on the server; 0 for none.
+            last: the highest number that the model is seen to have on the server; 0 for none.
 
         Returns:
             Its number on the server: its own, unless that is taken.
         """
         name = self._prefix + row["name"]
-        origin = self._origin(row)
-        for _ in range(last + 1, row["version"]):
-            self._skip_number(name, origin)
-        number = self._create(name, row, origin)
-        if row["current_stage"] not in NO_STAGE:
-            self.set_stage(name, number, row)
-        return number
+        body = self._body(name, row)
+        while last + 1 < row["version"]:
+            last = self._create({**body, "tags": [*body["tags"], _AS_FILLER]})
+            if last >= row["version"]:  # Deleted versions have used up numbers, and are not shown: it is no filler.
+                self._adopt(name, last)
+                break
+            self.remove(name, last)
+        else:
+            last = self._create(body)
+        if stage_of(row) != NO_STAGE:
+            self.set_stage(name, last, row)
+        return last
 
     def set_stage(self, name: str, number: int, row: Record) -> None:
         """Give a version its stage of old."""
         stage = {
             "name": name,
             "version": str(number),
-            "stage": row["current_stage"],
+            "stage": stage_of(row),
             "archive_existing_versions": False,
         }
         self._rest.send("POST", f"{API}/model-versions/transition-stage", stage)
@@ -87,19 +111,23 @@ class Versions:
         """Delete a version."""
         self._rest.send("DELETE", f"{API}/model-versions/delete", {"name": name, "version": str(version)})
 
-    def _create(self, name: str, row: Record, origin: dict[str, str]) -> int:
-        tags = self._scratch.rows("model_version_tags", "name = ? AND version = ?", row["name"], row["version"])
-        kept = {tag["key"]: tag["value"] or "" for tag in tags if tag["key"] not in OURS}
+    def _body(self, name: str, row: Record) -> dict[str, Any]:
         times = {"created": row["creation_time"], "updated": row["last_updated_time"], "user": row["user_id"]}
         marks = {VERSION: version_mark(row), TIMES: json.dumps(times)}
-        body = {
+        return {
             "name": name,
             "description": row["description"] or "",
             "run_link": row["run_link"] or "",
-            "tags": [{"key": key, "value": value} for key, value in {**kept, **marks}.items()],
-            **origin,
+            "tags": [{"key": key, "value": value} for key, value in {**self._tags(row), **marks}.items()],
+            **self._origin(row),
         }
+
+    def _create(self, body: dict[str, Any]) -> int:
         return int(self._rest.post(f"{API}/model-versions/create", body)["model_version"]["version"])
+
+    def _tags(self, row: Record) -> dict[str, str]:
+        tags = self._scratch.rows("model_version_tags", "name = ? AND version = ?", row["name"], row["version"])
+        return {tag["key"]: tag["value"] or "" for tag in tags if tag["key"] not in OURS}
 
     def _origin(self, row: Record) -> dict[str, str]:
         """Where a version's files are on this server, and its run."""
@@ -122,11 +150,15 @@ class Versions:
     def _any_experiment(self) -> str:
         return next((found.id for found in self._known.experiments.values() if not found.deleted), "0")
 
-    def _skip_number(self, name: str, origin: dict[str, str]) -> None:
-        """Use up a number that the backup's model has no version with: MLflow gives each only once."""
-        body = {"name": name, "tags": [{"key": FILLER, "value": "true"}], **origin}
-        number = self._rest.post(f"{API}/model-versions/create", body)["model_version"]["version"]
-        self.remove(name, int(number))
+    def _adopt(self, name: str, version: int) -> None:
+        """Let what was made to use up a number be the version itself."""
+        body = {"name": name, "version": str(version), "key": FILLER}
+        self._rest.send("DELETE", f"{API}/model-versions/delete-tag", body)
+
+
+def stage_of(version: Record) -> str:
+    """A version's stage; `NO_STAGE` if it has none."""
+    return version.get("current_stage") or NO_STAGE
 
 
 def numbered(rows: Sequence[Record]) -> list[Record]:
