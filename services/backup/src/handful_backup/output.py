@@ -6,19 +6,19 @@ import contextlib
 import os
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
 from handful_backup.artifacts.objects import s3_client, transfer
+from handful_backup.leftovers import remove_forgotten
 from handful_backup.settings import BackupSettings
 from handful_core.errors import ConfigError, UnavailableError
 
 STDOUT = "-"
-_FORGOTTEN = 24 * 3600
-"""Seconds after which nobody writes any more what was not written to meanwhile."""
+_PARTIAL = ".handful-*.zip.partial"
+"""What exports are writing, under names that `file_name` gives."""
 
 
 @contextlib.contextmanager
@@ -45,7 +45,7 @@ def output(target: str, settings: BackupSettings) -> Iterator[IO[bytes]]:
 @contextlib.contextmanager
 def _file(path: Path) -> Iterator[IO[bytes]]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_forgotten(path.parent)
+    remove_forgotten(path.parent, _PARTIAL)
     partial = path.with_name(f".{path.name}.partial")
     try:
         with partial.open("wb") as file:
@@ -55,14 +55,6 @@ def _file(path: Path) -> Iterator[IO[bytes]]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-
-
-def _remove_forgotten(folder: Path) -> None:
-    """What exports were writing when they were killed, under names that `file_name` gives."""
-    for partial in folder.glob(".handful-*.zip.partial"):
-        with contextlib.suppress(OSError):  # Another export removed it, or it is somebody else's.
-            if time.time() - partial.stat().st_mtime > _FORGOTTEN:
-                partial.unlink()
 
 
 @contextlib.contextmanager

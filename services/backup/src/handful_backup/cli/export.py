@@ -31,6 +31,7 @@ from handful_backup.exact.source import DatabaseSource
 from handful_backup.exporting import Source
 from handful_backup.exporting import export as write_export
 from handful_backup.increment import Base
+from handful_backup.leftovers import remove_forgotten_work
 from handful_backup.output import STDOUT, output
 from handful_backup.portable.source import RestSource
 from handful_backup.progress import Progress, size
@@ -69,6 +70,7 @@ def export(
     if as_json and out == STDOUT:
         raise ConfigError("standard output takes the backup or the JSON", "leave --json out, or name a file")
     started = time.monotonic()
+    remove_forgotten_work()
     settings = settings_with(database, artifacts, passphrase_file, jobs)
     secret = strong(passphrase(settings))
     selection = Selection(tuple(experiment or ()), tuple(model or ()), newer_than, older_than)

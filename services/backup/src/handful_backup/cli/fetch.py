@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import IO
 from urllib.parse import urlsplit
 
 from handful_backup.artifacts.objects import ObjectStore, s3_client
+from handful_backup.leftovers import work_folder
 from handful_backup.settings import BackupSettings
 from handful_core.errors import ConfigError, NotFoundError
 
@@ -36,8 +36,8 @@ def fetched(source: str, settings: BackupSettings) -> Iterator[Path]:
         return
     if source == "-" and sys.stdin.isatty():
         raise ConfigError("no backup comes in", "send one: handful import - < backup.zip")
-    with tempfile.TemporaryDirectory(prefix="handful-") as folder:
-        path = Path(folder) / "backup.zip"
+    with work_folder() as folder:
+        path = folder / "backup.zip"
         with path.open("wb") as copy:
             if source == "-":
                 shutil.copyfileobj(sys.stdin.buffer, copy, _CHUNK)

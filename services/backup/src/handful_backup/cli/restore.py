@@ -24,6 +24,7 @@ from handful_backup.cli.options import (
     settings_with,
 )
 from handful_backup.importing import bring
+from handful_backup.leftovers import remove_forgotten_work
 from handful_backup.plan import Plan, Wish
 from handful_backup.progress import Progress
 from handful_backup.selection import Selection, choose
@@ -54,6 +55,7 @@ def restore(
 ) -> None:
     """Bring a backup back: what exists is left as it is."""
     started = time.monotonic()
+    remove_forgotten_work()
     settings = settings_with(database, artifacts, passphrase_file, jobs)
     selection = Selection(tuple(experiment or ()), tuple(model or ()), newer_than, older_than)
     with fetched(backup, settings) as path, BackupReader(path, passphrase(settings)) as reader:

@@ -19,6 +19,7 @@ from handful_backup.cli.options import (
     settings_with,
 )
 from handful_backup.errors import CannotBeExactError
+from handful_backup.leftovers import remove_forgotten_work
 from handful_backup.progress import Progress, size
 from handful_backup.settings import BackupSettings
 from handful_backup.verifying import Report
@@ -41,6 +42,7 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Prove that a backup is whole, or that a server holds what it holds."""
+    remove_forgotten_work()
     settings = settings_with(database, artifacts, passphrase_file, jobs)
     report = None
     with fetched(backup, settings) as path, BackupReader(path, passphrase(settings)) as reader, Progress() as progress:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import re
 import sqlite3
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from handful_backup.errors import CannotBeExactError
+from handful_backup.leftovers import work_folder
 from handful_core.errors import ConfigError, ResourceError, UnavailableError
 
 _DRIVERS = {"postgresql": "postgresql+psycopg2", "postgres": "postgresql+psycopg2"}
@@ -66,7 +66,7 @@ class Database:
         """
         with contextlib.ExitStack() as stack:
             if self.is_sqlite:
-                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="handful-")))
+                folder = stack.enter_context(work_folder())
                 stack.enter_context(self._told())
                 engine = sa.create_engine(f"sqlite:///{self._copy(folder)}", poolclass=sa.NullPool)
                 yield stack.enter_context(engine.connect())

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
 from handful_backup.archive import BackupReader
 from handful_backup.artifacts import Places
 from handful_backup.increment import DIGESTS, require_base
+from handful_backup.leftovers import work_folder
 from handful_backup.plan import Plan, Wish
 from handful_backup.portable.experiments import Experiments
 from handful_backup.portable.models import LoggedModels
@@ -67,8 +66,7 @@ class PortableImport:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="handful-"))
-            self._scratch = Scratch(Path(folder) / "rows.db")
+            self._scratch = Scratch(stack.enter_context(work_folder()) / "rows.db")
             stack.callback(self._scratch.close)
             self._scratch.fill(self._backup, self._chosen)
             self._stack = stack.pop_all()

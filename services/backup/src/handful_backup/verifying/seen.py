@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from handful_backup.archive.rows import encode_row
+from handful_backup.leftovers import work_folder
 from handful_backup.verifying.report import Finding
 
 Values = tuple[Any, ...]
@@ -63,8 +63,8 @@ class Seen:
 @contextmanager
 def seen() -> Iterator[Seen]:
     """A set of rows in a temporary folder."""
-    with tempfile.TemporaryDirectory(prefix="handful-") as folder:
-        rows = Seen(Path(folder) / "seen.db")
+    with work_folder() as folder:
+        rows = Seen(folder / "seen.db")
         try:
             yield rows
         finally:
