@@ -1,8 +1,8 @@
 """A small process that outlives a killed training and marks its run, which nobody else could.
 
-It reads from its standard input: first MLflow's address, which may hold a password and so is nothing for `ps`, then what
-the training last said of itself. When that ends, so has the training: by its own word (`done`), or the run gets the last
-status that was written, KILLED if there was none.
+It reads from its standard input: first MLflow's address, which may hold a password and so is nothing for `ps`; then
+what the training last said of itself. When that ends, so has the training: by its own word (`done`), or the run gets
+the last status that was written, KILLED if there was none.
 """
 
 from __future__ import annotations
