@@ -154,8 +154,8 @@ class Rest:
 
     def _response(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         try:
-            with self._http.stream(method, path, **arguments) as response:
-                self._read(response)
+            with self._http.stream(method, path, **arguments) as coming:
+                response = self._read(coming)
         except httpx.RequestError as error:
             raise self._unreachable(error) from error
         if response.is_error:
