@@ -89,7 +89,7 @@ def test_to_an_object_store_and_back_and_rotated(
 
 
 def test_an_increment_has_what_changed_and_nothing_else(busy: House, handful: Handful, tmp_path: Path) -> None:
-    quiet, live = _run(busy), _run(busy)
+    quiet, live, fed = _run(busy), _run(busy), _run(busy)
     for run in (quiet, live):
         _put(busy, run, "a.txt", b"first")
         _post(busy, "runs/log-metric", run_id=run, key="loss", value=1.0, timestamp=1, step=0)
@@ -97,11 +97,14 @@ def test_an_increment_has_what_changed_and_nothing_else(busy: House, handful: Ha
     assert handful("export", "--out", base, *busy.exact) == 0
     _post(busy, "runs/log-metric", run_id=live, key="loss", value=0.5, timestamp=2, step=1)
     _put(busy, live, "b.txt", b"second")
+    dataset = {"name": "hands", "digest": "0123abcd", "source_type": "local", "source": "file:///data"}
+    _post(busy, "runs/log-inputs", run_id=fed, datasets=[{"dataset": dataset}])
     late = _run(busy)
     assert handful("export", "--out", more, "--since", base, *busy.exact) == 0
     with BackupReader(more) as reader:
         runs = {row["run_uuid"] for row in reader.rows("runs")}
         assert live in runs
+        assert fed in runs
         assert late in runs
         assert quiet not in runs
         assert [name for name in reader.artifacts if name.startswith("artifacts/runs/")] == [

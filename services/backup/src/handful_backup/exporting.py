@@ -16,9 +16,10 @@ from handful_backup.holders import Holders
 from handful_backup.increment import DIGESTS, Base
 from handful_backup.progress import Progress
 from handful_backup.selection import Chosen, Selection, choose
+from handful_backup.tables import INPUTS, input_run
 
 _IDENTITY = ("runs", "params", "tags", "latest_metrics")
-"""The tables that tell whether a run changed: all that is logged moves one of them."""
+"""The tables that tell, with inputs and outputs, whether a run changed: nearly all that is logged moves one of them."""
 
 
 class Source(Protocol):
@@ -113,13 +114,25 @@ def export(
 def run_digests(source: Source, chosen: Chosen | None) -> dict[str, str]:
     """A hash of each run that changes when something is logged to it; the order of rows does not matter."""
     sums: dict[str, int] = {}
-    for table in _IDENTITY:
-        names = source.columns(table)
-        at = names.index("run_uuid")
-        for row in source.plain_rows(table, chosen):
-            digest = hashlib.blake2b(encode_row([table, *row]), digest_size=16).digest()
-            sums[row[at]] = (sums.get(row[at], 0) + int.from_bytes(digest)) % (1 << 128)
+    for table, run, row in _of_runs(source, chosen):
+        digest = hashlib.blake2b(encode_row([table, *row]), digest_size=16).digest()
+        sums[run] = (sums.get(run, 0) + int.from_bytes(digest)) % (1 << 128)
     return {run: f"{value:032x}" for run, value in sums.items()}
+
+
+def _of_runs(source: Source, chosen: Chosen | None) -> Iterator[tuple[str, str, Sequence[Any]]]:
+    """Rows of runs, each with its table and its run."""
+    runs = set()
+    for table in _IDENTITY:
+        at = source.columns(table).index("run_uuid")
+        for row in source.plain_rows(table, chosen):
+            runs.add(row[at])
+            yield table, row[at], row
+    names = source.columns(INPUTS) if INPUTS in source.tables else []
+    for row in source.plain_rows(INPUTS, chosen) if names else ():
+        run = input_run(dict(zip(names, row, strict=True)))
+        if run in runs:  # Other things have inputs as well.
+            yield INPUTS, run, row
 
 
 def _copy(
