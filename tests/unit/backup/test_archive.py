@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,19 @@ def test_what_was_written_is_read(tmp_path: Path, passphrase: str | None) -> Non
         reader.check()
         assert [list(row.values()) for row in reader.rows("runs")] == RUNS
         assert {name: reader.open(name).read() for name in reader.artifacts} == FILES
+
+
+@pytest.mark.parametrize("passphrase", [None, _SECRET])
+def test_members_are_read_at_the_same_time(tmp_path: Path, passphrase: str | None) -> None:
+    names = [*FILES] * 500
+
+    def start(name: str) -> bytes:
+        with reader.open(name) as content:
+            return content.read(100)
+
+    path = write_backup(tmp_path / "b.zip", passphrase)
+    with BackupReader(path, passphrase) as reader, ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(start, names)) == [FILES[name][:100] for name in names]
 
 
 @pytest.mark.parametrize("passphrase", [None, _SECRET])
