@@ -102,7 +102,7 @@ def test_a_body_in_many_pieces_may_be_longer_than_a_head(client: socket.socket) 
 
 
 def test_a_request_that_was_answered_has_to_end(serving: LiveServing, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(BoundedHead, "seconds", 0.2)
+    monkeypatch.setattr(BoundedHead, "seconds", 1.0)
     with socket.create_connection(("127.0.0.1", serving.port), timeout=60) as client:
         client.sendall(_CHUNKED)
         assert client.recv(65_536).startswith(b"HTTP/1.1 404")
