@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from handful_core.package import Head, Input, Manifest, Output, Package, Producer, Thresholds, write_package
+from handful_core.package import Input, Manifest, Output, OutputLayout, Package, Producer, Thresholds, write_package
 from handful_core.package.archive import describe_files
 from handful_core.registry import Version
 from handful_serving.adapters.disk_cache import DiskCache
@@ -49,7 +49,7 @@ def _manifest(root: Path, size: int, classes: list[str]) -> Manifest:
         architecture="yolo11n",
         classes=tuple(classes),
         input=Input(width=size, height=size),
-        output=Output(head=Head.RAW, shape=()),
+        output=Output(head=OutputLayout.RAW, shape=()),
         thresholds=Thresholds(),
         opset=17,
         files=describe_files(root),

@@ -30,8 +30,8 @@ from asking import latency, prepared, throughput  # noqa: E402
 from material import Material, fill_cache, make, photograph  # noqa: E402
 from processes import Bare, Server, server  # noqa: E402
 
-from handful_core.vision.cpus import available_cpus  # noqa: E402
-from handful_core.vision.decode import decode_picture  # noqa: E402
+from handful_core.runtime.cpus import available_cpus  # noqa: E402
+from handful_core.vision.decode import decode_reduced  # noqa: E402
 from support.mlflow_server import free_port  # noqa: E402
 
 _CLIENTS = 8
@@ -176,7 +176,7 @@ def large_photograph(bench: Bench) -> None:
     def decoding(enough: int | None) -> Measure:
         def measure() -> list[float]:
             started = time.perf_counter()
-            decode_picture(photo, enough=enough)
+            decode_reduced(photo, enough=enough)
             return [(time.perf_counter() - started) * 1e3]
 
         return measure

@@ -23,16 +23,16 @@ assert not there, f"installed: {there}"
 
 from handful_core.package import open_package
 from handful_core.settings import CoreSettings
-from handful_core.vision.answer import describe
+from handful_core.vision.prediction import to_dict
 from handful_core.vision.decode import decode_image
-from handful_core.vision.model import load_model
+from handful_core.runtime.model import load_model
 from handful_serving.app import create_app
 from handful_serving.settings import ServingSettings
 
 create_app(ServingSettings(), CoreSettings(home=Path(sys.argv[1]).parent / "home"))
 with open_package(Path(sys.argv[1])) as package:
     model = load_model(package)
-answer = describe(model.predict(decode_image(Path(sys.argv[2]).read_bytes())), model.manifest)
+answer = to_dict(model.predict(decode_image(Path(sys.argv[2]).read_bytes())), model.manifest)
 print(json.dumps({"count": answer["count"], "loaded": [name for name in absent if name in sys.modules]}))
 """
 

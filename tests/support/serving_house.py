@@ -19,7 +19,7 @@ from handful_serving.domain.fleet import Fleet
 from handful_serving.domain.keys import Key
 from handful_serving.domain.loading import World
 from handful_serving.domain.pipeline import Pipeline
-from handful_serving.domain.prediction import Prediction
+from handful_serving.domain.prediction import PredictionResult
 from handful_serving.domain.predictor import Predictor
 from handful_serving.domain.privacy import FaceBlur, NoBlur
 from handful_serving.domain.queue import Queue
@@ -36,7 +36,7 @@ class Notes:
     predictions: list[Key] = field(default_factory=list)
     comparisons: list[tuple[str, str]] = field(default_factory=list)
 
-    def predicted(self, prediction: Prediction) -> None:
+    def predicted(self, prediction: PredictionResult) -> None:
         assert set(prediction.timings) >= {"queue", "decode", "blur", "preprocess", "inference", "postprocess", "total"}
         self.predictions.append(prediction.key)
 

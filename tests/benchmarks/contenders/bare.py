@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from handful_core.vision.session import open_session
+from handful_core.runtime.onnx import open_session
 
 
 def main() -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import litserve
 
 from handful_core.package import open_package
-from handful_core.vision.answer import describe
+from handful_core.runtime.model import load_model
 from handful_core.vision.decode import decode_image
-from handful_core.vision.model import load_model
+from handful_core.vision.prediction import to_dict
 
 
 class Api(litserve.LitAPI):
@@ -33,7 +33,7 @@ class Api(litserve.LitAPI):
 
     def encode_response(self, answer: Any) -> dict[str, Any]:
         """The answer as JSON."""
-        return describe(answer, self.model.manifest)
+        return to_dict(answer, self.model.manifest)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ import pytest
 from handful_backup.archive import BackupReader
 from handful_core.package import Package, open_package
 from handful_core.registry import Registry
+from handful_core.runtime.model import load_model
 from handful_core.vision.decode import decode_image
-from handful_core.vision.model import load_model
 from support.mlflow_server import MlflowServer
 
 _MACHINE = re.compile(rb"/(?:home|root|tmp|Users)/[\w.-]+")

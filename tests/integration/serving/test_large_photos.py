@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from handful_core.package.archive import read_folder
-from handful_core.vision.decode import decode_image, decode_picture
-from handful_core.vision.model import VisionModel, load_model
+from handful_core.runtime.model import VisionModel, load_model
+from handful_core.vision.decode import decode_image, decode_reduced
 
 STARTER = Path(__file__).parents[3] / "models" / "starter.zip"
 _SHARE = 0.01
@@ -42,7 +42,7 @@ def enlarged(file: Path) -> bytes:
 def worst_edge(model: VisionModel, photo: bytes) -> tuple[float, int]:
     """How far an edge moved at most, as a share of the image's longer side; and how many boxes there were."""
     spec = model.manifest.input
-    picture = decode_picture(photo, enough=max(spec.width, spec.height))
+    picture = decode_reduced(photo, enough=max(spec.width, spec.height))
     assert picture.pixels.shape[1] * 2 <= picture.width, "it was decoded small"
     full = model.predict(decode_image(photo), confidence=_CONFIDENCE - 0.1).detections
     small = model.predict(picture.pixels, confidence=_CONFIDENCE - 0.1).detections.scaled(*picture.scale)

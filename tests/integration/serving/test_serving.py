@@ -18,8 +18,8 @@ import httpx
 import pytest
 
 from fakes.packages import build_package, damage, encode, picture
+from handful_core.client import ServingClient
 from handful_core.errors import DataError, NotFoundError
-from handful_core.remote import Server
 from support.mlflow_server import MlflowServer, free_port
 from support.registering import point, register
 from support.serving_process import ServingProcess
@@ -155,7 +155,7 @@ def test_the_commands_client_understands_it(serving: ServingProcess, tmp_path: P
     hand, text = tmp_path / "hand.png", tmp_path / "text.png"
     hand.write_bytes(HAND)
     text.write_text("text")
-    with Server(serving.url) as server:
+    with ServingClient(serving.url) as server:
         assert server.readiness() == "ready"
         assert server.predict(hand, confidence=0.5)["count"] == 7
         with pytest.raises(NotFoundError, match="there is no model nobody"):

@@ -9,7 +9,7 @@ import torch
 from ultralytics import YOLO
 from ultralytics.nn.tasks import DetectionModel
 
-from handful_core.package import Head
+from handful_core.package import OutputLayout
 from handful_trainer.config import TrainingConfig
 from handful_trainer.data import PreparedDataset
 from handful_trainer.packaging import build_package
@@ -18,8 +18,8 @@ from handful_trainer.yolo import set_up
 
 # Ultralytics traces the network in C++, where a warning that is raised as an error breaks off.
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("head", [Head.NMS_FREE, Head.NMS_IN_GRAPH])
-def test_a_layout_is_packaged_and_agrees_with_its_weights(tmp_path: Path, dataset: Path, head: Head) -> None:
+@pytest.mark.parametrize("head", [OutputLayout.NMS_FREE, OutputLayout.NMS_IN_GRAPH])
+def test_a_layout_is_packaged_and_agrees_with_its_weights(tmp_path: Path, dataset: Path, head: OutputLayout) -> None:
     set_up(tmp_path)
     config = TrainingConfig.model_validate(
         {

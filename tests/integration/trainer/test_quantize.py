@@ -10,7 +10,7 @@ import pytest
 
 from fakes.squares import SCENES, write_squares
 from handful_core.package.archive import read_folder
-from handful_core.vision.model import load_model
+from handful_core.runtime.model import load_model
 from handful_trainer.config import TrainingConfig
 from handful_trainer.data import PreparedDataset
 from support.training import Trainer

@@ -13,12 +13,11 @@ import pytest
 import handful_core.registry
 from fakes.packages import build_package, encode, filled, picture
 from fakes.registry import FakeMlflow
-from handful_core import remote
 from handful_core.cli.main import main
+from handful_core.client import ServingClient
 from handful_core.errors import DataError, NotFoundError, UnavailableError
 from handful_core.package import zip_package
 from handful_core.registry import Registry
-from handful_core.remote import Server
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -103,8 +102,8 @@ def test_predict_tells_what_is_wrong_with_a_file(handful: Run, tmp_path: Path, h
     assert handful("predict", str(hand), "--package", package, "--model", "x")[0] == 2
 
 
-def server_that(answers: Callable[[httpx.Request], httpx.Response]) -> Server:
-    server = Server("http://serving:8000/")
+def server_that(answers: Callable[[httpx.Request], httpx.Response]) -> ServingClient:
+    server = ServingClient("http://serving:8000/")
     server._http = httpx.Client(base_url=server.address, transport=httpx.MockTransport(answers))
     return server
 
@@ -151,4 +150,4 @@ def test_a_server_that_is_away_is_told_of(hand: Path) -> None:
     ],
 )
 def test_readiness(response: httpx.Response, words: str) -> None:
-    assert remote.Server.readiness(server_that(lambda _: response)) == words
+    assert ServingClient.readiness(server_that(lambda _: response)) == words

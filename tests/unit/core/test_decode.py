@@ -20,7 +20,7 @@ from handful_core.vision.decode import (
     ImageTooLargeError,
     UnsupportedImageError,
     decode_image,
-    decode_picture,
+    decode_reduced,
     read_header,
 )
 
@@ -306,6 +306,6 @@ def test_a_picture_that_only_xmp_turns_keeps_its_shape() -> None:
     picture = Image.new("RGB", (1600, 1200))
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
     xmp += b'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'
-    found = decode_picture(file_of(picture, "JPEG", xmp=xmp), enough=320)
+    found = decode_reduced(file_of(picture, "JPEG", xmp=xmp), enough=320)
     assert found.pixels.shape == (300, 400, 3)
     assert found.scale == (4, 4)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from fakes.packages import CLASSES, build_package
-from handful_core.package import Golden, GoldenDetection, Head, Manifest, Output
+from handful_core.package import Golden, GoldenDetection, Manifest, Output, OutputLayout
 from handful_core.package.manifest import FileEntry
 from handful_core.package.schema import SCHEMA_FILE, schema_text
 
@@ -53,8 +53,8 @@ def test_counts_are_of_classes_that_exist(manifest: Manifest) -> None:
         changed(manifest, counts={"9": 9})
 
 
-@pytest.mark.parametrize(("task", "head"), [("classify", Head.RAW), ("detect", Head.PROBABILITIES)])
-def test_task_and_head_fit(manifest: Manifest, task: str, head: Head) -> None:
+@pytest.mark.parametrize(("task", "head"), [("classify", OutputLayout.RAW), ("detect", OutputLayout.PROBABILITIES)])
+def test_task_and_head_fit(manifest: Manifest, task: str, head: OutputLayout) -> None:
     with pytest.raises(ValidationError, match="cannot have"):
         changed(manifest, task=task, output=Output(head=head, shape=()), golden=None)
 

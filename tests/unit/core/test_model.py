@@ -25,10 +25,10 @@ from fakes.packages import (
 from handful_core.package import Package, write_package
 from handful_core.package.archive import describe_files, read_folder
 from handful_core.package.errors import GoldenError, GraphError
-from handful_core.vision import cpus
-from handful_core.vision.answer import describe
-from handful_core.vision.cpus import available_cpus
-from handful_core.vision.model import VisionModel, load_model
+from handful_core.runtime import cpus
+from handful_core.runtime.cpus import available_cpus
+from handful_core.runtime.model import VisionModel, load_model
+from handful_core.vision.prediction import to_dict
 
 SQUARES = {(2, 3): "5", (3, 3): "5", (0, 0): "unknown", (7, 7): "1"}
 
@@ -233,14 +233,14 @@ def test_a_graph_that_knows_more_classes_than_its_manifest_is_caught(tmp_path: P
 
 def test_an_answer_is_described_in_the_words_of_the_api(tmp_path: Path) -> None:
     detector = load_model(build_package(tmp_path / "d"))
-    described = describe(detector.predict(picture({(2, 3): "5"})), detector.manifest)
+    described = to_dict(detector.predict(picture({(2, 3): "5"})), detector.manifest)
     assert described == {
         "task": "detect",
         "count": 5,
         "detections": [{"class": 5, "name": "5", "confidence": 0.9526, "box": [16.0, 24.0, 24.0, 32.0]}],
     }
     classifier = load_model(build_package(tmp_path / "c", "probabilities"))
-    described = describe(classifier.predict(filled("3")), classifier.manifest)
+    described = to_dict(classifier.predict(filled("3")), classifier.manifest)
     assert (described["task"], described["count"], described["detections"]) == ("classify", None, [])
     probabilities = [item["probability"] for item in described["probabilities"]]
     assert described["probabilities"][0]["name"] == "3"

@@ -15,9 +15,9 @@ from fakes.packages import CLASSES, HEADS, build_package, damage, picture, squar
 from handful_core.errors import ConfigError
 from handful_core.package.archive import describe_files, read_folder, write_package
 from handful_core.package.errors import GoldenError, GraphError
-from handful_core.vision.model import load_model
-from handful_core.vision.openvino import OpenVinoSession, is_installed, require_openvino
-from handful_core.vision.session import OnnxSession
+from handful_core.runtime.model import load_model
+from handful_core.runtime.onnx import OnnxSession
+from handful_core.runtime.openvino import OpenVinoSession, is_installed, require_openvino
 
 needs_openvino = pytest.mark.skipif(not is_installed(), reason="OpenVINO is not installed: pip install openvino")
 
@@ -86,7 +86,7 @@ def test_a_tensor_that_does_not_fit_is_a_graph_error(tmp_path: Path) -> None:
 def test_nobody_is_told_that_it_is_used(tmp_path: Path) -> None:
     """OpenVINO reports each import to its makers, under a number that it keeps in ~/intel."""
     words = (
-        "import sys; from handful_core.vision.openvino import require_openvino; require_openvino().Core(); "
+        "import sys; from handful_core.runtime.openvino import require_openvino; require_openvino().Core(); "
         "print([name for name, module in sys.modules.items() if 'telemetry' in name.split('.')[0] and module])"
     )
     environment = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}  # Of CI systems it would tell nothing.

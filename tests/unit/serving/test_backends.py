@@ -17,12 +17,12 @@ from handful_core.errors import ConfigError
 from handful_core.package import Golden, Package, write_package
 from handful_core.package.archive import describe_files
 from handful_core.package.errors import GoldenError
+from handful_core.runtime.model import VisionModel, load_model
+from handful_core.runtime.onnx import OnnxSession
+from handful_core.runtime.openvino import is_installed
 from handful_core.settings import load
 from handful_core.vision.decode import Pixels
-from handful_core.vision.model import VisionModel, load_model
-from handful_core.vision.openvino import is_installed
 from handful_core.vision.preprocess import Floats
-from handful_core.vision.session import OnnxSession
 from handful_serving.adapters.backends import opener
 from handful_serving.adapters.backends.measured import MeasuredOpener
 from handful_serving.adapters.backends.memo import Memo

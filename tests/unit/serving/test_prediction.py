@@ -47,9 +47,9 @@ async def test_a_model_stays_in_use_after_its_client_has_gone(house: House, monk
     def slow(data: bytes, max_pixels: int, enough: int | None) -> decode.Picture:
         begun.set()
         release.wait(10)
-        return decode.decode_picture(data, max_pixels, enough)
+        return decode.decode_reduced(data, max_pixels, enough)
 
-    monkeypatch.setattr(pipeline, "decode_picture", slow)
+    monkeypatch.setattr(pipeline, "decode_reduced", slow)
     predictor = house.predictor(fleet, workers=1, max_pixels=10_000)
     asking = asyncio.ensure_future(predictor.predict(HAND, Wanted()))
     while not begun.is_set():
@@ -87,9 +87,9 @@ async def test_requests_that_have_begun_are_answered_by_the_model_they_began_wit
 
     def slow(data: bytes, max_pixels: int, enough: int | None) -> decode.Picture:
         release.wait(10)
-        return decode.decode_picture(data, max_pixels, enough)
+        return decode.decode_reduced(data, max_pixels, enough)
 
-    monkeypatch.setattr(pipeline, "decode_picture", slow)
+    monkeypatch.setattr(pipeline, "decode_reduced", slow)
     predictor = house.predictor(fleet, workers=2, max_pixels=10_000)
     asking = asyncio.ensure_future(predictor.predict(HAND, Wanted()))
     await asyncio.sleep(0.05)

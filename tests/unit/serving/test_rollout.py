@@ -8,8 +8,8 @@ import pytest
 from fakes.packages import build_package, encode, picture
 from fakes.registry import FakeMlflow
 from handful_core.registry import Registry
+from handful_core.runtime.model import Prediction
 from handful_core.vision.decode import ImageError, Pixels
-from handful_core.vision.model import Answer
 from handful_serving.adapters.drawing import draw
 from handful_serving.domain.keys import Key, Wanted
 from handful_serving.domain.pipeline import Pipeline
@@ -165,7 +165,7 @@ async def test_a_shadow_sees_no_boxes_that_were_drawn(house: House) -> None:
         def __getattr__(self, name: str) -> object:
             return getattr(model, name)
 
-        def predict(self, pixels: Pixels, *thresholds: float | None) -> Answer:
+        def predict(self, pixels: Pixels, *thresholds: float | None) -> Prediction:
             seen.append(float(pixels.mean()))
             return model.predict(pixels, *thresholds)
 

@@ -7,8 +7,8 @@ from fakes.packages import CLASSES, DETECTORS, build_package
 from fakes.squares import SCENES, write_squares
 from handful_core.errors import DataError
 from handful_core.package import Thresholds
+from handful_core.runtime.model import VisionModel, load_model
 from handful_core.vision.detections import Detections
-from handful_core.vision.model import VisionModel, load_model
 from handful_trainer.data import PreparedDataset
 from handful_trainer.evaluation import evaluate
 from handful_trainer.evaluation.evaluate import Sample, best_confidence, collect

@@ -8,8 +8,8 @@ import pytest
 
 from fakes.packages import CLASSES, build_package
 from fakes.squares import SCENES, write_squares
+from handful_core.runtime.model import load_model
 from handful_core.vision.detections import Detections
-from handful_core.vision.model import load_model
 from handful_trainer.data import PreparedDataset
 from handful_trainer.evaluation import Evaluation, evaluate
 from handful_trainer.evaluation.evaluate import Sample

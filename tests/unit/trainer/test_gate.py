@@ -7,7 +7,7 @@ from fakes.registry import FakeMlflow
 from fakes.squares import write_squares
 from handful_core.package import Package
 from handful_core.registry import CHAMPION, PREVIOUS, Registry
-from handful_core.vision.model import load_model
+from handful_core.runtime.model import load_model
 from handful_trainer.config import GateConfig
 from handful_trainer.data import PreparedDataset
 from handful_trainer.evaluation import evaluate

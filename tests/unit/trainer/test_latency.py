@@ -7,8 +7,8 @@ import pytest
 
 from fakes.packages import build_package, encode, picture
 from handful_core.package.archive import read_folder
-from handful_core.vision.cpus import available_cpus
-from handful_core.vision.openvino import is_installed
+from handful_core.runtime.cpus import available_cpus
+from handful_core.runtime.openvino import is_installed
 from handful_trainer.packaging.latency import Latency, measure_latency
 
 

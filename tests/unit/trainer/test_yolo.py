@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from handful_core.vision.cpus import available_cpus
+from handful_core.runtime.cpus import available_cpus
 from handful_trainer.config import TrainingConfig
 from handful_trainer.yolo import set_up, training_arguments
 

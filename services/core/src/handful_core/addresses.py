@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 
-def without_login(address: str) -> str:
+def redact_credentials(address: str) -> str:
     """The address without `user:password@`: what may stand in a message, a log, a page or a file."""
     try:
         parts = urlsplit(address)

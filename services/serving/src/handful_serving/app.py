@@ -12,10 +12,10 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 
-from handful_core.addresses import without_login
+from handful_core.addresses import redact_credentials
 from handful_core.registry import Registry
+from handful_core.runtime.cpus import available_cpus
 from handful_core.settings import CoreSettings
-from handful_core.vision.cpus import available_cpus
 from handful_serving import __version__
 from handful_serving.adapters import backends, memory
 from handful_serving.adapters.disk_cache import DiskCache
@@ -129,7 +129,7 @@ def _build(
         metrics=metrics,
         guard=Guard(keys, settings.keys_required, settings.rate_per_minute),
         intake=Intake(settings.max_body_bytes, settings.max_pending_bytes, settings.body_seconds),
-        mlflow_page=(settings.mlflow_page or without_login(core.mlflow_uri)).rstrip("/"),
+        mlflow_page=(settings.mlflow_page or redact_credentials(core.mlflow_uri)).rstrip("/"),
     )
 
 

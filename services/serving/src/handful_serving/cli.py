@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from handful_core import logs
-from handful_core.addresses import without_login
+from handful_core.addresses import redact_credentials
 from handful_core.console import say
 from handful_core.errors import ConfigError, ResourceError
 from handful_core.settings import CoreSettings, load
@@ -104,7 +104,7 @@ def _run(settings: ServingSettings, core: CoreSettings, listening: socket.socket
     # uvicorn ends in peace on these signals, then raises them again: by then there is nothing left to end.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _nothing)
-    mlflow = without_login(core.mlflow_uri)
+    mlflow = redact_credentials(core.mlflow_uri)
     say(f"serving at http://{_for_url(settings.host)}:{settings.port} (MLflow: {mlflow}); Ctrl-C ends it")
     if settings.keys_required:
         say("requests need an API key, since others can reach this server: `handful keys create NAME` makes one")

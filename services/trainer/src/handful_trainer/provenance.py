@@ -11,7 +11,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from handful_core.vision.cpus import available_cpus, processor_name
+from handful_core.runtime.cpus import available_cpus, processor_name
 
 _PACKAGES = (
     *("torch", "torchvision", "ultralytics-opencv-headless", "onnx", "onnxruntime", "opencv-python-headless"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from handful_core.vision.cpus import available_cpus
+from handful_core.runtime.cpus import available_cpus
 from handful_trainer.config import TrainingConfig
 
 if TYPE_CHECKING:

@@ -104,7 +104,7 @@ class FakeServer:
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     world = World(tmp_path)
     monkeypatch.setattr(run, "Registry", partial(Registry, transport=world.mlflow.transport()))
-    monkeypatch.setattr(run, "Server", world.server)
+    monkeypatch.setattr(run, "ServingClient", world.server)
     monkeypatch.setattr(run, "train", world.train)
     monkeypatch.setattr(run, "running_stack", world.stack.running)
     monkeypatch.setattr(run, "reach_local_servers_directly", lambda environment: None)

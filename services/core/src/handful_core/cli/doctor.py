@@ -92,9 +92,9 @@ def _mlflow(uri: str) -> Check:
 
 def _serving(server: str) -> Check:
     def look() -> str:
-        from handful_core.remote import Server
+        from handful_core.client import ServingClient
 
-        with Server(server) as remote:
+        with ServingClient(server) as remote:
             return f"{server} is {remote.readiness()}"
 
     return _reached("serving", look, "start it with `handful serve` or set HANDFUL_SERVER")

@@ -46,17 +46,17 @@ def predict(
 
 
 def _remote(address: str, key: str | None, files: list[Path], options: dict[str, Any]) -> list[dict[str, Any]]:
-    from handful_core.remote import Server
+    from handful_core.client import ServingClient
 
-    with Server(address, key=key) as server:
+    with ServingClient(address, key=key) as server:
         return [{"file": str(file), **server.predict(file, **options)} for file in files]
 
 
 def _local(package: Path, files: list[Path], confidence: float | None, iou: float | None) -> list[dict[str, Any]]:
     from handful_core.package import open_package
-    from handful_core.vision.answer import describe
+    from handful_core.runtime.model import load_model
     from handful_core.vision.decode import decode_image
-    from handful_core.vision.model import load_model
+    from handful_core.vision.prediction import to_dict
 
     answers = []
     with open_package(package) as opened:
@@ -68,7 +68,7 @@ def _local(package: Path, files: list[Path], confidence: float | None, iou: floa
                 raise DataError(f"{file} cannot be read ({error.strerror})", "name an image file") from error
             except DataError as error:
                 raise DataError(f"{file}: {error.message}", error.hint) from error
-            answer = describe(model.predict(pixels, confidence, iou), model.manifest)
+            answer = to_dict(model.predict(pixels, confidence, iou), model.manifest)
             answers.append({"file": str(file), "model": model.manifest.name, "version": None, **answer})
     return answers
 

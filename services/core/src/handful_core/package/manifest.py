@@ -30,7 +30,7 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Head(StrEnum):
+class OutputLayout(StrEnum):
     """How the graph's output is laid out.
 
     For `n` classes, `a` anchors and at most `k` detections:
@@ -49,7 +49,7 @@ class Head(StrEnum):
     LOGITS = "logits"
 
 
-DETECTION_HEADS = frozenset({Head.RAW, Head.NMS_FREE, Head.NMS_IN_GRAPH})
+DETECTION_LAYOUTS = frozenset({OutputLayout.RAW, OutputLayout.NMS_FREE, OutputLayout.NMS_IN_GRAPH})
 
 
 class Input(_Part):
@@ -75,7 +75,7 @@ class Output(_Part):
     """The graph's output that is read."""
 
     name: str = "output0"
-    head: Head
+    head: OutputLayout
     shape: tuple[int, ...]
 
 
@@ -179,7 +179,7 @@ class Manifest(_Part):
     def _consistent(self) -> Self:
         if unknown := sorted(set(self.counts) - set(self.classes)):
             raise ValueError(f"counts name classes that do not exist: {', '.join(unknown)}")
-        if (self.output.head in DETECTION_HEADS) != (self.task == "detect"):
+        if (self.output.head in DETECTION_LAYOUTS) != (self.task == "detect"):
             raise ValueError(f"a model of task {self.task} cannot have a {self.output.head.value} output")
         needed = [self.model, self.weights, self.golden.image if self.golden else None]
         if missing := [name for name in needed if name and name not in self.files]:
@@ -200,8 +200,8 @@ class Manifest(_Part):
     def expected_shape(self) -> tuple[int | None, ...]:
         """The output's shape that head and classes ask for; None where any size fits."""
         n = len(self.classes)
-        if self.output.head is Head.RAW:
+        if self.output.head is OutputLayout.RAW:
             return (1, 4 + n, None)
-        if self.output.head in DETECTION_HEADS:
+        if self.output.head in DETECTION_LAYOUTS:
             return (1, None, 6)
         return (1, n)

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from handful_core.addresses import without_login
+from handful_core.addresses import redact_credentials
 from handful_core.errors import ConfigError, HandfulError, NotFoundError, UnavailableError
 
 _PAGE = 1000
@@ -67,7 +67,7 @@ class Rest:
     """
 
     def __init__(self, uri: str, timeout: float, attempts: int, transport: httpx.BaseTransport | None) -> None:
-        self.uri = without_login(uri.rstrip("/"))
+        self.uri = redact_credentials(uri.rstrip("/"))
         """The server's address, without a password."""
         self._timeout = timeout
         self._retrying = Retrying(

@@ -36,7 +36,7 @@ class Agreement:
         )
 
 
-def compare(expected: Detections, actual: Detections, confidence: float) -> Agreement:
+def compare_detections(expected: Detections, actual: Detections, confidence: float) -> Agreement:
     """Pair the boxes of two answers, each made with a threshold of `confidence - MAX_SCORE_GAP` or lower.
 
     A pair has the same class and the highest overlap left. A box within `MAX_SCORE_GAP` of the threshold may lack its

@@ -130,8 +130,8 @@ def _too_large(pixels: int, most: int) -> ImageTooLargeError:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """A decoded image, perhaps smaller than its file says: see `decode_picture`."""
+class DecodedImage:
+    """A decoded image, perhaps smaller than its file says: see `decode_reduced`."""
 
     pixels: Pixels
     width: int
@@ -151,10 +151,10 @@ def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
     Raises:
         ImageError: one of its kinds, with what is wrong.
     """
-    return decode_picture(data, max_pixels).pixels
+    return decode_reduced(data, max_pixels).pixels
 
 
-def decode_picture(data: bytes, max_pixels: int = MAX_PIXELS, enough: int | None = None) -> Picture:
+def decode_reduced(data: bytes, max_pixels: int = MAX_PIXELS, enough: int | None = None) -> DecodedImage:
     """Decode an image file like `decode_image`, but no larger than somebody needs it.
 
     A JPEG can be decoded at a half, a quarter or an eighth of its size, which skips most of the work.
@@ -171,11 +171,11 @@ def decode_picture(data: bytes, max_pixels: int = MAX_PIXELS, enough: int | None
     mode = _mode(header, enough)
     pixels = _decoded(data, header, mode)
     if mode == cv2.IMREAD_COLOR:  # What was decoded counts, whatever the header says.
-        return Picture(pixels, pixels.shape[1], pixels.shape[0])
+        return DecodedImage(pixels, pixels.shape[1], pixels.shape[0])
     height, width = pixels.shape[:2]
     if (width - height) * (header.width - header.height) < 0:  # Turned by XMP: OpenCV goes by EXIF alone.
-        return Picture(pixels, header.height, header.width)
-    return Picture(pixels, header.width, header.height)
+        return DecodedImage(pixels, header.height, header.width)
+    return DecodedImage(pixels, header.width, header.height)
 
 
 def _mode(header: Header, enough: int | None) -> int:

@@ -18,7 +18,7 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Geometry:
+class ResizeTransform:
     """How an image of `width` by `height` pixels was laid into the model's input: x_input = x * scale_x + left."""
 
     width: int
@@ -36,7 +36,7 @@ class Geometry:
         return np.asarray(np.clip((boxes - offset) / scale, 0, edges), np.float32)
 
 
-def to_input(pixels: Pixels, spec: Input) -> tuple[Floats, Geometry]:
+def to_input(pixels: Pixels, spec: Input) -> tuple[Floats, ResizeTransform]:
     """Prepare an image for the graph.
 
     Args:
@@ -79,7 +79,7 @@ def _tables(scale: float, mean: Sequence[float], std: Sequence[float]) -> list[F
     return [(values - np.float32(m)) / np.float32(s) for m, s in zip(mean, std, strict=True)]
 
 
-def _letterbox(pixels: Pixels, spec: Input) -> tuple[Pixels, Geometry]:
+def _letterbox(pixels: Pixels, spec: Input) -> tuple[Pixels, ResizeTransform]:
     """Keep the aspect, centre, pad. Rounds as Ultralytics' LetterBox does, so that boxes agree to the pixel."""
     height, width = pixels.shape[:2]
     ratio = min(spec.width / width, spec.height / height)
@@ -87,16 +87,16 @@ def _letterbox(pixels: Pixels, spec: Input) -> tuple[Pixels, Geometry]:
     left, top = round((spec.width - new_width) / 2 - 0.1), round((spec.height - new_height) / 2 - 0.1)
     if (new_width, new_height) != (width, height):
         pixels = _resized(pixels, new_width, new_height)
-    return pixels, Geometry(width, height, ratio, ratio, left, top)
+    return pixels, ResizeTransform(width, height, ratio, ratio, left, top)
 
 
-def _stretch(pixels: Pixels, spec: Input) -> tuple[Pixels, Geometry]:
+def _stretch(pixels: Pixels, spec: Input) -> tuple[Pixels, ResizeTransform]:
     height, width = pixels.shape[:2]
-    geometry = Geometry(width, height, spec.width / width, spec.height / height, 0, 0)
+    geometry = ResizeTransform(width, height, spec.width / width, spec.height / height, 0, 0)
     return _resized(pixels, spec.width, spec.height), geometry
 
 
-def _crop(pixels: Pixels, spec: Input) -> tuple[Pixels, Geometry]:
+def _crop(pixels: Pixels, spec: Input) -> tuple[Pixels, ResizeTransform]:
     height, width = pixels.shape[:2]
     ratio = max(spec.width / width, spec.height / height)
     pixels, skipped_x, skipped_y = _middle(pixels, ceil(spec.width / ratio), ceil(spec.height / ratio))
@@ -105,7 +105,7 @@ def _crop(pixels: Pixels, spec: Input) -> tuple[Pixels, Geometry]:
     left, top = (new_width - spec.width) // 2, (new_height - spec.height) // 2
     resized = _resized(pixels, new_width, new_height)
     cut = np.ascontiguousarray(resized[top : top + spec.height, left : left + spec.width])
-    return cut, Geometry(width, height, ratio, ratio, -left - skipped_x * ratio, -top - skipped_y * ratio)
+    return cut, ResizeTransform(width, height, ratio, ratio, -left - skipped_x * ratio, -top - skipped_y * ratio)
 
 
 def _middle(pixels: Pixels, width: int, height: int) -> tuple[Pixels, int, int]:

@@ -8,8 +8,8 @@ import cv2
 
 from handful_core.errors import HandfulError
 from handful_core.package import Manifest
+from handful_core.runtime.model import Prediction
 from handful_core.vision.decode import Pixels
-from handful_core.vision.model import Answer
 
 _QUALITY = 90
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -17,7 +17,7 @@ _GOLDEN = 0.618
 """Steps of this much of the colour wheel keep neighbours apart."""
 
 
-def draw(pixels: Pixels, answer: Answer | None, manifest: Manifest) -> bytes:
+def draw(pixels: Pixels, answer: Prediction | None, manifest: Manifest) -> bytes:
     """The picture as a JPEG.
 
     Args:

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from handful_core.package.archive import read_folder
-from handful_core.vision.model import VisionModel, load_model
+from handful_core.runtime.model import VisionModel, load_model
 from handful_serving.domain.ports import OpenModel
 
 

@@ -24,7 +24,7 @@ from handful_serving.api.security import caller_of
 from handful_serving.api.upload import read_upload
 from handful_serving.domain.access import Caller
 from handful_serving.domain.errors import BadRequestError
-from handful_serving.domain.prediction import Prediction
+from handful_serving.domain.prediction import PredictionResult
 
 
 class _Plain(APIRoute):
@@ -173,7 +173,7 @@ class _Batch:
                 return {"index": index, "file": file.name, "problem": problem.model_dump()}
         return {"index": index, "file": file.name, "prediction": answer_of(prediction, request_id)}
 
-    def _count(self, prediction: Prediction) -> None:
+    def _count(self, prediction: PredictionResult) -> None:
         """All pictures wait in memory until the last is done: together they may be as long as a body."""
         self._room -= len(prediction.outcome.picture or b"")
         if self._room < 0:

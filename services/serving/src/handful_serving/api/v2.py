@@ -20,7 +20,7 @@ from handful_serving.api.security import Predicting
 from handful_serving.api.v2_tensors import InferRequest, read_request, write_answer
 from handful_serving.domain.access import Caller
 from handful_serving.domain.keys import Wanted
-from handful_serving.domain.prediction import Prediction
+from handful_serving.domain.prediction import PredictionResult
 from handful_serving.domain.store import Loaded
 from handful_serving.domain.threads import in_thread
 
@@ -122,7 +122,7 @@ def _parameters(request: InferRequest) -> PredictParameters:
     return PredictParameters().with_fields(given)
 
 
-def _outputs(prediction: Prediction) -> dict[str, np.ndarray[Any, Any]]:
+def _outputs(prediction: PredictionResult) -> dict[str, np.ndarray[Any, Any]]:
     answer = prediction.answer
     if answer.probabilities is not None:
         return {"probabilities": np.asarray(answer.probabilities, np.float32)}

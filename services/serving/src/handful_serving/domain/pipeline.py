@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from handful_core.package import Manifest
-from handful_core.vision.decode import Picture, Pixels, decode_picture
-from handful_core.vision.model import Answer
+from handful_core.runtime.model import Prediction
+from handful_core.vision.decode import DecodedImage, Pixels, decode_reduced
 from handful_serving.domain.prediction import Options, Outcome
 from handful_serving.domain.privacy import FaceBlur
 from handful_serving.domain.store import Model
 
-Draw = Callable[[Pixels, Answer | None, Manifest], bytes]
+Draw = Callable[[Pixels, Prediction | None, Manifest], bytes]
 """A picture as a JPEG, with the answer drawn in if there is one."""
 
 
@@ -21,7 +21,7 @@ Draw = Callable[[Pixels, Answer | None, Manifest], bytes]
 class Ready:
     """An image that a model may see: no face in it can be recognised any more."""
 
-    picture: Picture
+    picture: DecodedImage
     faces: int
     decode: float
     """Milliseconds."""
@@ -54,7 +54,7 @@ class Pipeline:
         started = time.perf_counter()
         # A picture that is sent back has the size of the one that was sent.
         enough = max(spec.width, spec.height, self._blur.size) if options.drawing == "none" else None
-        picture = decode_picture(data, min(self._max_pixels, options.max_pixels or self._max_pixels), enough)
+        picture = decode_reduced(data, min(self._max_pixels, options.max_pixels or self._max_pixels), enough)
         decoded = time.perf_counter()
         faces = self._blur(picture.pixels)
         return Ready(picture, faces, (decoded - started) * 1e3, (time.perf_counter() - decoded) * 1e3)

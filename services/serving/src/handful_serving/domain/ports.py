@@ -11,7 +11,7 @@ from typing import Protocol
 from handful_core.registry.records import RegisteredModel, Version
 from handful_core.registry.runs import Run
 from handful_serving.domain.keys import Key
-from handful_serving.domain.prediction import Prediction
+from handful_serving.domain.prediction import PredictionResult
 from handful_serving.domain.store import Model
 
 
@@ -112,7 +112,7 @@ OpenModel = Callable[[Path], Model]
 class Observer(Protocol):
     """Hears what happens. Its methods do not block and are called on the event loop."""
 
-    def predicted(self, prediction: Prediction) -> None:
+    def predicted(self, prediction: PredictionResult) -> None:
         """An image was answered."""
         ...
 

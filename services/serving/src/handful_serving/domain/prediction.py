@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from handful_core.package import Manifest
-from handful_core.vision.model import Answer
+from handful_core.runtime.model import Prediction
 from handful_serving.domain.keys import Key
 
 Drawing = Literal["none", "plain", "annotated"]
@@ -30,7 +30,7 @@ class Options:
 class Outcome:
     """What the work in a thread gave."""
 
-    answer: Answer
+    answer: Prediction
     """Boxes in pixels of the upright image as it was sent."""
     width: int
     """Pixels of the upright image."""
@@ -45,7 +45,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Prediction:
+class PredictionResult:
     """A model's answer to one image, and how it came about."""
 
     key: Key
@@ -57,6 +57,6 @@ class Prediction:
     """Those of the outcome, and queue (the wait for a place) and total."""
 
     @property
-    def answer(self) -> Answer:
+    def answer(self) -> Prediction:
         """What the model says."""
         return self.outcome.answer

@@ -11,7 +11,7 @@ from handful_serving.domain.errors import OverloadedError
 from handful_serving.domain.fleet import Fleet
 from handful_serving.domain.keys import Wanted
 from handful_serving.domain.pipeline import Pipeline, Ready
-from handful_serving.domain.prediction import Options, Outcome, Prediction
+from handful_serving.domain.prediction import Options, Outcome, PredictionResult
 from handful_serving.domain.queue import Place, Queue
 from handful_serving.domain.rollout import Rollout
 from handful_serving.domain.store import Loaded
@@ -52,7 +52,7 @@ class Predictor:
         *,
         caller: str = "",
         seconds: float | None = None,
-    ) -> Prediction:
+    ) -> PredictionResult:
         """Answer one image.
 
         Args:
@@ -75,7 +75,7 @@ class Predictor:
         ready, outcome = await self._work(place, loaded, data, options)
         timings = {"queue": waited, **outcome.timings, "total": (time.perf_counter() - started) * 1e3}
         limits = loaded.model.manifest.thresholds
-        prediction = Prediction(
+        prediction = PredictionResult(
             key=loaded.key,
             manifest=loaded.model.manifest,
             outcome=outcome,

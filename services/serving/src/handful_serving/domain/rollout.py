@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 from handful_core.errors import HandfulError
-from handful_core.vision.agreement import compare
+from handful_core.vision.agreement import compare_detections
 from handful_serving.domain.fleet import Fleet
 from handful_serving.domain.keys import Key, Wanted
-from handful_serving.domain.prediction import Outcome, Prediction
+from handful_serving.domain.prediction import Outcome, PredictionResult
 from handful_serving.domain.store import Loaded
 
 CHALLENGER = "challenger"
@@ -114,7 +114,7 @@ class Rollout:
             else:
                 tally.champion += 1
 
-    def shadow(self, wanted: Wanted, prediction: Prediction, ask: Ask) -> None:
+    def shadow(self, wanted: Wanted, prediction: PredictionResult, ask: Ask) -> None:
         """Compare a champion's answer with the challenger's, later, if the shares say so."""
         name = prediction.key.name
         share = self.shares(name).shadow
@@ -131,7 +131,7 @@ class Rollout:
         self._shadowed.add(name)
         self._spawn(self._compare(loaded, prediction, ask))
 
-    async def _compare(self, challenger: Loaded, prediction: Prediction, ask: Ask) -> None:
+    async def _compare(self, challenger: Loaded, prediction: PredictionResult, ask: Ask) -> None:
         name = prediction.key.name
         try:
             outcome = await ask(challenger)
@@ -175,10 +175,10 @@ def _place(name: str, caller: str) -> float:
     return int.from_bytes(digest[:8], "big") / _MOST
 
 
-def _agree(prediction: Prediction, outcome: Outcome) -> bool:
+def _agree(prediction: PredictionResult, outcome: Outcome) -> bool:
     """The same boxes (same class, overlap of a half) and count, or the same most probable class."""
     ours, theirs = prediction.answer, outcome.answer
     if ours.top is not None and theirs.top is not None:
         return ours.top[0] == theirs.top[0]
-    same = compare(ours.detections, theirs.detections, prediction.confidence)
+    same = compare_detections(ours.detections, theirs.detections, prediction.confidence)
     return same.unmatched == 0 and ours.count == theirs.count

@@ -12,8 +12,8 @@ from typing import Protocol
 
 from handful_core.package import Manifest, Package
 from handful_core.registry.records import Version
+from handful_core.runtime.model import Prediction
 from handful_core.vision.decode import Pixels
-from handful_core.vision.model import Answer
 from handful_serving.domain.keys import Key
 
 
@@ -35,7 +35,7 @@ class Model(Protocol):
         """What runs its graph."""
         ...
 
-    def predict(self, pixels: Pixels, confidence: float | None = None, iou: float | None = None) -> Answer:
+    def predict(self, pixels: Pixels, confidence: float | None = None, iou: float | None = None) -> Prediction:
         """Answer one image."""
         ...
 

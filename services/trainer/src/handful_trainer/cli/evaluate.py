@@ -21,7 +21,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Measure a packaged model on a split of a dataset."""
-    from handful_core.vision.model import load_model
+    from handful_core.runtime.model import load_model
     from handful_trainer.data import PreparedDataset
     from handful_trainer.yolo import set_up
 

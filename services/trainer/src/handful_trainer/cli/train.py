@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from handful_core.addresses import without_login
+from handful_core.addresses import redact_credentials
 from handful_core.console import only_results_on_stdout, print_json, print_table, say
 from handful_core.errors import ConfigError
 from handful_core.settings import CoreSettings, load
@@ -64,7 +64,7 @@ def train(
         return
     rows = [(name, f"{seconds:.1f} s", result) for name, seconds, result in outcome.steps]
     print_table("Training", ("step", "time", "result"), rows)
-    say(f"run {outcome.run_id} in MLflow at {without_login(core.mlflow_uri)}; files in {outcome.folder}")
+    say(f"run {outcome.run_id} in MLflow at {redact_credentials(core.mlflow_uri)}; files in {outcome.folder}")
 
 
 def _show(dataset: PreparedDataset, found: Estimate, config: TrainingConfig) -> None:

@@ -20,7 +20,7 @@ from functools import partial
 from threading import Thread
 from typing import Any, NamedTuple, TypeVar
 
-from handful_core.vision.cpus import available_cpus
+from handful_core.runtime.cpus import available_cpus
 
 _MANY = 1500
 """Images from which on processes are worth their start, a quarter of a second of a processor's time each."""

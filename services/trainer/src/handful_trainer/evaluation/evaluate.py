@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from handful_core.console import progress
 from handful_core.errors import DataError
+from handful_core.runtime.model import VisionModel
 from handful_core.vision.decode import decode_image
 from handful_core.vision.detections import Detections
-from handful_core.vision.model import VisionModel
 from handful_trainer.data import PreparedDataset
 from handful_trainer.evaluation.scores import Scorer
 

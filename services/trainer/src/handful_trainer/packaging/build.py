@@ -10,8 +10,8 @@ from pathlib import Path
 from handful_core import __version__
 from handful_core.package import Dataset, Manifest, Package, Producer, Thresholds, write_package
 from handful_core.package.archive import describe_files
+from handful_core.runtime.model import VisionModel, load_model
 from handful_core.vision.agreement import Agreement
-from handful_core.vision.model import VisionModel, load_model
 from handful_trainer.config import TrainingConfig
 from handful_trainer.data import PreparedDataset
 from handful_trainer.evaluation.evaluate import Evaluation, best_confidence, collect, evaluate

@@ -11,13 +11,17 @@ from typing import Any
 import onnx
 
 from handful_core.errors import ConfigError, PackageError
-from handful_core.package import Head, Input, Output
+from handful_core.package import Input, Output, OutputLayout
 from handful_trainer.config import PackageConfig
 
 OPSET = 20
 """Supported by ONNX Runtime since 1.17."""
 
-NMS_OPTION: dict[Head, bool | None] = {Head.RAW: None, Head.NMS_FREE: False, Head.NMS_IN_GRAPH: True}
+NMS_OPTION: dict[OutputLayout, bool | None] = {
+    OutputLayout.RAW: None,
+    OutputLayout.NMS_FREE: False,
+    OutputLayout.NMS_IN_GRAPH: True,
+}
 """Ultralytics' `nms` argument for each layout (8.4.142 and newer; before, it was `end2end`)."""
 
 
@@ -32,12 +36,12 @@ class Graph:
     opset: int
 
 
-def wanted_head(config: PackageConfig) -> Head:
+def wanted_head(config: PackageConfig) -> OutputLayout:
     """The layout that the configuration asks for."""
-    return Head.RAW if config.head == "auto" else Head(config.head)
+    return OutputLayout.RAW if config.head == "auto" else OutputLayout(config.head)
 
 
-def export_onnx(weights: Path, target: Path, imgsz: int, head: Head, confidence: float, iou: float) -> Graph:
+def export_onnx(weights: Path, target: Path, imgsz: int, head: OutputLayout, confidence: float, iou: float) -> Graph:
     """Export weights as an FP32 graph of static shape.
 
     Args:
@@ -54,9 +58,9 @@ def export_onnx(weights: Path, target: Path, imgsz: int, head: Head, confidence:
     from ultralytics import YOLO
 
     model = YOLO(str(weights))
-    if head is Head.NMS_FREE and getattr(model.model.model[-1], "one2one_cv2", None) is None:
+    if head is OutputLayout.NMS_FREE and getattr(model.model.model[-1], "one2one_cv2", None) is None:
         raise ConfigError("this network has no NMS-free head", "set package.head to raw, or train yolo26")
-    baked = {"conf": confidence, "iou": iou} if head is Head.NMS_IN_GRAPH else {}
+    baked = {"conf": confidence, "iou": iou} if head is OutputLayout.NMS_IN_GRAPH else {}
     exported = Path(
         model.export(
             format="onnx", imgsz=imgsz, opset=OPSET, simplify=True, device="cpu", nms=NMS_OPTION[head], **baked
@@ -90,12 +94,12 @@ def read_graph(path: Path, imgsz: int | None = None) -> Graph:
     )
 
 
-def _head(path: Path, shape: tuple[int, ...], classes: tuple[str, ...], metadata: dict[str, str]) -> Head:
+def _head(path: Path, shape: tuple[int, ...], classes: tuple[str, ...], metadata: dict[str, str]) -> OutputLayout:
     """The layout, by the output's shape: what the metadata call end2end changed its meaning between versions."""
     if len(shape) == 3 and shape[1] == 4 + len(classes) and shape[2] != 6:
-        return Head.RAW
+        return OutputLayout.RAW
     if len(shape) == 3 and shape[2] == 6:
-        return Head.NMS_FREE if _literal(metadata, "end2end") is True else Head.NMS_IN_GRAPH
+        return OutputLayout.NMS_FREE if _literal(metadata, "end2end") is True else OutputLayout.NMS_IN_GRAPH
     raise PackageError(
         f"{path} has an output of shape {list(shape)}, which is no known layout", "export a detection model"
     )

@@ -11,10 +11,10 @@ import numpy as np
 
 from handful_core.errors import ConfigError, PackageError
 from handful_core.package import Package
-from handful_core.vision.cpus import available_cpus
+from handful_core.runtime.cpus import available_cpus
+from handful_core.runtime.model import VisionModel, load_model
+from handful_core.runtime.openvino import OpenVinoSession, is_installed
 from handful_core.vision.decode import decode_image
-from handful_core.vision.model import VisionModel, load_model
-from handful_core.vision.openvino import OpenVinoSession, is_installed
 
 _log = logging.getLogger(__name__)
 _WARM_UP = 3

@@ -10,12 +10,12 @@ import numpy as np
 
 from handful_core.console import progress
 from handful_core.errors import RefusedError
-from handful_core.package import Head
-from handful_core.vision.agreement import MAX_SCORE_GAP, Agreement, compare
+from handful_core.package import OutputLayout
+from handful_core.runtime.model import VisionModel
+from handful_core.vision.agreement import MAX_SCORE_GAP, Agreement, compare_detections
 from handful_core.vision.decode import Pixels, decode_image
 from handful_core.vision.detections import Detections
-from handful_core.vision.heads import Reading
-from handful_core.vision.model import VisionModel
+from handful_core.vision.postprocess import PostprocessOptions
 from handful_trainer.packaging.export import NMS_OPTION
 
 _SHOWN = 3
@@ -51,9 +51,9 @@ def _compare(model: VisionModel, reference: _Reference, pixels: Pixels) -> Agree
     confidence = model.manifest.thresholds.confidence
     reading = model.reading(max(confidence - MAX_SCORE_GAP, 0.0))
     # Ultralytics suppresses across classes only where it suppresses: of other heads, the graph's own rows are compared.
-    reading = replace(reading, class_agnostic=reading.class_agnostic and model.manifest.output.head is Head.RAW)
+    reading = replace(reading, class_agnostic=reading.class_agnostic and model.manifest.output.head is OutputLayout.RAW)
     (found,) = model.read(pixels, reading)
-    return compare(reference.predict(pixels, reading), found, confidence)
+    return compare_detections(reference.predict(pixels, reading), found, confidence)
 
 
 def _worst(agreements: Sequence[Agreement]) -> Agreement:
@@ -81,7 +81,7 @@ class _Reference:
             "verbose": False,
         }
 
-    def predict(self, pixels: Pixels, reading: Reading) -> Detections:
+    def predict(self, pixels: Pixels, reading: PostprocessOptions) -> Detections:
         limits = {
             "conf": reading.confidence,
             "iou": reading.iou,

@@ -27,8 +27,8 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from handful_core.console import progress
 from handful_core.package import Manifest, Package, write_package
 from handful_core.package.archive import describe_files
+from handful_core.runtime.model import VisionModel, load_model
 from handful_core.vision.decode import Pixels, decode_image
-from handful_core.vision.model import VisionModel, load_model
 from handful_core.vision.preprocess import Floats, to_input
 from handful_trainer.data import PreparedDataset
 from handful_trainer.evaluation.evaluate import Evaluation, evaluate

@@ -8,10 +8,10 @@ import time
 from itertools import islice
 from pathlib import Path
 
+from handful_core.client import ServingClient
 from handful_core.console import out, say
 from handful_core.errors import HandfulError, NotFoundError, UnavailableError
 from handful_core.registry import CHAMPION, Registry, Version
-from handful_core.remote import Server
 from handful_trainer.config import TrainingConfig, load_config
 from handful_trainer.data import PreparedDataset, prepare
 from handful_trainer.quickstart.options import Options, check
@@ -119,7 +119,7 @@ def _try_out(plan: Plan, stack: Stack, champion: Version, dataset: PreparedDatas
         image: sum(dataset.counts.get(dataset.classes[i], 0) for i in ids.tolist())
         for image, _, ids in islice(dataset.split("test"), _TRIED)
     }
-    with Server(plan.api) as server:
+    with ServingClient(plan.api) as server:
         with steps.step("serve", f"waiting until version {champion.version} is served") as result:
             _wait_until_served(server, stack, champion, next(iter(truths)))
             result(f"{champion.name} version {champion.version} is served")
@@ -130,7 +130,7 @@ def _try_out(plan: Plan, stack: Stack, champion: Version, dataset: PreparedDatas
             result(f"{right} of {len(answers)} test images counted as labelled, {median:.0f} ms each")
 
 
-def _wait_until_served(server: Server, stack: Stack, champion: Version, image: Path) -> None:
+def _wait_until_served(server: ServingClient, stack: Stack, champion: Version, image: Path) -> None:
     until = time.monotonic() + _SERVED_SECONDS
     while True:
         stack.check()

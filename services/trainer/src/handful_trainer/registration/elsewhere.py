@@ -14,7 +14,7 @@ from handful_core.console import say
 from handful_core.errors import HandfulError
 from handful_core.package import Package, open_package
 from handful_core.registry import Registry, Version
-from handful_core.vision.model import load_model
+from handful_core.runtime.model import load_model
 from handful_trainer.config.settings import GateConfig
 from handful_trainer.data import PreparedDataset
 from handful_trainer.evaluation import Evaluation, evaluate

@@ -10,7 +10,7 @@ from pathlib import Path
 from handful_core.errors import DataError, NotFoundError, PackageError
 from handful_core.package.archive import read_folder
 from handful_core.registry import CHAMPION, Registry, Version
-from handful_core.vision.model import load_model
+from handful_core.runtime.model import load_model
 from handful_trainer.config import GateConfig
 from handful_trainer.data import PreparedDataset
 from handful_trainer.evaluation import Evaluation, evaluate

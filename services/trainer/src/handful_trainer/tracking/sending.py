@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from mlflow.tracking import MlflowClient
 
-from handful_core.addresses import without_login
+from handful_core.addresses import redact_credentials
 from handful_core.errors import HandfulError, UnavailableError
 from handful_trainer.tracking.journal import Entry
 
@@ -92,10 +92,10 @@ def _answering(uri: str) -> Iterator[None]:
     except (MlflowException, OSError) as error:
         if is_passing(error):
             raise UnavailableError(
-                f"MLflow at {without_login(uri)} does not answer",
+                f"MLflow at {redact_credentials(uri)} does not answer",
                 "start it, or set HANDFUL_MLFLOW_URI to where it runs",
             ) from error
-        raise HandfulError(f"MLflow at {without_login(uri)} refuses ({error})") from error
+        raise HandfulError(f"MLflow at {redact_credentials(uri)} refuses ({error})") from error
 
 
 def _params(client: MlflowClient, run_id: str, entry: Entry) -> None:

@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 
 from handful_core.package.archive import read_folder
-from handful_core.vision.model import VisionModel, load_model
-from handful_core.vision.openvino import OpenVinoSession, is_installed, require_openvino
+from handful_core.runtime.model import VisionModel, load_model
+from handful_core.runtime.openvino import OpenVinoSession, is_installed, require_openvino
 from handful_serving.adapters.backends.measured import MeasuredOpener
 from handful_serving.adapters.backends.memo import Memo
 from handful_serving.adapters.onnx import model_opener

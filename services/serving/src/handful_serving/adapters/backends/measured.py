@@ -11,11 +11,11 @@ import onnxruntime
 from handful_core.errors import ConfigError, PackageError
 from handful_core.package import Package
 from handful_core.package.archive import read_folder
-from handful_core.vision.cpus import processor_name
+from handful_core.runtime.cpus import processor_name
+from handful_core.runtime.model import VisionModel, load_model
+from handful_core.runtime.onnx import Session
+from handful_core.runtime.openvino import OpenVinoSession, installed_version
 from handful_core.vision.decode import Pixels, decode_image
-from handful_core.vision.model import VisionModel, load_model
-from handful_core.vision.openvino import OpenVinoSession, installed_version
-from handful_core.vision.session import Session
 from handful_serving.adapters.backends.memo import Memo
 from handful_serving.adapters.backends.race import race
 from handful_serving.domain.backends import Backend, Choice, Pace, choose

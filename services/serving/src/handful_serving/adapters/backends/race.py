@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
+from handful_core.runtime.model import VisionModel
 from handful_core.vision.decode import Pixels
-from handful_core.vision.model import VisionModel
 from handful_serving.domain.backends import Backend, Pace
 
 _WARM_UP = 2

@@ -7,9 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from handful_core.runtime.onnx import OrtGraph
 from handful_core.vision.decode import Pixels
 from handful_core.vision.preprocess import Floats
-from handful_core.vision.session import Graph
 from handful_serving.adapters.faces.shrink import shrink
 
 _WEIGHTS = Path(__file__).with_name("weights") / "centerface.onnx"
@@ -31,7 +31,7 @@ class CenterFace:
 
     def __init__(self, size: int, threads: int) -> None:
         self._size = size
-        self._graph = Graph(_WEIGHTS, threads)
+        self._graph = OrtGraph(_WEIGHTS, threads)
 
     def find(self, pixels: Pixels) -> Floats:
         """Faces as (n, 4) float32: x1, y1, x2, y2 in pixels of the image."""

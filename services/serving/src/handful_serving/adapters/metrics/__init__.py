@@ -11,7 +11,7 @@ from handful_serving.adapters.metrics.load import Load
 from handful_serving.adapters.metrics.model_info import ModelInfo
 from handful_serving.adapters.metrics.predictions import PredictionMetrics
 from handful_serving.domain.keys import Key
-from handful_serving.domain.prediction import Prediction
+from handful_serving.domain.prediction import PredictionResult
 from handful_serving.domain.queue import Queue
 from handful_serving.domain.store import Loaded
 
@@ -73,7 +73,7 @@ class Metrics:
         """A request, an image of a batch or a live frame was refused; the reason is a fixed word."""
         self._rejects.labels(reason).inc()
 
-    def predicted(self, prediction: Prediction) -> None:
+    def predicted(self, prediction: PredictionResult) -> None:
         """An image was answered."""
         self._of_predictions.add(prediction)
 

@@ -9,7 +9,7 @@ from functools import cache, partial
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from handful_serving.domain.keys import Key
-from handful_serving.domain.prediction import Prediction
+from handful_serving.domain.prediction import PredictionResult
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _SHARES = tuple(tenth / 10 for tenth in range(1, 11))
@@ -46,7 +46,7 @@ class PredictionMetrics:
 
         self._known: dict[Key, _Version] = {}
 
-    def add(self, prediction: Prediction) -> None:
+    def add(self, prediction: PredictionResult) -> None:
         """An image was answered."""
         version = self._known.get(prediction.key) or self._new(prediction.key)
         version.predictions.inc()
@@ -84,7 +84,7 @@ class _Version:
     detections: Callable[[str], Counter]
 
 
-def _found(prediction: Prediction) -> list[tuple[int, float]]:
+def _found(prediction: PredictionResult) -> list[tuple[int, float]]:
     """Class ids and confidences."""
     answer = prediction.answer
     if answer.top is not None:

@@ -8,19 +8,19 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from handful_core.package import Head, Manifest, Package
+from handful_core.package import Manifest, OutputLayout, Package
 from handful_core.package.errors import GraphError
-from handful_core.vision.cpus import available_cpus
+from handful_core.runtime.cpus import available_cpus
+from handful_core.runtime.golden import check_golden
+from handful_core.runtime.onnx import OnnxSession, Session
 from handful_core.vision.decode import Pixels
 from handful_core.vision.detections import Detections
-from handful_core.vision.golden import check_golden
-from handful_core.vision.heads import Reading, read_detections
-from handful_core.vision.preprocess import Floats, Geometry, to_input
-from handful_core.vision.session import OnnxSession, Session
+from handful_core.vision.postprocess import PostprocessOptions, postprocess
+from handful_core.vision.preprocess import Floats, ResizeTransform, to_input
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Prediction:
     """What a model says of one image.
 
     A detector fills `detections` and `count`; a classifier fills `probabilities`, one per class.
@@ -64,17 +64,17 @@ class VisionModel:
         """What runs its graph: `onnxruntime` or `openvino`."""
         return self._session.backend
 
-    def reading(self, confidence: float | None = None, iou: float | None = None) -> Reading:
+    def reading(self, confidence: float | None = None, iou: float | None = None) -> PostprocessOptions:
         """How this model's output is read: as its manifest says where a threshold is None."""
         limits = self.manifest.thresholds
-        return Reading(
+        return PostprocessOptions(
             confidence=limits.confidence if confidence is None else confidence,
             iou=limits.iou if iou is None else iou,
             max_detections=limits.max_detections,
             class_agnostic=limits.class_agnostic,
         )
 
-    def predict(self, pixels: Pixels, confidence: float | None = None, iou: float | None = None) -> Answer:
+    def predict(self, pixels: Pixels, confidence: float | None = None, iou: float | None = None) -> Prediction:
         """Answer one image.
 
         Args:
@@ -98,9 +98,9 @@ class VisionModel:
             "inference": (inferred - prepared) * 1e3,
             "postprocess": (time.perf_counter() - inferred) * 1e3,
         }
-        return Answer(found, count, probabilities, timings)
+        return Prediction(found, count, probabilities, timings)
 
-    def read(self, pixels: Pixels, *readings: Reading) -> list[Detections]:
+    def read(self, pixels: Pixels, *readings: PostprocessOptions) -> list[Detections]:
         """Run a detector once and read its output in several ways: for measuring.
 
         Args:
@@ -111,8 +111,8 @@ class VisionModel:
         output = self._session.run(tensor)
         return [self._boxes(output, geometry, reading) for reading in readings]
 
-    def _boxes(self, output: Floats, geometry: Geometry, reading: Reading) -> Detections:
-        found = read_detections(output, self.manifest.output.head, reading)
+    def _boxes(self, output: Floats, geometry: ResizeTransform, reading: PostprocessOptions) -> Detections:
+        found = postprocess(output, self.manifest.output.head, reading)
         if not len(found):
             return found
         _check_classes(found, self.manifest)
@@ -155,7 +155,7 @@ def _check_classes(found: Detections, manifest: Manifest) -> None:
 
 def _probabilities(output: Floats, manifest: Manifest) -> Floats:
     values: Floats = output[0]
-    if manifest.output.head is Head.LOGITS:
+    if manifest.output.head is OutputLayout.LOGITS:
         powers = np.exp(values - np.max(values))
         values = np.asarray(powers / np.sum(powers), np.float32)
     return values

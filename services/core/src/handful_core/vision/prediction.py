@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from handful_core.package import Manifest
-from handful_core.vision.model import Answer
+from handful_core.runtime.model import Prediction
 
 
-def describe(answer: Answer, manifest: Manifest) -> dict[str, Any]:
+def to_dict(answer: Prediction, manifest: Manifest) -> dict[str, Any]:
     """Task, count, detections (boxes in pixels of the upright image) and, of a classifier, probabilities."""
     names = manifest.classes
     found = answer.detections

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handful_core.package import Head
-from handful_core.vision import heads
+from handful_core.package import OutputLayout
+from handful_core.vision import postprocess as heads
 from handful_core.vision.detections import Detections, box_iou
-from handful_core.vision.heads import Reading, read_detections
+from handful_core.vision.postprocess import PostprocessOptions, postprocess
 
 
 def raw_output(seed: int, anchors: int, classes: int) -> np.ndarray:
@@ -18,7 +18,7 @@ def raw_output(seed: int, anchors: int, classes: int) -> np.ndarray:
     return np.float32(np.concatenate([centres, sizes, rng.uniform(0, 1, (classes, anchors))]))[None]
 
 
-def slow_answer(output: np.ndarray, reading: Reading) -> list[tuple[int, float, tuple[float, ...]]]:
+def slow_answer(output: np.ndarray, reading: PostprocessOptions) -> list[tuple[int, float, tuple[float, ...]]]:
     """Non-maximum suppression in the plainest words."""
     candidates = []
     for anchor in output[0].T:
@@ -47,8 +47,8 @@ def test_raw_heads_agree_with_plain_suppression(
     seed: int, anchors: int, classes: int, confidence: float, iou: float, class_agnostic: bool
 ) -> None:
     output = raw_output(seed, anchors, classes)
-    reading = Reading(confidence, iou, 1000, class_agnostic=class_agnostic)
-    found = read_detections(output, Head.RAW, reading)
+    reading = PostprocessOptions(confidence, iou, 1000, class_agnostic=class_agnostic)
+    found = postprocess(output, OutputLayout.RAW, reading)
     expected = slow_answer(output, reading)
     assert found.classes.tolist() == [c for c, _, _ in expected]
     assert np.allclose(found.scores, [s for _, s, _ in expected])
@@ -56,37 +56,37 @@ def test_raw_heads_agree_with_plain_suppression(
 
 
 TWO_ON_ONE = {
-    Head.RAW: [[30, 30], [30, 30], [20, 20], [20, 20], [0.75, 0.1], [0.2, 0.875]],
-    Head.NMS_FREE: [[20, 20, 40, 40, 0.75, 0], [20, 20, 40, 40, 0.875, 1], [0, 0, 0, 0, 0, 0]],
-    Head.NMS_IN_GRAPH: [[20, 20, 40, 40, 0.875, 1], [20, 20, 40, 40, 0.75, 0], [0, 0, 0, 0, 0, 0]],
+    OutputLayout.RAW: [[30, 30], [30, 30], [20, 20], [20, 20], [0.75, 0.1], [0.2, 0.875]],
+    OutputLayout.NMS_FREE: [[20, 20, 40, 40, 0.75, 0], [20, 20, 40, 40, 0.875, 1], [0, 0, 0, 0, 0, 0]],
+    OutputLayout.NMS_IN_GRAPH: [[20, 20, 40, 40, 0.875, 1], [20, 20, 40, 40, 0.75, 0], [0, 0, 0, 0, 0, 0]],
 }
 """Two boxes of two classes at one place, as each head gives them."""
 
 
 @pytest.mark.parametrize("head", TWO_ON_ONE)
-def test_boxes_of_different_classes_are_one_object_only_if_the_package_says_so(head: Head) -> None:
+def test_boxes_of_different_classes_are_one_object_only_if_the_package_says_so(head: OutputLayout) -> None:
     output = np.float32([TWO_ON_ONE[head]])
-    apart = read_detections(output, head, Reading(0.25, 0.5))
-    together = read_detections(output, head, Reading(0.25, 0.5, class_agnostic=True))
+    apart = postprocess(output, head, PostprocessOptions(0.25, 0.5))
+    together = postprocess(output, head, PostprocessOptions(0.25, 0.5, class_agnostic=True))
     assert list(zip(apart.classes.tolist(), apart.scores.tolist(), strict=True)) == [(1, 0.875), (0, 0.75)]
     assert list(zip(together.classes.tolist(), together.scores.tolist(), strict=True)) == [(1, 0.875)]
 
 
 @pytest.mark.parametrize("head", TWO_ON_ONE)
-def test_boxes_that_overlap_less_stay_two_objects(head: Head) -> None:
+def test_boxes_that_overlap_less_stay_two_objects(head: OutputLayout) -> None:
     output = np.float32([TWO_ON_ONE[head]])
-    if head is Head.RAW:
+    if head is OutputLayout.RAW:
         output[0, 0, 1] += 8  # Overlap 0.43.
     else:
         output[0, 0, [0, 2]] += 8
-    assert len(read_detections(output, head, Reading(0.25, 0.5, class_agnostic=True))) == 2
-    assert len(read_detections(output, head, Reading(0.25, 0.4, class_agnostic=True))) == 1
+    assert len(postprocess(output, head, PostprocessOptions(0.25, 0.5, class_agnostic=True))) == 2
+    assert len(postprocess(output, head, PostprocessOptions(0.25, 0.4, class_agnostic=True))) == 1
 
 
 def test_an_anchor_gives_its_best_class_or_all_of_them() -> None:
     output = np.float32([[[30], [30], [20], [20], [0.625], [0.875]]])
-    best = read_detections(output, Head.RAW, Reading(0.5))
-    every = read_detections(output, Head.RAW, Reading(0.5, 0.7, 300, every_class=True))
+    best = postprocess(output, OutputLayout.RAW, PostprocessOptions(0.5))
+    every = postprocess(output, OutputLayout.RAW, PostprocessOptions(0.5, 0.7, 300, every_class=True))
     assert list(zip(best.classes.tolist(), best.scores.tolist(), strict=True)) == [(1, 0.875)]
     assert every.classes.tolist() == [1, 0]
     assert (every.boxes == every.boxes[0]).all()
@@ -96,27 +96,27 @@ def test_an_anchor_gives_its_best_class_or_all_of_them() -> None:
 def test_of_too_many_candidates_the_surest_are_kept(monkeypatch: pytest.MonkeyPatch, every_class: bool) -> None:
     monkeypatch.setattr(heads, "_MAX_CANDIDATES", 5)
     output = raw_output(1, 200, 3)
-    found = read_detections(output, Head.RAW, Reading(0.1, 1.0, 300, every_class=every_class))
+    found = postprocess(output, OutputLayout.RAW, PostprocessOptions(0.1, 1.0, 300, every_class=every_class))
     scores = output[0, 4:] if every_class else output[0, 4:].max(axis=0)
     assert found.scores.tolist() == sorted(scores.ravel().tolist(), reverse=True)[:5]
 
 
-@pytest.mark.parametrize("head", [Head.NMS_FREE, Head.NMS_IN_GRAPH])
-def test_rows_are_filtered_and_sorted(head: Head) -> None:
+@pytest.mark.parametrize("head", [OutputLayout.NMS_FREE, OutputLayout.NMS_IN_GRAPH])
+def test_rows_are_filtered_and_sorted(head: OutputLayout) -> None:
     rows = [[1, 2, 3, 4, 0.4, 2], [5, 6, 7, 8, 0.9, 1], [0, 0, 0, 0, 0, 0], [9, 9, 10, 10, 0.25, 0]]
-    found = read_detections(np.float32([rows]), head, Reading(0.25))
+    found = postprocess(np.float32([rows]), head, PostprocessOptions(0.25))
     assert found.classes.tolist() == [1, 2]
     assert found.boxes.tolist() == [[5, 6, 7, 8], [1, 2, 3, 4]]
     assert found.classes.dtype == np.int64
 
 
-@pytest.mark.parametrize("head", [Head.RAW, Head.NMS_FREE])
-def test_at_most_so_many(head: Head) -> None:
-    if head is Head.RAW:
+@pytest.mark.parametrize("head", [OutputLayout.RAW, OutputLayout.NMS_FREE])
+def test_at_most_so_many(head: OutputLayout) -> None:
+    if head is OutputLayout.RAW:
         output = raw_output(3, 100, 2)
     else:
         output = np.float32([[[0, 0, 1, 1, i / 100, 0] for i in range(1, 51)]])
-    found = read_detections(output, head, Reading(0.0, 0.9, 7))
+    found = postprocess(output, head, PostprocessOptions(0.0, 0.9, 7))
     assert len(found) == 7
     assert found.scores.tolist() == sorted(found.scores.tolist(), reverse=True)
     assert found.scores.min() >= 0.43
@@ -124,18 +124,18 @@ def test_at_most_so_many(head: Head) -> None:
 
 @pytest.mark.parametrize(
     ("output", "head"),
-    [(np.zeros((1, 9, 20), np.float32), Head.RAW), (np.zeros((1, 300, 6), np.float32), Head.NMS_FREE)],
+    [(np.zeros((1, 9, 20), np.float32), OutputLayout.RAW), (np.zeros((1, 300, 6), np.float32), OutputLayout.NMS_FREE)],
 )
-def test_nothing_is_found_in_nothing(output: np.ndarray, head: Head) -> None:
-    found = read_detections(output, head, Reading(0.25))
+def test_nothing_is_found_in_nothing(output: np.ndarray, head: OutputLayout) -> None:
+    found = postprocess(output, head, PostprocessOptions(0.25))
     assert len(found) == 0
     assert found.boxes.shape == (0, 4)
 
 
 def test_the_threshold_itself_does_not_pass() -> None:
     output = np.float32([[[30], [30], [20], [20], [0.5]]])
-    assert len(read_detections(output, Head.RAW, Reading(0.5))) == 0
-    assert len(read_detections(output, Head.RAW, Reading(0.4999))) == 1
+    assert len(postprocess(output, OutputLayout.RAW, PostprocessOptions(0.5))) == 0
+    assert len(postprocess(output, OutputLayout.RAW, PostprocessOptions(0.4999))) == 1
 
 
 def test_detections_count_what_their_classes_are_worth() -> None:

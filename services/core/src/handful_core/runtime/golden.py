@@ -9,12 +9,12 @@ import numpy as np
 from handful_core.errors import DataError
 from handful_core.package import Golden
 from handful_core.package.errors import GoldenError
-from handful_core.vision.agreement import MAX_SCORE_GAP, compare
+from handful_core.vision.agreement import MAX_SCORE_GAP, compare_detections
 from handful_core.vision.decode import decode_image
 from handful_core.vision.detections import Detections
 
 if TYPE_CHECKING:
-    from handful_core.vision.model import VisionModel
+    from handful_core.runtime.model import VisionModel
 
 
 def check_golden(model: VisionModel, golden: Golden) -> None:
@@ -39,7 +39,7 @@ def check_golden(model: VisionModel, golden: Golden) -> None:
             np.array([d.confidence for d in golden.detections], np.float32),
             np.array([d.class_id for d in golden.detections], np.int64),
         )
-        agreement = compare(expected, answer.detections, golden.confidence)
+        agreement = compare_detections(expected, answer.detections, golden.confidence)
         agrees, how = agreement.ok, str(agreement)
     if not agrees:
         raise GoldenError(

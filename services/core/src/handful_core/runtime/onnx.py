@@ -14,8 +14,8 @@ import onnxruntime as ort
 
 from handful_core.package import Package
 from handful_core.package.errors import GraphError
-from handful_core.vision.breadth import Breadth
-from handful_core.vision.graph import check_graph, check_output
+from handful_core.runtime.signature import check_graph, check_output
+from handful_core.runtime.thread_policy import AdaptivePolicy
 from handful_core.vision.preprocess import Floats
 
 _AS_MUCH_AS_IS_ASKED_FOR = 1
@@ -35,7 +35,7 @@ class Session(Protocol):
         ...
 
 
-class Graph:
+class OrtGraph:
     """A graph in ONNX Runtime.
 
     One run gets all processors, which answers it soonest. Of as many runs as there are processors each gets one, since
@@ -52,7 +52,7 @@ class Graph:
     def __init__(self, path: Path, threads: int) -> None:
         self._wide = open_session(path, threads, spin=threads > 1)
         self._narrow = open_session(path, 1) if threads > 1 else self._wide
-        self._breadth = Breadth(threads)
+        self._breadth = AdaptivePolicy(threads)
         self.inputs = _shapes(self._wide.get_inputs())
         self.outputs = _shapes(self._wide.get_outputs())
 
@@ -89,7 +89,7 @@ class OnnxSession:
     backend = "onnxruntime"
 
     def __init__(self, package: Package, threads: int) -> None:
-        self._graph = Graph(package.model_path, threads)
+        self._graph = OrtGraph(package.model_path, threads)
         self._manifest = package.manifest
         self._output = package.manifest.output.name
         self._input = package.manifest.input.name

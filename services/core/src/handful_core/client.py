@@ -11,7 +11,7 @@ import httpx
 from handful_core.errors import ConfigError, DataError, HandfulError, NotFoundError, UnavailableError
 
 
-class Server:
+class ServingClient:
     """A running serving API.
 
     Args:

@@ -1,4 +1,4 @@
-"""Reading what a detection graph puts out. The layouts are described at `Head`."""
+"""Reading what a detection graph puts out. The layouts are described at `OutputLayout`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from handful_core.package.manifest import Head
+from handful_core.package.manifest import OutputLayout
 from handful_core.vision.detections import Detections
 from handful_core.vision.preprocess import Floats
 
@@ -15,7 +15,7 @@ _MAX_CANDIDATES = 30_000
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class PostprocessOptions:
     """How a graph's output becomes boxes."""
 
     confidence: float
@@ -33,7 +33,7 @@ class Reading:
     """
 
 
-def read_detections(output: Floats, head: Head, reading: Reading) -> Detections:
+def postprocess(output: Floats, head: OutputLayout, reading: PostprocessOptions) -> Detections:
     """Turn a graph's output into boxes in input pixels, the surest first.
 
     Args:
@@ -41,7 +41,7 @@ def read_detections(output: Floats, head: Head, reading: Reading) -> Detections:
         head: a detection head.
         reading: thresholds, and what counts as one object.
     """
-    if head is Head.RAW:
+    if head is OutputLayout.RAW:
         found = _suppress(_raw_candidates(output, reading.confidence, every_class=reading.every_class), reading)
     else:
         rows = output[0][output[0][:, 4] > reading.confidence]
@@ -75,7 +75,7 @@ def _raw_candidates(output: Floats, confidence: float, *, every_class: bool) -> 
     return Detections(boxes, best, classes.astype(np.int64))
 
 
-def _suppress(found: Detections, reading: Reading) -> Detections:
+def _suppress(found: Detections, reading: PostprocessOptions) -> Detections:
     """Non-maximum suppression within each class or across them all, by OpenCV."""
     if len(found) == 0:
         return found

@@ -14,9 +14,9 @@ import pytest
 
 from fakes.packages import build_package
 from handful_core.package.errors import GraphError
-from handful_core.vision import session as module
-from handful_core.vision.breadth import Breadth, Clocks, Crowd
-from handful_core.vision.session import OnnxSession
+from handful_core.runtime import onnx
+from handful_core.runtime.onnx import OnnxSession
+from handful_core.runtime.thread_policy import AdaptivePolicy, Clock, InFlightRuns
 
 IMAGE = np.zeros((1, 3, 64, 64), np.float32)
 
@@ -25,11 +25,11 @@ IMAGE = np.zeros((1, 3, 64, 64), np.float32)
 def _nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
     """No run of another test is remembered, and each seems to get all processors."""
 
-    class Own(Breadth):
+    class Own(AdaptivePolicy):
         def __init__(self, processors: int) -> None:
-            super().__init__(processors, Crowd(), lambda: Clocks(0.0, 0.0))
+            super().__init__(processors, InFlightRuns(), lambda: Clock(0.0, 0.0))
 
-    monkeypatch.setattr(module, "Breadth", Own)
+    monkeypatch.setattr(onnx, "AdaptivePolicy", Own)
 
 
 class Watched:
@@ -40,12 +40,12 @@ class Watched:
         self.entered = threading.Semaphore(0)
         self.go_on = threading.Event()
         self.go_on.set()
-        real = module.open_session
+        real = onnx.open_session
 
         def watched(path: Path, threads: int, **how: Any) -> Any:
             return _One(real(path, threads, **how), threads, self)
 
-        monkeypatch.setattr(module, "open_session", watched)
+        monkeypatch.setattr(onnx, "open_session", watched)
 
 
 class _One:
@@ -92,13 +92,13 @@ def test_a_run_that_fails_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_only_threads_that_answer_one_run_together_spin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
-    real = module.open_session
+    real = onnx.open_session
 
     def noted(path: Path, threads: int, *, spin: bool = False) -> Any:
         opened.append((threads, spin))
         return real(path, threads, spin=spin)
 
-    monkeypatch.setattr(module, "open_session", noted)
+    monkeypatch.setattr(onnx, "open_session", noted)
     OnnxSession(build_package(tmp_path / "p"), 2)
     assert opened == [(2, True), (1, False)]
 
@@ -109,10 +109,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
-from handful_core.vision import breadth
-from handful_core.vision.session import Graph
+from handful_core.runtime import thread_policy
+from handful_core.runtime.onnx import OrtGraph
 
-breadth._TIDY_SECONDS = float(sys.argv[2])
+thread_policy._TIDY_SECONDS = float(sys.argv[2])
 weights = helper.make_tensor("w", TensorProto.FLOAT, (32, 3, 3, 3), np.zeros(864, np.float32))
 nodes = [
     helper.make_node("Conv", ["x", "w"], ["large"], pads=[1, 1, 1, 1]),
@@ -122,7 +122,7 @@ shapes = [helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 3, 512, 512)
 graph = helper.make_graph(nodes, "g", shapes, [helper.make_tensor_value_info("y", TensorProto.FLOAT, ())], [weights])
 onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), sys.argv[1])
 
-graph = Graph(Path(sys.argv[1]), 2)
+graph = OrtGraph(Path(sys.argv[1]), 2)
 image = {"x": np.zeros((1, 3, 512, 512), np.float32)}
 together = threading.Barrier(2)
 
@@ -160,12 +160,12 @@ def _given_back(folder: Path, seconds: float) -> int:
 
 def test_with_one_processor_there_is_one_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
-    real = module.open_session
+    real = onnx.open_session
 
     def noted(path: Path, threads: int, **how: Any) -> Any:
         opened.append(threads)
         return real(path, threads, **how)
 
-    monkeypatch.setattr(module, "open_session", noted)
+    monkeypatch.setattr(onnx, "open_session", noted)
     OnnxSession(build_package(tmp_path / "p"), 1).run(IMAGE)
     assert opened == [1]

@@ -20,9 +20,9 @@ from mlflow.models import set_model
 
 from handful_core.errors import DataError
 from handful_core.package.archive import read_folder
-from handful_core.vision.answer import describe
+from handful_core.runtime.model import Prediction, VisionModel, load_model
 from handful_core.vision.decode import decode_image
-from handful_core.vision.model import Answer, VisionModel, load_model
+from handful_core.vision.prediction import to_dict
 
 
 class PackageModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc,name-defined]  # mlflow ships no types here.
@@ -39,8 +39,8 @@ class PackageModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc,name-defined
         answers = [self._model.predict(decode_image(_bytes(text)), **options) for text in model_input["image"]]
         return pd.DataFrame([self._row(answer) for answer in answers])
 
-    def _row(self, answer: Answer) -> dict[str, Any]:
-        described = describe(answer, self._model.manifest)
+    def _row(self, answer: Prediction) -> dict[str, Any]:
+        described = to_dict(answer, self._model.manifest)
         return {
             "count": -1 if answer.count is None else answer.count,
             "detections": json.dumps(described["detections"]),

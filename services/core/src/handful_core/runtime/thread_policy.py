@@ -19,7 +19,7 @@ _TIDY_SECONDS = 10.0
 """As long after a rush the next may come, and would need the memory again."""
 
 
-class Clocks(NamedTuple):
+class Clock(NamedTuple):
     """Seconds that never go back."""
 
     wall: float
@@ -27,17 +27,17 @@ class Clocks(NamedTuple):
     """What this process had of all processors."""
 
 
-class Run(NamedTuple):
+class RunTicket(NamedTuple):
     """One that has begun."""
 
     wide: bool
     """Whether it gets all processors."""
     tidy: bool
     """Whether it is to give back memory that only runs at the same time need."""
-    began: Clocks
+    began: Clock
 
 
-class Crowd:
+class InFlightRuns:
     """How many runs there are and were, of all graphs of a process. Whoever uses it holds its lock."""
 
     def __init__(self) -> None:
@@ -77,10 +77,10 @@ class Crowd:
         return self._recent[-1] > 1
 
 
-_EVERYBODY = Crowd()
+_EVERYBODY = InFlightRuns()
 
 
-class Breadth:
+class AdaptivePolicy:
     """Decides it for a graph, run by run, by how many there are and were, and by what they got.
 
     A run on all processors is answered soonest, for its threads spin while they wait for each other: a fifth sooner
@@ -94,7 +94,9 @@ class Breadth:
         clocks: tells the time.
     """
 
-    def __init__(self, processors: int, crowd: Crowd = _EVERYBODY, clocks: Callable[[], Clocks] | None = None) -> None:
+    def __init__(
+        self, processors: int, crowd: InFlightRuns = _EVERYBODY, clocks: Callable[[], Clock] | None = None
+    ) -> None:
         self._processors = processors
         self._crowd = crowd
         self._clocks = clocks or _clocks
@@ -104,16 +106,16 @@ class Breadth:
         self._narrow_until = self._wide_until = 0.0
         self._pause = _SHORTEST
 
-    def begin(self) -> Run:
+    def begin(self) -> RunTicket:
         """A run begins."""
         with self._crowd.lock:
             began = self._clocks()
             self._crowd.enter(began.wall)
             tries = self._trying and not self._crowd.had_company
             wide = self._crowd.most < self._processors and not tries and began.wall >= self._narrow_until
-            return Run(wide, self._crowd.tidy(began.wall), began)
+            return RunTicket(wide, self._crowd.tidy(began.wall), began)
 
-    def end(self, run: Run, *, failed: bool = False) -> None:
+    def end(self, run: RunTicket, *, failed: bool = False) -> None:
         """A run has ended."""
         with self._crowd.lock:
             self._crowd.leave()
@@ -143,5 +145,5 @@ class Breadth:
         self._hindered, self._trying = [], False
 
 
-def _clocks() -> Clocks:
-    return Clocks(time.perf_counter(), time.process_time())
+def _clocks() -> Clock:
+    return Clock(time.perf_counter(), time.process_time())

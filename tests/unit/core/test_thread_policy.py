@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from handful_core.vision.breadth import Breadth, Clocks, Crowd, Run
+from handful_core.runtime.thread_policy import AdaptivePolicy, Clock, InFlightRuns, RunTicket
 
 
 class Machine:
     """Clocks that go as they are told to, and runs on them."""
 
-    def __init__(self, processors: int = 2, crowd: Crowd | None = None) -> None:
+    def __init__(self, processors: int = 2, crowd: InFlightRuns | None = None) -> None:
         self.processors = processors
         self.wall = self.used = 100.0
-        self.breadth = Breadth(processors, crowd or Crowd(), lambda: Clocks(self.wall, self.used))
+        self.breadth = AdaptivePolicy(processors, crowd or InFlightRuns(), lambda: Clock(self.wall, self.used))
 
     def run(self, wide: float = 0.010, narrow: float = 0.020, share: float = 1.0, *, failed: bool = False) -> bool:
         """A run: whether it had all processors. It takes `wide` or `narrow` seconds, and gets a share of their time."""
@@ -24,7 +24,7 @@ class Machine:
         self.breadth.end(run, failed=failed)
         return run.wide
 
-    def beside(self, others: int) -> list[Run]:
+    def beside(self, others: int) -> list[RunTicket]:
         """Runs that begin one after another, and end together."""
         runs = [self.breadth.begin() for _ in range(others)]
         self.wall += 0.02
@@ -51,7 +51,7 @@ def test_a_few_runs_on_many_processors_share_them() -> None:
 
 
 def test_runs_of_another_graph_count() -> None:
-    crowd = Crowd()
+    crowd = InFlightRuns()
     one, other = Machine(crowd=crowd), Machine(crowd=crowd)
     running = one.breadth.begin()
     assert not other.run()
@@ -59,7 +59,7 @@ def test_runs_of_another_graph_count() -> None:
 
 
 def test_all_graphs_of_a_process_are_one_crowd() -> None:
-    one, other = Breadth(2), Breadth(2)
+    one, other = AdaptivePolicy(2), AdaptivePolicy(2)
     runs = [one.begin(), other.begin()]
     assert not runs[1].wide
     one.end(runs[0])
