@@ -47,7 +47,8 @@ CHECKS: dict[str, dict[str, Any]] = {
 _PREPARE = """
 import json, os, sys, time
 from pathlib import Path
-from handful_trainer.data import DatasetConfig, prepare
+from handful_trainer.dataset.settings import DatasetConfig
+from handful_trainer.dataset.preparation.prepare import prepare
 labels = ["0", "1", "2", "3", "4", "5"]
 config = {"source": "picsellia-export", "path": sys.argv[1], "classes": labels, **json.loads(sys.argv[3])}
 config, seconds, busy = DatasetConfig.model_validate(config), [], []

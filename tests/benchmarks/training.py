@@ -94,8 +94,8 @@ def _train(way: str, epochs: int, folder: Path) -> None:
     """In a process of its own: prints what each epoch took."""
     from handful_core.settings import CoreSettings, load
     from handful_trainer.config import TrainingConfig
-    from handful_trainer.data import prepare
-    from handful_trainer.yolo import set_up
+    from handful_trainer.dataset.preparation.prepare import prepare
+    from handful_trainer.tasks.detection.ultralytics import configure_ultralytics
 
     config = TrainingConfig.model_validate(
         {
@@ -106,7 +106,7 @@ def _train(way: str, epochs: int, folder: Path) -> None:
     )
     core = load(CoreSettings)
     dataset = prepare(config.dataset, core.home)
-    set_up(core.home)
+    configure_ultralytics(core.home)
     ends: list[tuple[float, float]] = []
     _plain(config, dataset.data_yaml, folder, ends) if way == "plain" else _logged(config, dataset, core, ends)
     ends.append(_now())
@@ -114,18 +114,19 @@ def _train(way: str, epochs: int, folder: Path) -> None:
 
 
 def _plain(config: Any, data_yaml: Path, folder: Path, ends: list[tuple[float, float]]) -> None:
-    from handful_trainer.fit import suit_memory
-    from handful_trainer.yolo import new_model, training_arguments
+    from handful_trainer.tasks.detection.train import use_channels_last
+    from handful_trainer.tasks.detection.ultralytics import new_model, training_arguments
 
     model = new_model(config)
     _time(model, ends)
-    model.add_callback("on_train_start", suit_memory)
+    model.add_callback("on_train_start", use_channels_last)
     model.train(**training_arguments(config, data_yaml, folder / "plain"), pretrained=False)
 
 
 def _logged(config: Any, dataset: Any, core: Any, ends: list[tuple[float, float]]) -> None:
-    from handful_trainer import fit, pipeline
-    from handful_trainer.yolo import new_model
+    from handful_trainer.pipeline import stages as pipeline
+    from handful_trainer.tasks.detection import train as fit
+    from handful_trainer.tasks.detection.ultralytics import new_model
 
     def timed(settings: Any) -> Any:
         model = new_model(settings)

@@ -57,9 +57,9 @@ def test_the_starter_model_is_what_its_card_says(brought: Package, repository: P
 
 
 def test_a_training_can_begin_with_it(brought: Package) -> None:
-    from handful_trainer.yolo import set_up
+    from handful_trainer.tasks.detection.ultralytics import configure_ultralytics
 
-    set_up(brought.root.parent)
+    configure_ultralytics(brought.root.parent)
     from ultralytics import YOLO
 
     assert brought.manifest.weights

@@ -9,7 +9,7 @@ import pytest
 
 from handful_core.errors import HandfulError
 from handful_trainer.config import TrainingConfig
-from handful_trainer.data import DatasetConfig
+from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.quickstart.guarded import Guarded
 from handful_trainer.quickstart.plan import Plan
 from handful_trainer.quickstart.training import train

@@ -11,16 +11,16 @@ from ultralytics.nn.tasks import DetectionModel
 
 from handful_core.package import OutputLayout
 from handful_trainer.config import TrainingConfig
-from handful_trainer.data import PreparedDataset
+from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.packaging import build_package
-from handful_trainer.yolo import set_up
+from handful_trainer.tasks.detection.ultralytics import configure_ultralytics
 
 
 # Ultralytics traces the network in C++, where a warning that is raised as an error breaks off.
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("head", [OutputLayout.NMS_FREE, OutputLayout.NMS_IN_GRAPH])
 def test_a_layout_is_packaged_and_agrees_with_its_weights(tmp_path: Path, dataset: Path, head: OutputLayout) -> None:
-    set_up(tmp_path)
+    configure_ultralytics(tmp_path)
     config = TrainingConfig.model_validate(
         {
             "model": {"family": "yolo26", "size": "n", "pretrained": False},

@@ -12,16 +12,16 @@ from fakes.squares import SCENES, write_squares
 from handful_core.package.archive import read_folder
 from handful_core.runtime.model import load_model
 from handful_trainer.config import TrainingConfig
-from handful_trainer.data import PreparedDataset
+from handful_trainer.dataset.prepared import PreparedDataset
 from support.training import Trainer
 
 
 def _untrained(folder: Path, dataset: PreparedDataset) -> Path:
     """A package of a network with random weights."""
     from handful_trainer.packaging import build_package
-    from handful_trainer.yolo import new_model, set_up
+    from handful_trainer.tasks.detection.ultralytics import configure_ultralytics, new_model
 
-    set_up(folder / "home")
+    configure_ultralytics(folder / "home")
     config = TrainingConfig.model_validate(
         {
             "dataset": {"source": "yolo", "path": str(dataset.root)},
@@ -41,7 +41,7 @@ def prepared(tmp_path: Path) -> PreparedDataset:
 
 @pytest.mark.filterwarnings("ignore")  # Torch warns while it traces a network; in a process of its own it goes unseen.
 def test_an_int8_variant_is_measured_beside_its_original(tmp_path: Path, prepared: PreparedDataset) -> None:
-    from handful_trainer.packaging.quantize import quantize
+    from handful_trainer.tasks.detection.quantize import quantize
 
     package = read_folder(_untrained(tmp_path, prepared))
     variant = quantize(package, prepared, tmp_path / "int8" / "package", images=4)

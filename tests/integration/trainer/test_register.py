@@ -16,7 +16,7 @@ from fakes.packages import build_package, encode, filled
 from handful_core.package import open_package, zip_package
 from handful_core.registry import Registry
 from handful_core.runtime.model import load_model
-from handful_trainer.registration.elsewhere import own_run
+from handful_trainer.registration.external import own_run
 from support.mlflow_server import MlflowServer
 from support.training import Trainer
 

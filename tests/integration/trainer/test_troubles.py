@@ -16,7 +16,7 @@ import yaml
 from mlflow.entities import Experiment, Run
 from mlflow.tracking import MlflowClient
 
-from handful_trainer.tracking.sending import find_experiment
+from handful_trainer.tracking.mlflow_calls import find_experiment
 from support.mlflow_server import MlflowServer
 from support.training import Trainer
 

@@ -16,9 +16,9 @@ from mlflow.tracking import MlflowClient
 from optuna.trial import TrialState
 
 from handful_trainer.config import TrainingConfig
-from handful_trainer.data import PreparedDataset
-from handful_trainer.fit import OnEpoch
-from handful_trainer.tracking.sending import find_experiment, start_run
+from handful_trainer.dataset.prepared import PreparedDataset
+from handful_trainer.tasks.detection.train import OnEpoch
+from handful_trainer.tracking.mlflow_calls import find_experiment, start_run
 from handful_trainer.tuning import trial as trial_module
 from handful_trainer.tuning.trial import METRIC, train_trial
 from support.mlflow_server import MlflowServer

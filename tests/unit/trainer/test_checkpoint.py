@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from handful_trainer.packaging.checkpoint import write_checkpoint
-from handful_trainer.yolo import set_up
+from handful_trainer.tasks.detection.checkpoint import write_checkpoint
+from handful_trainer.tasks.detection.ultralytics import configure_ultralytics
 
 
 def test_the_paths_of_the_machine_stay_at_home(tmp_path: Path) -> None:
-    set_up(tmp_path)
+    configure_ultralytics(tmp_path)
     import torch
     from ultralytics import YOLO
     from ultralytics.utils import IterableSimpleNamespace

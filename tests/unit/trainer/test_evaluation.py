@@ -9,10 +9,9 @@ from handful_core.errors import DataError
 from handful_core.package import Thresholds
 from handful_core.runtime.model import VisionModel, load_model
 from handful_core.vision.detections import Detections
-from handful_trainer.data import PreparedDataset
-from handful_trainer.evaluation import evaluate
-from handful_trainer.evaluation.evaluate import Sample, best_confidence, collect
-from handful_trainer.evaluation.pictures import write_evaluation
+from handful_trainer.dataset.prepared import PreparedDataset
+from handful_trainer.tasks.detection.evaluate import Sample, best_confidence, collect, evaluate
+from handful_trainer.tasks.detection.report import write_evaluation
 
 
 @pytest.fixture

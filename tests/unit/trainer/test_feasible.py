@@ -8,8 +8,8 @@ import pytest
 from fakes.exports import yolo_folder
 from handful_core.errors import ConfigError
 from handful_trainer.config import TrainingConfig
-from handful_trainer.data import PreparedDataset
-from handful_trainer.feasible import check_feasible
+from handful_trainer.dataset.prepared import PreparedDataset
+from handful_trainer.tasks.detection.feasible import validate_against_dataset
 
 BOX = "0 0.5 0.5 0.25 0.5\n"
 
@@ -35,9 +35,9 @@ def test_what_would_fail_after_the_training_is_refused_before(
     pets: PreparedDataset, sections: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(ConfigError, match=words):
-        check_feasible(config(**sections), pets)
+        validate_against_dataset(config(**sections), pets)
 
 
 def test_what_works_is_let_through(pets: PreparedDataset) -> None:
-    check_feasible(config(), pets)
-    check_feasible(config(gate={"metric": "count_accuracy"}), pets, register=False)
+    validate_against_dataset(config(), pets)
+    validate_against_dataset(config(gate={"metric": "count_accuracy"}), pets, register=False)

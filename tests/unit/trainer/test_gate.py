@@ -9,9 +9,9 @@ from handful_core.package import Package
 from handful_core.registry import CHAMPION, PREVIOUS, Registry
 from handful_core.runtime.model import load_model
 from handful_trainer.config import GateConfig
-from handful_trainer.data import PreparedDataset
-from handful_trainer.evaluation import evaluate
+from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.registration import Decision, pass_gate
+from handful_trainer.tasks.detection.evaluate import evaluate
 
 GOOD = CLASSES
 BLIND = tuple(reversed(CLASSES))

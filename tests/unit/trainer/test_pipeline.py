@@ -8,9 +8,10 @@ from types import SimpleNamespace
 import pytest
 
 from handful_core.errors import UnavailableError
-from handful_trainer import pipeline, yolo
 from handful_trainer.config import TrainingConfig
-from handful_trainer.runs import RunState, create_run, unfinished_run
+from handful_trainer.pipeline import stages as pipeline
+from handful_trainer.pipeline.run_folder import RunState, create_run, unfinished_run
+from handful_trainer.tasks.detection import ultralytics as yolo
 
 CONFIG = TrainingConfig.model_validate({"dataset": {"source": "sample"}})
 
@@ -23,7 +24,7 @@ def test_a_training_that_mlflow_did_not_take_up_is_found_by_resume(
         yield SimpleNamespace(metrics=print)
         raise UnavailableError("MLflow does not take up what the training wrote")
 
-    monkeypatch.setattr(yolo, "set_up", lambda _: None)
+    monkeypatch.setattr(yolo, "configure_ultralytics", lambda _: None)
     monkeypatch.setattr(pipeline, "_tracked", lost_at_the_end)
     for step in ("_describe", "_train", "_package", "_publish"):
         monkeypatch.setattr(pipeline, step, lambda *_, **__: None)

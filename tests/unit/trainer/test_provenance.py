@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from handful_trainer import provenance
+from handful_trainer.pipeline import provenance
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from mlflow.utils.validation import _validate_param
 from handful_core.errors import UnavailableError
 from handful_trainer.tracking.journal import Journal
 from handful_trainer.tracking.names import mlflow_name
-from handful_trainer.tracking.run import Tracker
+from handful_trainer.tracking.tracker import Tracker
 
 
 class Client:

@@ -13,10 +13,10 @@ from handful_core.errors import ConfigError, UnavailableError
 from handful_core.package import Package, write_package
 from handful_core.package.archive import describe_files
 from handful_core.registry import Registry
-from handful_trainer import weights
 from handful_trainer.config import TrainingConfig
-from handful_trainer.weights import find_weights, pinned
-from handful_trainer.yolo import set_up
+from handful_trainer.pipeline import weights
+from handful_trainer.pipeline.weights import find_weights, resolve_alias
+from handful_trainer.tasks.detection.ultralytics import configure_ultralytics
 
 NOWHERE = "http://mlflow"
 
@@ -61,7 +61,7 @@ def test_weights_that_cannot_be_downloaded_say_what_to_do(tmp_path: Path, monkey
     def no_network(*_: object, **__: object) -> None:
         raise ConnectionError("no network")
 
-    set_up(tmp_path)
+    configure_ultralytics(tmp_path)
     monkeypatch.setattr("ultralytics.utils.downloads.safe_download", no_network)
     with pytest.raises(UnavailableError, match=r"yolo11n\.pt cannot be downloaded: put the file"):
         find_weights("yolo11n.pt", tmp_path, NOWHERE)
@@ -99,10 +99,10 @@ def test_a_run_says_which_version_it_began_with(mlflow: FakeMlflow, tmp_path: Pa
     package = with_weights(tmp_path / "package")
     mlflow.register(package, name="fingers")
     mlflow.register(package, name="fingers", aliases=["champion"])
-    assert pinned(config("models:/fingers@champion"), NOWHERE).model.pretrained == "models:/fingers/2"
+    assert resolve_alias(config("models:/fingers@champion"), NOWHERE).model.pretrained == "models:/fingers/2"
 
 
 @pytest.mark.parametrize("pretrained", [False, "yolo11n.pt", "mine/weights.pt"])
 def test_other_weights_need_no_server(mlflow: FakeMlflow, pretrained: str | bool) -> None:
     mlflow.away = True
-    assert pinned(config(pretrained), NOWHERE) == config(pretrained)
+    assert resolve_alias(config(pretrained), NOWHERE) == config(pretrained)

@@ -10,11 +10,11 @@ import pytest
 
 from handful_core.errors import HandfulError
 from handful_trainer.config import TrainingConfig
-from handful_trainer.data import DatasetConfig
+from handful_trainer.dataset.settings import DatasetConfig
+from handful_trainer.pipeline.run_folder import RunState, create_run
 from handful_trainer.quickstart import guarded
 from handful_trainer.quickstart.plan import Plan
 from handful_trainer.quickstart.training import train
-from handful_trainer.runs import RunState, create_run
 
 CONFIG = TrainingConfig(dataset=DatasetConfig(source="sample"))
 
@@ -80,7 +80,7 @@ def test_one_that_began_with_a_registered_model_is_gone_on_with(
         return CONFIG.model_copy(update={"model": CONFIG.model.model_copy(update={"pretrained": pretrained})})
 
     exact = began_with("models:/fingers/1")
-    monkeypatch.setattr("handful_trainer.quickstart.training.pinned", lambda config, uri: exact)
+    monkeypatch.setattr("handful_trainer.quickstart.training.resolve_alias", lambda config, uri: exact)
     folder = _interrupt(plan, exact)  # A run notes the version that the alias stood for.
     train(plan, began_with("models:/fingers@champion"))
     assert process.words == ("train", "--resume", "--run", str(folder), "--json")

@@ -11,7 +11,7 @@ from handful_core.console import print_json, print_table, say
 from handful_core.settings import CoreSettings, load
 
 if TYPE_CHECKING:
-    from handful_trainer.data import PreparedDataset
+    from handful_trainer.dataset.prepared import PreparedDataset
 
 app = typer.Typer(help="Make datasets that can be trained on.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -34,7 +34,7 @@ def prepare(
 ) -> None:
     """Validate, clean and split a dataset; write it in YOLO's layout with a report."""
     from handful_trainer.config import load_config
-    from handful_trainer.data import prepare as make
+    from handful_trainer.dataset.preparation.prepare import prepare as make
 
     dataset = make(load_config(config, overrides or []).dataset, load(CoreSettings).home, output)
     if as_json:
@@ -66,9 +66,9 @@ def pull(
     """Bring a dataset version from Picsellia, or what changed in it. The token is read from PICSELLIA_TOKEN."""
     from handful_core.errors import ConfigError
     from handful_trainer.config import load_config
-    from handful_trainer.data.picsellia.pull import pull as fetch
-    from handful_trainer.data.picsellia.settings import PicselliaSettings
-    from handful_trainer.data.settings import PicselliaConfig
+    from handful_trainer.dataset.picsellia.pull import pull as fetch
+    from handful_trainer.dataset.picsellia.settings import PicselliaSettings
+    from handful_trainer.dataset.settings import PicselliaConfig
 
     settings = load_config(config, overrides or []).dataset if config else None
     if settings and settings.source != "picsellia":
@@ -95,7 +95,7 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """Tell what changed between two prepared datasets: images and boxes added, removed, changed."""
-    from handful_trainer.data.comparison import compare, counts, moves
+    from handful_trainer.dataset.report.diff import compare, counts, moves
 
     found = compare(first, second)
     if as_json:
@@ -123,9 +123,9 @@ def sample(
 ) -> None:
     """Draw hands with 0 to 5 fingers up, and write them as a YOLO folder. They are drawings, no photos."""
     from handful_trainer.config.loading import validated
-    from handful_trainer.data import PreparedDataset
     from handful_trainer.data.drawn import draw_folder
-    from handful_trainer.data.settings import SampleConfig
+    from handful_trainer.dataset.prepared import PreparedDataset
+    from handful_trainer.dataset.settings import SampleConfig
 
     given = {"images": images, "size": size}
     settings = validated(SampleConfig, {key: value for key, value in given.items() if value is not None})

@@ -22,13 +22,13 @@ def evaluate(
 ) -> None:
     """Measure a packaged model on a split of a dataset."""
     from handful_core.runtime.model import load_model
-    from handful_trainer.data import PreparedDataset
-    from handful_trainer.yolo import set_up
+    from handful_trainer.dataset.prepared import PreparedDataset
+    from handful_trainer.tasks.detection.ultralytics import configure_ultralytics
 
     core = load(CoreSettings)
-    set_up(core.home)
-    from handful_trainer.evaluation import evaluate as measure
-    from handful_trainer.evaluation.pictures import write_evaluation
+    configure_ultralytics(core.home)
+    from handful_trainer.tasks.detection.evaluate import evaluate as measure
+    from handful_trainer.tasks.detection.report import write_evaluation
 
     dataset = PreparedDataset.open(data)
     with only_results_on_stdout(), opened_package(package, model, core.mlflow_uri) as opened:

@@ -18,7 +18,7 @@ from handful_trainer.cli.packages import opened_package
 
 if TYPE_CHECKING:
     from handful_core.package import Package
-    from handful_trainer.packaging.quantize import Variant
+    from handful_trainer.tasks.detection.quantize import Variant
 
 
 class Precision(StrEnum):
@@ -86,16 +86,16 @@ def _written(opened: Package, output: Path) -> dict[str, Any]:
 
 
 def _quantized(opened: Package, data: Path | None, output: Path, images: int, home: Path) -> dict[str, Any]:
-    from handful_trainer.data import PreparedDataset
-    from handful_trainer.yolo import set_up
+    from handful_trainer.dataset.prepared import PreparedDataset
+    from handful_trainer.tasks.detection.ultralytics import configure_ultralytics
 
     if data is None:
         raise ConfigError("--quantize needs --data", "name the prepared dataset that the model was trained on")
     if opened.manifest.precision != "fp32":
         raise ConfigError(f"this package is {opened.manifest.precision} already", "name an FP32 package")
     dataset = PreparedDataset.open(data)
-    set_up(home)
-    from handful_trainer.packaging.quantize import quantize
+    configure_ultralytics(home)
+    from handful_trainer.tasks.detection.quantize import quantize
 
     with tempfile.TemporaryDirectory(prefix="handful-package-") as folder:
         variant = quantize(opened, dataset, Path(folder) / "package", images)

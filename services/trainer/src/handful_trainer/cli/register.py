@@ -33,22 +33,22 @@ def register(
     """Put a package that was made elsewhere into the registry."""
     from handful_trainer.config.loading import validated
     from handful_trainer.config.settings import GateConfig, MlflowConfig
-    from handful_trainer.yolo import set_up
+    from handful_trainer.tasks.detection.ultralytics import configure_ultralytics
 
     gate = validated(GateConfig, {"metric": metric, "margin": margin})
     if name is not None:
         validated(MlflowConfig, {"model_name": name})
     core = load(CoreSettings)
-    set_up(core.home)
+    configure_ultralytics(core.home)
     from handful_core.package import open_package
-    from handful_trainer.data import PreparedDataset
-    from handful_trainer.registration.elsewhere import register_elsewhere
-    from handful_trainer.tracking.sending import configure_client
+    from handful_trainer.dataset.prepared import PreparedDataset
+    from handful_trainer.registration.external import register_external_package
+    from handful_trainer.tracking.mlflow_calls import configure_client
 
     configure_client()
     dataset = PreparedDataset.open(data) if data else None
     with only_results_on_stdout(), open_package(package) as opened:
-        done = register_elsewhere(
+        done = register_external_package(
             opened,
             core.mlflow_uri,
             name or opened.manifest.name,

@@ -11,7 +11,7 @@ from handful_core.errors import RefusedError
 from handful_core.settings import CoreSettings, load
 
 if TYPE_CHECKING:
-    from handful_trainer.reproduction import Comparison
+    from handful_trainer.pipeline.reproduce import Comparison
 
 
 def reproduce(
@@ -19,9 +19,9 @@ def reproduce(
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
 ) -> None:
     """Train again from what a run logged, and compare the metrics; nothing is registered."""
-    from handful_trainer import pipeline
-    from handful_trainer.reproduction import compare, find_run, read_config, read_record
-    from handful_trainer.tracking.sending import configure_client
+    from handful_trainer.pipeline import stages as pipeline
+    from handful_trainer.pipeline.reproduce import compare, find_run, read_config, read_record
+    from handful_trainer.tracking.mlflow_calls import configure_client
 
     core = load(CoreSettings)
     configure_client()

@@ -14,8 +14,8 @@ from handful_core.settings import CoreSettings, load
 
 if TYPE_CHECKING:
     from handful_trainer.config import TrainingConfig
-    from handful_trainer.data import PreparedDataset
-    from handful_trainer.estimate import Estimate
+    from handful_trainer.dataset.prepared import PreparedDataset
+    from handful_trainer.tasks.detection.estimate import Estimate
 
 
 def train(
@@ -34,9 +34,9 @@ def train(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Train a model and take it all the way to the registry."""
-    from handful_trainer import pipeline
     from handful_trainer.config import to_yaml
-    from handful_trainer.runs import open_run, unfinished_run
+    from handful_trainer.pipeline import stages as pipeline
+    from handful_trainer.pipeline.run_folder import open_run, unfinished_run
 
     core = load(CoreSettings)
     if print_config:

@@ -23,7 +23,7 @@ def tune(
 ) -> None:
     """Search for better settings: many trainings, each a run of its own, bad ones given up early."""
     from handful_trainer.config import load_config
-    from handful_trainer.tracking.sending import configure_client
+    from handful_trainer.tracking.mlflow_calls import configure_client
     from handful_trainer.tuning import load_search
     from handful_trainer.tuning import tune as go
 

@@ -13,13 +13,13 @@ from handful_core.package.archive import describe_files
 from handful_core.runtime.model import VisionModel, load_model
 from handful_core.vision.agreement import Agreement
 from handful_trainer.config import TrainingConfig
-from handful_trainer.data import PreparedDataset
-from handful_trainer.evaluation.evaluate import Evaluation, best_confidence, collect, evaluate
-from handful_trainer.packaging.checkpoint import write_checkpoint
-from handful_trainer.packaging.export import Graph, export_onnx, wanted_head
+from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.packaging.golden import write_golden
 from handful_trainer.packaging.parity import check_parity
-from handful_trainer.provenance import git_commit, package_versions
+from handful_trainer.pipeline.provenance import git_commit, package_versions
+from handful_trainer.tasks.detection.checkpoint import write_checkpoint
+from handful_trainer.tasks.detection.evaluate import Evaluation, best_confidence, collect, evaluate
+from handful_trainer.tasks.detection.export import ExportedGraph, export_onnx, wanted_head
 
 _MODEL, _WEIGHTS = "model.onnx", "weights.pt"
 _FALLBACK_CONFIDENCE = 0.25
@@ -83,7 +83,12 @@ def _load(folder: Path, manifest: Manifest) -> VisionModel:
 
 
 def _manifest(
-    config: TrainingConfig, graph: Graph, dataset: PreparedDataset, folder: Path, run_id: str | None, confidence: float
+    config: TrainingConfig,
+    graph: ExportedGraph,
+    dataset: PreparedDataset,
+    folder: Path,
+    run_id: str | None,
+    confidence: float,
 ) -> Manifest:
     counts = {name: worth for name, worth in dataset.counts.items() if name in graph.classes}
     agnostic = config.package.class_agnostic

@@ -16,7 +16,7 @@ from handful_core.vision.agreement import MAX_SCORE_GAP, Agreement, compare_dete
 from handful_core.vision.decode import Pixels, decode_image
 from handful_core.vision.detections import Detections
 from handful_core.vision.postprocess import PostprocessOptions
-from handful_trainer.packaging.export import NMS_OPTION
+from handful_trainer.tasks.detection.export import NMS_OPTION
 
 _SHOWN = 3
 

@@ -18,7 +18,7 @@ from typing import IO
 
 import psutil
 
-from handful_trainer.apart import APART
+from handful_core.processes import NEW_PROCESS_GROUP
 from handful_trainer.quickstart.signals import undisturbed
 
 
@@ -51,7 +51,7 @@ class Guarded:
             stdin=subprocess.PIPE,
             stdout=log or subprocess.PIPE,
             stderr=log,
-            **APART,
+            **NEW_PROCESS_GROUP,
         )
         self._family: list[psutil.Process] = []
 

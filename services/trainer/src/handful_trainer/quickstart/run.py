@@ -13,7 +13,8 @@ from handful_core.console import out, say
 from handful_core.errors import HandfulError, NotFoundError, UnavailableError
 from handful_core.registry import CHAMPION, Registry, Version
 from handful_trainer.config import TrainingConfig, load_config
-from handful_trainer.data import PreparedDataset, prepare
+from handful_trainer.dataset.preparation.prepare import prepare
+from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.quickstart.options import Options, check
 from handful_trainer.quickstart.plan import Plan
 from handful_trainer.quickstart.ports import MLFLOW_PORT

@@ -10,10 +10,10 @@ from typing import Any
 from handful_core.console import say
 from handful_core.errors import DataError, HandfulError, NotFoundError
 from handful_trainer.config import TrainingConfig
+from handful_trainer.pipeline.run_folder import open_run, unfinished_run
+from handful_trainer.pipeline.weights import resolve_alias
 from handful_trainer.quickstart.guarded import run_handful
 from handful_trainer.quickstart.plan import Plan
-from handful_trainer.runs import open_run, unfinished_run
-from handful_trainer.weights import pinned
 
 
 def train(plan: Plan, config: TrainingConfig) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def train(plan: Plan, config: TrainingConfig) -> dict[str, Any]:
     Raises:
         HandfulError: it failed; it has said why.
     """
-    interrupted = None if plan.retrain else _interrupted(plan.home, pinned(config, plan.mlflow))
+    interrupted = None if plan.retrain else _interrupted(plan.home, resolve_alias(config, plan.mlflow))
     if interrupted:
         say(f"going on with the training {interrupted.name}, which was interrupted")
     which = ["--resume", "--run", str(interrupted)] if interrupted else ["--config", str(plan.config)]

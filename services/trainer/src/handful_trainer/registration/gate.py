@@ -12,8 +12,8 @@ from handful_core.package.archive import read_folder
 from handful_core.registry import CHAMPION, Registry, Version
 from handful_core.runtime.model import load_model
 from handful_trainer.config import GateConfig
-from handful_trainer.data import PreparedDataset
-from handful_trainer.evaluation import Evaluation, evaluate
+from handful_trainer.dataset.prepared import PreparedDataset
+from handful_trainer.tasks.detection.evaluate import Evaluation, evaluate
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from handful_trainer.data import PreparedDataset
+from handful_trainer.dataset.prepared import PreparedDataset
 
 _MAX_DIGEST = 36
 

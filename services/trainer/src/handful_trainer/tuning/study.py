@@ -16,13 +16,14 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from handful_core.console import say
 from handful_core.errors import DataError, ResourceError
-from handful_trainer import provenance
 from handful_trainer.config import TrainingConfig, to_yaml, with_values
-from handful_trainer.data import PreparedDataset, prepare
-from handful_trainer.tracking.sending import find_experiment, start_run
+from handful_trainer.dataset.preparation.prepare import prepare
+from handful_trainer.dataset.prepared import PreparedDataset
+from handful_trainer.pipeline import provenance
+from handful_trainer.pipeline.weights import resolve_alias
+from handful_trainer.tracking.mlflow_calls import find_experiment, start_run
 from handful_trainer.tuning.search import SearchConfig
 from handful_trainer.tuning.trial import METRIC, train_trial
-from handful_trainer.weights import pinned
 
 _PARENT, _ADDED = "handful.parent_run", "handful.enqueued_again"
 _FAILURES = 3
@@ -64,17 +65,17 @@ def tune(config: TrainingConfig, search: SearchConfig, name: str, trials: int, h
         ResourceError: a search of this name is running.
         DataError: no trial came to an end.
     """
-    from handful_trainer.yolo import set_up
+    from handful_trainer.tasks.detection.ultralytics import configure_ultralytics
 
     search.check(config)
-    config = pinned(config, uri)
+    config = resolve_alias(config, uri)
     folder = (home / "tune" / name).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / "lock", timeout=0):
             experiment = find_experiment(uri, config.mlflow.experiment)
             dataset = prepare(config.dataset, home)
-            set_up(home)
+            configure_ultralytics(home)
             study = _open(folder, name, config.training.seed)
             parent = _parent(study, uri, experiment, name)
             _Search(config, search, dataset, folder, uri, experiment, parent, home).go_on(study, trials)

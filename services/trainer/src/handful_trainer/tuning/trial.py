@@ -13,12 +13,12 @@ from handful_core.console import say
 from handful_core.errors import HandfulError
 from handful_trainer.config import TrainingConfig
 from handful_trainer.config.loading import flatten
-from handful_trainer.data import PreparedDataset
-from handful_trainer.fit import fit, terminable
-from handful_trainer.runs import RunState, create_run
+from handful_trainer.dataset.prepared import PreparedDataset
+from handful_trainer.pipeline.run_folder import RunState, create_run
+from handful_trainer.tasks.detection.train import fit, sigterm_raises
 from handful_trainer.tracking import Tracker, open_tracker
-from handful_trainer.tracking.sending import start_run
-from handful_trainer.tracking.watchdog import Watchdog
+from handful_trainer.tracking.mlflow_calls import start_run
+from handful_trainer.tracking.reaper import RunReaper
 
 METRIC = "val/mAP50_95"
 _PARENT_TAG = "mlflow.parentRunId"
@@ -48,7 +48,7 @@ def train_trial(
     run.save(RunState(run_id=run_id, dataset=dataset.root, register_version=False))
     tracker = open_tracker(uri, run_id, run.journal)
     tracker.params({**flatten(config.model_dump(mode="json")), **{f"trial.{key}": v for key, v in values.items()}})
-    watchdog = Watchdog(uri, run_id)
+    watchdog = RunReaper(uri, run_id)
     status, scores = "KILLED", [0.0]
 
     def report(epoch: int, metrics: Mapping[str, float]) -> None:
@@ -59,7 +59,7 @@ def train_trial(
             raise optuna.TrialPruned
 
     try:
-        with terminable():
+        with sigterm_raises():
             fit(config, dataset.data_yaml, run, tracker, home, uri, resume=False, on_epoch=report)
         status = "FINISHED"
         return TrialState.COMPLETE, max(scores)
@@ -77,7 +77,7 @@ def train_trial(
         _drop_checkpoints(run.yolo / "weights", status)
 
 
-def _end(tracker: Tracker, watchdog: Watchdog, status: str) -> None:
+def _end(tracker: Tracker, watchdog: RunReaper, status: str) -> None:
     tracker.status(status)
     watchdog.done() if tracker.close() else watchdog.status(status)
 

@@ -10,15 +10,15 @@ import cv2
 import yaml
 
 from handful_core.console import progress
-from handful_trainer.data.boxes import Box, label_line
-from handful_trainer.data.crew import Crew
 from handful_trainer.data.drawn.gestures import CLASSES
 from handful_trainer.data.drawn.scene import DrawnBox, draw_scene
-from handful_trainer.data.errors import OutputExistsError
-from handful_trainer.data.raw import SPLITS, SplitName
-from handful_trainer.data.settings import SampleConfig
-from handful_trainer.data.split import Group, stratify
-from handful_trainer.data.writing import whole_folder
+from handful_trainer.dataset.errors import OutputExistsError
+from handful_trainer.dataset.preparation.write import whole_folder
+from handful_trainer.dataset.settings import SampleConfig
+from handful_trainer.dataset.sources.base import SPLITS, SplitName
+from handful_trainer.dataset.splitting.stratify import Group, stratify
+from handful_trainer.tasks.detection.labels import Box, label_line
+from handful_trainer.workers.pool import WorkerPool
 
 _FRACTIONS: Mapping[SplitName, float] = {"train": 0.8, "val": 0.1, "test": 0.1}
 _QUALITY = 92
@@ -45,7 +45,7 @@ def _draw(folder: Path, settings: SampleConfig, seed: int, advance: Callable[[in
         (folder / _name(number)).write_bytes(encoded.tobytes())
         return boxes
 
-    with _one_thread_each(), closing(Crew(0)) as crew:
+    with _one_thread_each(), closing(WorkerPool(0)) as crew:
         drawn = list(crew.run(lambda numbers: [draw(number) for number in numbers], range(settings.images), advance))
     groups = [Group(1, frozenset(CLASSES.index(box.label) for box in boxes)) for boxes in drawn]
     for kind in ("images", "labels"):

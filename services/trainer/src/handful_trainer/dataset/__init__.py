@@ -1,0 +1,1 @@
+"""Labelled images: where they come from, what is made of them, how they are read."""

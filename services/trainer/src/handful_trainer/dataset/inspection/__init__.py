@@ -1,0 +1,1 @@
+"""What a file holds, without trusting its name."""

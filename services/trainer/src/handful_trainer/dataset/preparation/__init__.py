@@ -1,0 +1,1 @@
+"""From a source to a folder that can be trained on."""

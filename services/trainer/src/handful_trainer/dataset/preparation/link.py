@@ -1,0 +1,117 @@
+"""Bringing an image into the prepared folder: linked where the disk allows it, written anew where it has to be."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, JpegImagePlugin
+
+from handful_trainer.dataset.inspection.facts import WriteMode
+from handful_trainer.dataset.inspection.pillow import open_image
+
+if sys.platform == "linux":
+    import fcntl
+
+_FICLONE = 0x40049409
+"""Linux' request to let one file share another's blocks (btrfs, XFS, bcachefs)."""
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_END_OF_JPEG = b"\xff\xd9"
+
+
+class FileLinker:
+    """Puts images into a folder, by the cheapest way that works there."""
+
+    def __init__(self) -> None:
+        self._ways: tuple[Callable[[str, str], None], ...] = (_reflink, os.link, _symlink)
+
+    def place(self, source: str, target: str, treatment: WriteMode) -> None:
+        """Bring the image `source` to `target`, as its treatment says.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        if treatment is WriteMode.LINK:
+            self._link(source, target)
+            return
+        data = Path(source).read_bytes()
+        if treatment is WriteMode.SEAL:
+            Path(target).write_bytes(data + _END_OF_JPEG)
+        else:
+            Path(target).write_bytes(upright(data) if treatment is WriteMode.UPRIGHT else as_png(data))
+
+    def only_copies(self, sample: Path, folder: Path) -> bool:
+        """Find out whether a file can be linked into a folder, or has to be copied."""
+        probe = folder / ".probe"
+        self._link(os.fspath(sample), os.fspath(probe))
+        probe.unlink()
+        return not self._ways
+
+    def _link(self, source: str, target: str) -> None:
+        """Share the blocks of `source`, else its inode, else name it, else copy it. What fails is not tried again."""
+        source = os.path.realpath(source) if os.path.islink(source) else source  # noqa: PTH114 - a Path is slow to make
+        for way in self._ways:
+            try:
+                way(source, target)
+            except FileExistsError:
+                raise
+            except OSError as error:
+                if error.errno in _FULL:
+                    raise
+                self._ways = tuple(other for other in self._ways if other is not way)
+            else:
+                return
+        shutil.copyfile(source, target)
+
+
+def upright(data: bytes) -> bytes:
+    """The image with its EXIF orientation carried out, in its own format.
+
+    A JPEG keeps its quantisation tables and its subsampling: coded by the same rules again, it loses next to nothing.
+    """
+    with open_image(data) as image:
+        form = str(image.format)
+        options: dict[str, object] = {"lossless": True} if form == "WEBP" else {}
+        if isinstance(image, JpegImagePlugin.JpegImageFile) and image.mode in {"L", "RGB"}:
+            options = {"qtables": image.quantization, "subsampling": JpegImagePlugin.get_sampling(image)}
+        turned = ImageOps.exif_transpose(image)
+        if form == "JPEG" and turned.mode not in {"L", "RGB"}:
+            turned = turned.convert("RGB")
+        written = io.BytesIO()
+        turned.save(written, form, exif=b"", **options)
+        return written.getvalue()
+
+
+def as_png(data: bytes) -> bytes:
+    """The first frame, upright, in 8-bit colour without transparency, as PNG."""
+    with open_image(data) as image:
+        turned = ImageOps.exif_transpose(image)
+        if turned.mode.startswith("I;16"):
+            turned = Image.fromarray((np.asarray(turned) >> 8).astype(np.uint8))
+        written = io.BytesIO()
+        turned.convert("RGB").save(written, "PNG", compress_level=1)
+        return written.getvalue()
+
+
+def _symlink(source: str, target: str) -> None:
+    Path(target).symlink_to(Path(source).absolute())
+
+
+def _reflink(source: str, target: str) -> None:
+    if sys.platform == "linux":
+        try:
+            with Path(source).open("rb") as old, Path(target).open("xb") as new:
+                fcntl.ioctl(new, _FICLONE, old.fileno())
+        except FileExistsError:
+            raise
+        except OSError:
+            Path(target).unlink(missing_ok=True)
+            raise
+    else:
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))

@@ -1,0 +1,165 @@
+"""Writing a prepared dataset: all of it, or nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from handful_trainer.dataset.errors import DiskSpaceError, OutputExistsError
+from handful_trainer.dataset.inspection.facts import WriteMode
+from handful_trainer.dataset.preparation.assets import Asset
+from handful_trainer.dataset.preparation.entries import ImageEntry, LabelEntry, place_images, write_labels
+from handful_trainer.dataset.preparation.link import FileLinker
+from handful_trainer.dataset.prepared import DATA_YAML, REPORT
+from handful_trainer.dataset.sources.base import SPLITS
+from handful_trainer.workers.pool import WorkerPool
+
+ASSETS = "assets.jsonl"
+_UNFINISHED = ".unfinished-"
+_FORGOTTEN = 24 * 3600
+"""Seconds after which an unfinished folder belongs to nobody."""
+_PER_IMAGE = 4096 + 512
+"""Bytes of a label file's block and of the entries in folders and lists."""
+_SPARE = 32 << 20
+"""Bytes for the report and whatever else."""
+_AT_ONCE = 20_000
+"""Files that take next to no time: half a second for all of them."""
+
+
+@contextlib.contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """A temporary folder beside `target` that takes its name when all went well, and vanishes otherwise.
+
+    A run that was killed leaves an unfinished folder under another name; the next one a day later removes it.
+
+    Raises:
+        OutputExistsError: `target` came into being meanwhile.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_forgotten(target.parent)
+    folder = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=target.parent))
+    try:
+        yield folder
+        folder.chmod(0o777 & ~_umask())
+        if target.is_dir() and not any(target.iterdir()):
+            target.rmdir()
+        try:
+            folder.rename(target)
+        except OSError as error:
+            if not target.exists():
+                raise
+            raise OutputExistsError(f"{target} came into being meanwhile", "run it again") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def make_folders(folder: Path) -> None:
+    """The folders of YOLO's layout."""
+    for kind in ("images", "labels"):
+        for split in SPLITS:
+            (folder / kind / split).mkdir(parents=True)
+
+
+def write_files(
+    folder: Path, assets: Sequence[Asset], crew: WorkerPool, advance: Callable[[int], object]
+) -> Iterator[None]:
+    """Begin to write images and labels; take what is given back to its end to wait for it.
+
+    What takes next to no time is one piece of work for links and one for labels: two that make files in one folder
+    would wait for each other.
+
+    Args:
+        folder: where to.
+        assets: all assets.
+        crew: those who do it.
+        advance: told of each image.
+
+    Raises:
+        DiskSpaceError: they will not fit.
+    """
+    usable = [asset for asset in assets if asset.split and asset.item.path]
+    placer = FileLinker()
+    copies = _check_space(folder, usable, placer)
+    images = [ImageEntry(str(a.item.path), f"{a.split}/{a.file_name}", a.facts.treatment) for a in usable]
+    labels = [LabelEntry(f"{a.split}/{a.item.id}.txt", a.facts.width, a.facts.height, a.kept) for a in usable]
+    quick = [image for image in images if image.treatment is WriteMode.LINK and not copies]
+    slow = [image for image in images if image.treatment is not WriteMode.LINK or copies]
+    place = partial(place_images, str(folder / "images"), placer)
+    write = partial(write_labels, str(folder / "labels"))
+    return chain(
+        crew.run(write, labels, again=partial(write, again=True), chunk=_AT_ONCE),
+        crew.run(place, quick, advance, again=partial(place, again=True), chunk=_AT_ONCE),
+        crew.run(place, slow, advance, again=partial(place, again=True)),
+    )
+
+
+def write_lists(folder: Path, classes: Sequence[str], assets: Sequence[Asset]) -> None:
+    """Write data.yaml and the list of assets."""
+    # Without `path`, Ultralytics takes the splits from the folder that data.yaml lies in: it may be moved.
+    description = {split: f"images/{split}" for split in SPLITS} | {"names": dict(enumerate(classes))}
+    (folder / DATA_YAML).write_text(yaml.safe_dump(description, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    encode = json.JSONEncoder(check_circular=False).encode
+    lines = "".join([f"{encode(_line(asset))}\n" for asset in assets])
+    (folder / ASSETS).write_text(lines, encoding="utf-8", newline="\n")
+
+
+def write_report(folder: Path, report: dict[str, Any]) -> None:
+    """Write report.json."""
+    text = json.dumps(report, indent=2) + "\n"
+    (folder / REPORT).write_text(text, encoding="utf-8", newline="\n")
+
+
+def _line(asset: Asset) -> dict[str, Any]:
+    """A line of the list in which every asset is accounted for."""
+    status = {"undecodable": asset.facts.defect, "not_accepted": asset.item.status, "usable": "usable"}
+    return {
+        "id": asset.item.id,
+        "name": asset.item.name,
+        "status": status[asset.outcome],
+        "image": f"images/{asset.split}/{asset.file_name}" if asset.split else None,
+        "sha256": asset.facts.sha256,
+        "width": asset.facts.width,
+        "height": asset.facts.height,
+        "boxes": len(asset.kept),
+    }
+
+
+def _check_space(folder: Path, usable: Sequence[Asset], placer: FileLinker) -> bool:
+    """Is there room for them? Tells whether images have to be copied, because they cannot be linked."""
+    linked = next((a.item.path for a in usable if a.facts.treatment is WriteMode.LINK and a.item.path), None)
+    copies = linked is not None and placer.only_copies(linked, folder)
+    written = sum(a.facts.size * 2 for a in usable if a.facts.treatment is not WriteMode.LINK)
+    copied = sum(a.facts.size for a in usable if a.facts.treatment is WriteMode.LINK) if copies else 0
+    needed = written + copied + len(usable) * _PER_IMAGE + _SPARE
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise DiskSpaceError(
+            f"the dataset needs {needed / 1e6:.0f} MB on the disk of {folder.parent}, {free / 1e6:.0f} MB are free",
+            "make room, or set HANDFUL_HOME or --output to another disk",
+        )
+    return copies
+
+
+def _remove_forgotten(parent: Path) -> None:
+    for folder in parent.glob(f"{_UNFINISHED}*"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - folder.stat().st_mtime > _FORGOTTEN:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _umask() -> int:
+    """The permissions that new folders go without; mkdtemp ignores them. It can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

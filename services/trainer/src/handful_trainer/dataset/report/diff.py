@@ -1,0 +1,180 @@
+"""What changed between two datasets: images and boxes that were added, removed or changed."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from handful_trainer.dataset.errors import DamagedFileError
+from handful_trainer.dataset.preparation.write import ASSETS
+from handful_trainer.dataset.prepared import PreparedDataset
+from handful_trainer.dataset.sources.yolo_folder import open_yolo_folder
+from handful_trainer.dataset.sources.yolo_labels import label_path, read_labels
+
+_SAME = 1.0
+"""Pixels: boxes of one class whose sides all lie as near as this are the same box."""
+
+
+class Shown(NamedTuple):
+    """A box: its class, and its sides in pixels."""
+
+    label: str
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def __str__(self) -> str:
+        """For people."""
+        return f"{self.label} at {self.left:.0f}, {self.top:.0f}, {self.right:.0f}, {self.bottom:.0f}"
+
+
+class Picture(NamedTuple):
+    """An image of a prepared dataset."""
+
+    sha256: str
+    split: str
+    boxes: tuple[Shown, ...]
+
+
+@dataclass(slots=True)
+class Comparison:
+    """What the second dataset has other than the first."""
+
+    added: list[str] = field(default_factory=list)
+    """Ids of assets that only the second has."""
+    removed: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    """Those whose image has another content."""
+    moved: dict[str, str] = field(default_factory=dict)
+    """Those in another split: `train → test`."""
+    boxes: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    """Of images in both whose boxes differ: what was added, removed and changed."""
+    classes_added: list[str] = field(default_factory=list)
+    classes_removed: list[str] = field(default_factory=list)
+    unchanged: int = 0
+    """Images that are the same in all."""
+    boxes_added: int = 0
+    boxes_removed: int = 0
+    boxes_changed: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """For another program."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def compare(first: Path, second: Path) -> Comparison:
+    """Compare two prepared datasets, image by image, by the ids of their assets.
+
+    Args:
+        first: a prepared dataset's folder: the older one.
+        second: the newer one.
+
+    Raises:
+        DataError: one of them is no dataset that Handful prepared, or damaged.
+    """
+    (old_classes, old), (new_classes, new) = _pictures(first), _pictures(second)
+    found = Comparison(
+        added=sorted(new.keys() - old.keys()),
+        removed=sorted(old.keys() - new.keys()),
+        classes_added=[name for name in new_classes if name not in old_classes],
+        classes_removed=[name for name in old_classes if name not in new_classes],
+    )
+    found.boxes_added = sum(len(new[asset_id].boxes) for asset_id in found.added)
+    found.boxes_removed = sum(len(old[asset_id].boxes) for asset_id in found.removed)
+    for asset_id in sorted(old.keys() & new.keys()):
+        _compare_one(asset_id, old[asset_id], new[asset_id], found)
+    return found
+
+
+def _compare_one(asset_id: str, old: Picture, new: Picture, found: Comparison) -> None:
+    if old.sha256 != new.sha256:
+        found.changed.append(asset_id)
+    if old.split != new.split:
+        found.moved[asset_id] = f"{old.split} → {new.split}"
+    added, removed, changed = _box_changes(list(old.boxes), list(new.boxes))
+    if added or removed or changed:
+        found.boxes[asset_id] = {
+            "added": [str(box) for box in added],
+            "removed": [str(box) for box in removed],
+            "changed": [f"{before}, now {after}" for before, after in changed],
+        }
+    found.boxes_added += len(added)
+    found.boxes_removed += len(removed)
+    found.boxes_changed += len(changed)
+    same = old.sha256 == new.sha256 and old.split == new.split
+    found.unchanged += same and asset_id not in found.boxes
+
+
+def _box_changes(old: list[Shown], new: list[Shown]) -> tuple[list[Shown], list[Shown], list[tuple[Shown, Shown]]]:
+    """Boxes that came, that went, and pairs of those that overlap and were moved or given another class."""
+    for box in list(old):
+        if (twin := next((other for other in new if _is_same(box, other)), None)) is not None:
+            old.remove(box)
+            new.remove(twin)
+    changed = []
+    for overlap, box, other in sorted(((_iou(a, b), a, b) for a in old for b in new), reverse=True):
+        if overlap > 0 and box in old and other in new:
+            changed.append((box, other))
+            old.remove(box)
+            new.remove(other)
+    return new, old, changed
+
+
+def _is_same(one: Shown, other: Shown) -> bool:
+    return one.label == other.label and all(abs(a - b) <= _SAME for a, b in zip(one[1:], other[1:], strict=True))
+
+
+def _iou(one: Shown, other: Shown) -> float:
+    width = min(one.right, other.right) - max(one.left, other.left)
+    height = min(one.bottom, other.bottom) - max(one.top, other.top)
+    if width <= 0 or height <= 0:
+        return 0
+    areas = sum((box.right - box.left) * (box.bottom - box.top) for box in (one, other))
+    return width * height / (areas - width * height)
+
+
+def _pictures(path: Path) -> tuple[tuple[str, ...], Mapping[str, Picture]]:
+    """Classes, and the usable images by asset id."""
+    dataset = PreparedDataset.open(path)
+    listed = dataset.root / ASSETS
+    if not dataset.report or not listed.is_file():
+        raise DamagedFileError(f"{path} was not prepared by Handful", "handful data prepare makes such a folder")
+    names = open_yolo_folder(dataset.data_yaml).names
+    return dataset.classes, dict(_read(dataset.root, listed, names))
+
+
+def _read(root: Path, listed: Path, names: tuple[str, ...]) -> Iterator[tuple[str, Picture]]:
+    for number, line in enumerate(listed.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            entry = json.loads(line)
+            if not entry["image"]:
+                continue
+            image, size = root / entry["image"], (int(entry["width"]), int(entry["height"]))
+            asset_id, sha256 = str(entry["id"]), str(entry["sha256"])
+        except (ValueError, KeyError, TypeError):
+            raise DamagedFileError(f"{listed}, line {number} is damaged", "prepare the dataset again") from None
+        width, height = size
+        boxes = (
+            Shown(b.label, b.x * width, b.y * height, (b.x + b.width) * width, (b.y + b.height) * height)
+            for b in read_labels(label_path(image), names)
+        )
+        yield asset_id, Picture(sha256, image.parent.name, tuple(boxes))
+
+
+def counts(found: Comparison) -> list[tuple[str, int, int, int]]:
+    """Rows of a table: what, and how many were added, removed and changed."""
+    return [
+        ("images", len(found.added), len(found.removed), len(found.changed)),
+        ("boxes", found.boxes_added, found.boxes_removed, found.boxes_changed),
+        ("classes", len(found.classes_added), len(found.classes_removed), 0),
+    ]
+
+
+def moves(found: Comparison) -> Counter[str]:
+    """How many images went from which split to which."""
+    return Counter(found.moved.values())

@@ -1,0 +1,174 @@
+"""What the `dataset` section of a configuration file may say."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+SourceName = Literal["picsellia", "picsellia-export", "yolo", "coco", "voc", "sample"]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+ClassName = Annotated[str, Field(min_length=1, pattern=r"^\S(.*\S)?$")]
+
+
+class _Section(BaseModel):
+    # Class names such as 0 and 5 are numbers to YAML: they are taken as the words they are meant to be.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, coerce_numbers_to_str=True, validate_default=True
+    )
+
+
+class SplitConfig(_Section):
+    """How images are shared out. A source's own splits are kept: only those it lacks are taken from its train."""
+
+    train: Fraction = 0.8
+    """Share of the images that the model learns from."""
+    val: Fraction = 0.1
+    """Share that chooses the best epoch and the thresholds."""
+    test: Fraction = 0.1
+    """Share that is kept back to measure the finished model."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        total = self.train + self.val + self.test
+        if not math.isclose(total, 1, abs_tol=1e-6):
+            raise ValueError(f"train, val and test must sum to 1, not to {total:g}")
+        return self
+
+
+class SampleConfig(_Section):
+    """The hands that the program draws (source: sample)."""
+
+    images: int = Field(default=360, ge=10, le=100_000)
+    """How many images are drawn."""
+    size: int = Field(default=224, ge=64, le=1024)
+    """Their side in pixels."""
+
+
+class TogetherConfig(_Section):
+    """Which images stay on one side of the split: what is seen in training must not come back in the test.
+
+    Identical images always do.
+    """
+
+    near_duplicates: int = Field(default=4, ge=-1, le=16)
+    """Images whose perceptual hashes (64 bits) differ in so many bits at most belong together; -1 to not look at it."""
+    pattern: str = ""
+    """A regular expression for file names: images with the same first group (or match) belong together, such as those
+    of one person by ^person-[0-9]+."""
+    tags: str = ""
+    """How tags begin that name what belongs together, such as session: (for tags session:1, session:2, …)."""
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"it is no regular expression: {error}") from None
+        return value
+
+
+class PicselliaConfig(_Section):
+    """The dataset version that is pulled (source: picsellia). The token is no part of it: see PICSELLIA_TOKEN."""
+
+    dataset: str = ""
+    """The dataset's name."""
+    version: str = ""
+    """The version's name."""
+    organisation: str = ""
+    """Name or id of the organisation; PICSELLIA_ORGANISATION, else the one of the token's owner, if not given."""
+    host: str = ""
+    """Address of the platform; PICSELLIA_HOST, else Picsellia's own, if not given."""
+    missing: Literal["refuse", "accept"] = "refuse"
+    """What happens when the platform lists an asset but has no file for it; accepted ones count as broken files."""
+
+
+class DatasetConfig(_Section):
+    """Where the labelled images come from and what is made of them."""
+
+    source: SourceName
+    """picsellia (pulled first), picsellia-export (a folder with assets/, assets.json, annotations.json), yolo, coco,
+    voc (Pascal VOC), or sample (drawn hands)."""
+    path: Path | None = None
+    """The source's folder; for yolo also its data.yaml, for coco also one instances file. For picsellia the folder to
+    pull into, one in HANDFUL_HOME if not given. None for sample."""
+    picsellia: PicselliaConfig = PicselliaConfig()
+    """What is pulled (source picsellia)."""
+    images: Path | None = None
+    """Folder of the images, for coco and voc files that do not lie beside them."""
+    name: str = Field(default="", pattern=r"^[\w.-]*$")
+    """Name of the prepared dataset; made from the path if not given."""
+    classes: tuple[ClassName, ...] = ()
+    """Class names in order. May be left out if the source has a list of its own."""
+    counts: dict[str, Annotated[int, Field(ge=0)]] | None = None
+    """What a box of each class adds to the image's count. If not given, classes named by a number are worth it."""
+    check: Literal["decode", "structure"] = "decode"
+    """How closely images are looked at. decode: all are decoded to their end. structure: JPEGs whose segments show that
+    they are whole are not, which is several times as fast for large datasets that are trusted: broken-off files are
+    found all the same, but neither garbled pixels nor near-duplicates (keep_together.near_duplicates must be -1)."""
+    unknown_labels: Literal["refuse", "drop"] = "refuse"
+    """What happens when a box has a label that is none of the classes."""
+    polygons: Literal["boxes", "refuse"] = "boxes"
+    """What becomes of a polygon: the box around it, or an error that names the assets."""
+    split: SplitConfig = SplitConfig()
+    """Shares of train, val and test."""
+    keep_together: TogetherConfig = TogetherConfig()
+    """What stays on one side of the split."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of the split, and of the drawing."""
+    sample: SampleConfig = SampleConfig()
+    """Settings of the source sample."""
+
+    @field_validator("classes")
+    @classmethod
+    def _distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if doubled := sorted({name for name in value if value.count(name) > 1}):
+            raise ValueError(f"class names must be distinct: {', '.join(doubled)}")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.source == "sample" and self.path is not None:
+            raise ValueError("the source sample draws its images: leave out path")
+        if self.source not in {"sample", "picsellia"} and self.path is None:
+            raise ValueError(f"the source {self.source} needs a path")
+        if self.source == "picsellia" and not (self.picsellia.dataset and self.picsellia.version):
+            raise ValueError("the source picsellia needs picsellia.dataset and picsellia.version")
+        if self.images is not None and self.source not in {"coco", "voc"}:
+            raise ValueError("images belongs to the sources coco and voc only")
+        if self.check == "structure" and self.keep_together.near_duplicates >= 0:
+            raise ValueError(
+                "check: structure sees no pixels, so near-duplicates cannot be found: "
+                "set keep_together.near_duplicates to -1 to go without, or check to decode"
+            )
+        if self.classes and (unknown := sorted(set(self.counts or {}) - set(self.classes))):
+            raise ValueError(f"counts names classes that do not exist: {', '.join(unknown)}")
+        return self
+
+    @property
+    def title(self) -> str:
+        """The prepared dataset's name: as set, else made from the path, or from what it is called in Picsellia."""
+        if self.name:
+            return self.name
+        if self.source == "picsellia":
+            return plain(f"{self.picsellia.dataset}-{self.picsellia.version}")
+        if self.path is None:
+            return "drawn-hands"
+        path = self.path.resolve()
+        return plain(path.parent.name if path.suffix in {".yaml", ".yml"} else path.stem)
+
+
+def plain(name: str) -> str:
+    """The name with nothing in it but letters, digits and marks that a folder may have."""
+    return "".join(c if c.isalnum() or c in "_.-" else "-" for c in name).lstrip(".") or "dataset"
+
+
+def class_values(classes: tuple[str, ...], counts: dict[str, int] | None) -> dict[str, int]:
+    """What each class counts: as set, else the number that it is named by."""
+    if counts is not None:
+        return {name: counts[name] for name in classes if name in counts}
+    return {name: int(name) for name in classes if name.isascii() and name.isdigit()}

@@ -1,0 +1,103 @@
+"""What a source hands over: assets and their annotations as they are, unchecked and unchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+
+if TYPE_CHECKING:  # Processes that inspect images start sooner without it.
+    from handful_trainer.dataset.settings import DatasetConfig
+
+SplitName = Literal["train", "val", "test"]
+SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
+SPLIT_WORDS: Mapping[str, SplitName] = {
+    "train": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "minival": "val",
+    "test": "test",
+}
+"""What files and folders call them."""
+ACCEPTED = "accepted"
+NO_ANNOTATION = "none"
+
+
+class RawBox(NamedTuple):
+    """A labelled box, as it was annotated."""
+
+    label: str
+    x: float
+    y: float
+    width: float
+    height: float
+    """Left, top, width and height in pixels of the upright image (or in shares of it: see `RawItem.relative`)."""
+    shape: Literal["box", "crowd", "polygon"] = "box"
+    """polygon: the box around one. crowd: a region of many objects, which is counted and left out."""
+
+
+class RawItem(NamedTuple):
+    """An asset with its newest annotation."""
+
+    id: str
+    """Unique in the dataset; the prepared image is named by it."""
+    path: Path | None
+    """The image's file, None if the source lists the asset but has no file for it."""
+    name: str
+    """What people call it; need not be unique."""
+    status: str
+    """ACCEPTED, NO_ANNOTATION, or whatever else the source says of the newest annotation, in lower case."""
+    boxes: tuple[RawBox, ...] = ()
+    split: SplitName | None = None
+    """The side that the source put it on, if it did."""
+    relative: bool = False
+    """True if boxes are shares of the upright image's width and height."""
+    size: tuple[int, int] | None = None
+    """Width and height that the source states."""
+    labels: tuple[str, ...] = ()
+    """What the image as a whole was classified as."""
+    tags: tuple[str, ...] = ()
+    """Tags of the asset."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawDataset:
+    """All that a source has."""
+
+    items: tuple[RawItem, ...]
+    classes: tuple[str, ...] = ()
+    """The source's own list of classes, if it has one."""
+    older_annotations: int = 0
+    """Annotations that were left aside because a newer one of the same asset exists."""
+    annotations_without_asset: int = 0
+    files_without_asset: int = 0
+
+
+class Source(Protocol):
+    """A place that labelled images come from. Another kind is one more class in `sources`."""
+
+    def __init__(self, config: DatasetConfig, home: Path) -> None:
+        """Take the settings; touch nothing yet.
+
+        Args:
+            config: the dataset's settings.
+            home: folder for what the source itself has to write.
+        """
+
+    def roots(self) -> tuple[Path, ...]:
+        """Files and folders whose sizes and times tell whether anything changed; empty if settings alone tell it.
+
+        A source that lies elsewhere is brought here first.
+
+        Raises:
+            DataError: the source is not there.
+        """
+
+    def read(self) -> RawDataset:
+        """Read everything but the images' content.
+
+        Raises:
+            DataError: one of its kinds; the line names the file, the place and the asset.
+        """

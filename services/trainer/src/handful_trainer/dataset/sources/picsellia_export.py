@@ -1,0 +1,142 @@
+"""A folder with what the Picsellia SDK gave: assets/, assets.json and annotations.json."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from handful_trainer.dataset.errors import AnnotationError, DamagedFileError, MissingSourceError
+from handful_trainer.dataset.settings import DatasetConfig
+from handful_trainer.dataset.sources.base import NO_ANNOTATION, RawBox, RawDataset, RawItem
+from handful_trainer.dataset.sources.fields import around, entry, listed, number, plain_name, point, text
+from handful_trainer.dataset.sources.jsonfile import kind_of, read_json
+
+ASSETS, ANNOTATIONS, FILES = "assets.json", "annotations.json", "assets"
+SOURCE = "source.json"
+"""What `handful data pull` says of where the others came from; an export made by hand need not have it."""
+UNFINISHED = ".unfinished"
+"""Lies in a folder while a pull changes it, and after one that was broken off."""
+
+
+class PicselliaExportSource:
+    """Reads `assets.json` (what `list_assets()` describes) and `annotations.json` (what `load_annotations()` returns).
+
+    Images are files of `assets/` named by asset id: two assets may share a file name. Of an asset's annotations the
+    first is the newest, and the only one that counts.
+    """
+
+    def __init__(self, config: DatasetConfig, home: Path) -> None:
+        del home
+        self._folder = config.path or Path()
+
+    def roots(self) -> tuple[Path, ...]:
+        """The JSON files and the folder of images."""
+        if not self._folder.is_dir():
+            raise MissingSourceError(f"the folder {self._folder} does not exist", "correct dataset.path")
+        if (self._folder / UNFINISHED).exists():
+            raise MissingSourceError(f"the pull into {self._folder} was broken off", "run handful data pull again")
+        hint = f"a Picsellia export has {ASSETS}, {ANNOTATIONS} and {FILES}/"
+        for name in (ASSETS, ANNOTATIONS):
+            if not (self._folder / name).is_file():
+                raise MissingSourceError(f"{self._folder} has no {name}", hint)
+        if not (self._folder / FILES).is_dir():
+            raise MissingSourceError(f"{self._folder} has no folder {FILES}", hint)
+        source = self._folder / SOURCE  # Its labels are the classes.
+        others = [source] if source.is_file() else []
+        return (self._folder / ASSETS, self._folder / ANNOTATIONS, self._folder / FILES, *others)
+
+    def read(self) -> RawDataset:
+        """All assets, each with its newest annotation."""
+        self.roots()
+        path = self._folder / ANNOTATIONS
+        annotations, place = read_json(path, "the annotations by asset id"), str(path)
+        if not isinstance(annotations, dict):
+            raise DamagedFileError(f"{path} holds {kind_of(annotations)}, not an object by asset id", "export it again")
+        with os.scandir(self._folder / FILES) as found:
+            files = {os.path.splitext(file.name)[0]: file.path for file in found}  # noqa: PTH122 - a Path is slow to make
+        items = {}
+        older = 0
+        for bare in self._assets(files):
+            if bare.id in items:
+                raise AnnotationError(f"{self._folder / ASSETS} lists the asset {bare.id} twice", "export it again")
+            items[bare.id], behind = _with_newest(place, bare, annotations.get(bare.id))
+            older += behind
+        return RawDataset(
+            items=tuple(items.values()),
+            classes=self._labels(),
+            older_annotations=older,
+            annotations_without_asset=len(annotations.keys() - items.keys()),
+            files_without_asset=len(files.keys() - items.keys()),
+        )
+
+    def _labels(self) -> tuple[str, ...]:
+        """The version's labels, as far as the pull wrote them down."""
+        path = self._folder / SOURCE
+        if not path.is_file():
+            return ()
+        content = read_json(path, "where the dataset was pulled from")
+        labels = content.get("labels") if isinstance(content, dict) else None
+        if not isinstance(labels, list) or not all(isinstance(label, str) and label for label in labels):
+            raise DamagedFileError(f"{path} has no list of labels", "run handful data pull again")
+        return tuple(dict.fromkeys(labels))
+
+    def _assets(self, files: dict[str, str]) -> Iterator[RawItem]:
+        """The assets, without their annotations."""
+        path = self._folder / ASSETS
+        assets = read_json(path, "the list of assets")
+        if not isinstance(assets, list):
+            raise DamagedFileError(f"{path} holds {kind_of(assets)}, not a list of assets", "export it again")
+        for position, asset in enumerate(assets):
+            yield _asset(str(path), position, asset, files)
+
+
+def _asset(path: str, position: int, asset: Any, files: dict[str, str]) -> RawItem:
+    """An asset without its annotations."""
+    where = f"{path}, entry {position + 1}"
+    asset_id = plain_name(where, "id", entry(where, asset).get("id"))
+    where = f"{path}, asset {asset_id}"
+    data = entry(where + ": data", asset.get("data") or {})
+    filename, meta, file = data.get("filename"), data.get("meta"), files.get(asset_id)
+    width, height = (meta.get("width"), meta.get("height")) if isinstance(meta, dict) else (None, None)
+    stated = (width, height) if isinstance(width, int) and isinstance(height, int) else None
+    name = filename if isinstance(filename, str) else asset_id
+    tags = tuple([text(where, "a tag", tag) for tag in listed(where, asset, "tags")])
+    return RawItem(asset_id, Path(file) if file else None, name, NO_ANNOTATION, size=stated, tags=tags)
+
+
+def _with_newest(path: str, bare: RawItem, annotations: Any) -> tuple[RawItem, int]:
+    """An asset with its newest annotation, and how many older ones there are."""
+    where = f"{path}, asset {bare.id}"
+    if annotations is None:
+        return bare, 0
+    if not isinstance(annotations, list):
+        raise AnnotationError(
+            f"{where}: {kind_of(annotations)} where the list of annotations should be", "export it again"
+        )
+    if not annotations:
+        return bare, 0
+    newest = entry(where, annotations[0])
+    status = text(where, "status", newest.get("status")).lower()
+    boxes = [_box(where, rectangle) for rectangle in listed(where, newest, "rectangles")]
+    polygons = [_polygon(where, polygon) for polygon in listed(where, newest, "polygons")]
+    labels = tuple(_label(where, found) for found in listed(where, newest, "classifications"))
+    return bare._replace(status=status, boxes=(*boxes, *polygons), labels=labels), len(annotations) - 1
+
+
+def _box(where: str, rectangle: Any) -> RawBox:
+    entry(where, rectangle)
+    x, y, width, height = [number(where, key, rectangle.get(key)) for key in "xywh"]
+    return RawBox(_label(where, rectangle), x, y, width, height)
+
+
+def _polygon(where: str, polygon: Any) -> RawBox:
+    """The box around a polygon; it has no area if the polygon has no points."""
+    label = _label(where, polygon)
+    points = [point(where, "polygon", value) for value in listed(where, polygon, "polygon")]
+    return around(label, points)
+
+
+def _label(where: str, shape: Any) -> str:
+    return text(where, "label", entry(where, shape).get("label"))

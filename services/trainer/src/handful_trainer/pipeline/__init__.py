@@ -1,0 +1,1 @@
+"""The way from a configuration to a champion."""

@@ -1,0 +1,108 @@
+"""The weights that a training begins with: a local file, Ultralytics' own, or those of a registered version."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from urllib.error import URLError
+
+from handful_core.errors import ConfigError, HandfulError, NotFoundError, UnavailableError
+from handful_core.package import open_package
+from handful_core.registry import Registry, Version, parse_reference
+from handful_trainer.config import TrainingConfig
+
+_REGISTERED = "models:/"
+
+
+def resolve_alias(config: TrainingConfig, uri: str) -> TrainingConfig:
+    """The same configuration with an alias in `model.pretrained` replaced by the version it stands for now.
+
+    So a run says what it began with, and can be repeated after the alias has moved.
+
+    Raises:
+        ConfigError: the registry has no such model, version or alias.
+        UnavailableError: MLflow does not answer.
+    """
+    pretrained = config.model.pretrained
+    if not pretrained or not pretrained.startswith(_REGISTERED):
+        return config
+    with Registry(uri) as registry:
+        version = _version(registry, pretrained)
+    exact = f"{_REGISTERED}{version.name}/{version.version}"
+    return config.model_copy(update={"model": config.model.model_copy(update={"pretrained": exact})})
+
+
+def find_weights(pretrained: str, home: Path, uri: str) -> Path:
+    """The file of the weights to begin with.
+
+    Args:
+        pretrained: a local file, a name of Ultralytics' own (downloaded once), `models:/NAME@ALIAS` or
+            `models:/NAME/VERSION`.
+        home: Handful's folder; what is downloaded goes to `weights` in it.
+        uri: MLflow's address.
+
+    Raises:
+        ConfigError: a path, model, version or alias that does not exist, or a version without weights.
+        UnavailableError: the weights cannot be downloaded, or MLflow does not answer.
+    """
+    if pretrained.startswith(_REGISTERED):
+        return _registered(pretrained, home, uri)
+    here = next((p for p in (Path(pretrained), home / "weights" / pretrained) if p.is_file()), None)
+    if here is not None:
+        return here.resolve()
+    if "/" in pretrained or not pretrained.endswith(".pt"):
+        raise ConfigError(
+            f"model.pretrained: {pretrained} does not exist",
+            "name a .pt file or a registered model (models:/NAME@ALIAS), or set it to false",
+        )
+    return _downloaded(pretrained, home.resolve() / "weights" / pretrained)
+
+
+def _version(registry: Registry, reference: str) -> Version:
+    name, selector = parse_reference(reference)
+    try:
+        return registry.version(name, selector)
+    except NotFoundError as error:
+        raise ConfigError(
+            f"model.pretrained: {reference} is not in the registry ({error.message})",
+            "`handful import models/starter.zip` brings the starter model; or set it to false",
+        ) from error
+
+
+def _registered(reference: str, home: Path, uri: str) -> Path:
+    folder = home.resolve() / "weights"
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as temporary, Registry(uri) as registry:
+        version = _version(registry, reference)
+        root = registry.download_package(version, Path(temporary))
+        with open_package(root) as package:
+            weights, digest = package.manifest.weights, package.digest
+        if weights is None:
+            raise ConfigError(
+                f"model.pretrained: {version.name} version {version.version} holds no weights",
+                "train it with package.weights: true, or name another",
+            )
+        target = folder / f"{version.name}-{version.version}-{digest[:12]}.pt"
+        shutil.move(root / weights, target)
+    return target
+
+
+def _downloaded(name: str, target: Path) -> Path:
+    from ultralytics.utils.downloads import attempt_download_asset
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        found = Path(attempt_download_asset(target))
+    except (OSError, URLError, ValueError, KeyError) as error:
+        raise _no_download(name) from error
+    if not found.is_file():
+        raise _no_download(name)
+    return found
+
+
+def _no_download(name: str) -> HandfulError:
+    return UnavailableError(
+        f"the weights {name} cannot be downloaded",
+        "put the file on this machine and give its path as model.pretrained, or set model.pretrained to false",
+    )

@@ -1,0 +1,123 @@
+"""A package that was made elsewhere, on its way into the registry: measured, logged to a run, past the gate."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from handful_core.console import say
+from handful_core.errors import HandfulError
+from handful_core.package import Package, open_package
+from handful_core.registry import Registry, Version
+from handful_core.runtime.model import load_model
+from handful_trainer.config.settings import GateConfig
+from handful_trainer.dataset.prepared import PreparedDataset
+from handful_trainer.pipeline.provenance import run_tags
+from handful_trainer.registration.gate import Decision, pass_gate
+from handful_trainer.registration.mlflow_model import register_package
+from handful_trainer.tasks.detection.evaluate import Evaluation, evaluate
+from handful_trainer.tracking.mlflow_calls import end_run, find_experiment, log_metrics, start_run
+from handful_trainer.tracking.reaper import RunReaper
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """What came of a registration."""
+
+    version: Version
+    run_id: str
+    evaluation: Evaluation | None
+    """None where no dataset was given; then no alias moves."""
+    decision: Decision | None
+
+    def as_json(self) -> dict[str, Any]:
+        """What `handful register --json` prints."""
+        values = {"model": self.version.name, "version": self.version.version, "run_id": self.run_id, "promoted": False}
+        if self.decision and self.evaluation:
+            values |= {"promoted": self.decision.promoted, "reason": self.decision.reason}
+            values |= {"metrics": self.evaluation.metrics()}
+        return values
+
+
+def register_external_package(
+    package: Package,
+    uri: str,
+    name: str,
+    *,
+    dataset: PreparedDataset | None,
+    gate: GateConfig,
+    experiment: str,
+    run_id: str | None = None,
+) -> Registered:
+    """Make a package a version of a model.
+
+    Args:
+        package: from anywhere.
+        uri: MLflow's address.
+        name: the registered model.
+        dataset: its test split measures the package and decides at the gate.
+        gate: what is compared, and by how much the package must win.
+        experiment: of the run that is made.
+        run_id: a run that the version joins instead; how it is marked is left to whoever began it.
+    """
+    evaluation = evaluate(load_model(package), dataset, "test") if dataset else None
+    if run_id is not None:
+        return _register(package, uri, name, run_id, evaluation, dataset, gate)
+    with own_run(uri, experiment, f"register-{name}") as made:
+        return _register(package, uri, name, made, evaluation, dataset, gate)
+
+
+def _register(
+    package: Package,
+    uri: str,
+    name: str,
+    run_id: str,
+    evaluation: Evaluation | None,
+    dataset: PreparedDataset | None,
+    gate: GateConfig,
+) -> Registered:
+    if evaluation:
+        log_metrics(uri, run_id, {f"test/{key}": value for key, value in evaluation.metrics().items()})
+    with tempfile.TemporaryDirectory(prefix="handful-register-") as folder:
+        # MLflow keeps the folder's name, and serving looks for it.
+        copy = Path(shutil.copytree(package.root, Path(folder) / "package"))
+        with open_package(copy) as named:
+            version = register_package(uri, named, name, run_id)
+    if dataset is None or evaluation is None:
+        return Registered(version, run_id, None, None)
+    with Registry(uri) as registry:
+        return Registered(version, run_id, evaluation, pass_gate(registry, version, evaluation, dataset, gate))
+
+
+@contextmanager
+def own_run(uri: str, experiment: str, name: str) -> Iterator[str]:
+    """A new run that ends marked as what happened: FINISHED, FAILED with the reason as tag `failure`, or KILLED.
+
+    A small process marks it where this one cannot: MLflow is away, or this process was killed outright.
+    """
+    run_id = start_run(uri, find_experiment(uri, experiment), name, run_tags())
+    with RunReaper(uri, run_id) as watchdog:
+        ending, tags = "KILLED", {}
+        try:
+            yield run_id
+            ending = "FINISHED"
+        except Exception as error:
+            ending, tags = "FAILED", {"failure": str(error)}
+            raise
+        finally:
+            _mark(uri, run_id, ending, tags, watchdog)
+
+
+def _mark(uri: str, run_id: str, ending: str, tags: dict[str, str], watchdog: RunReaper) -> None:
+    try:
+        end_run(uri, run_id, ending, tags)
+    except HandfulError as error:
+        watchdog.status(ending)
+        say(f"the run is marked {ending} as soon as MLflow answers ({error.message})")
+    else:
+        watchdog.done()

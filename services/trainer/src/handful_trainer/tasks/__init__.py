@@ -1,0 +1,1 @@
+"""One folder for each kind of model that can be trained."""

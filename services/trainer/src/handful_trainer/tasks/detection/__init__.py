@@ -1,0 +1,1 @@
+"""Boxes around objects, found by Ultralytics' networks."""

@@ -1,0 +1,163 @@
+"""What a training would take: some real batches are trained and thrown away, the rest is multiplication."""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from handful_core.errors import ResourceError
+from handful_trainer.config import TrainingConfig
+from handful_trainer.dataset.prepared import PreparedDataset
+from handful_trainer.pipeline.weights import find_weights
+from handful_trainer.tasks.detection.train import translated_errors, use_channels_last
+from handful_trainer.tasks.detection.ultralytics import new_model, training_arguments
+
+_WARM_UP = 2
+_BATCHES = 6
+"""Batches that are trained, after those that warm up."""
+_CHECKPOINTS = 2
+"""Of each: best and last."""
+_BYTES_PER_PARAMETER = 12
+"""Of a checkpoint on disk: half-precision weights and average, the optimizer's two moments."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a training would take."""
+
+    device: str
+    parameters: int
+    train_images: int
+    val_images: int
+    batches: int
+    """In an epoch."""
+    epochs: int
+    batch_seconds: float
+    """Median of the batches that were trained."""
+    epoch_seconds: float
+    """Training and validation."""
+    seconds: float
+    """Of all epochs; less, if patience ends it early."""
+    memory_bytes: int
+    """Most that this process used, the GPU's memory where there is one."""
+    memory_available: int
+    disk_bytes: int
+    """What the checkpoints take."""
+
+    def as_json(self) -> dict[str, Any]:
+        """What `handful train --dry-run --json` prints."""
+        return asdict(self)
+
+
+class _EnoughError(Exception):
+    """So many batches say how long the others take."""
+
+
+def estimate(config: TrainingConfig, dataset: PreparedDataset, home: Path, uri: str) -> Estimate:
+    """Train some batches in a folder that is thrown away.
+
+    Args:
+        config: the training's configuration.
+        dataset: what it would be trained on.
+        home: where downloaded weights lie.
+        uri: MLflow's address, asked where the training begins with a registered model.
+
+    Raises:
+        ResourceError: not enough memory even for these.
+    """
+    with tempfile.TemporaryDirectory(prefix="handful-dry-run-") as folder:
+        model = new_model(config)
+        arguments = training_arguments(config, dataset.data_yaml, Path(folder) / "yolo") | {"plots": False}
+        weights = config.model.pretrained
+        arguments["pretrained"] = str(find_weights(weights, home, uri)) if weights else False
+        watch = _Stopwatch()
+        model.add_callback("on_train_start", use_channels_last)
+        model.add_callback("on_train_batch_start", watch.begin)
+        model.add_callback("on_train_batch_end", watch.end)
+        with contextlib.suppress(_EnoughError), translated_errors():
+            model.train(**arguments)
+    if not watch.times:
+        raise ResourceError("not one batch was trained", "use more images or a smaller training.batch")
+    return _estimate(config, dataset, watch)
+
+
+class _Stopwatch:
+    """Times batches, and one validation batch, then ends the training."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+        self.val_seconds = 0.0
+        """Of an image in validation."""
+        self.trainer: Any = None
+        self._began = 0.0
+
+    def begin(self, trainer: Any) -> None:
+        self.trainer = trainer
+        self._began = time.perf_counter()
+
+    def end(self, trainer: Any) -> None:
+        self.times.append(time.perf_counter() - self._began)
+        if len(self.times) == min(_WARM_UP + _BATCHES, len(trainer.train_loader)):
+            self.val_seconds = _validation_seconds(trainer)
+            raise _EnoughError
+
+
+def _validation_seconds(trainer: Any) -> float:
+    """Seconds that a validation image takes the network."""
+    import torch
+
+    images = next(iter(trainer.test_loader))["img"].to(trainer.device).float() / 255
+    network = trainer.ema.ema.eval()
+    with torch.inference_mode():
+        began = time.perf_counter()
+        network(images)
+    return (time.perf_counter() - began) / len(images)
+
+
+def _estimate(config: TrainingConfig, dataset: PreparedDataset, watch: _Stopwatch) -> Estimate:
+    trainer = watch.trainer
+    steady = watch.times[_WARM_UP:] or watch.times
+    batch_seconds = statistics.median(steady)
+    batches, epochs = len(trainer.train_loader), config.training.epochs
+    val_images = dataset.split_sizes.get("val", 0)
+    epoch_seconds = batches * batch_seconds + val_images * watch.val_seconds
+    parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
+    used, available = _memory(trainer.device)
+    limit = config.training.max_time_hours
+    return Estimate(
+        device=str(trainer.device),
+        parameters=parameters,
+        train_images=len(trainer.train_loader.dataset),
+        val_images=val_images,
+        batches=batches,
+        epochs=epochs,
+        batch_seconds=batch_seconds,
+        epoch_seconds=epoch_seconds,
+        seconds=limit * 3600 if limit else epochs * epoch_seconds,
+        memory_bytes=used,
+        memory_available=available,
+        disk_bytes=_CHECKPOINTS * _BYTES_PER_PARAMETER * parameters,
+    )
+
+
+def _memory(device: Any) -> tuple[int, int]:
+    """Bytes in use and bytes there are, of the GPU or of the machine."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.max_memory_reserved(device), torch.cuda.get_device_properties(device).total_memory
+    processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    return sum(_resident(process) for process in processes), psutil.virtual_memory().total
+
+
+def _resident(process: psutil.Process) -> int:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return int(process.memory_info().rss)
+    return 0

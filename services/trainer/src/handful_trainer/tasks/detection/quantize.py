@@ -1,0 +1,176 @@
+"""INT8 variants of a package: calibrated on training images, taken only if they are as good and faster here."""
+
+from __future__ import annotations
+
+import logging
+import re
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from handful_core.console import progress
+from handful_core.package import Manifest, Package, write_package
+from handful_core.package.archive import describe_files
+from handful_core.runtime.model import VisionModel, load_model
+from handful_core.vision.decode import Pixels, decode_image
+from handful_core.vision.preprocess import Floats, to_input
+from handful_trainer.dataset.prepared import PreparedDataset
+from handful_trainer.packaging.golden import write_golden
+from handful_trainer.tasks.detection.evaluate import Evaluation, evaluate
+
+MAX_LOSS = 0.01
+"""mAP@0.5:0.95 that an INT8 variant may lose."""
+_ROUNDS = 40
+_WARM_UP = 5
+_PART = re.compile(r"/model\.(\d+)/")
+"""Ultralytics numbers the parts of its networks; the last one is the head."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """An INT8 package beside the FP32 one it was made from."""
+
+    package: Package
+    evaluation: Evaluation
+    """Of the INT8 package on the test split."""
+    original: Evaluation
+    ms: float
+    """Median time of a prediction with all processors."""
+    original_ms: float
+    bytes: int
+    """Size of the graph."""
+    original_bytes: int
+
+    @property
+    def loss(self) -> float:
+        """mAP@0.5:0.95 that is lost."""
+        return self.original.mAP50_95 - self.evaluation.mAP50_95
+
+    @property
+    def reason(self) -> str:
+        """Why it is not to be taken; empty if it is."""
+        if self.loss > MAX_LOSS:
+            return f"it loses {self.loss:.4f} mAP@0.5:0.95, more than {MAX_LOSS}"
+        if self.ms >= self.original_ms:
+            return f"it takes {self.ms:.1f} ms here, and FP32 {self.original_ms:.1f} ms"
+        return ""
+
+
+def quantize(package: Package, dataset: PreparedDataset, folder: Path, images: int = 128) -> Variant:
+    """Make an INT8 variant of a package and measure both.
+
+    Weights and activations become 8-bit integers (static, QDQ, per channel); the head, whose outputs are boxes in
+    pixels beside scores from 0 to 1, stays FP32.
+
+    Args:
+        package: FP32.
+        dataset: its training split calibrates, its validation split gives the golden image, its test split judges.
+        folder: where the variant goes; what is there is replaced.
+        images: how many training images calibrate.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    manifest = package.manifest
+    _quantize_graph(package, folder / manifest.model, _Calibration(manifest, dataset, images))
+    plain = manifest.model_copy(
+        update={"precision": "int8", "weights": None, "golden": None, "files": describe_files(folder), "metrics": {}}
+    )
+    variant = load_model(write_package(folder, plain))
+    golden = write_golden(variant, [path for path, _, _ in dataset.split("val")], folder)
+    plain = plain.model_copy(update={"golden": golden, "files": describe_files(folder)})
+    variant = load_model(write_package(folder, plain))
+    evaluation = evaluate(variant, dataset, "test")
+    original = load_model(package)
+    judged = evaluate(original, dataset, "test")
+    ms, original_ms = _race(variant, original, decode_image(evaluation.samples[0].image.read_bytes()))
+    written = write_package(folder, plain.model_copy(update={"metrics": evaluation.as_json()}))
+    sizes = written.model_path.stat().st_size, package.model_path.stat().st_size
+    return Variant(written, evaluation, judged, ms, original_ms, *sizes)
+
+
+class _Calibration(CalibrationDataReader):  # type: ignore[misc]
+    """Training images, prepared as serving prepares them."""
+
+    def __init__(self, manifest: Manifest, dataset: PreparedDataset, images: int) -> None:
+        paths = [path for path, _, _ in dataset.split("train")]
+        self._paths = iter(_spread(paths, images))
+        self._spec = manifest.input
+
+    def get_next(self) -> dict[str, Floats] | None:
+        path = next(self._paths, None)
+        if path is None:
+            return None
+        return {self._spec.name: to_input(decode_image(path.read_bytes()), self._spec)[0]}
+
+
+def _spread(paths: Sequence[Path], count: int) -> list[Path]:
+    """So many paths, evenly from first to last."""
+    places = np.linspace(0, len(paths) - 1, min(count, len(paths))).round().astype(int)
+    return [paths[i] for i in places]
+
+
+def _quantize_graph(package: Package, target: Path, calibration: _Calibration) -> None:
+    with tempfile.TemporaryDirectory(prefix="handful-int8-") as folder, _quiet():
+        prepared = Path(folder) / "prepared.onnx"
+        quant_pre_process(package.model_path, prepared, skip_symbolic_shape=True)
+        quantize_static(
+            prepared,
+            target,
+            calibration,
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv"],
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            nodes_to_exclude=_head_nodes(prepared),
+            calibrate_method=CalibrationMethod.MinMax,
+        )
+
+
+def _head_nodes(graph: Path) -> list[str]:
+    """Names of the nodes that belong to the network's last part."""
+    names = [node.name for node in onnx.load(graph, load_external_data=False).graph.node]
+    parts = {name: int(found[1]) for name in names if (found := _PART.search(name))}
+    last = max(parts.values(), default=-1)
+    return [name for name, part in parts.items() if part == last]
+
+
+def _race(one: VisionModel, other: VisionModel, pixels: Pixels) -> tuple[float, float]:
+    """Median milliseconds of both, in turns, so that a busy moment meets both."""
+    times: tuple[list[float], list[float]] = ([], [])
+    with progress() as bar:
+        for turn in bar.track(range(_WARM_UP + _ROUNDS), description="timing INT8 and FP32"):
+            for model, taken in zip((one, other), times, strict=True):
+                began = time.perf_counter()
+                model.predict(pixels)
+                if turn >= _WARM_UP:
+                    taken.append((time.perf_counter() - began) * 1e3)
+    return statistics.median(times[0]), statistics.median(times[1])
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """ONNX Runtime advises to prepare the graph, which was done."""
+    logger = logging.getLogger()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

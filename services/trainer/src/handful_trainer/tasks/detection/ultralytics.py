@@ -1,0 +1,108 @@
+"""The one door to Ultralytics: how it is set up, which arguments it gets."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from handful_core.runtime.cpus import available_cpus
+from handful_trainer.config import TrainingConfig
+
+if TYPE_CHECKING:
+    from ultralytics import YOLO
+
+_log = logging.getLogger(__name__)
+
+_OURS = {"max_time_hours": "time"}
+"""Settings whose name differs from Ultralytics'."""
+
+
+def configure_ultralytics(home: Path) -> None:
+    """Import Ultralytics such that it neither installs packages, nor phones home, nor logs to MLflow itself.
+
+    It reads the environment when it is imported, so this comes first, once per process.
+    """
+    cpus = str(available_cpus())
+    settings = (home / "ultralytics").resolve()
+    settings.mkdir(parents=True, exist_ok=True)
+    os.environ.update(
+        YOLO_AUTOINSTALL="false",
+        YOLO_OFFLINE="true",
+        YOLO_VERBOSE="false",
+        YOLO_CONFIG_DIR=str(settings),
+        OMP_NUM_THREADS=os.environ.get("OMP_NUM_THREADS", cpus),  # As the user has it, else all.
+        MPLBACKEND="Agg",
+    )
+    import torch
+    from ultralytics import settings as ultralytics_settings
+    from ultralytics.utils import LOGGER, checks, patches, torch_utils
+
+    # Its replacement asks for a package whenever an image cannot be read, and what it raises then is no image error.
+    Image.open = patches._image_open
+    _use_processors(int(os.environ["OMP_NUM_THREADS"]), torch_utils, torch)
+    checks.check_font = _own_font
+    _silence_bars()
+    LOGGER.setLevel(logging.WARNING)
+    trackers = ("clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb", "sync")
+    ultralytics_settings.update(
+        {name: False for name in trackers if name in ultralytics_settings}
+        | {"weights_dir": str(home.resolve() / "weights"), "runs_dir": str(home.resolve() / "runs")}
+    )
+
+
+def _use_processors(threads: int, torch_utils: Any, torch: Any) -> None:
+    """Let it use so many threads: by itself Ultralytics leaves one core idle whenever it selects a CPU device."""
+    torch_utils.NUM_THREADS = threads
+    torch.set_num_threads(threads)
+
+
+def _silence_bars() -> None:
+    """Its bar for filling the cache heeds no setting, and ours shows the progress already."""
+    from ultralytics.data import base
+
+    bar = base.TQDM
+    base.TQDM = lambda *args, **kwargs: bar(*args, **(kwargs | {"disable": True}))
+
+
+def _own_font(font: str = "Arial.ttf") -> str:  # noqa: ARG001  # The signature that Ultralytics calls.
+    """A font for its plots that is there, instead of one from the network."""
+    from matplotlib import font_manager
+
+    return font_manager.findfont("DejaVu Sans")
+
+
+def new_model(config: TrainingConfig) -> YOLO:
+    """An untrained network."""
+    from ultralytics import YOLO
+
+    return YOLO(f"{config.model.architecture}.yaml", task="detect")
+
+
+def training_arguments(config: TrainingConfig, data_yaml: Path, folder: Path) -> dict[str, Any]:
+    """The configuration as Ultralytics' own training arguments.
+
+    Args:
+        config: the training's configuration.
+        data_yaml: the prepared dataset's description.
+        folder: where Ultralytics puts weights, curves and plots.
+    """
+    own = config.training.model_dump() | config.augmentation.model_dump()
+    arguments = {_OURS.get(key, key): value for key, value in own.items() if value is not None}
+    if arguments["device"] == "auto":
+        del arguments["device"]
+    if not config.training.cache:
+        arguments["cache"] = False
+    return {
+        **arguments,
+        "workers": min(config.training.workers, available_cpus()),
+        "data": str(data_yaml),
+        "project": str(folder.parent),
+        "name": folder.name,
+        "exist_ok": True,
+        "plots": True,
+        "verbose": False,
+    }

@@ -1,0 +1,49 @@
+from pathlib import Path
+
+import pytest
+
+from handful_core.errors import DataError, NotFoundError, ResourceError
+from handful_trainer.config import TrainingConfig
+from handful_trainer.pipeline.run_folder import RunFolder, RunState, create_run, open_run, unfinished_run
+
+CONFIG = TrainingConfig.model_validate({"dataset": {"source": "sample"}, "training": {"imgsz": 96}})
+
+
+def test_a_name_that_is_taken_gets_a_number(tmp_path: Path) -> None:
+    names = [create_run(tmp_path, "my run/1", CONFIG).path.name for _ in range(3)]
+    assert names == ["my-run-1", "my-run-1-2", "my-run-1-3"]
+
+
+def test_a_run_remembers_its_configuration_and_state(tmp_path: Path) -> None:
+    folder = create_run(tmp_path, "run", CONFIG)
+    state = RunState(run_id="abc", dataset=tmp_path, trained=True, version=3)
+    folder.save(state)
+    opened, config = open_run(folder.path)
+    assert opened.state() == state
+    assert config == CONFIG
+
+
+def test_the_newest_unfinished_run_is_found(tmp_path: Path) -> None:
+    for name, finished in (("one", False), ("two", False), ("three", True)):
+        create_run(tmp_path, name, CONFIG).save(RunState(run_id=name, dataset=tmp_path, finished=finished))
+    assert unfinished_run(tmp_path).path.name == "two"
+
+
+def test_there_may_be_nothing_to_go_on_with(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="no unfinished training"):
+        unfinished_run(tmp_path)
+
+
+def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
+    folder = create_run(tmp_path, "run", CONFIG)
+    (folder.path / "state.json").write_text("{")
+    with pytest.raises(DataError, match="not a training that can go on"):
+        folder.state()
+
+
+def test_two_processes_do_not_train_in_one_folder(tmp_path: Path) -> None:
+    folder = create_run(tmp_path, "run", CONFIG)
+    with folder.locked(), pytest.raises(ResourceError, match="running already"), RunFolder(folder.path).locked():
+        pytest.fail("the second got in")
+    with folder.locked():
+        pass
