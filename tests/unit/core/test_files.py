@@ -1,0 +1,54 @@
+"""A file that is written in one step."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from handful_core.files import write_atomically
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_the_file_holds_what_was_written_and_nothing_lies_beside_it(tmp_path: Path, durable: bool) -> None:
+    path = tmp_path / "state.json"
+    write_atomically(path, "grün\n", durable=durable)
+    write_atomically(path, b"\x00\xff", durable=durable)
+    assert path.read_bytes() == b"\x00\xff"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such permissions")
+def test_a_secret_is_never_readable_by_others(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    write_atomically(path, "secret", mode=0o600)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "state.json"
+    write_atomically(path, "old")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(path, "new", durable=True)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_reader_never_meets_a_part(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    contents = {letter * 100_000 for letter in "abcd"}
+    write_atomically(path, "a" * 100_000)
+    writers = [threading.Thread(target=lambda c=c: [write_atomically(path, c) for _ in range(20)]) for c in contents]
+    for writer in writers:
+        writer.start()
+    while any(writer.is_alive() for writer in writers):
+        assert path.read_text() in contents
+    assert list(tmp_path.iterdir()) == [path]
