@@ -30,6 +30,11 @@ class Agreement:
         """Same boxes, same scores, within the tolerances."""
         return self.unmatched == 0 and self.worst_iou >= MIN_IOU and self.worst_score_gap <= MAX_SCORE_GAP
 
+    @property
+    def severity(self) -> tuple[float, ...]:
+        """Larger is worse: boxes without a partner first, then overlap, then scores."""
+        return self.unmatched, -self.worst_iou, self.worst_score_gap
+
     def __str__(self) -> str:
         return (
             f"{self.matched} boxes agree, {self.unmatched} have no partner, "
