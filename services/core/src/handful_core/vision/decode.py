@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import struct
 import threading
 import warnings
+import zlib
 from dataclasses import dataclass
 
 import cv2
@@ -23,6 +25,12 @@ Pixels = NDArray[np.uint8]
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 MAX_PIXELS = 50_000_000
 """A 50-megapixel photo. More than that is refused before anything is decoded."""
+
+PILLOW_ERRORS = (
+    OSError, SyntaxError, ValueError, TypeError, LookupError, AttributeError, EOFError, ArithmeticError, MemoryError,
+    RuntimeError, struct.error, zlib.error, Image.DecompressionBombError,
+)  # fmt: skip
+"""What Pillow's decoders raise on files that are broken in one way or another."""
 
 _SCANS, _SCANNED_PIXELS = 64, 16 * MAX_PIXELS
 """Scans of a JPEG, and pixels of all of them: programs write a dozen scans at most."""
@@ -97,7 +105,7 @@ def _by_pillow(data: bytes, max_pixels: int) -> Header:
             head = data[:_HEAD] if data.startswith(_IN_BLOCKS) else data
             with Image.open(io.BytesIO(head), formats=FORMATS) as image:
                 form, (width, height) = str(image.format), _stored_size(image)
-                orientation = _orientation(image)
+                orientation = exif_orientation(image)
     except UnidentifiedImageError as error:
         what = "the file is empty" if not data else "the file is not an image"
         raise UnsupportedImageError(what, f"send one of {', '.join(FORMATS)}") from error
@@ -202,11 +210,18 @@ def _stored_size(image: Image.Image) -> tuple[int, int]:
     return image.size
 
 
-def _orientation(image: Image.Image) -> int:
-    if image.format == "PNG" and "exif" not in image.info:
-        return 1  # Pillow would decode all the pixels to look behind them.
+def exif_orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; 1 if there is none.
+
+    Args:
+        image: opened by Pillow. Its pixels are not decoded.
+    """
+    # Without a block of EXIF, Pillow would look for XMP, which OpenCV does not honour, and in a PNG it would decode
+    # all the pixels to look behind them. The tags of a TIFF are EXIF themselves.
+    if "exif" not in image.info and image.format != "TIFF":
+        return 1
     try:
         value = image.getexif().get(_ORIENTATION, 1)
-    except (OSError, SyntaxError, ValueError, KeyError, TypeError):
+    except PILLOW_ERRORS:
         return 1  # A damaged EXIF block is common and harmless: OpenCV ignores it too.
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
