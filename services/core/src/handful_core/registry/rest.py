@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from handful_core.addresses import redact_credentials
 from handful_core.errors import ConfigError, HandfulError, NotFoundError, UnavailableError
+from handful_core.retrying import is_transient_status, retrying
 
 _PAGE = 1000
 _CHUNK = 1 << 20
@@ -70,11 +70,8 @@ class Rest:
         self.uri = redact_credentials(uri.rstrip("/"))
         """The server's address, without a password."""
         self._timeout = timeout
-        self._retrying = Retrying(
-            retry=retry_if_exception_type(_TransientError),
-            stop=stop_after_attempt(attempts),
-            wait=wait_random_exponential(multiplier=0.2, max=2),
-            reraise=True,
+        self._retrying = retrying(
+            lambda error: isinstance(error, _TransientError), attempts=attempts, first_pause=0.2, longest_pause=2
         )
         try:
             self._http = httpx.Client(base_url=uri.rstrip("/"), timeout=timeout, transport=transport)
@@ -193,7 +190,7 @@ class Rest:
         code, message = _error_of(response)
         if code == "RESOURCE_DOES_NOT_EXIST":
             return NotFoundError(message, "list what there is in MLflow's page")
-        if response.status_code >= 500 or response.status_code == httpx.codes.TOO_MANY_REQUESTS:
+        if is_transient_status(response.status_code):
             return _TransientError(
                 f"MLflow at {self.uri} failed with status {response.status_code} ({message})", "look into its log"
             )
