@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handful_core.vision.decode import FORMATS, MAX_PIXELS, PILLOW_ERRORS, exif_orientation
-from handful_core.vision.jpeg import JpegHeader, jpeg_header
+from handful_core.vision.image_headers import JpegHeader, jpeg_header
 from handful_trainer.dataset.inspection.facts import ImageFacts, WriteMode
 from handful_trainer.dataset.inspection.formats import image_format, is_markup, lacks_end, other_format
 from handful_trainer.dataset.inspection.phash import SIDE, perceptual_hashes, upright
