@@ -20,9 +20,9 @@ from mlflow.models import set_model
 
 from handful_core.errors import DataError
 from handful_core.package.archive import read_folder
-from handful_core.runtime.model import Prediction, VisionModel, load_model
+from handful_core.runtime.model import VisionModel, load_model
 from handful_core.vision.decode import decode_image
-from handful_core.vision.prediction import to_dict
+from handful_core.vision.prediction import Prediction, to_dict
 
 
 class PackageModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc,name-defined]  # mlflow ships no types here.

@@ -10,8 +10,7 @@ from typing import Any
 
 import httpx
 
-from handful_core.addresses import redact_credentials
-from handful_core.errors import ConfigError, HandfulError, NotFoundError, UnavailableError
+from handful_core.errors import ConfigError, HandfulError, NotFoundError, UnavailableError, redact_credentials
 from handful_core.retrying import is_transient_status, retrying
 
 _PAGE = 1000

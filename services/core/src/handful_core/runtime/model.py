@@ -4,42 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
 
-from handful_core.package import Manifest, OutputLayout, Package
-from handful_core.package.errors import GraphError
+from handful_core.errors import DataError
+from handful_core.package import Golden, Manifest, OutputLayout, Package
+from handful_core.package.errors import GoldenError, GraphError
 from handful_core.runtime.cpus import available_cpus
-from handful_core.runtime.golden import check_golden
-from handful_core.runtime.onnx import OnnxSession, Session
-from handful_core.vision.decode import Pixels
+from handful_core.runtime.onnx import OnnxSession
+from handful_core.runtime.session import Session
+from handful_core.vision.agreement import MAX_SCORE_GAP, compare_detections
+from handful_core.vision.decode import Pixels, decode_image
 from handful_core.vision.detections import Detections
 from handful_core.vision.postprocess import PostprocessOptions, postprocess
+from handful_core.vision.prediction import Prediction
 from handful_core.vision.preprocess import Floats, ResizeTransform, to_input
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """What a model says of one image.
-
-    A detector fills `detections` and `count`; a classifier fills `probabilities`, one per class.
-    """
-
-    detections: Detections = field(default_factory=Detections.empty)
-    count: int | None = None
-    """None where no class of the model counts anything."""
-    probabilities: Floats | None = None
-    timings: dict[str, float] = field(default_factory=dict)
-    """Milliseconds by stage: preprocess, inference, postprocess."""
-
-    @property
-    def top(self) -> tuple[int, float] | None:
-        """A classifier's most probable class and how probable it is; None of a detector."""
-        if self.probabilities is None:
-            return None
-        first = int(np.argmax(self.probabilities))
-        return first, float(self.probabilities[first])
 
 
 class VisionModel:
@@ -142,6 +121,37 @@ def load_model(
         spec = package.manifest.input
         model.predict(np.full((spec.height, spec.width, 3), spec.pad, np.uint8))
     return model
+
+
+def check_golden(model: VisionModel, golden: Golden) -> None:
+    """Let a model answer its golden image.
+
+    Raises:
+        GoldenError: the image cannot be read, or the answer is another.
+    """
+    try:
+        pixels = decode_image((model.package.root / golden.image).read_bytes())
+    except DataError as error:
+        raise GoldenError(
+            f"the golden image of model {model.manifest.name} cannot be read ({error.message})"
+        ) from error
+    answer = model.predict(pixels, confidence=golden.confidence - MAX_SCORE_GAP)
+    if golden.probabilities is not None and answer.probabilities is not None:
+        gap = float(np.max(np.abs(np.array(golden.probabilities, np.float32) - answer.probabilities)))
+        agrees, how = gap <= MAX_SCORE_GAP, f"worst gap {gap:.4f}"
+    else:
+        expected = Detections(
+            np.array([d.box for d in golden.detections], np.float32).reshape(-1, 4),
+            np.array([d.confidence for d in golden.detections], np.float32),
+            np.array([d.class_id for d in golden.detections], np.int64),
+        )
+        agreement = compare_detections(expected, answer.detections, golden.confidence)
+        agrees, how = agreement.ok, str(agreement)
+    if not agrees:
+        raise GoldenError(
+            f"model {model.manifest.name} does not give the expected answer on its golden image ({how})",
+            "package it again with the ONNX Runtime version that serves it",
+        )
 
 
 def _check_classes(found: Detections, manifest: Manifest) -> None:

@@ -7,32 +7,18 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import onnxruntime as ort
 
 from handful_core.package import Package
 from handful_core.package.errors import GraphError
-from handful_core.runtime.signature import check_graph, check_output
+from handful_core.runtime.session import check_graph, check_output
 from handful_core.runtime.thread_policy import AdaptivePolicy, ThreadPolicy
 from handful_core.vision.preprocess import Floats
 
 _SAME_AS_REQUESTED = 1
 """kSameAsRequested of ONNX Runtime. By default an arena grows by powers of two, which would double what is kept."""
-
-
-class Session(Protocol):
-    """Runs a graph: the seam where another backend fits in."""
-
-    @property
-    def backend(self) -> str:
-        """What it is, in one word."""
-        ...
-
-    def run(self, tensor: Floats) -> Floats:
-        """The graph's output for one input. Safe to call from several threads at once."""
-        ...
 
 
 class OrtGraph:

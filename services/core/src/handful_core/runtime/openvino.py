@@ -13,7 +13,7 @@ import numpy as np
 from handful_core.errors import ConfigError
 from handful_core.package import Package
 from handful_core.package.errors import GraphError
-from handful_core.runtime.signature import check_graph, check_output
+from handful_core.runtime.session import check_graph, check_output
 from handful_core.vision.preprocess import Floats
 
 _OPTIONS = {

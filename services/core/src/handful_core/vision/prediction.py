@@ -1,11 +1,38 @@
-"""An answer in the words of the API, wherever it is given: POST /predict, `handful predict`, the pyfunc model."""
+"""What a model says of one image, and its JSON: POST /predict, `handful predict` and the pyfunc model answer alike."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from handful_core.package import Manifest
-from handful_core.runtime.model import Prediction
+from handful_core.vision.detections import Detections
+from handful_core.vision.preprocess import Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a model says of one image.
+
+    A detector fills `detections` and `count`; a classifier fills `probabilities`, one per class.
+    """
+
+    detections: Detections = field(default_factory=Detections.empty)
+    count: int | None = None
+    """None where no class of the model counts anything."""
+    probabilities: Floats | None = None
+    timings: dict[str, float] = field(default_factory=dict)
+    """Milliseconds by stage: preprocess, inference, postprocess."""
+
+    @property
+    def top(self) -> tuple[int, float] | None:
+        """A classifier's most probable class and how probable it is; None of a detector."""
+        if self.probabilities is None:
+            return None
+        first = int(np.argmax(self.probabilities))
+        return first, float(self.probabilities[first])
 
 
 def to_dict(answer: Prediction, manifest: Manifest) -> dict[str, Any]:

@@ -13,8 +13,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from mlflow.tracking import MlflowClient
 
-from handful_core.addresses import redact_credentials
-from handful_core.errors import HandfulError, UnavailableError
+from handful_core.errors import HandfulError, UnavailableError, redact_credentials
 from handful_core.retrying import is_transient_status
 from handful_trainer.tracking.journal import Entry
 
