@@ -1,4 +1,4 @@
-"""A model package, loaded: pixels in, an answer out."""
+"""A model package, loaded: pixels in, a prediction out."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class VisionModel:
         """What runs its graph: `onnxruntime` or `openvino`."""
         return self._session.backend
 
-    def reading(self, confidence: float | None = None, iou: float | None = None) -> PostprocessOptions:
-        """How this model's output is read: as its manifest says where a threshold is None."""
+    def postprocess_options(self, confidence: float | None = None, iou: float | None = None) -> PostprocessOptions:
+        """The manifest's options; a threshold that is not None replaces the manifest's."""
         limits = self.manifest.thresholds
         return PostprocessOptions(
             confidence=limits.confidence if confidence is None else confidence,
@@ -54,7 +54,7 @@ class VisionModel:
         )
 
     def predict(self, pixels: Pixels, confidence: float | None = None, iou: float | None = None) -> Prediction:
-        """Answer one image.
+        """Predict for one image.
 
         Args:
             pixels: (height, width, 3) uint8, BGR, upright.
@@ -62,14 +62,14 @@ class VisionModel:
             iou: overlap above which two boxes are one object; the manifest's threshold if None.
         """
         started = time.perf_counter()
-        tensor, geometry = to_input(pixels, self.manifest.input)
+        tensor, transform = to_input(pixels, self.manifest.input)
         prepared = time.perf_counter()
         output = self._session.run(tensor)
         inferred = time.perf_counter()
         if self.manifest.task == "classify":
             found, count, probabilities = Detections.empty(), None, _probabilities(output, self.manifest)
         else:
-            found = self._boxes(output, geometry, self.reading(confidence, iou))
+            found = self._boxes(output, transform, self.postprocess_options(confidence, iou))
             count = found.count(self.manifest.classes, self.manifest.counts) if self.manifest.counts else None
             probabilities = None
         timings = {
@@ -79,23 +79,23 @@ class VisionModel:
         }
         return Prediction(found, count, probabilities, timings)
 
-    def read(self, pixels: Pixels, *readings: PostprocessOptions) -> list[Detections]:
-        """Run a detector once and read its output in several ways: for measuring.
+    def detect(self, pixels: Pixels, *options: PostprocessOptions) -> list[Detections]:
+        """Run a detector once and postprocess its output in several ways: for measuring.
 
         Args:
             pixels: (height, width, 3) uint8, BGR, upright.
-            readings: each gives one answer, in this order.
+            options: each gives one set of detections, in this order.
         """
-        tensor, geometry = to_input(pixels, self.manifest.input)
+        tensor, transform = to_input(pixels, self.manifest.input)
         output = self._session.run(tensor)
-        return [self._boxes(output, geometry, reading) for reading in readings]
+        return [self._boxes(output, transform, each) for each in options]
 
-    def _boxes(self, output: Floats, geometry: ResizeTransform, reading: PostprocessOptions) -> Detections:
-        found = postprocess(output, self.manifest.output.head, reading)
+    def _boxes(self, output: Floats, transform: ResizeTransform, options: PostprocessOptions) -> Detections:
+        found = postprocess(output, self.manifest.output.head, options)
         if not len(found):
             return found
         _check_classes(found, self.manifest)
-        return Detections(geometry.to_image(found.boxes), found.scores, found.classes)
+        return Detections(transform.to_image(found.boxes), found.scores, found.classes)
 
 
 def load_model(
@@ -103,7 +103,7 @@ def load_model(
     threads: int | None = None,
     session_factory: Callable[[Package, int], Session] = OnnxSession,
 ) -> VisionModel:
-    """Load a package and let it answer its golden image, or a grey one: the first run is the slow one.
+    """Load a package and run it on its golden image, or on a grey one: the first run is the slow one.
 
     Args:
         package: a checked package.
@@ -112,7 +112,7 @@ def load_model(
 
     Raises:
         GraphError: the graph disagrees with the manifest.
-        GoldenError: the golden image's answer is not the expected one.
+        GoldenError: the prediction for the golden image is not the expected one.
     """
     model = VisionModel(package, session_factory(package, threads or available_cpus()))
     if package.manifest.golden is not None:
@@ -124,10 +124,10 @@ def load_model(
 
 
 def check_golden(model: VisionModel, golden: Golden) -> None:
-    """Let a model answer its golden image.
+    """Compare a model's prediction for its golden image with the expected one.
 
     Raises:
-        GoldenError: the image cannot be read, or the answer is another.
+        GoldenError: the image cannot be read, or the prediction differs.
     """
     try:
         pixels = decode_image((model.package.root / golden.image).read_bytes())
@@ -135,9 +135,9 @@ def check_golden(model: VisionModel, golden: Golden) -> None:
         raise GoldenError(
             f"the golden image of model {model.manifest.name} cannot be read ({error.message})"
         ) from error
-    answer = model.predict(pixels, confidence=golden.confidence - MAX_SCORE_GAP)
-    if golden.probabilities is not None and answer.probabilities is not None:
-        gap = float(np.max(np.abs(np.array(golden.probabilities, np.float32) - answer.probabilities)))
+    prediction = model.predict(pixels, confidence=golden.confidence - MAX_SCORE_GAP)
+    if golden.probabilities is not None and prediction.probabilities is not None:
+        gap = float(np.max(np.abs(np.array(golden.probabilities, np.float32) - prediction.probabilities)))
         agrees, how = gap <= MAX_SCORE_GAP, f"worst gap {gap:.4f}"
     else:
         expected = Detections(
@@ -145,7 +145,7 @@ def check_golden(model: VisionModel, golden: Golden) -> None:
             np.array([d.confidence for d in golden.detections], np.float32),
             np.array([d.class_id for d in golden.detections], np.int64),
         )
-        agreement = compare_detections(expected, answer.detections, golden.confidence)
+        agreement = compare_detections(expected, prediction.detections, golden.confidence)
         agrees, how = agreement.ok, str(agreement)
     if not agrees:
         raise GoldenError(

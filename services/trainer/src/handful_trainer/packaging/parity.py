@@ -49,11 +49,11 @@ def check_parity(model: VisionModel, weights: Path, images: Sequence[Path]) -> A
 
 def _compare(model: VisionModel, reference: _Reference, pixels: Pixels) -> Agreement:
     confidence = model.manifest.thresholds.confidence
-    reading = model.reading(max(confidence - MAX_SCORE_GAP, 0.0))
+    options = model.postprocess_options(max(confidence - MAX_SCORE_GAP, 0.0))
     # Ultralytics suppresses across classes only where it suppresses: of other heads, the graph's own rows are compared.
-    reading = replace(reading, class_agnostic=reading.class_agnostic and model.manifest.output.head is OutputLayout.RAW)
-    (found,) = model.read(pixels, reading)
-    return compare_detections(reference.predict(pixels, reading), found, confidence)
+    options = replace(options, class_agnostic=options.class_agnostic and model.manifest.output.head is OutputLayout.RAW)
+    (found,) = model.detect(pixels, options)
+    return compare_detections(reference.predict(pixels, options), found, confidence)
 
 
 def _worst(agreements: Sequence[Agreement]) -> Agreement:
@@ -81,12 +81,12 @@ class _Reference:
             "verbose": False,
         }
 
-    def predict(self, pixels: Pixels, reading: PostprocessOptions) -> Detections:
+    def predict(self, pixels: Pixels, options: PostprocessOptions) -> Detections:
         limits = {
-            "conf": reading.confidence,
-            "iou": reading.iou,
-            "max_det": reading.max_detections,
-            "agnostic_nms": reading.class_agnostic,
+            "conf": options.confidence,
+            "iou": options.iou,
+            "max_det": options.max_detections,
+            "agnostic_nms": options.class_agnostic,
         }
         boxes = self._yolo.predict(pixels, **limits, **self._arguments)[0].boxes
         return Detections(
