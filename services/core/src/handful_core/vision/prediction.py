@@ -35,20 +35,20 @@ class Prediction:
         return first, float(self.probabilities[first])
 
 
-def to_dict(answer: Prediction, manifest: Manifest) -> dict[str, Any]:
+def to_dict(prediction: Prediction, manifest: Manifest) -> dict[str, Any]:
     """Task, count, detections (boxes in pixels of the upright image) and, of a classifier, probabilities."""
     names = manifest.classes
-    found = answer.detections
+    found = prediction.detections
     rows = zip(found.classes.tolist(), found.scores.tolist(), found.boxes.tolist(), strict=True)
-    described: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "task": manifest.task,
-        "count": answer.count,
+        "count": prediction.count,
         "detections": [
             {"class": c, "name": names[c], "confidence": round(s, 4), "box": [round(edge, 2) for edge in box]}
             for c, s, box in rows
         ],
     }
-    if answer.probabilities is not None:
-        ranked = sorted(enumerate(answer.probabilities.tolist()), key=lambda item: -item[1])
-        described["probabilities"] = [{"class": c, "name": names[c], "probability": round(p, 4)} for c, p in ranked]
-    return described
+    if prediction.probabilities is not None:
+        ranked = sorted(enumerate(prediction.probabilities.tolist()), key=lambda item: -item[1])
+        fields["probabilities"] = [{"class": c, "name": names[c], "probability": round(p, 4)} for c, p in ranked]
+    return fields
