@@ -31,14 +31,19 @@ PILLOW_ERRORS = (
 )  # fmt: skip
 """What Pillow's decoders raise on files that are broken in one way or another."""
 
-_SCANS, _SCANNED_PIXELS = 64, 16 * MAX_PIXELS
-"""Scans of a JPEG, and pixels of all of them: programs write a dozen scans at most."""
-_HEAD = 1 << 20
-"""Bytes in which a PNG or GIF has to tell its size: Pillow goes through its blocks one by one."""
+_MAX_SCANS, _SCANNED_PIXELS = 64, 16 * MAX_PIXELS
+"""Scans of a JPEG, and pixels of all of them. Programs write a dozen scans at most, and each costs a pass over all
+pixels."""
+_MAX_HEADER = 1 << 20
+"""Bytes in which a PNG or GIF has to tell its size. Pillow goes through its chunks one by one in Python, so a file of
+millions of empty chunks would keep it busy."""
 _TRANSPOSED = {5, 6, 7, 8}
-_JPEG, _IN_BLOCKS, _TIFFS = b"\xff\xd8", (b"\x89PNG", b"GIF8"), (b"II", b"MM")
+"""EXIF orientations that swap width and height."""
+_JPEG, _CHUNKED, _TIFFS = b"\xff\xd8", (b"\x89PNG", b"GIF8"), (b"II", b"MM")
 _WIDTH, _HEIGHT, _ORIENTATION = 0x0100, 0x0101, 0x0112
 _REDUCED = ((8, cv2.IMREAD_REDUCED_COLOR_8), (4, cv2.IMREAD_REDUCED_COLOR_4), (2, cv2.IMREAD_REDUCED_COLOR_2))
+"""Part of the size, and OpenCV's flag for it. libjpeg then computes the inverse DCT of each block at that size: most
+frequencies, the colour conversion of the full image and a later resize of it are skipped."""
 _FILTERS = threading.Lock()
 
 # OpenCV would print to stderr what is raised here anyhow.
@@ -81,7 +86,7 @@ def read_header(data: bytes, max_pixels: int = MAX_PIXELS) -> Header:
     pixels = header.width * header.height
     if pixels > max_pixels:
         raise _too_large(pixels, max_pixels)
-    most = min(_SCANS, _SCANNED_PIXELS // max(1, pixels))
+    most = min(_MAX_SCANS, _SCANNED_PIXELS // max(1, pixels))
     if header.format == "JPEG" and has_more_scans(data, most):
         raise ImageError(f"the JPEG goes over its pixels more than {most} times", "save it anew")
     return header
@@ -98,10 +103,11 @@ def _of_plain_jpeg(data: bytes) -> Header | None:
 def _by_pillow(data: bytes, max_pixels: int) -> Header:
     _check_before_pillow(data, max_pixels)
     try:
-        # Python keeps one list of warning filters for all threads: two that change it at once would leave it changed.
+        # Python has one list of warning filters for all threads. Without the lock, a thread that enters while another
+        # is inside would save the changed list, and restore that one last.
         with _FILTERS, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            head = data[:_HEAD] if data.startswith(_IN_BLOCKS) else data
+            head = data[:_MAX_HEADER] if data.startswith(_CHUNKED) else data
             with Image.open(io.BytesIO(head), formats=FORMATS) as image:
                 form, (width, height) = str(image.format), _stored_size(image)
                 orientation = exif_orientation(image)
@@ -180,7 +186,9 @@ def decode_reduced(data: bytes, max_pixels: int = MAX_PIXELS, enough: int | None
     if mode == cv2.IMREAD_COLOR:  # What was decoded counts, whatever the header says.
         return DecodedImage(pixels, pixels.shape[1], pixels.shape[0])
     height, width = pixels.shape[:2]
-    if (width - height) * (header.width - header.height) < 0:  # Turned by XMP: OpenCV goes by EXIF alone.
+    # OpenCV goes by EXIF alone. Where Pillow found an orientation in XMP, the header's sides are swapped and the
+    # pixels' are not: the longer side tells.
+    if (width - height) * (header.width - header.height) < 0:
         return DecodedImage(pixels, header.height, header.width)
     return DecodedImage(pixels, header.width, header.height)
 

@@ -12,6 +12,8 @@ from handful_core.vision.detections import Detections
 from handful_core.vision.preprocess import Floats
 
 _MAX_CANDIDATES = 30_000
+"""Boxes that go into NMS at most, as in Ultralytics. Its time grows with their square. At a threshold of 0, 8,400
+anchors of 80 classes would be 672,000 boxes."""
 
 
 @dataclass(frozen=True, slots=True)
