@@ -17,8 +17,8 @@ from installer.layout import Layout
 from installer.programs import ensure_browser, ensure_postgres
 
 _TEXT = """
-Installs Handful and its test tools, then runs ruff, mypy, shellcheck and pytest with coverage. The Compose stack is
-tested too where a Docker engine answers, or can be started by ../shared/docker/engine.
+Installs Handful and its test tools, then runs ruff, mypy, import-linter, deptry, shellcheck, and pytest with coverage.
+The Compose stack is tested too where a Docker engine answers, or can be started by ../shared/docker/engine.
 """
 _EPILOG = "Other words go to pytest, which then measures no coverage: {script} tests/unit/core -k manifest"
 _COVERAGE = ("--cov", "--cov-report=term:skip-covered")
@@ -69,15 +69,28 @@ def _pytest_arguments(options: Namespace, rest: list[str]) -> list[str]:
 
 def _first_failing_check(layout: Layout) -> str:
     """The first check that finds faults; empty if none does."""
-    scripts = [*ROOT.glob("scripts/*.sh"), *ROOT.glob("scripts/lib/*.sh"), ROOT / ".ci" / "run"]
-    checks: dict[str, list[str | Path]] = {
+    # Grimp, which import-linter reads imports with, finds packages as Python does: these two folders are not installed.
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(["scripts", "services/mlflow/src"])}
+    for name, (program, *arguments) in _checks(layout).items():
+        print(f"==> {name}", flush=True)  # noqa: T201
+        if subprocess.run([layout.tool(program), *arguments], check=False, env=environment).returncode:
+            return name
+    return ""
+
+
+def _checks(layout: Layout) -> dict[str, list[str]]:
+    """Each check's command, by its name."""
+    scripts = sorted([*ROOT.glob("scripts/*.sh"), *ROOT.glob("scripts/lib/*.sh"), ROOT / ".ci" / "run"])
+    return {
         "ruff": ["ruff", "check", "."],
         "ruff format": ["ruff", "format", "--check", "."],
         "mypy": ["mypy"],
-        "shellcheck": ["shellcheck", "--external-sources", *map(str, sorted(scripts))],
+        "import-linter": ["lint-imports", "--no-cache", "--no-logo"],
+        # One by one: what a service imports must stand in its own pyproject.toml.
+        **{f"deptry {service.name}": ["deptry", *_deptry(service)] for service in layout.services},
+        "shellcheck": ["shellcheck", "--external-sources", *map(str, scripts)],
     }
-    for name, (program, *options) in checks.items():
-        print(f"==> {name}", flush=True)  # noqa: T201
-        if subprocess.run([layout.tool(str(program)), *options], check=False).returncode:
-            return name
-    return ""
+
+
+def _deptry(service: Path) -> list[str]:
+    return [str(service / "src"), "--config", str(service / "pyproject.toml")]

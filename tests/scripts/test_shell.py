@@ -40,7 +40,7 @@ def _installed(checkout: FakeCheckout) -> None:
     checkout.environment()
     checkout.tool("uv")
     checkout.on_path("chromium")
-    for name in ("handful", "ruff", "mypy", "shellcheck", "pytest"):
+    for name in ("handful", "ruff", "mypy", "lint-imports", "deptry", "shellcheck", "pytest"):
         checkout.tool(name)
     installed = fingerprint(checkout.layout)
     Stamp().write(checkout.layout, {"services": installed, "dev": installed})
@@ -113,17 +113,26 @@ def test_test_checks_before_it_tests(checkout: FakeCheckout) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == f"coverage by {'sysmon' if sys.version_info >= (3, 12) else ''}"
     programs = [call.split()[0] for call in _after_install(checkout)]
-    assert programs == ["ruff", "ruff", "mypy", "shellcheck", "pytest"]
+    assert programs == ["ruff", "ruff", "mypy", "lint-imports", "deptry", "shellcheck", "pytest"]
     assert _after_install(checkout)[-1].startswith("pytest --numprocesses 2 --cov")
 
 
-@pytest.mark.parametrize("faulty", ["ruff", "mypy", "shellcheck"])
-def test_a_fault_stops_before_the_tests(checkout: FakeCheckout, faulty: str) -> None:
+@pytest.mark.parametrize(
+    ("program", "check"),
+    [
+        ("ruff", "ruff"),
+        ("mypy", "mypy"),
+        ("lint-imports", "import-linter"),
+        ("deptry", "deptry core"),
+        ("shellcheck", "shellcheck"),
+    ],
+)
+def test_a_fault_stops_before_the_tests(checkout: FakeCheckout, program: str, check: str) -> None:
     _installed(checkout)
-    checkout.tool(faulty, "exit 1")
+    checkout.tool(program, "exit 1")
     done = _run(checkout.root / "scripts" / "test.sh", path=f"{checkout.path}:{os.environ['PATH']}")
     assert done.returncode == 1
-    assert f"error: {faulty} found faults" in done.stderr
+    assert f"error: {check} found faults" in done.stderr
     assert not any(call.startswith("pytest") for call in checkout.calls)
 
 
