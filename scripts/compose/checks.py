@@ -31,6 +31,7 @@ def check_ports(config: dict[str, Any], docker: DockerCli) -> None:
     Raises:
         ComposeError: one is taken, given twice, or cannot be listened on.
     """
+    # Ports of our own running containers are taken, too: by us.
     own = {
         (entry.get("URL") or _ALL_ADDRESSES, entry["PublishedPort"])
         for container in docker.containers()
@@ -57,7 +58,8 @@ def published_ports(config: dict[str, Any]) -> Iterator[tuple[str, str, int]]:
 def _check_port(address: str, port: int, variable: str) -> None:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
-        if os.name != "nt":  # There the option would let us take what is taken.
+        # As Docker does: without it, a port stays taken for a minute after its last connection has closed.
+        if os.name != "nt":  # There the option means something else: it would let us take what is taken.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, port))

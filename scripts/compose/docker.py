@@ -52,7 +52,7 @@ class DockerCli:
         _require_version("Docker Compose", own.stdout, _OLDEST_COMPOSE)
 
     def config(self) -> dict[str, Any]:
-        """The stack as Compose understands it: all profiles, variables put in, before the first start .env.example's.
+        """The stack as Compose resolves it, with all profiles. .env.example counts before the first start.
 
         Raises:
             ComposeError: Compose finds a fault in the files or in .env.
@@ -85,7 +85,7 @@ class DockerCli:
         answer = self._query("compose", "ps", "--all", "--format", "json")
         text = answer.stdout.strip()
         if answer.returncode or not text:
-            return []
+            return []  # Nothing was ever started: that is no error here.
         # Compose prints one object a line since 2.21; before that, one list.
         found: list[dict[str, Any]] = (
             json.loads(text) if text.startswith("[") else list(map(json.loads, text.splitlines()))
@@ -111,6 +111,7 @@ class DockerCli:
         return path if path.is_dir() else None
 
     def _query(self, *argv: str) -> subprocess.CompletedProcess[str]:
+        """Run `docker` without showing its output; a daemon that hangs ends it after a minute."""
         try:
             return subprocess.run(
                 ["docker", *argv],

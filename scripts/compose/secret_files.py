@@ -85,7 +85,7 @@ def _advice(name: str) -> str:
 
 
 def _write(path: Path, value: str) -> None:
-    """Write it such that it is never there half, and for all to read whatever the umask."""
+    """Write it in one step, since a container may read it at any time, and readable for all whatever the umask."""
     draft = path.with_name(f".{path.name}.new")
     draft.write_text(value, encoding="utf-8", newline="")
     draft.chmod(0o444)

@@ -38,7 +38,7 @@ def _make(layout: Layout, why: str) -> None:
 
 
 def _base_python() -> str:
-    """The Python that is outside of any virtual environment: `.venv` itself may run this."""
+    """The Python outside of any virtual environment. `.venv` itself may run this, and cannot make itself again."""
     return str(getattr(sys, "_base_executable", sys.executable))
 
 

@@ -58,6 +58,7 @@ def ensure_packages(layout: Layout, part: str) -> None:
         UNAVAILABLE,
     )
     run_command(_command(layout, part, backend), failure, env=_environment())
+    # Whoever has `dev` has the services as well: they are installed together.
     stamp.write(layout, {"services": current, part: current})
     print_status(f"installed in {time.monotonic() - started:.0f} s")
 

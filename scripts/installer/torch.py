@@ -33,7 +33,7 @@ def choose_backend(layout: Layout) -> str:
     if "UV_TORCH_BACKEND" in os.environ:
         print_status(f"PyTorch: the build {os.environ['UV_TORCH_BACKEND']}, as UV_TORCH_BACKEND says")
         return os.environ["UV_TORCH_BACKEND"]
-    if sys.platform == "darwin":
+    if sys.platform == "darwin":  # PyPI's own build is the only one there.
         return ""
     build = "auto" if has_nvidia_driver() else "cpu"
     if _index_has_locked_version(layout, build):

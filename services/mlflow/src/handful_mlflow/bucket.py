@@ -27,7 +27,7 @@ def make_bucket() -> None:
         return
     from botocore.exceptions import ClientError
 
-    # Amazon's first region must not be named.
+    # S3 refuses the name of its default region as a location constraint.
     location = (
         {} if store.region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": store.region}}
     )
