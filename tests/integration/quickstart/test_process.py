@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from handful_core.errors import HandfulError
+from handful_quickstart.plan import Plan
+from handful_quickstart.process import ChildProcess
+from handful_quickstart.run import train
+from handful_trainer.config import TrainingConfig
+from handful_trainer.dataset.settings import DatasetConfig
+
+
+def test_what_ignores_sigterm_is_killed(plan: Plan, tmp_path: Path) -> None:
+    with (tmp_path / "log").open("wb") as log:
+        process = ChildProcess("fakes.stubborn", [], os.environ, tmp_path, log, stop_seconds=0.5)
+    until = time.monotonic() + 30
+    while "ready" not in (tmp_path / "log").read_text():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    tree = process.tree()
+    assert len(tree) == 2
+    process.stop()
+    _, alive = psutil.wait_procs(tree, timeout=0)
+    assert alive == []
+
+
+def test_a_training_that_fails_is_told_with_its_code(plan: Plan, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(HandfulError, match="the training ended with code 2: its own line above says why"):
+        train(plan, TrainingConfig(dataset=DatasetConfig(source="sample")))
+    assert "error: the configuration file none does not exist" in capfd.readouterr().err
