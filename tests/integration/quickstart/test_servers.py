@@ -13,11 +13,11 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+
+from handful_core.errors import UnavailableError
 from handful_quickstart.plan import Plan
 from handful_quickstart.ports import is_free
 from handful_quickstart.servers import running_servers
-
-from handful_core.errors import UnavailableError
 
 
 def _gone(processes: list[psutil.Process], seconds: float = 20) -> bool:

@@ -187,7 +187,11 @@ def test_a_service_adds_to_the_commands_of_another(run: Callable[..., tuple[int,
     group = typer.Typer()
     group.command("own")(number)
     for _ in range(2):
-        assert run("data", "more", "3", data=group, more={"handful.commands.data": {"more": number}}) == (0, "3 1\n", "")
+        assert run("data", "more", "3", data=group, more={"handful.commands.data": {"more": number}}) == (
+            0,
+            "3 1\n",
+            "",
+        )
         assert run("data", "own", "3", data=group, more={"handful.commands.data": {"more": number}}) == (0, "3 1\n", "")
     assert len(group.registered_commands) == 1
 
