@@ -79,7 +79,7 @@ def _log(package: Package, run_id: str) -> Any:
     with _active(run_id):
         return mlflow.pyfunc.log_model(
             name="model",
-            python_model=str(code / "pyfunc.py"),
+            python_model=str(code / "mlflow_model.py"),
             artifacts={"package": str(package.root)},
             code_paths=[str(code)],
             signature=_signature(),

@@ -76,7 +76,7 @@ class RawDataset:
 
 
 class Source(Protocol):
-    """A place that labelled images come from. Another kind is one more class in `sources`."""
+    """A place that labelled images come from. Another distribution adds one by an entry point in `handful.dataset_sources`."""
 
     def __init__(self, config: DatasetConfig, home: Path) -> None:
         """Take the settings; touch nothing yet.
