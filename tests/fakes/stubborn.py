@@ -1,4 +1,4 @@
-"""`python -m fakes.stubborn`: a child process that ignores SIGTERM, and has a child of its own."""
+"""`python -m fakes.stubborn`: a process that ignores SIGTERM and has a child."""
 
 from __future__ import annotations
 
@@ -7,11 +7,8 @@ import subprocess
 import sys
 import time
 
-from handful_quickstart.process import exit_with_parent
-
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-    exit_with_parent()
     print("ready", flush=True)
     time.sleep(600)

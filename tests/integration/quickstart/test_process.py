@@ -17,13 +17,13 @@ from handful_trainer.dataset.settings import DatasetConfig
 
 def test_what_ignores_sigterm_is_killed(plan: Plan, tmp_path: Path) -> None:
     with (tmp_path / "log").open("wb") as log:
-        process = ChildProcess("fakes.stubborn", [], os.environ, tmp_path, log, stop_seconds=0.5)
+        process = ChildProcess("shell", ["exec python -m fakes.stubborn"], os.environ, tmp_path, log, stop_seconds=0.5)
     until = time.monotonic() + 30
     while "ready" not in (tmp_path / "log").read_text():
         assert time.monotonic() < until
         time.sleep(0.05)
     tree = process.tree()
-    assert len(tree) == 2
+    assert len(tree) == 3
     process.stop()
     _, alive = psutil.wait_procs(tree, timeout=0)
     assert alive == []

@@ -147,7 +147,7 @@ def starter(world: World, options: Options, monkeypatch: pytest.MonkeyPatch) -> 
     imported: list[str] = []
 
     class Import:
-        def __init__(self, module: str, arguments: list[str], env: dict[str, str], cwd: Path) -> None:
+        def __init__(self, kind: str, arguments: list[str], env: dict[str, str], cwd: Path) -> None:
             imported.append(arguments[1])
             self._code = 0 if world.starter_is_whole else 4
             if world.starter_is_whole:

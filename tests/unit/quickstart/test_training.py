@@ -26,7 +26,7 @@ class FakeProcess:
     arguments: tuple[str, ...] = ()
     stopped = False
 
-    def __init__(self, module: str, arguments: list[str], env: dict[str, str], cwd: Path) -> None:
+    def __init__(self, kind: str, arguments: list[str], env: dict[str, str], cwd: Path) -> None:
         type(self).arguments = tuple(arguments)
 
     def output(self) -> bytes:

@@ -1,7 +1,7 @@
 """Child processes that never outlive their parent, and the signals that end the parent.
 
 The parent holds one end of a pipe, the child reads the other as its standard input. However the parent ends, also by
-`kill -9`, the kernel closes its end, and the child then sends itself SIGTERM. This works on every system.
+`kill -9`, the kernel closes its end, and the child then stops. This works on every system.
 """
 
 from __future__ import annotations
@@ -15,32 +15,31 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import IO
+from typing import IO, Literal
 
 import psutil
 
 from handful_core.processes import NEW_PROCESS_GROUP
 
 _ENDING_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-_KILL_SECONDS = 3
-"""Between SIGTERM and SIGKILL for processes that are left over."""
 
 
 class ChildProcess:
-    """A Python module that runs in a process group of its own: Ctrl-C at the terminal does not reach it.
+    """A command in a process group of its own: Ctrl-C at the terminal does not reach it.
 
     Args:
-        module: what `python -m` runs; it must call `exit_with_parent`, as this module does for `handful` commands.
-        arguments: its arguments.
+        kind: `handful` for one of Handful's commands, which gets SIGTERM alone and may clean up as long as it needs to.
+            `shell` for a line of shell, all of whose processes get SIGTERM, and SIGKILL after 15 s.
+        arguments: what follows `handful`, or the one line of shell.
         env: its environment.
         cwd: its working directory.
         log: a file for its output; if None, stdout is read by `output` and stderr goes to the terminal.
-        stop_seconds: how long it may take to stop before it is killed.
+        stop_seconds: how long it may take to stop before all its processes are killed.
     """
 
     def __init__(
         self,
-        module: str,
+        kind: Literal["handful", "shell"],
         arguments: Sequence[str],
         env: Mapping[str, str],
         cwd: Path,
@@ -49,7 +48,7 @@ class ChildProcess:
     ) -> None:
         self._stop_seconds = stop_seconds
         self._process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
+            [sys.executable, "-m", __name__, kind, *arguments],
             env=dict(env),
             cwd=cwd,
             stdin=subprocess.PIPE,
@@ -71,7 +70,7 @@ class ChildProcess:
             return None
 
     def tree(self) -> list[psutil.Process]:
-        """The process and its descendants that still run; also those seen earlier, which a killed child left over."""
+        """The process and its descendants that still run; also those seen earlier whose parent was killed since."""
         running = [process for process in self._tree if process.is_running()]
         with contextlib.suppress(psutil.NoSuchProcess):
             root = psutil.Process(self._process.pid)
@@ -79,26 +78,30 @@ class ChildProcess:
         self._tree = running
         return running
 
-    def stop(self) -> None:
-        """Ask it to stop, then kill what still runs of its tree."""
-        tree = self.tree()
+    def ask_to_stop(self) -> None:
+        """Let it begin to stop; `stop` waits for that."""
+        self.tree()
         if self._process.stdin:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.close()
+
+    def stop(self) -> None:
+        """Ask it to stop, then kill what still runs of its tree."""
+        self.ask_to_stop()
         self.wait(self._stop_seconds)
-        _end(tree)
+        _terminate(self._tree, kill_after=3)
         self._process.wait()
         if self._process.stdout:
             self._process.stdout.close()
 
 
-def _end(processes: Sequence[psutil.Process]) -> None:
+def _terminate(processes: Sequence[psutil.Process], kill_after: float) -> None:
     _, alive = psutil.wait_procs(processes, timeout=0)
-    for ask in (psutil.Process.terminate, psutil.Process.kill):
+    for signal_it in (psutil.Process.terminate, psutil.Process.kill):
         for process in alive:
             with contextlib.suppress(psutil.NoSuchProcess):
-                ask(process)
-        _, alive = psutil.wait_procs(alive, timeout=_KILL_SECONDS)
+                signal_it(process)
+        _, alive = psutil.wait_procs(alive, timeout=kill_after)
 
 
 def run_handful(arguments: Sequence[str], env: Mapping[str, str], cwd: Path) -> tuple[int | None, bytes]:
@@ -107,7 +110,7 @@ def run_handful(arguments: Sequence[str], env: Mapping[str, str], cwd: Path) -> 
     Returns:
         Its exit code and its stdout.
     """
-    process = ChildProcess(__name__, arguments, env, cwd)
+    process = ChildProcess("handful", arguments, env, cwd)
     try:
         output = process.output()
         return process.wait(), output
@@ -116,24 +119,39 @@ def run_handful(arguments: Sequence[str], env: Mapping[str, str], cwd: Path) -> 
             process.stop()
 
 
-def exit_with_parent(afterwards: Callable[[], None] = lambda: None) -> None:
-    """Let this process end when its parent does.
-
-    Args:
-        afterwards: called after the SIGTERM, for children that ignore it.
-    """
-
+def _when_parent_ends(action: Callable[[], None]) -> threading.Thread:
     def watch() -> None:
         # Not sys.stdin: a forked child would inherit its lock, held by this thread.
         while os.read(0, 1024):
             pass
-        if sys.platform == "win32":  # `os.kill` would end the process at once, without its signal handlers.
-            signal.raise_signal(signal.SIGTERM)
-        else:
-            os.kill(os.getpid(), signal.SIGTERM)
-        afterwards()
+        action()
 
-    threading.Thread(target=watch, name="parent", daemon=True).start()
+    thread = threading.Thread(target=watch, name="parent", daemon=True)
+    thread.start()
+    return thread
+
+
+def _terminate_self() -> None:
+    if sys.platform == "win32":  # `os.kill` would end the process at once, without its signal handlers.
+        signal.raise_signal(signal.SIGTERM)
+    else:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _run_shell(line: str) -> int:
+    """Run a line of shell until it ends or the parent does; its exit code, as a shell tells it."""
+    stopping = threading.Event()
+
+    def stop() -> None:
+        stopping.set()
+        _terminate(psutil.Process().children(recursive=True), kill_after=15)
+
+    watcher = _when_parent_ends(stop)
+    # The command must not read from the pipe. Its line comes from the Procfile, from nobody else.
+    code = subprocess.Popen(line, shell=True, stdin=subprocess.DEVNULL).wait()  # noqa: S602
+    if stopping.is_set():
+        watcher.join()
+    return code if code >= 0 else 128 - code
 
 
 @contextlib.contextmanager
@@ -169,7 +187,9 @@ def _handled(numbers: list[signal.Signals], handler: signal._HANDLER) -> Iterato
 
 
 if __name__ == "__main__":
+    if sys.argv[1] == "shell":
+        sys.exit(_run_shell(sys.argv[2]))
     from handful_core.cli.main import main
 
-    exit_with_parent()
-    main()
+    _when_parent_ends(_terminate_self)
+    main(sys.argv[2:])

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,9 +16,6 @@ from handful_quickstart.plan import PROCFILE, Plan
 from handful_quickstart.process import ChildProcess, signals_ignored
 
 _START_SECONDS = 300
-_STOP_SECONDS = 3 if sys.platform == "win32" else 30
-"""Windows cannot ask the servers to stop: honcho ends only the shell around each, and the rest is killed anyway."""
-_STOPPED = re.compile(r" (\S+) stopped \(rc=(-?\d+)\)")
 
 
 class Servers:
@@ -28,12 +23,12 @@ class Servers:
 
     Args:
         plan: where they listen and write.
-        supervisor: the process that runs them.
+        processes: their processes by name.
     """
 
-    def __init__(self, plan: Plan, supervisor: ChildProcess) -> None:
+    def __init__(self, plan: Plan, processes: Mapping[str, ChildProcess]) -> None:
         self._plan = plan
-        self._supervisor = supervisor
+        self._processes = processes
 
     def wait_until_up(self) -> None:
         """Wait until both answer.
@@ -51,7 +46,8 @@ class Servers:
                         f"see {self._plan.logs / name}.log",
                     )
                 time.sleep(0.2)
-        self._supervisor.tree()  # Remembers the servers: they are to be stopped even if the supervisor is killed.
+        for process in self._processes.values():
+            process.tree()  # Remembers the workers: they are to be stopped even if their parent is killed.
 
     def check(self) -> None:
         """Make sure that the servers run.
@@ -59,8 +55,9 @@ class Servers:
         Raises:
             UnavailableError: one ended by itself.
         """
-        if self._supervisor.wait(0) is not None:
-            raise UnavailableError(*_who_ended(self._plan.logs))
+        for name, process in self._processes.items():
+            if (code := process.wait(0)) is not None:
+                raise UnavailableError(f"{name} ended by itself with code {code}", f"see {self._plan.logs / name}.log")
 
     def stay(self) -> None:
         """Stay until Ctrl-C.
@@ -70,8 +67,9 @@ class Servers:
         """
         try:
             say("Ctrl-C ends it")
-            self._supervisor.wait()
-            self.check()
+            while True:
+                self.check()
+                time.sleep(0.5)
         except KeyboardInterrupt:
             say("ending the servers")
 
@@ -81,20 +79,33 @@ def running_servers(plan: Plan) -> Iterator[Servers]:
     """The servers, which are stopped when the block ends."""
     plan.logs.mkdir(parents=True, exist_ok=True)
     (plan.home / "mlflow").mkdir(exist_ok=True)
-    with (plan.logs / "supervisor.log").open("wb") as log:
-        supervisor = ChildProcess(
-            "handful_quickstart.supervisor",
-            [str(plan.folder / PROCFILE), str(plan.logs)],
-            plan.environment(os.environ),
-            plan.folder,
-            log,
-            _STOP_SECONDS,
-        )
+    processes: dict[str, ChildProcess] = {}
     try:
-        yield Servers(plan, supervisor)
+        for name, command in _commands(plan.folder / PROCFILE):
+            processes[name] = _start(name, command, plan)
+        yield Servers(plan, processes)
     finally:
         with signals_ignored():
-            supervisor.stop()
+            for process in processes.values():
+                process.ask_to_stop()
+            for process in processes.values():
+                process.stop()
+
+
+def _commands(procfile: Path) -> Iterator[tuple[str, str]]:
+    """The names and commands of a Procfile."""
+    for line in procfile.read_text(encoding="utf-8").splitlines():
+        name, colon, command = line.partition(":")
+        if colon and not name.startswith("#"):
+            yield name, command.strip()
+
+
+def _start(name: str, command: str, plan: Plan) -> ChildProcess:
+    path = plan.logs / f"{name}.log"
+    if path.exists():
+        path.replace(path.with_suffix(".log.1"))
+    with path.open("wb") as log:
+        return ChildProcess("shell", [command], plan.environment(os.environ), plan.folder, log)
 
 
 def _answers(url: str) -> bool:
@@ -102,12 +113,3 @@ def _answers(url: str) -> bool:
         return httpx.get(url, timeout=2, trust_env=False).is_success
     except httpx.TransportError:
         return False
-
-
-def _who_ended(logs: Path) -> tuple[str, str]:
-    """The line and the hint about what ended first, from honcho's own log."""
-    system = logs / "system.log"
-    stopped = _STOPPED.search(system.read_text(encoding="utf-8")) if system.exists() else None
-    if stopped is None:
-        return "the servers could not be started", f"see {logs / 'supervisor.log'}"
-    return f"{stopped[1]} ended by itself with code {stopped[2]}", f"see {logs / stopped[1]}.log"
