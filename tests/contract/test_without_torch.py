@@ -11,7 +11,7 @@ import pytest
 
 from fakes.packages import build_package, encode, picture
 
-_ABSENT = ("torch", "torchvision", "ultralytics", "mlflow", "pandas", "matplotlib", "onnx", "handful_trainer")
+_ABSENT = ("torch", "torchvision", "ultralytics", "mlflow", "pandas", "matplotlib", "onnx", "handful_trainer", "handful_quickstart")
 
 _PROGRAM = """
 import importlib.util, json, sys
