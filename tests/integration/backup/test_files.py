@@ -20,7 +20,7 @@ import pytest
 
 from handful_backup.archive import BackupReader
 from handful_backup.artifacts import Content
-from handful_backup.artifacts.local import LocalStore
+from handful_backup.artifacts.stores import LocalStore
 from support.backup_house import BUCKET, Handful, House
 from support.contents import files_in, rows_of
 

@@ -50,7 +50,7 @@ class Manifest(BaseModel):
     not_carried: dict[str, int] = {}
     """What the server has and the backup has not, with its count; -1 where it could not be counted."""
     not_kept: list[str] = []
-    """Fields that the way of this export could not see."""
+    """Fields that the mode of this export could not see."""
     unreadable: list[str] = []
     """Artifacts that could not be reached or read, or changed again and again while they were read; places of which
     nothing could be reached."""
