@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 
 from handful_backup import __version__
 from handful_backup.archive import BackupWriter, Manifest
-from handful_backup.archive.rows import encode_row
+from handful_backup.archive.rows import encode_canonically
 from handful_backup.artifact_export import ArtifactExport
 from handful_backup.artifact_folders import ArtifactFolders
 from handful_backup.artifacts import StoreResolver
@@ -138,7 +138,7 @@ def run_digests(source: Source, selected: SelectedItems | None) -> dict[str, str
     """
     sums: dict[str, int] = {}
     for table, run, row in _rows_of_runs(source, selected):
-        digest = hashlib.blake2b(encode_row([table, *row]), digest_size=16).digest()
+        digest = hashlib.blake2b(encode_canonically([table, *row]), digest_size=16).digest()
         sums[run] = (sums.get(run, 0) + int.from_bytes(digest)) % (1 << 128)
     return {run: f"{value:032x}" for run, value in sums.items()}
 
