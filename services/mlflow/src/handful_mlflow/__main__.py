@@ -1,4 +1,4 @@
-"""`python -m handful_mlflow WORD`."""
+"""`python -m handful_mlflow COMMAND`."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from handful_mlflow.migrate import migrate
 from handful_mlflow.preflight import preflight
 from handful_mlflow.server import serve
 
-_WORDS = {"preflight": preflight, "bucket": make_bucket, "migrate": migrate, "serve": serve}
+_COMMANDS = {"preflight": preflight, "bucket": make_bucket, "migrate": migrate, "serve": serve}
 
 
-def main(words: list[str]) -> int:
-    """Do what the word says.
+def main(arguments: list[str]) -> int:
+    """Run a command.
 
     Returns:
-        0, or 1 after one line that says what is wrong, or 2 for a word that is none of ours.
+        0, or 1 after one line that says what is wrong, or 2 for an unknown command.
     """
-    if len(words) != 1 or words[0] not in _WORDS:
-        print(f"usage: {' | '.join(_WORDS)}", file=sys.stderr)  # noqa: T201  # The container's log.
+    if len(arguments) != 1 or arguments[0] not in _COMMANDS:
+        print(f"usage: {' | '.join(_COMMANDS)}", file=sys.stderr)  # noqa: T201  # The container's log.
         return 2
     try:
-        _WORDS[words[0]]()
+        _COMMANDS[arguments[0]]()
     except JobError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201  # The container's log.
         return 1

@@ -6,7 +6,7 @@ import os
 
 from handful_mlflow.errors import JobError
 from handful_mlflow.schema import newest_revision
-from handful_mlflow.settings import Database
+from handful_mlflow.settings import DatabaseSettings
 
 
 def migrate() -> None:
@@ -15,9 +15,9 @@ def migrate() -> None:
     Raises:
         JobError: Postgres does not answer, or refuses the password.
     """
-    database = Database.read(os.environ)
-    there, newest = _revision(database), newest_revision()
-    if there is not None and there == newest:  # Loading MLflow to hear the same takes ten seconds of every start.
+    database = DatabaseSettings.read(os.environ)
+    current, newest = _revision(database), newest_revision()
+    if current is not None and current == newest:  # Loading MLflow to hear the same takes ten seconds of every start.
         print(f"the schema is MLflow's newest, {newest}", flush=True)  # noqa: T201  # The job's log.
         return
     from mlflow.db import commands
@@ -25,7 +25,7 @@ def migrate() -> None:
     commands(["upgrade", database.uri], standalone_mode=False)
 
 
-def _revision(database: Database) -> str | None:
+def _revision(database: DatabaseSettings) -> str | None:
     """The schema's revision, None before the first start.
 
     It also logs in once: MLflow would try for minutes, and tell why not in a long trace.
@@ -43,13 +43,13 @@ def _revision(database: Database) -> str | None:
             connect_timeout=10,
         )
     except psycopg2.OperationalError as error:
-        said = " ".join(str(error).split())
-        if "password authentication failed" in said:
+        reason = " ".join(str(error).split())
+        if "password authentication failed" in reason:
             raise JobError(
                 "Postgres refuses the password: its database was made with another one; put that one back into "
                 "the secret postgres_password, or change Postgres' (docs/operations.md, Secrets)"
             ) from error
-        raise JobError(f"Postgres does not let us in ({said}): see `docker compose logs postgres`") from error
+        raise JobError(f"Postgres does not let us in ({reason}): see `docker compose logs postgres`") from error
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT version_num FROM alembic_version")
