@@ -9,7 +9,10 @@ from handful_mlflow.settings import DatabaseSettings, ObjectStoreSettings
 
 
 def serve() -> None:
-    """Replace this process by the MLflow server. The secrets are in its own environment only, which nobody outside sees."""
+    """Replace this process by the MLflow server.
+
+    The secrets are in its own environment only, which nobody outside sees.
+    """
     # All addresses: a container's own. Serving asks every two seconds, which would fill the log.
     address = ["--host", "0.0.0.0", "--port", "5000"]  # noqa: S104
     command = ["mlflow", "server", *address, "--workers", "1", "--uvicorn-opts=--no-access-log"]
