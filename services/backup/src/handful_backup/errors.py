@@ -12,6 +12,6 @@ class DamagedBackupError(HandfulError):
 
 
 class DatabaseModeUnavailableError(HandfulError):
-    """The exact way is not open here; the portable one may be. The message says why."""
+    """MLflow's database cannot be used for this; REST may do. The message says why."""
 
     exit_code = 2

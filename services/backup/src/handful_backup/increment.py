@@ -51,6 +51,7 @@ class BaseBackup:
         if kept is None or kept.size != file.size:
             return None
         if file.modified is not None:
+            # A younger file may have been written before or after the base copied it: it is copied again.
             return kept if file.modified < self.created.timestamp() else None
         changed = folder.kind == "runs" and folder.id in self._changed
         return None if changed else kept

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from handful_backup.tables import (
-    DELETED_VERSION,
     INPUT_TAGS,
     INPUTS,
     OWNERSHIP,
@@ -17,6 +16,7 @@ from handful_backup.tables import (
     Owner,
     Record,
     input_run,
+    is_deleted_version,
     owner,
 )
 from handful_core.errors import ConfigError, NotFoundError
@@ -98,9 +98,9 @@ def select(selection: Selection, source: Rows) -> SelectedItems | None:
     selected = SelectedItems()
     window = _Window(selection)
     if selection.experiments or not selection.models:
-        _choose_experiments(selection, source, selected, window)
+        _select_experiments(selection, source, selected, window)
     for reference in selection.models:
-        _choose_model(reference, source, selected)
+        _select_model(reference, source, selected)
     _complete(source, selected)
     return selected
 
@@ -124,7 +124,7 @@ def _milliseconds(age: str) -> int:
     return int(match[1]) * _HOURS[match[2]] * 3_600_000
 
 
-def _choose_experiments(selection: Selection, source: Rows, selected: SelectedItems, window: _Window) -> None:
+def _select_experiments(selection: Selection, source: Rows, selected: SelectedItems, window: _Window) -> None:
     named = set(selection.experiments)
     ids = {r["experiment_id"]: r["name"] for r in source.rows("experiments") if not named or r["name"] in named}
     if missing := named - set(ids.values()):
@@ -136,21 +136,18 @@ def _choose_experiments(selection: Selection, source: Rows, selected: SelectedIt
         r["run_uuid"] for r in source.rows("runs") if r["experiment_id"] in ids and window.contains(r["start_time"])
     )
     for row in source.rows("logged_models"):
-        by_run = row["source_run_id"] in runs
-        if by_run or (
-            not row["source_run_id"] and row["experiment_id"] in ids and window.contains(row["creation_timestamp_ms"])
-        ):
+        # One that a run logged goes with its run, whenever it was created.
+        is_wanted = row["experiment_id"] in ids and window.contains(row["creation_timestamp_ms"])
+        if row["source_run_id"] in runs or (not row["source_run_id"] and is_wanted):
             models.add(row["model_id"])
     for row in source.rows("trace_info"):
         if row["experiment_id"] in ids and window.contains(row["timestamp_ms"]):
             selected.of("traces").add(row["request_id"])
 
 
-def _choose_model(reference: str, source: Rows, selected: SelectedItems) -> None:
+def _select_model(reference: str, source: Rows, selected: SelectedItems) -> None:
     name, alias, number = _parse(reference)
-    found = [
-        row for row in source.rows("model_versions") if row["name"] == name and row["current_stage"] != DELETED_VERSION
-    ]
+    found = [r for r in source.rows("model_versions") if r["name"] == name and not is_deleted_version(r)]
     if alias:
         aliases = [r for r in source.rows("registered_model_aliases") if (r["name"], r["alias"]) == (name, alias)]
         number = aliases[0]["version"] if aliases else -1
@@ -161,8 +158,9 @@ def _choose_model(reference: str, source: Rows, selected: SelectedItems) -> None
         raise NotFoundError(f"there is no model {reference}", "see the names in MLflow's page")
     selected.of("registered").update(owner("registered_models", row) for row in models)
     selected.of("versions").update(owner("model_versions", row) for row in found)
-    wanted = {row["source"].removeprefix("models:/") for row in found if row["source"].startswith("models:/m-")}
-    selected.of("models").update(wanted)
+    # A logged model's id begins with m-. The source of a copied version is `models:/NAME/NUMBER`.
+    logged = {row["source"].removeprefix("models:/") for row in found if row["source"].startswith("models:/m-")}
+    selected.of("models").update(logged)
     selected.of("runs").update(row["run_id"] for row in found if row["run_id"])
 
 

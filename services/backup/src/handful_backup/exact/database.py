@@ -21,6 +21,8 @@ _SQLITE_BUSY = 60
 """Seconds to wait while MLflow writes."""
 _FULL = re.compile(r"disk (is )?full|No space left|could not (extend|write)", re.IGNORECASE)
 """What SQLite and Postgres say without room."""
+_OWNERS = 500
+"""Values in one condition: databases limit them, and each owner may have three."""
 
 
 class Database:
@@ -118,7 +120,7 @@ def _begin_at_once(engine: sa.Engine) -> None:
 
     @sa.event.listens_for(engine, "connect")
     def _manual(connection: Any, _: object) -> None:
-        connection.isolation_level = None
+        connection.isolation_level = None  # Else Python's driver begins by itself, and without the lock.
 
     @sa.event.listens_for(engine, "begin")
     def _immediate(connection: sa.Connection) -> None:
@@ -150,9 +152,6 @@ def stored_columns(table: sa.Table) -> list[sa.Column[Any]]:
     return [column for column in table.columns if column.computed is None]
 
 
-_OWNERS = 500
-
-
 def insert(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]], *, replace: bool) -> None:
     """Insert rows that all have the same columns.
 
@@ -168,6 +167,7 @@ def insert(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[st
     statement = module.insert(table)
     keys = [column.name for column in table.primary_key.columns]
     others = [name for name in rows[0] if name not in keys]
+    # Not by deleting: rows of other tables refer to this one, and some would go with it.
     if replace and keys and others:
         statement = statement.on_conflict_do_update(
             index_elements=keys, set_={name: statement.excluded[name] for name in others}
@@ -187,17 +187,17 @@ def delete_owned(connection: sa.Connection, table: sa.Table, names: Sequence[str
         owners: a value for each of these columns in a tuple, or the value of a single one.
     """
     keys = (owner if isinstance(owner, tuple) else (owner,) for owner in owners)
-    at = [number for number, name in enumerate(names) if name in table.columns]
-    some = sorted({tuple(key[number] for number in at) for key in keys})
-    columns = [table.columns[names[number]] for number in at]
-    for start in range(0, len(some), _OWNERS):
-        part = some[start : start + _OWNERS]
+    kept = [index for index, name in enumerate(names) if name in table.columns]
+    values = sorted({tuple(key[index] for index in kept) for key in keys})
+    columns = [table.columns[names[index]] for index in kept]
+    for start in range(0, len(values), _OWNERS):
+        part = values[start : start + _OWNERS]
         where = columns[0].in_([key for (key,) in part]) if len(columns) == 1 else sa.tuple_(*columns).in_(part)
         connection.execute(sa.delete(table).where(where))
 
 
 def set_sequences(connection: sa.Connection, tables: Iterable[sa.Table]) -> None:
-    """Let Postgres count on from the highest number that was written."""
+    """Let Postgres count on from the highest number that was written: it takes no notice of numbers by itself."""
     if connection.dialect.name != "postgresql":
         return
     for table in tables:

@@ -16,10 +16,11 @@ _MANY = {"metrics", "latest_metrics", "logged_model_metrics"}
 _FEW = 250
 """Rows that are in memory together: many of those that are small, few of those that may hold long texts."""
 _OWNERS = 500
+"""Values in one condition: databases limit them."""
 
 
 class DatabaseSource:
-    """What a connection's transaction sees."""
+    """MLflow's database, as a connection's transaction sees it."""
 
     mode: Literal["exact"] = "exact"
     not_kept: tuple[str, ...] = ()

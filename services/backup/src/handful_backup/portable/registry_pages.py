@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from handful_backup.portable.mlflow_api import API, Json, optional_int
 from handful_backup.portable.staging import Spool
-from handful_backup.tables import DEFAULT_WORKSPACE
+from handful_backup.tables import DEFAULT_WORKSPACE, stage_of
 from handful_core.errors import NotFoundError
 from handful_core.registry.rest import Rest
 
@@ -27,7 +27,7 @@ class RegistryPages:
         """Read all."""
         for query in ({}, {"filter": _PROMPTS}):
             models = self._rest.pages(f"{API}/registered-models/search", "registered_models", query)
-            for model in list(models):
+            for model in list(models):  # All pages first: what is created meanwhile moves their borders.
                 self._model(model)
                 self._versions(model["name"])
 
@@ -74,7 +74,7 @@ class RegistryPages:
             last_updated_time=optional_int(version.get("last_updated_timestamp")),
             description=version.get("description"),
             user_id=version.get("user_id"),
-            current_stage=version.get("current_stage") or "None",
+            current_stage=stage_of(version),
             source=version.get("source", ""),
             storage_location=uri,
             run_id=version.get("run_id") or None,
@@ -94,7 +94,7 @@ class RegistryPages:
 
 
 def versions_of(rest: Rest, name: str) -> list[Json]:
-    """All versions of a registered model or prompt."""
+    """All versions of a registered model or prompt, which MLflow finds by different searches."""
     quote = '"' if "'" in name else "'"  # MLflow's filters know no escapes.
     found: list[Json] = []
     for more in ("", f" AND {_PROMPTS}"):

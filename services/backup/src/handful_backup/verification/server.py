@@ -88,7 +88,7 @@ class ComparedFields:
         return found.id if found else f"missing {name}"
 
     def _experiment(self, number: int) -> str:
-        return self._mapped(number, "experiments") or "0"
+        return self._mapped(number, "experiments") or "0"  # The number 0 counts as no name there.
 
     def _run(self, run: str | None) -> str:
         return self._mapped(run, "runs")
