@@ -11,7 +11,7 @@ from handful_mlflow.settings import ObjectStoreSettings
 
 _TIMEOUT = 60
 """Seconds in which the object store must answer."""
-_EXISTS = {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}
+_EXISTS_ALREADY = {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}
 
 
 def make_bucket() -> None:
@@ -22,18 +22,19 @@ def make_bucket() -> None:
     """
     store = ObjectStoreSettings.read(os.environ)
     client = _client(store)
-    if _wait_for(client, store):
+    if _exists(client, store):
         print(f"the bucket {store.bucket} is there", flush=True)  # noqa: T201  # The job's log.
         return
     from botocore.exceptions import ClientError
 
-    # S3 refuses its first region as a location constraint: it is the default.
-    is_first = store.region == "us-east-1"
-    location = {} if is_first else {"CreateBucketConfiguration": {"LocationConstraint": store.region}}
+    # S3 refuses the name of its default region as a location constraint.
+    location = (
+        {} if store.region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": store.region}}
+    )
     try:
         client.create_bucket(Bucket=store.bucket, **location)
     except ClientError as error:
-        if error.response["Error"]["Code"] not in _EXISTS:
+        if error.response["Error"]["Code"] not in _EXISTS_ALREADY:
             raise JobError(f"the bucket {store.bucket} cannot be made ({error})") from error
     print(f"made the bucket {store.bucket}", flush=True)  # noqa: T201  # The job's log.
 
@@ -59,8 +60,8 @@ def _client(store: ObjectStoreSettings) -> Any:
     )
 
 
-def _wait_for(client: Any, store: ObjectStoreSettings) -> bool:
-    """Whether the bucket is there, as soon as the object store answers."""
+def _exists(client: Any, store: ObjectStoreSettings) -> bool:
+    """Whether the bucket exists, as soon as the object store answers."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     until = time.monotonic() + _TIMEOUT

@@ -9,15 +9,13 @@ from handful_mlflow.settings import DatabaseSettings, ObjectStoreSettings
 
 
 def serve() -> None:
-    """Replace this process by the MLflow server.
-
-    The secrets are in its own environment only, which nobody outside sees.
-    """
+    """Replace this process by the MLflow server. Only its own environment has the secrets: nobody outside sees it."""
     # All addresses: a container's own. Serving asks every two seconds, which would fill the log.
     address = ["--host", "0.0.0.0", "--port", "5000"]  # noqa: S104
     command = ["mlflow", "server", *address, "--workers", "1", "--uvicorn-opts=--no-access-log"]
-    database, objects = DatabaseSettings.read(os.environ), ObjectStoreSettings.read(os.environ)
-    environment = os.environ | server_environment(database, objects)
+    environment = os.environ | server_environment(
+        DatabaseSettings.read(os.environ), ObjectStoreSettings.read(os.environ)
+    )
     os.execvpe("mlflow", command, environment)  # noqa: S606  # There is no shell to go through.
 
 
