@@ -14,7 +14,7 @@ import pytest
 
 from fakes.line import Line
 from handful_backup.portable import staging
-from support.backup_house import BUCKET, Handful, House
+from support.backed_up_mlflow import BUCKET, Handful, Mlflow
 from support.contents import files_in, objects_in, rows_of
 from support.object_store import S3Store
 
@@ -60,7 +60,7 @@ _KILLED = """
 
 @pytest.mark.parametrize("point", ["artifact", "rows", "all rows"])
 def test_an_exact_import_that_was_killed_shows_nothing_and_ends_whole_the_second_time(
-    embedded: House, exact_zip: Path, blank: House, handful: Handful, tmp_path: Path, point: str
+    embedded: Mlflow, exact_zip: Path, blank: Mlflow, handful: Handful, tmp_path: Path, point: str
 ) -> None:
     before = rows_of(blank.database)
     words = ["import", str(exact_zip), "--jobs", "1", *blank.exact]
@@ -84,9 +84,9 @@ def test_an_exact_import_that_was_killed_shows_nothing_and_ends_whole_the_second
 
 @pytest.mark.parametrize("gone", ["database", "object store"])
 def test_what_an_exact_import_needs_goes_away_and_comes_back(
-    embedded: House,
+    embedded: Mlflow,
     exact_zip: Path,
-    stack: House,
+    stack: Mlflow,
     objects: S3Store,
     handful: Handful,
     monkeypatch: pytest.MonkeyPatch,
@@ -120,7 +120,7 @@ def test_what_an_exact_import_needs_goes_away_and_comes_back(
 
 def test_a_portable_import_without_room_for_its_rows_changes_nothing(
     portable_zip: Path,
-    other: House,
+    other: Mlflow,
     handful: Handful,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -141,7 +141,11 @@ def test_a_portable_import_without_room_for_its_rows_changes_nothing(
 
 
 def test_an_exact_import_without_room_for_its_rows_leaves_none(
-    exact_zip: Path, blank: House, handful: Handful, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    exact_zip: Path,
+    blank: Mlflow,
+    handful: Handful,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     import sqlalchemy as sa
 

@@ -1,4 +1,4 @@
-"""A server that is backed up, and the ways to it."""
+"""An MLflow server with its database and its artifacts, which is backed up."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ BUCKET = "mlflow"
 
 
 @dataclass
-class House:
-    """A server with the words that let the exact way in."""
+class Mlflow:
+    """A server, its database and the place of its artifacts."""
 
     server: MlflowServer
     database: str
@@ -24,11 +24,11 @@ class House:
 
     @property
     def exact(self) -> list[str]:
-        """Options."""
+        """Options for the mode that reads the database."""
         return ["--database", self.database, "--artifacts", self.artifacts]
 
     @classmethod
-    def embedded(cls, root: Path) -> House:
+    def embedded(cls, root: Path) -> Mlflow:
         """SQLite and a folder, not started yet."""
         return cls(MlflowServer(root), f"sqlite:///{root / 'mlflow.db'}", str(root / "artifacts"))
 
