@@ -14,7 +14,7 @@ from threading import Thread
 from handful_core.console import progress, say
 from handful_core.errors import DataError
 from handful_trainer.dataset.errors import EmptyDatasetError, OutputExistsError
-from handful_trainer.dataset.inspection.scan import scan
+from handful_trainer.dataset.inspection.inspect import inspect_all
 from handful_trainer.dataset.preparation.assets import Asset, check_labels, check_polygons, classify_asset
 from handful_trainer.dataset.preparation.fingerprint import Fingerprint
 from handful_trainer.dataset.preparation.index import Index
@@ -26,7 +26,7 @@ from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources import open_source
 from handful_trainer.dataset.sources.base import RawDataset, RawItem
 from handful_trainer.dataset.splitting.groups import assign_splits
-from handful_trainer.workers.pool import WorkerPool
+from handful_trainer.workers import WorkerPool
 
 _log = logging.getLogger(__name__)
 _SHOWN = 12
@@ -101,7 +101,7 @@ def _looked_at(
     with progress() as bar:
         task = bar.add_task("checking images", total=len(items))
         paths, decode = [item.path for item in items], config.check == "decode"
-        found = scan(crew, paths, lambda done: bar.advance(task, done), decode=decode)
+        found = inspect_all(crew, paths, lambda done: bar.advance(task, done), decode=decode)
         for item, facts in zip(items, found, strict=True):
             fingerprint.add(item, facts)
             assets.append(classify_asset(item, facts, class_ids))

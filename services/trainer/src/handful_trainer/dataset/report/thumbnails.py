@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import ImageOps
 
-from handful_trainer.dataset.inspection.pillow import BROKEN, open_image
+from handful_trainer.dataset.inspection.pillow import DECODE_ERRORS, open_image
 from handful_trainer.dataset.preparation.assets import Asset
 
 _SIDE = 320
@@ -76,7 +76,7 @@ def picture_of(asset: Asset, classes: Sequence[str], note: str = "") -> Thumbnai
     outlines = (*_kept(asset, classes), *_dropped(asset))
     try:
         address, _, _ = _thumbnail(asset.item.path.read_bytes())
-    except BROKEN:
+    except DECODE_ERRORS:
         if facts.decoded:
             raise
         return Thumbnail(name, note, words="its pixels make no sense")

@@ -67,7 +67,7 @@ def _near_on_one_side(usable: Sequence[Asset], distance: int) -> Iterator[tuple[
     """Positions of near-duplicates, one side of the source after the other: what stands between them is left out."""
     for split in SPLITS:  # What has no side of its own is shared out together with the training images.
         members = [position for position, asset in enumerate(usable) if (asset.item.split or "train") == split]
-        for one, other in near_duplicates([usable[member].facts.look for member in members], distance):
+        for one, other in near_duplicates([usable[member].facts.phash for member in members], distance):
             yield members[one], members[other]
 
 
@@ -137,7 +137,7 @@ def _suspects(usable: Sequence[Asset], config: TogetherConfig) -> Iterator[tuple
                 yield tagged[tag], member
     if config.near_duplicates >= 0:
         seen = set()
-        for one, other in near_duplicates([asset.facts.look for asset in usable], config.near_duplicates):
+        for one, other in near_duplicates([asset.facts.phash for asset in usable], config.near_duplicates):
             pair = min(one, other), max(one, other)
             if usable[one].split != usable[other].split and pair not in seen:
                 seen.add(pair)
