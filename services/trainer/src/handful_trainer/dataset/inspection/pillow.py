@@ -130,9 +130,8 @@ def inspect_with_pillow(facts: ImageFacts, data: bytes) -> Inspection:
             image.draft("L", (max(1, width // 8), max(1, height // 8)))
         image.load()
         grey = None if min(width, height) < SMALLEST_SIDE else image.convert("L").resize((MIN_SIDE, MIN_SIDE), _BOX)
-    if facts.format == "PNG" and lacks_end(
-        "PNG", data
-    ):  # Pillow accepts a PNG without its last bytes, OpenCV does not.
+    # Pillow accepts a PNG without its last bytes, OpenCV does not.
+    if facts.format == "PNG" and lacks_end("PNG", data):
         return Inspection(facts._replace(defect="truncated", detail="the end of the PNG is missing"))
     if grey is None:
         return Inspection(facts._replace(defect="too_small", detail=f"{width} x {height} pixels"))

@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 from handful_trainer.dataset.errors import DamagedFileError
 from handful_trainer.dataset.preparation.write import ASSETS
 from handful_trainer.dataset.prepared import PreparedDataset
-from handful_trainer.dataset.sources.yolo_folder import open_yolo_folder
-from handful_trainer.dataset.sources.yolo_labels import label_path, read_labels
+from handful_trainer.dataset.sources.yolo_files import label_path, open_yolo_folder, read_labels
 
 _SAME = 1.0
 """Pixels: boxes of one class whose sides all lie as near as this are the same box."""

@@ -8,7 +8,7 @@ from handful_trainer.dataset.preparation.fingerprint import FORMAT
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import RawDataset
 from handful_trainer.dataset.sources.yolo import read_items
-from handful_trainer.dataset.sources.yolo_folder import open_yolo_folder
+from handful_trainer.dataset.sources.yolo_files import open_yolo_folder
 
 
 class SampleSource:
