@@ -8,11 +8,11 @@ import psutil
 import pytest
 
 from handful_core.errors import HandfulError
-from handful_trainer.config import TrainingConfig
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.quickstart.guarded import Guarded
 from handful_trainer.quickstart.plan import Plan
 from handful_trainer.quickstart.training import train
+from handful_trainer.tasks.detection.settings import DetectionConfig
 
 
 def test_what_does_not_end_in_peace_ends_by_force(plan: Plan, tmp_path: Path) -> None:
@@ -31,5 +31,5 @@ def test_what_does_not_end_in_peace_ends_by_force(plan: Plan, tmp_path: Path) ->
 
 def test_a_training_that_fails_is_told_with_its_code(plan: Plan, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(HandfulError, match="the training ended with code 2: its own line above says why"):
-        train(plan, TrainingConfig(dataset=DatasetConfig(source="sample")))
+        train(plan, DetectionConfig(dataset=DatasetConfig(source="sample")))
     assert "error: the configuration file none does not exist" in capfd.readouterr().err

@@ -59,8 +59,8 @@ def test_a_folder_of_drawings_is_a_dataset(tmp_path: Path) -> None:
     assert dataset.classes == CLASSES
     assert sum(dataset.split_sizes.values()) == 30
     samples = [sample for split in dataset.split_sizes for sample in dataset.split(split)]
-    assert all(path.name.startswith("drawn-") for path, _, _ in samples)
-    by_number = {int(path.stem.removeprefix("drawn-")): (boxes, ids) for path, boxes, ids in samples}
+    assert all(path.name.startswith("drawn-") for path, _ in samples)
+    by_number = {int(path.stem.removeprefix("drawn-")): truth for path, truth in samples}
     for number, (boxes, ids) in by_number.items():
         truth = draw_scene(1, number, 64)[1]
         assert [CLASSES[i] for i in ids] == [box.label for box in truth]

@@ -17,11 +17,11 @@ from fakes.registry import FakeMlflow
 from fakes.squares import write_squares
 from handful_core.errors import ConfigError, HandfulError, NotFoundError, UnavailableError
 from handful_core.registry import Registry
-from handful_trainer.config import TrainingConfig
 from handful_trainer.quickstart import guarded, run
 from handful_trainer.quickstart.options import Options
 from handful_trainer.quickstart.plan import Plan
 from handful_trainer.quickstart.run import QuickstartError, quickstart
+from handful_trainer.tasks.detection.settings import DetectionConfig
 from support.mlflow_server import free_port
 
 
@@ -62,7 +62,7 @@ class World:
         self.serves_after = 0
         """Questions that serving answers with an error before it serves the champion."""
 
-    def train(self, plan: Plan, config: TrainingConfig) -> dict[str, Any]:
+    def train(self, plan: Plan, config: DetectionConfig) -> dict[str, Any]:
         self.trained += 1
         if self.failure:
             raise self.failure
@@ -250,7 +250,7 @@ def test_a_failed_training_is_told_in_the_table(
 def test_an_interruption_ends_the_servers(
     world: World, options: Options, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(plan: Plan, config: TrainingConfig) -> None:
+    def interrupt(plan: Plan, config: DetectionConfig) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(run, "train", interrupt)

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from handful_core.errors import HandfulError
-from handful_trainer.config import TrainingConfig
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.pipeline.run_folder import RunState, create_run
 from handful_trainer.quickstart import guarded
 from handful_trainer.quickstart.plan import Plan
 from handful_trainer.quickstart.training import train
+from handful_trainer.tasks.detection.settings import DetectionConfig
 
-CONFIG = TrainingConfig(dataset=DatasetConfig(source="sample"))
+CONFIG = DetectionConfig(dataset=DatasetConfig(source="sample"))
 
 
 class FakeProcess:
@@ -52,7 +52,7 @@ def plan(tmp_path: Path) -> Plan:
     return Plan(tmp_path, tmp_path / "var", Path("configs/sample.yaml"), 8000, 5000)
 
 
-def _interrupt(plan: Plan, config: TrainingConfig = CONFIG, **state: Any) -> Path:
+def _interrupt(plan: Plan, config: DetectionConfig = CONFIG, **state: Any) -> Path:
     folder = create_run(plan.home, "run", config)
     folder.save(RunState(run_id="1", dataset=plan.home / "datasets", **state))
     return folder.path
@@ -76,7 +76,7 @@ def test_one_that_was_interrupted_is_gone_on_with(
 def test_one_that_began_with_a_registered_model_is_gone_on_with(
     plan: Plan, process: type[FakeProcess], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def began_with(pretrained: str) -> TrainingConfig:
+    def began_with(pretrained: str) -> DetectionConfig:
         return CONFIG.model_copy(update={"model": CONFIG.model.model_copy(update={"pretrained": pretrained})})
 
     exact = began_with("models:/fingers/1")
@@ -99,7 +99,7 @@ def test_one_that_ended_is_not_gone_on_with(plan: Plan, process: type[FakeProces
 
 
 def test_one_with_other_settings_is_not_gone_on_with(plan: Plan, process: type[FakeProcess]) -> None:
-    _interrupt(plan, TrainingConfig(dataset=DatasetConfig(source="sample", seed=1)))
+    _interrupt(plan, DetectionConfig(dataset=DatasetConfig(source="sample", seed=1)))
     train(plan, CONFIG)
     assert "--resume" not in process.words
 

@@ -15,7 +15,7 @@ from handful_core.settings import CoreSettings, load
 if TYPE_CHECKING:
     from handful_trainer.config import TrainingConfig
     from handful_trainer.dataset.prepared import PreparedDataset
-    from handful_trainer.tasks.detection.estimate import Estimate
+    from handful_trainer.tasks.base import Estimate
 
 
 def train(
@@ -62,7 +62,7 @@ def train(
     if as_json:
         print_json(outcome.as_json())
         return
-    rows = [(name, f"{seconds:.1f} s", result) for name, seconds, result in outcome.steps]
+    rows = [(step.name, f"{step.seconds:.1f} s", step.result) for step in outcome.steps]
     print_table("Training", ("step", "time", "result"), rows)
     say(f"run {outcome.run_id} in MLflow at {redact_credentials(core.mlflow_uri)}; files in {outcome.folder}")
 

@@ -118,7 +118,7 @@ def _try_out(plan: Plan, stack: Stack, champion: Version, dataset: PreparedDatas
     """Wait until the champion is served, and let it count images of the test split."""
     truths = {
         image: sum(dataset.counts.get(dataset.classes[i], 0) for i in ids.tolist())
-        for image, _, ids in islice(dataset.split("test"), _TRIED)
+        for image, (_, ids) in islice(dataset.split("test"), _TRIED)
     }
     with ServingClient(plan.api) as server:
         with steps.step("serve", f"waiting until version {champion.version} is served") as result:

@@ -15,12 +15,11 @@ import handful_core
 from handful_core.errors import HandfulError, UnavailableError
 from handful_core.package import Manifest, Package
 from handful_core.registry import Registry, Version
+from handful_trainer.tasks import get_task
 from handful_trainer.tracking.mlflow_calls import is_transient
 
 _REQUIREMENTS = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "pydantic", "pandas")
 """What the package needs to run under `mlflow models serve`; handful_core itself travels with the model."""
-
-_SHOWN_METRICS = ("mAP50", "mAP50_95", "precision", "recall", "f1", "count_accuracy")
 
 
 def register_package(uri: str, package: Package, name: str, run_id: str) -> Version:
@@ -57,7 +56,8 @@ def register_package(uri: str, package: Package, name: str, run_id: str) -> Vers
 def version_tags(package: Package) -> dict[str, str]:
     """What the registry shows of a version without opening its package."""
     manifest = package.manifest
-    numbers = {key: manifest.metrics[key] for key in _SHOWN_METRICS if key in manifest.metrics}
+    metrics = get_task(manifest.task).metrics
+    numbers = {key: manifest.metrics[key] for key in metrics if key in manifest.metrics}
     return {
         "task": manifest.task,
         "architecture": manifest.architecture,

@@ -173,3 +173,12 @@ def end_run(uri: str, run_id: str, status: str, tags: Mapping[str, str]) -> None
         if tags:
             client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
         client.set_terminated(run_id, status=status)
+
+
+def mlflow_name(name: str) -> str:
+    """The name of a parameter or metric, or a part of one, without what MLflow refuses: class names may hold anything.
+
+    Letters, digits and some marks are allowed; as a path, it must lead nowhere else.
+    """
+    plain = "".join(c if c.isalnum() or c in " _-./" else "_" for c in name)
+    return "/".join(part if part.strip(".") else "_" for part in plain.split("/"))

@@ -62,11 +62,8 @@ def assign_splits(assets: Sequence[Asset], config: DatasetConfig) -> list[Asset]
             f"what belongs together makes {len(grouped)} groups, train, val and test need at least one each",
             "make dataset.keep_together.pattern or .tags finer, or add images",
         )
-    fractions: dict[SplitName, float] = {
-        "train": config.split.train,
-        "val": config.split.val,
-        "test": config.split.test,
-    }
+    shares = config.split
+    fractions: dict[SplitName, float] = {"train": shares.train, "val": shares.val, "test": shares.test}
     splits = split_groups([_group(members) for members in grouped], fractions, config.seed)
     split_by_id = {asset.item.id: split for members, split in zip(grouped, splits, strict=True) for asset in members}
     return [asset._replace(split=split_by_id.get(asset.item.id)) for asset in assets]

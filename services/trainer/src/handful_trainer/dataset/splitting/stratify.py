@@ -112,7 +112,7 @@ def _subtract(
 
 
 def _largest_remainder(total: int, fractions: Mapping[SplitName, float]) -> dict[SplitName, float]:
-    """Whole images for each split, by the largest remainder method (Hamilton), at least one each while there are enough.
+    """Whole images for each split by the largest remainder method, at least one each if there are enough.
 
     Each split first gets its fraction rounded down. What is left over goes one by one to the split that is furthest
     below its fraction. If the minimum of one gave out too many, the split that is furthest above its fraction gives.

@@ -71,6 +71,11 @@ class Evaluation:
     """What each class is worth when counted."""
     samples: tuple[Sample, ...] = field(default=(), repr=False)
 
+    @property
+    def example(self) -> Path:
+        """One of the images."""
+        return self.samples[0].image
+
     def metrics(self) -> dict[str, float]:
         """The numbers that runs and versions carry."""
         values = {
@@ -93,6 +98,12 @@ class Evaluation:
             "per_class": self.per_class,
             "confusion": {"classes": [*self.classes, "background"], "matrix": self.confusion.tolist()},
         }
+
+    def write(self, folder: Path) -> Path:
+        """Write metrics.json, the confusion matrix, the curves and the page of test pictures."""
+        from handful_trainer.tasks.detection.report import write_evaluation
+
+        return write_evaluation(self, folder)
 
 
 def evaluate(model: VisionModel, dataset: PreparedDataset, split: str) -> Evaluation:
@@ -171,7 +182,7 @@ def collect(model: VisionModel, dataset: PreparedDataset, split: str) -> Iterato
     ranked = replace(served, class_agnostic=False, every_class=True)
     with progress() as bar:
         items = list(dataset.split(split))
-        for path, boxes, classes in bar.track(items, description=f"evaluating {split}"):
+        for path, (boxes, classes) in bar.track(items, description=f"evaluating {split}"):
             found, proposed = model.read(decode_image(path.read_bytes()), served, ranked)
             truth = Detections(boxes, np.ones(len(boxes), np.float32), ids[classes])
             count = sum(dataset.counts.get(dataset.classes[i], 0) for i in classes.tolist())

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from handful_core.errors import ConfigError
-from handful_trainer.config import TrainingConfig
 from handful_trainer.dataset.prepared import PreparedDataset
+from handful_trainer.tasks.detection.settings import DetectionConfig
 
 _SINGLE = "item"
 """What Ultralytics calls the one class of `single_cls`."""
 
 
-def validate_against_dataset(config: TrainingConfig, dataset: PreparedDataset, *, register: bool = True) -> None:
+def validate_against_dataset(config: DetectionConfig, dataset: PreparedDataset, *, register: bool = True) -> None:
     """Refuse what would only fail once the training is over.
 
     Args:

@@ -7,15 +7,15 @@ import pytest
 
 from fakes.exports import yolo_folder
 from handful_core.errors import ConfigError
-from handful_trainer.config import TrainingConfig
 from handful_trainer.dataset.prepared import PreparedDataset
-from handful_trainer.tasks.detection.feasible import validate_against_dataset
+from handful_trainer.tasks.detection.settings import DetectionConfig
+from handful_trainer.tasks.detection.validate import validate_against_dataset
 
 BOX = "0 0.5 0.5 0.25 0.5\n"
 
 
-def config(**sections: Any) -> TrainingConfig:
-    return TrainingConfig.model_validate({"dataset": {"source": "sample"}, **sections})
+def config(**sections: Any) -> DetectionConfig:
+    return DetectionConfig.model_validate({"dataset": {"source": "sample"}, **sections})
 
 
 @pytest.fixture

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from handful_core.vision.detections import Detections, match
 from handful_trainer.dataset.errors import DamagedFileError
 from handful_trainer.dataset.preparation.write import ASSETS
 from handful_trainer.dataset.prepared import PreparedDataset
-from handful_trainer.dataset.sources.yolo_files import label_path, open_yolo_folder, read_labels
+from handful_trainer.dataset.sources.yolo_files import label_path, read_labels
 
 _SAME = 1.0
 """Pixels: boxes of one class whose sides all lie as near as this are the same box."""
@@ -32,7 +34,7 @@ class Shown(NamedTuple):
         return f"{self.label} at {self.left:.0f}, {self.top:.0f}, {self.right:.0f}, {self.bottom:.0f}"
 
 
-class Picture(NamedTuple):
+class LabelledImage(NamedTuple):
     """An image of a prepared dataset."""
 
     sha256: str
@@ -65,18 +67,31 @@ class Comparison:
         """For another program."""
         return {name: getattr(self, name) for name in self.__slots__}
 
+    def counts(self) -> list[tuple[str, int, int, int]]:
+        """Rows of a table: what, and how many were added, removed and changed."""
+        return [
+            ("images", len(self.added), len(self.removed), len(self.changed)),
+            ("boxes", self.boxes_added, self.boxes_removed, self.boxes_changed),
+            ("classes", len(self.classes_added), len(self.classes_removed), 0),
+        ]
 
-def compare(first: Path, second: Path) -> Comparison:
+    def rows(self) -> list[tuple[str, str, str]]:
+        """What differs in images that both have: asset, what, which."""
+        found = [(i, f"box {kind}", what) for i, kinds in self.boxes.items() for kind in kinds for what in kinds[kind]]
+        return found + [(asset_id, "image changed", "") for asset_id in self.changed]
+
+
+def compare(first: PreparedDataset, second: PreparedDataset) -> Comparison:
     """Compare two prepared datasets, image by image, by the ids of their assets.
 
     Args:
-        first: a prepared dataset's folder: the older one.
+        first: the older one.
         second: the newer one.
 
     Raises:
         DataError: one of them is no dataset that Handful prepared, or damaged.
     """
-    (old_classes, old), (new_classes, new) = _pictures(first), _pictures(second)
+    (old_classes, old), (new_classes, new) = _images(first), _images(second)
     found = Comparison(
         added=sorted(new.keys() - old.keys()),
         removed=sorted(old.keys() - new.keys()),
@@ -90,7 +105,7 @@ def compare(first: Path, second: Path) -> Comparison:
     return found
 
 
-def _compare_one(asset_id: str, old: Picture, new: Picture, found: Comparison) -> None:
+def _compare_one(asset_id: str, old: LabelledImage, new: LabelledImage, found: Comparison) -> None:
     if old.sha256 != new.sha256:
         found.changed.append(asset_id)
     if old.split != new.split:
@@ -115,39 +130,34 @@ def _box_changes(old: list[Shown], new: list[Shown]) -> tuple[list[Shown], list[
         if (twin := next((other for other in new if _is_same(box, other)), None)) is not None:
             old.remove(box)
             new.remove(twin)
-    changed = []
-    for overlap, box, other in sorted(((_iou(a, b), a, b) for a in old for b in new), reverse=True):
-        if overlap > 0 and box in old and other in new:
-            changed.append((box, other))
-            old.remove(box)
-            new.remove(other)
-    return new, old, changed
+    pairs = match(_as_detections(old), _as_detections(new), min_iou=0)
+    paired_old, paired_new = {i for i, _ in pairs}, {j for _, j in pairs}
+    added = [box for j, box in enumerate(new) if j not in paired_new]
+    removed = [box for i, box in enumerate(old) if i not in paired_old]
+    return added, removed, [(old[i], new[j]) for i, j in pairs]
 
 
 def _is_same(one: Shown, other: Shown) -> bool:
     return one.label == other.label and all(abs(a - b) <= _SAME for a, b in zip(one[1:], other[1:], strict=True))
 
 
-def _iou(one: Shown, other: Shown) -> float:
-    width = min(one.right, other.right) - max(one.left, other.left)
-    height = min(one.bottom, other.bottom) - max(one.top, other.top)
-    if width <= 0 or height <= 0:
-        return 0
-    areas = sum((box.right - box.left) * (box.bottom - box.top) for box in (one, other))
-    return width * height / (areas - width * height)
+def _as_detections(boxes: Sequence[Shown]) -> Detections:
+    """Sides alone: which boxes overlap does not depend on their classes."""
+    sides = np.array([box[1:] for box in boxes], np.float32).reshape(-1, 4)
+    return Detections(sides, np.ones(len(boxes), np.float32), np.zeros(len(boxes), np.int64))
 
 
-def _pictures(path: Path) -> tuple[tuple[str, ...], Mapping[str, Picture]]:
+def _images(dataset: PreparedDataset) -> tuple[tuple[str, ...], Mapping[str, LabelledImage]]:
     """Classes, and the usable images by asset id."""
-    dataset = PreparedDataset.open(path)
     listed = dataset.root / ASSETS
     if not dataset.report or not listed.is_file():
-        raise DamagedFileError(f"{path} was not prepared by Handful", "handful data prepare makes such a folder")
-    names = open_yolo_folder(dataset.data_yaml).names
-    return dataset.classes, dict(_read(dataset.root, listed, names))
+        raise DamagedFileError(
+            f"{dataset.root} was not prepared by Handful", "handful data prepare makes such a folder"
+        )
+    return dataset.classes, dict(_read(dataset.root, listed, dataset.classes))
 
 
-def _read(root: Path, listed: Path, names: tuple[str, ...]) -> Iterator[tuple[str, Picture]]:
+def _read(root: Path, listed: Path, names: tuple[str, ...]) -> Iterator[tuple[str, LabelledImage]]:
     for number, line in enumerate(listed.read_text(encoding="utf-8").splitlines(), 1):
         try:
             entry = json.loads(line)
@@ -162,18 +172,4 @@ def _read(root: Path, listed: Path, names: tuple[str, ...]) -> Iterator[tuple[st
             Shown(b.label, b.x * width, b.y * height, (b.x + b.width) * width, (b.y + b.height) * height)
             for b in read_labels(label_path(image), names)
         )
-        yield asset_id, Picture(sha256, image.parent.name, tuple(boxes))
-
-
-def counts(found: Comparison) -> list[tuple[str, int, int, int]]:
-    """Rows of a table: what, and how many were added, removed and changed."""
-    return [
-        ("images", len(found.added), len(found.removed), len(found.changed)),
-        ("boxes", found.boxes_added, found.boxes_removed, found.boxes_changed),
-        ("classes", len(found.classes_added), len(found.classes_removed), 0),
-    ]
-
-
-def moves(found: Comparison) -> Counter[str]:
-    """How many images went from which split to which."""
-    return Counter(found.moved.values())
+        yield asset_id, LabelledImage(sha256, image.parent.name, tuple(boxes))
