@@ -59,18 +59,18 @@ def _load(entry: EntryPoint) -> typer.Typer | Callable[..., None]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and exit: 0, or the error's own code with one line that says what is wrong."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in words or os.environ.get("HANDFUL_DEBUG", "") not in {"", "0"}
-    sys.exit(_run([word for word in words if word != "--debug"], debug=debug))
+    argv = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in argv or os.environ.get("HANDFUL_DEBUG", "") not in {"", "0"}
+    sys.exit(_run([word for word in argv if word != "--debug"], debug=debug))
 
 
-def _run(words: list[str], *, debug: bool) -> int:
+def _run(argv: list[str], *, debug: bool) -> int:
     try:
-        return int(build_app()(words, prog_name="handful", standalone_mode=False) or 0)
+        return int(build_app()(argv, prog_name="handful", standalone_mode=False) or 0)
     except typer.Exit as error:
         return error.exit_code
     except TyperException as error:
-        return _misused(error, debug=debug)
+        return _usage_error(error, debug=debug)
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", _INTERRUPTED, debug=False)
     except HandfulError as error:
@@ -83,13 +83,13 @@ def _run(words: list[str], *, debug: bool) -> int:
         return _fail(line, _INTERNAL, debug=debug)
 
 
-def _misused(error: TyperException, *, debug: bool) -> int:
-    """What Typer says of wrong words; the help, where a group was named alone."""
-    words = error.format_message().rstrip()
-    if "\n" in words:
-        typer.echo(words, err=True)
+def _usage_error(error: TyperException, *, debug: bool) -> int:
+    """Typer's message about wrong arguments; the help, where a group was named alone."""
+    message = error.format_message().rstrip()
+    if "\n" in message:
+        typer.echo(message, err=True)
         return error.exit_code
-    return _fail(f"{words.rstrip('.')}: see the command's --help", error.exit_code, debug=debug)
+    return _fail(f"{message.rstrip('.')}: see the command's --help", error.exit_code, debug=debug)
 
 
 def _fail(line: str, code: int, *, debug: bool) -> int:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from handful_core.addresses import redact_credentials
 from handful_core.console import only_results_on_stdout, print_json, print_table, say
-from handful_core.errors import ConfigError
+from handful_core.errors import ConfigError, redact_credentials
 from handful_core.settings import CoreSettings, load
 
 if TYPE_CHECKING:

@@ -11,9 +11,10 @@ import numpy as np
 
 from handful_core.package import Golden, GoldenDetection, Package, write_package
 from handful_core.package.archive import describe_files
-from handful_core.runtime.model import Prediction, VisionModel, load_model
+from handful_core.runtime.model import VisionModel, load_model
 from handful_core.vision.decode import Pixels, decode_image
 from handful_core.vision.detections import Detections
+from handful_core.vision.prediction import Prediction
 
 GOLDEN_FILE = "golden.png"
 _TRIED = 50

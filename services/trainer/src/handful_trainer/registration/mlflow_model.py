@@ -79,10 +79,10 @@ def _log(package: Package, run_id: str) -> Any:
     with _active(run_id):
         return mlflow.pyfunc.log_model(
             name="model",
-            python_model=str(code / "pyfunc.py"),
+            python_model=str(code / "mlflow_model.py"),
             artifacts={"package": str(package.root)},
             code_paths=[str(code)],
-            signature=_signature(),
+            signature=_signature(package.manifest),
             input_example=_example(package),
             pip_requirements=[f"{requirement}=={version(requirement)}" for requirement in _REQUIREMENTS],
             metadata={"handful": {"task": package.manifest.task, "classes": list(package.manifest.classes)}},
@@ -106,15 +106,16 @@ def _active(run_id: str) -> Iterator[None]:
             client.update_run(run_id, before.status)
 
 
-def _signature() -> Any:
+def _signature(manifest: Manifest) -> Any:
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
     # A negative number stands for "the package's own": MLflow's parameters always have a value.
     parameters = [ParamSpec(name, DataType.double, -1.0) for name in ("confidence", "iou")]
+    probabilities = [ColSpec(DataType.string, "probabilities")] if manifest.task == "classify" else []
     return ModelSignature(
         inputs=Schema([ColSpec(DataType.string, "image")]),
-        outputs=Schema([ColSpec(DataType.long, "count"), ColSpec(DataType.string, "detections")]),
+        outputs=Schema([ColSpec(DataType.long, "count"), ColSpec(DataType.string, "detections"), *probabilities]),
         params=ParamSchema(parameters),
     )
 

@@ -13,12 +13,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from mlflow.tracking import MlflowClient
 
-from handful_core.addresses import redact_credentials
-from handful_core.errors import HandfulError, UnavailableError
+from handful_core.errors import HandfulError, UnavailableError, redact_credentials
+from handful_core.retrying import is_transient_status
 from handful_trainer.tracking.journal import Entry
-
-_CLIENT_ERRORS = range(400, 500)
-_WORTH_ANOTHER_TRY = {408, 425, 429}
 
 
 def configure_client() -> None:
@@ -36,8 +33,7 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, FileNotFoundError):
         return False
     if isinstance(error, MlflowException):
-        status = int(error.get_http_status_code())  # type: ignore[no-untyped-call]
-        return status not in _CLIENT_ERRORS or status in _WORTH_ANOTHER_TRY
+        return is_transient_status(int(error.get_http_status_code()))  # type: ignore[no-untyped-call]
     return isinstance(error, OSError)
 
 

@@ -19,12 +19,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from handful_core.vision.decode import FORMATS, MAX_PIXELS
-from handful_core.vision.jpeg import JpegHeader, jpeg_header
+from handful_core.vision.decode import FORMATS, MAX_PIXELS, PILLOW_ERRORS, exif_orientation
+from handful_core.vision.image_headers import JpegHeader, jpeg_header
 from handful_trainer.dataset.inspection.facts import ImageFacts, WriteMode
 from handful_trainer.dataset.inspection.phash import MIN_SIDE, apply_orientation, perceptual_hashes
 from handful_trainer.dataset.inspection.pillow import (
-    DECODE_ERRORS,
     SMALLEST_SIDE,
     Inspection,
     image_format,
@@ -32,7 +31,6 @@ from handful_trainer.dataset.inspection.pillow import (
     is_markup,
     lacks_end,
     open_image,
-    orientation_of,
     unsupported_format,
 )
 
@@ -108,7 +106,7 @@ def _inspect(data: bytes, decode: bool) -> Inspection:
     facts = facts._replace(format=form)
     try:
         return (_inspect_jpeg(facts, data, decode) if form == "JPEG" else None) or inspect_with_pillow(facts, data)
-    except DECODE_ERRORS as error:
+    except PILLOW_ERRORS as error:
         # Some errors of Pillow quote another one: its repr is left out of what people read.
         detail = " ".join(str(error).replace(repr(error), "").split()) or type(error).__name__
         return Inspection(facts._replace(defect=_decode_defect(form, data, detail), detail=detail[:120]))
@@ -125,7 +123,7 @@ def _inspect_jpeg(facts: ImageFacts, data: bytes, decode: bool) -> Inspection | 
     orientation = 1
     if header.has_app1:
         with open_image(data) as image:
-            orientation = orientation_of(image)
+            orientation = exif_orientation(image)
     decode |= orientation != 1  # It will be rewritten upright, so it has to be readable.
     grey = _decode_reduced(header, data) if decode else None
     if decode and grey is None:

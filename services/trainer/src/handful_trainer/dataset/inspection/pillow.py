@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import struct
-import zlib
 from typing import NamedTuple
 
 import numpy as np
@@ -12,17 +10,12 @@ from numpy.typing import NDArray
 from PIL import GifImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 from PIL.BmpImagePlugin import BmpImageFile
 
-from handful_core.vision.decode import MAX_PIXELS
+from handful_core.vision.decode import MAX_PIXELS, exif_orientation
 from handful_trainer.dataset.inspection.facts import ImageFacts, WriteMode
 from handful_trainer.dataset.inspection.phash import MIN_SIDE, apply_orientation
 
 SMALLEST_SIDE = 10
 """Pixels. Ultralytics skips smaller images."""
-DECODE_ERRORS = (
-    OSError, SyntaxError, ValueError, TypeError, LookupError, AttributeError, EOFError, ArithmeticError, MemoryError,
-    RuntimeError, struct.error, zlib.error, Image.DecompressionBombError,
-)  # fmt: skip
-"""What Pillow's decoders raise on damaged files."""
 SIGNATURES = {
     "JPEG": (b"\xff\xd8",),
     "PNG": (b"\x89PNG\r\n\x1a\n",),
@@ -54,7 +47,6 @@ _READERS: dict[str, type[ImageFile.ImageFile]] = {
     "TIFF": TiffImagePlugin.TiffImageFile,
     "GIF": GifImagePlugin.GifImageFile,
 }
-_ORIENTATION = 0x0112
 _BOX = Image.Resampling.BOX
 
 
@@ -101,7 +93,7 @@ def open_image(data: bytes) -> ImageFile.ImageFile:
 
     Raises:
         SyntaxError: the content is not of this format, or of no supported one. Damaged content raises one of
-            `DECODE_ERRORS`.
+            `PILLOW_ERRORS`.
     """
     form = image_format(data)
     if form is None:
@@ -117,14 +109,14 @@ def inspect_with_pillow(facts: ImageFacts, data: bytes) -> Inspection:
         data: the file's content.
 
     Raises:
-        Exception: one of `DECODE_ERRORS`, if the file is damaged.
+        Exception: one of `PILLOW_ERRORS`, if the file is damaged.
     """
     with open_image(data) as image:
         width, height = image.size
         if width * height > MAX_PIXELS:
             detail = f"{width} x {height} pixels, {MAX_PIXELS / 1e6:.0f} megapixels are allowed"
             return Inspection(facts._replace(defect="too_large", detail=detail))
-        orientation = orientation_of(image)
+        orientation = exif_orientation(image)
         write_mode = _write_mode(facts.format, data, image, orientation)
         if facts.format == "JPEG":
             image.draft("L", (max(1, width // 8), max(1, height // 8)))
@@ -141,17 +133,6 @@ def inspect_with_pillow(facts: ImageFacts, data: bytes) -> Inspection:
         width, height = height, width
     facts = facts._replace(width=width, height=height, orientation=orientation, write_mode=write_mode)
     return Inspection(facts, upright)
-
-
-def orientation_of(image: ImageFile.ImageFile) -> int:
-    """The EXIF orientation, 1 to 8; 1 if there is none."""
-    if "exif" not in image.info and image.format != "TIFF":
-        return 1
-    try:
-        value = image.getexif().get(_ORIENTATION, 1)
-    except DECODE_ERRORS:
-        return 1  # A damaged EXIF block is common and harmless: all readers ignore it.
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def _write_mode(form: str, data: bytes, image: ImageFile.ImageFile, orientation: int) -> WriteMode:

@@ -17,6 +17,7 @@ import requests
 
 from handful_core.errors import NotFoundError, UnavailableError
 from handful_core.files import write_atomically
+from handful_core.retrying import is_transient_status
 from handful_trainer.dataset.errors import DiskSpaceError
 from handful_trainer.dataset.picsellia.api import RemoteVersion
 from handful_trainer.dataset.picsellia.listing import ListedAsset
@@ -166,7 +167,7 @@ class Downloads:
         status = answer.status_code
         if status == 200:
             return
-        if status == 429 or status >= 500:
+        if is_transient_status(status):
             after = answer.headers.get("Retry-After", "")
             raise BusyError(status, float(after) if after.isdecimal() else 0)
         if status == 403 and not asset.renewed:  # The address is good for an hour only.

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from PIL import ImageOps
 
-from handful_trainer.dataset.inspection.pillow import DECODE_ERRORS, open_image
+from handful_core.vision.decode import PILLOW_ERRORS
+from handful_trainer.dataset.inspection.pillow import open_image
 from handful_trainer.dataset.preparation.assets import Asset
 
 _SIDE = 320
@@ -74,7 +75,7 @@ def picture_of(asset: Asset, outlines: tuple[Outline, ...], note: str = "") -> T
         return _broken(asset.item.path, name, note)
     try:
         address, _, _ = _thumbnail(asset.item.path.read_bytes())
-    except DECODE_ERRORS:
+    except PILLOW_ERRORS:
         if facts.decoded:
             raise
         return Thumbnail(name, note, words="its pixels make no sense")

@@ -43,10 +43,10 @@ class UltralyticsReference:
         """Let both find boxes in an image."""
         manifest = self._model.manifest
         confidence = manifest.thresholds.confidence
-        options = self._model.reading(max(confidence - MAX_SCORE_GAP, 0.0))
+        options = self._model.postprocess_options(max(confidence - MAX_SCORE_GAP, 0.0))
         # Ultralytics suppresses across classes only where it suppresses: of other heads, the graph's rows are compared.
         options = replace(options, class_agnostic=options.class_agnostic and manifest.output.head is OutputLayout.RAW)
-        (found,) = self._model.read(pixels, options)
+        (found,) = self._model.detect(pixels, options)
         return compare_detections(self.predict(pixels, options), found, confidence)
 
     def worst(self, agreements: Sequence[Agreement]) -> Agreement:

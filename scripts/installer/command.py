@@ -1,4 +1,4 @@
-"""What the installer says, and the commands that it runs."""
+"""The commands that the installer runs, and the error when one fails."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-NO_NETWORK = 5
+UNAVAILABLE = 5
 """Exit code, as of handful_core.errors.UnavailableError: a server that is needed does not answer."""
-NO_RESOURCE = 6
+RESOURCE = 6
 """Exit code, as of handful_core.errors.ResourceError: the machine lacks something."""
 
 
@@ -26,28 +26,23 @@ class InstallError(Exception):
         self.exit_code = exit_code
 
 
-def say(line: str) -> None:
-    """A line for the person at the terminal."""
-    print(f"==> {line}", file=sys.stderr, flush=True)  # noqa: T201  # There is no Rich yet.
-
-
-def run(command: Sequence[str | Path], failure: InstallError, env: Mapping[str, str] | None = None) -> None:
+def run_command(command: Sequence[str | Path], failure: InstallError, env: Mapping[str, str] | None = None) -> None:
     """Run a command whose output and progress the user sees.
 
     Raises:
         InstallError: `failure`, if the command failed.
     """
     try:
-        subprocess.run([str(word) for word in command], check=True, env=env, stdout=sys.stderr)
+        subprocess.run([str(argument) for argument in command], check=True, env=env, stdout=sys.stderr)
     except (OSError, subprocess.CalledProcessError) as error:
         raise failure from error
 
 
-def works(command: Sequence[str | Path], env: Mapping[str, str] | None = None, timeout: float = 60) -> bool:
+def succeeds(command: Sequence[str | Path], env: Mapping[str, str] | None = None, timeout: float = 60) -> bool:
     """Whether a command ends well within `timeout` seconds. Its output is not shown."""
     try:
         done = subprocess.run(
-            [str(word) for word in command],
+            [str(argument) for argument in command],
             check=False,
             env=env,
             timeout=timeout,

@@ -1,14 +1,29 @@
-"""Is a loaded graph what its manifest says? The same questions for every backend."""
+"""What every backend is: a session that runs a graph, once the graph was checked against its manifest."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from handful_core.package import Manifest
 from handful_core.package.errors import GraphError
+from handful_core.vision.preprocess import Floats
 
 Shape = Sequence[int | str]
 """A size that the graph leaves free is a word."""
+
+
+class Session(Protocol):
+    """Runs a graph: the seam where another backend fits in."""
+
+    @property
+    def backend(self) -> str:
+        """What it is, in one word."""
+        ...
+
+    def run(self, tensor: Floats) -> Floats:
+        """The graph's output for one input. Safe to call from several threads at once."""
+        ...
 
 
 def check_graph(inputs: Mapping[str, Shape], outputs: Mapping[str, Shape], manifest: Manifest) -> None:

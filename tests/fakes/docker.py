@@ -1,4 +1,4 @@
-"""Docker without Docker: answers as a test says, and keeps what it was told."""
+"""Docker without Docker: answers as a test says, and keeps what it was calls."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from compose.engine import Engine
+from compose.docker import DockerCli
 from compose.errors import ComposeError
 
 
 @dataclass
-class FakeEngine(Engine):
-    """Docker as the tests want it; what it is told is kept."""
+class FakeDockerCli(DockerCli):
+    """Docker as the tests want it; what it is calls is kept."""
 
     stack: dict[str, Any]
     running: list[dict[str, Any]] = field(default_factory=list)
@@ -20,7 +20,7 @@ class FakeEngine(Engine):
     images: set[str] = field(default_factory=set)
     folder: Path | None = None
     codes: dict[str, int] = field(default_factory=dict)
-    told: list[tuple[str, ...]] = field(default_factory=list)
+    calls: list[tuple[str, ...]] = field(default_factory=list)
 
     def require(self) -> None:
         pass
@@ -28,9 +28,9 @@ class FakeEngine(Engine):
     def config(self) -> dict[str, Any]:
         return self.stack
 
-    def compose(self, *words: str) -> int:
-        self.told.append(words)
-        return self.codes.get(words[0], 0)
+    def compose(self, *argv: str) -> int:
+        self.calls.append(argv)
+        return self.codes.get(argv[0], 0)
 
     def build(self, *services: str) -> None:
         if self.compose("build", *services):
@@ -39,7 +39,7 @@ class FakeEngine(Engine):
     def containers(self) -> list[dict[str, Any]]:
         return self.running
 
-    def last_words(self, container: str) -> str:
+    def last_log_line(self, container: str) -> str:
         return f"{container} said so"
 
     def has_volume(self, name: str) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from compose.engine import Engine
+from compose.docker import DockerCli
 from compose.errors import UNAVAILABLE, ComposeError
 from fakes.checkout import FakeCheckout, build_checkout
 
@@ -26,7 +26,7 @@ def _docker(checkout: FakeCheckout, engine: str = "27.1.0", compose: str = "2.40
 
 def test_one_that_is_new_enough(checkout: FakeCheckout) -> None:
     _docker(checkout)
-    Engine(checkout.root).require()
+    DockerCli(checkout.root).require()
 
 
 @pytest.mark.parametrize(
@@ -42,19 +42,19 @@ def test_one_that_is_new_enough(checkout: FakeCheckout) -> None:
 def test_what_is_missing_is_said(checkout: FakeCheckout, body: str, line: str) -> None:
     checkout.on_path("docker", body)
     with pytest.raises(ComposeError, match=line) as refused:
-        Engine(checkout.root).require()
+        DockerCli(checkout.root).require()
     assert refused.value.exit_code == UNAVAILABLE
 
 
 def test_no_docker_at_all(checkout: FakeCheckout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(checkout.path))
     with pytest.raises(ComposeError, match="Docker is not installed"):
-        Engine(checkout.root).require()
+        DockerCli(checkout.root).require()
 
 
 def test_a_first_start_is_looked_at_with_the_example_s_settings(checkout: FakeCheckout) -> None:
     checkout.on_path("docker", "echo '{}'")
-    engine = Engine(checkout.root)
+    engine = DockerCli(checkout.root)
     assert engine.config() == {}
     (checkout.root / ".env").write_text("")
     engine.config()
@@ -64,7 +64,7 @@ def test_a_first_start_is_looked_at_with_the_example_s_settings(checkout: FakeCh
 @pytest.mark.parametrize("text", ['[{"Name": "a"}, {"Name": "b"}]', '{"Name": "a"}\n{"Name": "b"}'])
 def test_containers_of_every_compose(checkout: FakeCheckout, text: str) -> None:
     checkout.on_path("docker", f"printf '%s\\n' '{text}'")
-    assert Engine(checkout.root).containers() == [{"Name": "a"}, {"Name": "b"}]
+    assert DockerCli(checkout.root).containers() == [{"Name": "a"}, {"Name": "b"}]
 
 
 def test_the_command_says_in_one_line_what_is_missing(checkout: FakeCheckout, repository: Path) -> None:

@@ -21,8 +21,8 @@ _PLACEHOLDER = re.compile(
 )
 
 
-def make(folder: Path) -> list[str]:
-    """Make the secrets that are missing.
+def create_missing(folder: Path) -> list[str]:
+    """Create the secrets that are missing.
 
     Returns:
         The names of those that were made.
@@ -48,18 +48,18 @@ def missing_in(folder: Path) -> list[str]:
     return [name for name in NAMES if not (folder / name).exists()]
 
 
-def check(folder: Path) -> None:
+def validate_all(folder: Path) -> None:
     """Refuse what is no secret.
 
     Raises:
         ComposeError: one is missing, unreadable, a placeholder or too short. The line never shows it.
     """
     for name in NAMES:
-        check_one(folder, name)
+        validate(folder, name)
 
 
-def check_one(folder: Path, name: str) -> None:
-    """As `check`, for one."""
+def validate(folder: Path, name: str) -> None:
+    """As `validate_all`, for one."""
     path = folder / name
     try:
         value = path.read_text(encoding="utf-8").strip()
@@ -85,7 +85,7 @@ def _advice(name: str) -> str:
 
 
 def _write(path: Path, value: str) -> None:
-    """Write it such that it is never there half, and for all to read whatever the umask."""
+    """Write it in one step, since a container may read it at any time, and readable for all whatever the umask."""
     draft = path.with_name(f".{path.name}.new")
     draft.write_text(value, encoding="utf-8", newline="")
     draft.chmod(0o444)

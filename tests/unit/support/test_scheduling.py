@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from support.network import changing, using
-from support.sharing import Sharing, place
+from support.network_lock import exclusive, shared
+from support.scheduling import FolderScheduling, sort_key
 
 fcntl = pytest.importorskip("fcntl", reason="Windows has neither it nor the stack")
 _WORKER: Any = SimpleNamespace(workerinput={})
@@ -26,7 +26,7 @@ def _can(folder: Path, how: int) -> bool:
         return True
 
 
-@pytest.mark.parametrize(("hold", "browsers"), [(changing, False), (using, True)])
+@pytest.mark.parametrize(("hold", "browsers"), [(exclusive, False), (shared, True)])
 def test_a_network_changes_only_while_nobody_uses_it(tmp_path: Path, hold: Any, browsers: bool) -> None:
     block: AbstractContextManager[None] = hold(_WORKER, tmp_path / "gw0")()
     with block:
@@ -36,15 +36,15 @@ def test_a_network_changes_only_while_nobody_uses_it(tmp_path: Path, hold: Any, 
 
 
 def test_where_one_test_runs_at_a_time_nobody_waits(tmp_path: Path) -> None:
-    with changing(_ALONE, tmp_path / "own")(), using(_ALONE, tmp_path / "own")():
+    with exclusive(_ALONE, tmp_path / "own")(), shared(_ALONE, tmp_path / "own")():
         assert not list(tmp_path.iterdir())
 
 
 def test_what_shares_servers_stays_together_and_browsers_come_last() -> None:
-    scope = Sharing._split_scope
+    scope = FolderScheduling._split_scope
     names = [f"tests/{name}::test_it[a::b]" for name in ("stack/test_a.py", "unit/b.py", "browser/pages/c.py")]
     assert [scope(None, name) for name in names] == ["tests/stack/", "tests/unit/b.py", "tests/browser/pages/c.py"]  # type: ignore[arg-type]
     items: list[Any] = [SimpleNamespace(nodeid=name) for name in reversed(names)]
-    for shared, first in ((True, "stack"), (False, "unit")):
-        order = [item.nodeid.split("/")[1] for item in sorted(items, key=lambda item: place(item, shared=shared))]
+    for grouped, first in ((True, "stack"), (False, "unit")):
+        order = [item.nodeid.split("/")[1] for item in sorted(items, key=lambda item: sort_key(item, grouped=grouped))]
         assert (order[0], order[-1]) == (first, "browser")

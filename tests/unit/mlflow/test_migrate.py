@@ -8,8 +8,8 @@ import mlflow
 import pytest
 from alembic.script import ScriptDirectory
 
-from handful_mlflow import schema
-from handful_mlflow.schema import newest_revision
+from handful_mlflow import migrate
+from handful_mlflow.migrate import newest_revision
 
 
 def test_it_is_alembic_s_head() -> None:
@@ -23,7 +23,7 @@ def test_two_heads_tell_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     (tmp_path / "mlflow" / "__init__.py").touch()
     (versions / "a.py").write_text('revision = "a"\ndown_revision = None\n')
     monkeypatch.setattr(
-        schema, "find_spec", lambda _: type("Spec", (), {"origin": str(tmp_path / "mlflow" / "__init__.py")})
+        migrate, "find_spec", lambda _: type("Spec", (), {"origin": str(tmp_path / "mlflow" / "__init__.py")})
     )
     assert newest_revision() == "a"
     (versions / "b.py").write_text("revision: str = 'b'\ndown_revision: str = 'a'\n")
@@ -33,5 +33,5 @@ def test_two_heads_tell_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_no_mlflow_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schema, "find_spec", lambda _: None)
+    monkeypatch.setattr(migrate, "find_spec", lambda _: None)
     assert newest_revision() is None

@@ -1,11 +1,11 @@
-"""How the tests are shared out among the workers of pytest-xdist, which `scripts/test.sh` starts two of."""
+"""How pytest-xdist distributes the tests among its workers, of which `scripts/test.sh` starts two."""
 
 from __future__ import annotations
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-_TOGETHER = (
+_GROUPED = (
     "tests/stack/",
     "tests/integration/backup/",
     "tests/integration/trainer/",
@@ -17,20 +17,20 @@ _LAST = "tests/browser/"
 """Playwright keeps an event loop running in the main thread: after it, no test can have one of its own."""
 
 
-class Sharing(LoadScopeScheduling):
-    """A worker gets whole folders of `_TOGETHER` and otherwise whole files, so that what they share is made once."""
+class FolderScheduling(LoadScopeScheduling):
+    """A worker gets whole folders of `_GROUPED` and otherwise whole files, so that what they share is made once."""
 
     def __init__(self, config: pytest.Config, log: object) -> None:
-        config.option.loadscopereorder = False  # `place` has put them in order.
+        config.option.loadscopereorder = False  # `sort_key` has put them in order.
         super().__init__(config, log)  # type: ignore[arg-type]
 
     def _split_scope(self, nodeid: str) -> str:
-        return next((folder for folder in _TOGETHER if nodeid.startswith(folder)), nodeid.partition("::")[0])
+        return next((folder for folder in _GROUPED if nodeid.startswith(folder)), nodeid.partition("::")[0])
 
 
-def place(item: pytest.Item, *, shared: bool) -> int:
+def sort_key(item: pytest.Item, *, grouped: bool) -> int:
     """Where in the order a test stands: browsers last, and what takes long first if there are several workers."""
     if item.nodeid.startswith(_LAST):
-        return len(_TOGETHER) + 1
-    places = (number for number, folder in enumerate(_TOGETHER) if item.nodeid.startswith(folder))
-    return next(places, len(_TOGETHER)) if shared else 0
+        return len(_GROUPED) + 1
+    places = (number for number, folder in enumerate(_GROUPED) if item.nodeid.startswith(folder))
+    return next(places, len(_GROUPED)) if grouped else 0

@@ -10,7 +10,7 @@ from pathlib import Path
 _PATIENCE = 1200
 
 
-def why_no_engine(starting: Path | None, patience: float = _PATIENCE) -> str | None:
+def missing_engine_reason(starting: Path | None, patience: float = _PATIENCE) -> str | None:
     """Why the stack cannot be tested here; None if it can.
 
     Args:

@@ -22,26 +22,26 @@ _LOCK = "network.lock"
 Hold = Callable[[], AbstractContextManager[None]]
 
 
-def changing(config: pytest.Config, folder: Path) -> Hold:
+def exclusive(config: pytest.Config, folder: Path) -> Hold:
     """For who changes them: nobody else of this run uses or changes them within the block that this begins.
 
     Args:
         config: tells whether there are several workers.
         folder: the worker's own for temporary files.
     """
-    return partial(_held, config, folder, alone=True)
+    return partial(_locked, config, folder, exclusively=True)
 
 
-def using(config: pytest.Config, folder: Path) -> Hold:
+def shared(config: pytest.Config, folder: Path) -> Hold:
     """For who wants them to stay: nobody of this run changes them within the block that this begins."""
-    return partial(_held, config, folder, alone=False)
+    return partial(_locked, config, folder, exclusively=False)
 
 
 @contextmanager
-def _held(config: pytest.Config, folder: Path, *, alone: bool) -> Iterator[None]:
+def _locked(config: pytest.Config, folder: Path, *, exclusively: bool) -> Iterator[None]:
     if not hasattr(config, "workerinput") or fcntl is None:  # One test runs at a time, or there is no stack.
         yield
         return
     with (folder.parent / _LOCK).open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(file, fcntl.LOCK_EX if exclusively else fcntl.LOCK_SH)
         yield

@@ -10,39 +10,42 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from commands.words import ROOT
-from installer.terminal import say
+from commands.parser import ROOT
+from console import print_status
 
-_OWN = ROOT.parent / "shared" / "docker" / "engine"
+_LAUNCHER = ROOT.parent / "shared" / "docker" / "engine"
 """Starts an engine, and makes stand-ins for public images."""
+# The exit code is written beside and renamed: whoever sees `code` can read all of it.
 _START = '{ "$0" up && "$0" images; } >"$1/log" 2>&1; echo $? >"$1/ended"; mv "$1/ended" "$1/code"'
 
 
-class Engine:
-    """The engine that what lies beside this repository starts, in the background: it takes minutes.
+class TestDockerEngine:
+    """An engine that the launcher beside this repository starts in the background: it takes minutes.
 
-    `folder` has what it says in `log`, and when it is done its exit code in `code`: the tests of the stack wait for it,
-    the others run meanwhile. It is left running: what else is in it is not ours.
+    `folder` has the launcher's output in `log`, and its exit code in `code` once it has ended. The tests of the stack
+    wait for that, the others run meanwhile. The engine is left running: it may hold containers that are not ours.
     """
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="handful-engine-"))
         self._process = subprocess.Popen(
-            ["sh", "-c", _START, _OWN, self.folder],
+            ["sh", "-c", _START, _LAUNCHER, self.folder],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env=_environment(os.environ),
         )
-        say(f"starting a Docker engine for the stack's tests, in the background: {_OWN} up, {_OWN} images")
+        print_status(
+            f"starting a Docker engine for the stack's tests, in the background: {_LAUNCHER} up, {_LAUNCHER} images"
+        )
 
     @classmethod
-    def is_here(cls) -> bool:
-        """Whether there is what starts one."""
-        return _OWN.is_file()
+    def is_available(cls) -> bool:
+        """Whether this machine has the launcher."""
+        return _LAUNCHER.is_file()
 
-    def give_up(self) -> None:
-        """It is not needed any more."""
+    def cancel(self) -> None:
+        """Stop the start: nothing will be tested in it."""
         if self._process.poll() is None:
             self._process.terminate()
             self._process.wait()
@@ -50,7 +53,7 @@ class Engine:
 
 
 def _environment(given: Mapping[str, str]) -> dict[str, str]:
-    """What it gets: it looks for pyenv's Pythons in the home folder, and a bare environment (`env -i`) names none."""
+    """The launcher's environment: it looks for pyenv's Pythons in the home folder, and `env -i` names none."""
     own = _own_home()
     home = given.get("HOME", own)
     found = next((root for folder in (home, own) if (root := Path(folder, ".pyenv")).is_dir()), None)
