@@ -119,6 +119,7 @@ class ToyEngine:
     """Learns by taking means."""
 
     config = ToyConfig
+    packages = ("onnx",)
     validation_metric = "val/accuracy"
 
     def configure(self, home: Path) -> None:
