@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 
 from handful_core.runtime.cpus import available_cpus, processor_name
 from handful_trainer.dataset.prepared import PreparedDataset
-from handful_trainer.tasks.base import Engine
+from handful_trainer.tasks.engine import Engine
 
 _MAX_DIGEST = 36
 """Characters that MLflow keeps of a dataset's digest."""

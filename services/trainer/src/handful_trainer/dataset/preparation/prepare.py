@@ -27,7 +27,8 @@ from handful_trainer.dataset.sources import open_source
 from handful_trainer.dataset.sources.base import RawDataset, RawItem
 from handful_trainer.dataset.splitting.groups import assign_splits
 from handful_trainer.tasks import DEFAULT, get_task
-from handful_trainer.tasks.base import LabelFormat, Task
+from handful_trainer.tasks.base import Task
+from handful_trainer.tasks.label_format import LabelFormat
 from handful_trainer.workers import WorkerPool
 
 _log = logging.getLogger(__name__)

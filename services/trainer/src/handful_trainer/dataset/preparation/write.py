@@ -19,7 +19,7 @@ from handful_trainer.dataset.inspection.facts import WriteMode
 from handful_trainer.dataset.preparation.assets import Asset
 from handful_trainer.dataset.preparation.link import FileLinker
 from handful_trainer.dataset.prepared import REPORT
-from handful_trainer.tasks.base import LabelFormat
+from handful_trainer.tasks.label_format import LabelFormat
 from handful_trainer.workers import WorkerPool
 
 ASSETS = "assets.jsonl"

@@ -12,7 +12,7 @@ from handful_core.runtime.model import load_model
 from handful_core.vision.detections import Detections
 from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.tasks.detection.evaluate import Evaluation, Sample, evaluate
-from handful_trainer.tasks.detection.gallery import Mistakes, find_mistakes, write_gallery
+from handful_trainer.tasks.detection.report import Mistakes, find_mistakes, write_gallery
 
 HERE, THERE = (10.0, 10.0, 30.0, 30.0), (40.0, 40.0, 60.0, 60.0)
 Boxes = list[tuple[tuple[float, float, float, float], str, float]]
