@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from handful_core.package import OutputLayout
 from handful_core.vision import postprocess as heads
-from handful_core.vision.detections import Detections, box_iou
+from handful_core.vision.detections import box_iou
 from handful_core.vision.postprocess import PostprocessOptions, postprocess
 
 
@@ -18,18 +18,18 @@ def raw_output(seed: int, anchors: int, classes: int) -> np.ndarray:
     return np.float32(np.concatenate([centres, sizes, rng.uniform(0, 1, (classes, anchors))]))[None]
 
 
-def slow_answer(output: np.ndarray, reading: PostprocessOptions) -> list[tuple[int, float, tuple[float, ...]]]:
+def plain_suppression(output: np.ndarray, options: PostprocessOptions) -> list[tuple[int, float, tuple[float, ...]]]:
     """Non-maximum suppression in the plainest words."""
     candidates = []
     for anchor in output[0].T:
         x, y, w, h, *scores = anchor.tolist()
         best = int(np.argmax(scores))
-        if scores[best] > reading.confidence:
+        if scores[best] > options.confidence:
             candidates.append((best, scores[best], (x - w / 2, y - h / 2, x + w / 2, y + h / 2)))
     kept: list[tuple[int, float, tuple[float, ...]]] = []
     for one in sorted(candidates, key=lambda c: -c[1]):
-        rivals = [k for k in kept if reading.class_agnostic or k[0] == one[0]]
-        if all(box_iou(np.float32([one[2]]), np.float32([k[2]]))[0, 0] <= reading.iou for k in rivals):
+        rivals = [k for k in kept if options.class_agnostic or k[0] == one[0]]
+        if all(box_iou(np.float32([one[2]]), np.float32([k[2]]))[0, 0] <= options.iou for k in rivals):
             kept.append(one)
     return kept
 
@@ -47,9 +47,9 @@ def test_raw_heads_agree_with_plain_suppression(
     seed: int, anchors: int, classes: int, confidence: float, iou: float, class_agnostic: bool
 ) -> None:
     output = raw_output(seed, anchors, classes)
-    reading = PostprocessOptions(confidence, iou, 1000, class_agnostic=class_agnostic)
-    found = postprocess(output, OutputLayout.RAW, reading)
-    expected = slow_answer(output, reading)
+    options = PostprocessOptions(confidence, iou, 1000, class_agnostic=class_agnostic)
+    found = postprocess(output, OutputLayout.RAW, options)
+    expected = plain_suppression(output, options)
     assert found.classes.tolist() == [c for c, _, _ in expected]
     assert np.allclose(found.scores, [s for _, s, _ in expected])
     assert np.allclose(found.boxes, np.float32([b for _, _, b in expected]).reshape(-1, 4), atol=1e-4)
@@ -136,15 +136,3 @@ def test_the_threshold_itself_does_not_pass() -> None:
     output = np.float32([[[30], [30], [20], [20], [0.5]]])
     assert len(postprocess(output, OutputLayout.RAW, PostprocessOptions(0.5))) == 0
     assert len(postprocess(output, OutputLayout.RAW, PostprocessOptions(0.4999))) == 1
-
-
-def test_detections_count_what_their_classes_are_worth() -> None:
-    found = Detections(np.zeros((4, 4), np.float32), np.ones(4, np.float32), np.int64([0, 2, 2, 3]))
-    assert found.count(("0", "1", "5", "unknown"), {"0": 0, "1": 1, "5": 5}) == 10
-    assert Detections.empty().count(("0",), {"0": 0}) == 0
-
-
-def test_overlap_of_boxes() -> None:
-    a = np.float32([[0, 0, 10, 10], [20, 20, 20, 20]])
-    b = np.float32([[0, 0, 10, 10], [5, 0, 15, 10], [50, 50, 60, 60], [20, 20, 20, 20]])
-    assert np.allclose(box_iou(a, b), [[1, 1 / 3, 0, 0], [0, 0, 0, 0]])

@@ -1,14 +1,15 @@
-"""Do two answers to one image agree? Used by the parity gate and by the golden image."""
+"""Do two predictions for one image agree? Used by the parity gate and by the golden image."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from handful_core.vision.detections import Detections, box_iou
+from handful_core.vision.detections import Detections, box_iou, match
 
+_PAIR_IOU = 0.5
+"""Boxes that overlap less are two objects."""
 MIN_IOU = 0.99
 MAX_SCORE_GAP = 0.01
 """Also the width of the band around the threshold in which a box may be there or not."""
@@ -16,11 +17,11 @@ MAX_SCORE_GAP = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How well one answer's boxes are found again in another."""
+    """How well one prediction's boxes are found again in another."""
 
     matched: int
     unmatched: int
-    """Surely above the threshold in one answer, and without a partner in the other."""
+    """Surely above the threshold in one prediction, and without a partner in the other."""
     worst_iou: float
     worst_score_gap: float
 
@@ -28,6 +29,11 @@ class Agreement:
     def ok(self) -> bool:
         """Same boxes, same scores, within the tolerances."""
         return self.unmatched == 0 and self.worst_iou >= MIN_IOU and self.worst_score_gap <= MAX_SCORE_GAP
+
+    @property
+    def severity(self) -> tuple[float, ...]:
+        """Larger is worse: boxes without a partner first, then overlap, then scores."""
+        return self.unmatched, -self.worst_iou, self.worst_score_gap
 
     def __str__(self) -> str:
         return (
@@ -37,14 +43,13 @@ class Agreement:
 
 
 def compare_detections(expected: Detections, actual: Detections, confidence: float) -> Agreement:
-    """Pair the boxes of two answers, each made with a threshold of `confidence - MAX_SCORE_GAP` or lower.
+    """Pair the boxes of two predictions, each made with a threshold of `confidence - MAX_SCORE_GAP` or lower.
 
     A pair has the same class and the highest overlap left. A box within `MAX_SCORE_GAP` of the threshold may lack its
     partner, since a rounding error decides whether it is there.
     """
     overlap = box_iou(expected.boxes, actual.boxes)
-    overlap[expected.classes[:, None] != actual.classes[None, :]] = 0
-    pairs = _best_pairs(overlap)
+    pairs = match(expected, actual, _PAIR_IOU, same_class=True)
     worst_iou, worst_gap = 1.0, 0.0
     for i, j in pairs:
         if max(expected.scores[i], actual.scores[j]) > confidence:
@@ -55,15 +60,3 @@ def compare_detections(expected: Detections, actual: Detections, confidence: flo
     lonely_actual = np.delete(actual.scores, [j for _, j in pairs])
     unmatched = int((lonely_expected > surely).sum() + (lonely_actual > surely).sum())
     return Agreement(len(pairs), unmatched, worst_iou, worst_gap)
-
-
-def _best_pairs(overlap: NDArray[np.float32]) -> list[tuple[int, int]]:
-    """Greedy: the highest overlap first; each box is used once; below 0.5 there is no pair."""
-    pairs = []
-    overlap = overlap.copy()
-    while overlap.size and np.max(overlap) >= 0.5:
-        i, j = np.unravel_index(int(np.argmax(overlap)), overlap.shape)
-        pairs.append((int(i), int(j)))
-        overlap[i, :] = 0
-        overlap[:, j] = 0
-    return pairs

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from handful_core.package import Manifest
-from handful_core.runtime.model import Prediction
 from handful_core.vision.decode import DecodedImage, Pixels, decode_reduced
+from handful_core.vision.prediction import Prediction
 from handful_serving.domain.prediction import Options, Outcome
 from handful_serving.domain.privacy import FaceBlur
 from handful_serving.domain.store import Model
