@@ -4,7 +4,7 @@ const LINE = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)/;
 const LABEL = /(\w+)="((?:[^"\\]|\\.)*)"/g;
 
 /** Every sample as {name, labels, value}. */
-export function samples(text) {
+export function parseMetrics(text) {
   return text
     .split("\n")
     .filter((line) => line && !line.startsWith("#"))
@@ -24,19 +24,19 @@ function number(text) {
 
 /** The sum of a metric over all its labels; 0 where there is none. */
 export function sum(all, name, labels = {}) {
-  return pick(all, name, labels).reduce((total, { value }) => total + value, 0);
+  return filterSamples(all, name, labels).reduce((total, { value }) => total + value, 0);
 }
 
 /** The samples of this name that have these labels. */
-export function pick(all, name, labels = {}) {
+export function filterSamples(all, name, labels = {}) {
   const wanted = Object.entries(labels);
   return all.filter((one) => one.name === name && wanted.every(([key, value]) => one.labels[key] === value));
 }
 
 /** Sums by a label's values, the largest first: [[value, sum]]. */
-export function tally(all, name, ...keys) {
+export function sumByLabel(all, name, ...keys) {
   const sums = new Map();
-  for (const { labels, value } of pick(all, name)) {
+  for (const { labels, value } of filterSamples(all, name)) {
     const key = keys.map((one) => labels[one] ?? "").filter(Boolean).join(" · ");
     sums.set(key, (sums.get(key) ?? 0) + value);
   }
@@ -44,14 +44,14 @@ export function tally(all, name, ...keys) {
 }
 
 /**
- * What a histogram of seconds says, in milliseconds: {count, mean, median, slow}, the last two being the upper edges of the
- * buckets that hold the 50th and the 95th of 100; null while it is empty.
+ * The statistics of a histogram of seconds, in milliseconds: {count, mean, median, slow}; null while it is empty. Buckets
+ * hold no single values: the median and the 95th percentile (`slow`) are the upper edges of their buckets.
  */
-export function spread(all, name, labels) {
+export function histogramStats(all, name, labels) {
   const count = sum(all, `${name}_count`, labels);
   if (!count) return null;
   const edges = new Map();
-  for (const { labels: own, value } of pick(all, `${name}_bucket`, labels)) {
+  for (const { labels: own, value } of filterSamples(all, `${name}_bucket`, labels)) {
     const edge = number(own.le);
     edges.set(edge, (edges.get(edge) ?? 0) + value);
   }

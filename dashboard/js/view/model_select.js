@@ -1,11 +1,11 @@
-/** Live's own choice of model and version. */
+/** A <select> of models and versions, for Live and for comparing. */
 
-import { words } from "../words.js";
-import { aliasesOf } from "../logic/catalogue.js";
-import { html } from "../view/dom.js";
+import { messages } from "../i18n.js";
+import { sortedAliases } from "../logic/registry.js";
+import { html } from "./dom.js";
 
-/** Lists the versions that can be asked, keeping what is chosen; `none` names the choice of none. */
-export function fillModels(select, listing, none = words.live.default) {
+/** Lists the versions that can be used and keeps the selection; `none` is the text of the empty choice. */
+export function fillModelSelect(select, listing, none = messages.live.default) {
   const models = listing?.models ?? [];
   const known = JSON.stringify(models.map(({ name, versions }) => [name, versions.map((v) => [v.version, v.aliases, v.state])]));
   if (select.dataset.known === known) return;
@@ -15,20 +15,20 @@ export function fillModels(select, listing, none = words.live.default) {
     model.versions.filter(({ state }) => state !== "refused").map((version) => option(model, version)),
   );
   select.replaceChildren(html("option", { value: "{}" }, none), ...options);
-  choose(select, chosen);
+  selectValue(select, chosen);
 }
 
-/** Chooses what has this value, if it is still listed. */
-export function choose(select, value) {
+/** Selects the option with this value, if it is still listed. */
+export function selectValue(select, value) {
   if ([...select.options].some((one) => one.value === value)) select.value = value;
 }
 
-/** The connection's parameters for the choice. */
-export function modelOf(select) {
+/** The request's parameters for the selection. */
+export function selectedModel(select) {
   return JSON.parse(select.value);
 }
 
 function option({ name }, version) {
   const value = JSON.stringify({ model: name, version: version.version });
-  return html("option", { value }, [name, words.version(version.version), ...aliasesOf(version)].join(" "));
+  return html("option", { value }, [name, messages.version(version.version), ...sortedAliases(version)].join(" "));
 }

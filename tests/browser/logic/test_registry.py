@@ -32,36 +32,36 @@ LISTING = {"default": "fingers", "models": [FINGERS, LEAVES]}
     ids=["default", "champion", "version", "no-champion", "gone", "empty", "not-yet-known"],
 )
 def test_a_choice_means_a_version(run, listing, choice, expected) -> None:
-    found = run("catalogue", "resolve", listing, choice)
+    found = run("registry", "resolveChoice", listing, choice)
     model, chosen = found["model"], found["version"]
     assert (model and model["name"], chosen and chosen["version"]) == expected
 
 
 def test_who_picks_the_champion_follows_it(run) -> None:
-    choice = run("catalogue", "choiceOf", FINGERS, FINGERS["versions"][1])
-    assert run("catalogue", "query", choice) == {"model": "fingers"}
+    choice = run("registry", "choiceOf", FINGERS, FINGERS["versions"][1])
+    assert run("registry", "queryParameters", choice) == {"model": "fingers"}
 
 
 def test_who_picks_another_version_stays_with_it(run) -> None:
-    choice = run("catalogue", "choiceOf", FINGERS, FINGERS["versions"][2])
-    assert run("catalogue", "query", choice) == {"model": "fingers", "version": 1}
+    choice = run("registry", "choiceOf", FINGERS, FINGERS["versions"][2])
+    assert run("registry", "queryParameters", choice) == {"model": "fingers", "version": 1}
 
 
 def test_without_a_choice_the_server_takes_its_default(run) -> None:
-    assert run("catalogue", "query", None) == {}
+    assert run("registry", "queryParameters", None) == {}
 
 
 def test_the_metrics_that_tell_most_come_first_and_only_numbers(run) -> None:
     metrics = {"recall": 0.8, "loss": 0.1, "mAP50_95": 0.5, "note": "x", "mAP50": 0.9}
-    assert run("catalogue", "headline", metrics, 3) == [["mAP50", 0.9], ["mAP50_95", 0.5], ["recall", 0.8]]
-    assert run("catalogue", "headline", None) == []
+    assert run("registry", "topMetrics", metrics, 3) == [["mAP50", 0.9], ["mAP50_95", 0.5], ["recall", 0.8]]
+    assert run("registry", "topMetrics", None) == []
 
 
 def test_the_champion_is_the_first_alias(run) -> None:
-    assert run("catalogue", "aliasesOf", version(1, "b", "champion", "a")) == ["champion", "a", "b"]
+    assert run("registry", "sortedAliases", version(1, "b", "champion", "a")) == ["champion", "a", "b"]
 
 
 def test_a_registry_without_versions_is_empty(run) -> None:
-    assert run("catalogue", "isEmpty", None)
-    assert run("catalogue", "isEmpty", {"default": None, "models": [LEAVES | {"versions": []}]})
-    assert not run("catalogue", "isEmpty", LISTING)
+    assert run("registry", "isEmpty", None)
+    assert run("registry", "isEmpty", {"default": None, "models": [LEAVES | {"versions": []}]})
+    assert not run("registry", "isEmpty", LISTING)

@@ -1,4 +1,4 @@
-/** What the registry offers, and which of it is meant by a choice. */
+/** The listed models and versions, and which of them a choice means. */
 
 export const CHAMPION = "champion";
 const BEST_KNOWN = ["mAP50", "mAP50_95", "count_accuracy", "accuracy", "top1", "f1", "precision", "recall"];
@@ -13,13 +13,13 @@ export function choiceOf(model, version) {
 }
 
 /** The request's parameters for a choice; none at all lets the server take its default. */
-export function query(choice) {
+export function queryParameters(choice) {
   if (!choice) return {};
   return choice.version === null ? { model: choice.model } : { model: choice.model, version: choice.version };
 }
 
 /** The model and version that a choice means now: {model, version}, either of which may be null. */
-export function resolve(listing, choice) {
+export function resolveChoice(listing, choice) {
   const name = choice?.model ?? listing?.default;
   const model = listing?.models.find((candidate) => candidate.name === name) ?? null;
   const number = choice?.version ?? model?.aliases[CHAMPION];
@@ -27,7 +27,7 @@ export function resolve(listing, choice) {
 }
 
 /** The listing's entry of this model's version, or null. */
-export function lookUp(listing, name, number) {
+export function findVersion(listing, name, number) {
   return find(listing?.models.find((candidate) => candidate.name === name), number);
 }
 
@@ -36,8 +36,8 @@ export function isEmpty(listing) {
   return !listing?.models.some((model) => model.versions.length > 0);
 }
 
-/** The metrics that tell most, as [key, value] pairs: the well-known first, numbers only. */
-export function headline(metrics, most = 2) {
+/** The most telling metrics, as [key, value] pairs: the well-known first, numbers only. */
+export function topMetrics(metrics, most = 2) {
   const rank = (key) => (BEST_KNOWN.includes(key) ? BEST_KNOWN.indexOf(key) : BEST_KNOWN.length);
   return Object.entries(metrics ?? {})
     .filter(([, value]) => Number.isFinite(value))
@@ -46,7 +46,7 @@ export function headline(metrics, most = 2) {
 }
 
 /** Aliases, the champion first. */
-export function aliasesOf(version) {
+export function sortedAliases(version) {
   return [...version.aliases].sort((a, b) => (b === CHAMPION) - (a === CHAMPION) || a.localeCompare(b));
 }
 

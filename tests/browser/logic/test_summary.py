@@ -16,7 +16,7 @@ def found(*pairs: tuple[int, float]) -> dict[str, Any]:
 def state(
     answer: dict[str, Any] | None, classes: list[dict[str, Any]], threshold: float | None = 0.25
 ) -> dict[str, Any]:
-    return {"run": {"answer": answer}, "traits": {"classes": classes}, "threshold": threshold}
+    return {"request": {"prediction": answer}, "modelInfo": {"classes": classes}, "threshold": threshold}
 
 
 @pytest.mark.parametrize(
@@ -34,17 +34,17 @@ def state(
     ],
 )
 def test_the_verdict(run, answer, classes, label, value, total, detail) -> None:
-    said = run("verdict", "verdictOf", state(answer, classes))
+    said = run("summary", "summaryOf", state(answer, classes))
     assert said == {"label": label, "value": value, "sum": total, "detail": detail, "wordy": False}
 
 
 def test_a_classifier_names_the_likeliest_class(run) -> None:
     chances = [{"class": 0, "name": "rust", "probability": 0.12}, {"class": 1, "name": "healthy", "probability": 0.88}]
-    said = run("verdict", "verdictOf", state({"task": "classify", "probabilities": chances}, []))
+    said = run("summary", "summaryOf", state({"task": "classify", "probabilities": chances}, []))
     assert (said["value"], said["detail"], said["wordy"]) == ("healthy", "Probability 88%", True)
 
 
 def test_the_count_follows_the_threshold(run) -> None:
     answer = found((5, 0.9), (2, 0.5), (1, 0.1))
-    at = [run("verdict", "verdictOf", state(answer, FINGERS, share))["value"] for share in (0.05, 0.3, 0.7, 0.95)]
+    at = [run("summary", "summaryOf", state(answer, FINGERS, share))["value"] for share in (0.05, 0.3, 0.7, 0.95)]
     assert at == ["8", "7", "5", "0"]

@@ -22,45 +22,52 @@ FOUND = [detection(5, 0.9), detection(6, 0.6), detection(2, 0.25), detection(0, 
 
 
 def test_only_what_is_surer_than_the_threshold_is_seen_as_the_server_does_it(run) -> None:
-    assert [d["class"] for d in run("answer", "visible", FOUND, 0.25)] == [5, 6]
-    assert [d["class"] for d in run("answer", "visible", FOUND, 0.2499)] == [5, 6, 2]
+    assert [d["class"] for d in run("prediction", "aboveThreshold", FOUND, 0.25)] == [5, 6]
+    assert [d["class"] for d in run("prediction", "aboveThreshold", FOUND, 0.2499)] == [5, 6, 2]
 
 
 def test_the_count_is_the_sum_of_what_the_classes_are_worth(script) -> None:
-    code = "(m, [found, classes]) => m.total(found, m.worths({ classes }))"
-    assert script("answer", code, [FOUND, FINGERS]) == 7
-    assert script("answer", code, [[], FINGERS]) == 0
-    assert script("answer", code, [[detection(6, 0.9)], FINGERS]) == 0
+    code = "(m, [found, classes]) => m.totalCount(found, m.classCounts({ classes }))"
+    assert script("prediction", code, [FOUND, FINGERS]) == 7
+    assert script("prediction", code, [[], FINGERS]) == 0
+    assert script("prediction", code, [[detection(6, 0.9)], FINGERS]) == 0
 
 
 def test_a_model_that_counts_nothing_has_no_count(script) -> None:
-    assert script("answer", "(m, [found, classes]) => m.total(found, m.worths({ classes }))", [FOUND, LEAVES]) is None
+    assert (
+        script(
+            "prediction", "(m, [found, classes]) => m.totalCount(found, m.classCounts({ classes }))", [FOUND, LEAVES]
+        )
+        is None
+    )
 
 
 def test_the_terms_leave_out_what_is_not_counted(script) -> None:
-    code = "(m, [found, classes]) => m.terms(found, m.worths({ classes }))"
-    assert script("answer", code, [FOUND, FINGERS]) == [5, 2, 0]
+    code = "(m, [found, classes]) => m.countedValues(found, m.classCounts({ classes }))"
+    assert script("prediction", code, [FOUND, FINGERS]) == [5, 2, 0]
 
 
 def test_what_is_copied_is_what_the_server_would_have_said_at_this_threshold(script) -> None:
-    code = "(m, [given, classes]) => m.asSeen(m.numbered(given), 0.2, m.worths({ classes }))"
-    seen = script("answer", code, [answer(*FOUND), FINGERS])
+    code = "(m, [given, classes]) => m.atThreshold(m.withIds(given), 0.2, m.classCounts({ classes }))"
+    seen = script("prediction", code, [answer(*FOUND), FINGERS])
     assert seen == answer(*FOUND[:3]) | {"count": 7, "thresholds": {"confidence": 0.2, "iou": 0.7}}
 
 
 def test_a_classification_is_copied_as_it_came(script) -> None:
     given = {"task": "classify", "count": None, "detections": [], "probabilities": [{"class": 0, "probability": 1}]}
-    assert script("answer", "(m, x) => m.asSeen(m.numbered(x), null, new Map())", given) == given
+    assert script("prediction", "(m, x) => m.atThreshold(m.withIds(x), null, new Map())", given) == given
 
 
 def test_the_likeliest_class_comes_first_and_the_answer_is_not_touched(script) -> None:
     given = [{"name": "a", "probability": 0.2}, {"name": "b", "probability": 0.8}]
-    code = "(m, x) => [m.ranking(x).map((one) => one.name), x.map((one) => one.name)]"
-    assert script("answer", code, given) == [["b", "a"], ["a", "b"]]
+    code = "(m, x) => [m.rankClasses(x).map((one) => one.name), x.map((one) => one.name)]"
+    assert script("prediction", code, given) == [["b", "a"], ["a", "b"]]
 
 
 def test_the_threshold_is_the_visitors_else_the_models_and_never_below_what_was_asked(run) -> None:
     def limit(chosen: float | None, own: float) -> float:
-        return run("answer", "limit", {"threshold": chosen, "traits": {"thresholds": {"confidence": own}}})
+        return run(
+            "prediction", "effectiveThreshold", {"threshold": chosen, "modelInfo": {"thresholds": {"confidence": own}}}
+        )
 
     assert [limit(None, 0.4), limit(0.6, 0.4), limit(None, 0.01)] == [0.4, 0.6, 0.05]

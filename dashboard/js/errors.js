@@ -17,15 +17,15 @@ export class Problem extends Error {
 }
 
 /** No answer of the server arrived: it is down, or the connection broke. */
-export class Unreachable extends Error {
+export class UnreachableError extends Error {
   constructor(cause) {
     super("the server does not answer", { cause });
     this.name = "Unreachable";
   }
 }
 
-/** Lets through what may go wrong between page and server; anything else is a fault of this page and must be seen. */
-export function expected(error) {
-  if (error instanceof Problem || error instanceof Unreachable) return error;
+/** Returns an error of the server or the network; rethrows any other, which is a bug of this page and must be seen. */
+export function rethrowUnknown(error) {
+  if (error instanceof Problem || error instanceof UnreachableError) return error;
   throw error;
 }

@@ -19,7 +19,7 @@ const FAILURES = {
 
 const plural = (count, one, many = `${one}s`) => `${count} ${count === 1 ? one : many}`;
 
-export const words = {
+export const messages = {
   locale: "en-GB",
   byte: "B",
   percent: (number) => `${number}%`,

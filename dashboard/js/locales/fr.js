@@ -19,7 +19,7 @@ const FAILURES = {
 
 const plural = (count, one, many = `${one}s`) => `${count} ${count < 2 ? one : many}`;
 
-export const words = {
+export const messages = {
   locale: "fr-FR",
   byte: "o",
   percent: (number) => `${number}\u202f%`,

@@ -1,8 +1,8 @@
 /** One live connection: the newest frame goes out when the one before was answered. */
 
-import { ASKED_CONFIDENCE, numbered } from "../logic/answer.js";
-import { frameMessage } from "../logic/frames.js";
 import { liveSocket } from "../api.js";
+import { encodeFrame } from "../logic/frames.js";
+import { MIN_CONFIDENCE, withIds } from "../logic/prediction.js";
 
 /** The server's code for too many connections at once. */
 export const TOO_MANY = 1013;
@@ -13,13 +13,13 @@ export const TOO_MANY = 1013;
  * @param settings {model, version}, either may be missing.
  * @param on {ready(), result(answer, latency), problem(problem, fatal), closed(code), passed(count)}.
  */
-export function openSession(source, settings, on) {
-  const socket = liveSocket({ ...settings, confidence: ASKED_CONFIDENCE });
+export function openConnection(source, settings, on) {
+  const socket = liveSocket({ ...settings, confidence: MIN_CONFIDENCE });
   let sequence = 0;
   let first = null;
   let open = true;
   const connected = new Promise((done) => socket.addEventListener("open", done, { once: true }));
-  /** Settings are agreed to or refused one by one, in the order in which they were sent. */
+  /** The server accepts or refuses settings in the order in which they were sent: each reply belongs to the first that waits. */
   const replies = [];
 
   async function send() {
@@ -29,7 +29,7 @@ export function openSession(source, settings, on) {
     const captured = performance.now();
     const jpeg = await source.grab();
     if (!open || socket.readyState !== WebSocket.OPEN) return;
-    socket.send(frameMessage(sequence, captured, jpeg));
+    socket.send(encodeFrame(sequence, captured, jpeg));
     sequence += 1;
     on.passed(seen - first + 1 - sequence);
   }
@@ -38,7 +38,7 @@ export function openSession(source, settings, on) {
     if (!open) return;
     const said = JSON.parse(data);
     if (said.type === "ready") on.ready();
-    if (said.type === "result") on.result(numbered(said), performance.now() - said.captured);
+    if (said.type === "result") on.result(withIds(said), performance.now() - said.captured);
     if (said.type === "settings") replies.shift()?.(null);
     const frameDone = said.type === "ready" || said.sequence !== undefined;
     if (said.type === "error") {
@@ -53,7 +53,7 @@ export function openSession(source, settings, on) {
   });
 
   return {
-    /** Other settings for this connection alone; the frames go on. The problem where they were refused, null where not. */
+    /** Changes the settings of this connection while frames go on. Gives the problem if they are refused, else null. */
     async set(changed) {
       await connected;
       socket.send(JSON.stringify(changed));
