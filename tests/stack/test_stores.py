@@ -14,8 +14,8 @@ from support.stack import Stack, until
 _LIST = """
 import json, os
 from handful_mlflow.bucket import _client
-from handful_mlflow.settings import ObjectStore
-store = ObjectStore.read(os.environ)
+from handful_mlflow.settings import ObjectStoreSettings
+store = ObjectStoreSettings.read(os.environ)
 pages = _client(store).get_paginator("list_objects_v2").paginate(Bucket=store.bucket)
 print(json.dumps({item["Key"]: item["ETag"] for page in pages for item in page.get("Contents", ())}))
 """

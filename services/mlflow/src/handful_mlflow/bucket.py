@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from handful_mlflow.errors import JobError
-from handful_mlflow.settings import ObjectStore
+from handful_mlflow.settings import ObjectStoreSettings
 
 _TIMEOUT = 60
 """Seconds in which the object store must answer."""
@@ -20,7 +20,7 @@ def make_bucket() -> None:
     Raises:
         JobError: the object store does not answer, or refuses the keys.
     """
-    store = ObjectStore.read(os.environ)
+    store = ObjectStoreSettings.read(os.environ)
     client = _client(store)
     if _exists(client, store):
         print(f"the bucket {store.bucket} is there", flush=True)  # noqa: T201  # The job's log.
@@ -39,7 +39,7 @@ def make_bucket() -> None:
     print(f"made the bucket {store.bucket}", flush=True)  # noqa: T201  # The job's log.
 
 
-def _client(store: ObjectStore) -> Any:
+def _client(store: ObjectStoreSettings) -> Any:
     import boto3
     from botocore.config import Config
 
@@ -60,7 +60,7 @@ def _client(store: ObjectStore) -> Any:
     )
 
 
-def _exists(client: Any, store: ObjectStore) -> bool:
+def _exists(client: Any, store: ObjectStoreSettings) -> bool:
     """Whether the bucket exists, as soon as the object store answers."""
     from botocore.exceptions import BotoCoreError, ClientError
 

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from handful_mlflow.errors import JobError
-from handful_mlflow.settings import Database
+from handful_mlflow.settings import DatabaseSettings
 
 _REVISION = re.compile(r"^(down_)?revision\b[^=\n]*=\s*[\"']([^\"']+)[\"']", re.MULTILINE)
 
@@ -19,7 +19,7 @@ def migrate() -> None:
     Raises:
         JobError: Postgres does not answer, or refuses the password.
     """
-    database = Database.read(os.environ)
+    database = DatabaseSettings.read(os.environ)
     current, newest = _current_revision(database), newest_revision()
     if current is not None and current == newest:  # Loading MLflow to hear the same takes ten seconds of every start.
         print(f"the schema is MLflow's newest, {newest}", flush=True)  # noqa: T201  # The job's log.
@@ -29,7 +29,7 @@ def migrate() -> None:
     commands(["upgrade", database.uri], standalone_mode=False)
 
 
-def _current_revision(database: Database) -> str | None:
+def _current_revision(database: DatabaseSettings) -> str | None:
     """The schema's revision, None before the first start.
 
     It also logs in once: MLflow would try for minutes, and tell why not in a long trace.

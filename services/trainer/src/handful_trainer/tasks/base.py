@@ -432,5 +432,17 @@ class Task(Protocol):
             DataError: the split has no images, or model and dataset do not fit together.
         """
 
+    answered: str
+    """What a model did with an image, as the quickstart says it: counted."""
+
+    def is_right(self, answer: Mapping[str, Any], dataset: PreparedDataset, labels: Any) -> bool:
+        """Does a server's answer say what an image is labelled as?
+
+        Args:
+            answer: of POST /predict.
+            dataset: that the image belongs to.
+            labels: as `LabelFormat.samples` gives them.
+        """
+
 
 OnEpoch = Callable[[int, Mapping[str, float]], None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from handful_core.package import Thresholds
 from handful_trainer.tasks.detection.label_format import BoxFormat
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from handful_trainer.pipeline.job import TrainingJob
     from handful_trainer.tasks.base import Estimate, ExportedGraph, TrainingListener
     from handful_trainer.tasks.detection.evaluate import Evaluation
+    from handful_trainer.tasks.detection.layout import BoxTruth
     from handful_trainer.tasks.detection.parity import UltralyticsReference
     from handful_trainer.tasks.detection.quantize import Int8Variant
 
@@ -122,12 +123,18 @@ class DetectionTask:
     metrics: tuple[str, ...] = ("mAP50_95", "mAP50", "precision", "recall", "f1", "count_accuracy")
     labels = BoxFormat()
     engine = UltralyticsEngine()
+    answered = "counted"
 
     def evaluate(self, model: VisionModel, dataset: PreparedDataset, split: str) -> Evaluation:
         """Average precision, precision, recall, F1, and whether it counts right."""
         from handful_trainer.tasks.detection.evaluate import evaluate
 
         return evaluate(model, dataset, split)
+
+    def is_right(self, answer: Mapping[str, Any], dataset: PreparedDataset, labels: BoxTruth) -> bool:
+        """Does it count what it should?"""
+        _, class_ids = labels
+        return bool(answer["count"] == sum(dataset.counts.get(dataset.classes[i], 0) for i in class_ids.tolist()))
 
 
 TASK = DetectionTask()
