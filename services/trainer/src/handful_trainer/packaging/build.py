@@ -78,7 +78,7 @@ def _manifest(job: TrainingJob, graph: ExportedGraph, run_id: str | None) -> Man
         weights=WEIGHTS if (folder / WEIGHTS).is_file() else None,
         files=describe_files(folder),
         dataset=Dataset(name=dataset.name, fingerprint=dataset.fingerprint, images=dict(dataset.split_sizes)),
-        producer=Producer(handful=__version__, versions=package_versions(), git_commit=git_commit()),
+        producer=Producer(handful=__version__, versions=package_versions(job.engine), git_commit=git_commit()),
         mlflow_run_id=run_id,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )

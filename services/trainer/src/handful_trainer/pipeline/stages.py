@@ -117,7 +117,7 @@ def _describe(job: TrainingJob, tracker: Tracker) -> None:
     """Log what the run is made from."""
     folder, dataset = job.folder, job.dataset
     tracker.params(flatten(settings_of(job.config)))
-    tracker.params({f"package.{name}": value for name, value in provenance.package_versions().items()})
+    tracker.params({f"package.{name}": value for name, value in provenance.package_versions(job.engine).items()})
     tracker.params({f"hardware.{name}": value for name, value in provenance.hardware().items()})
     tracker.tags({"dataset.fingerprint": dataset.fingerprint, "dataset.name": dataset.name})
     tracker.dataset(provenance.dataset_record(dataset), context="training")

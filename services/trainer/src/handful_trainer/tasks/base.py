@@ -285,6 +285,8 @@ class Engine(Protocol):
 
     config: type[TrainingConfig]
     """What a configuration file of this task may say."""
+    packages: tuple[str, ...]
+    """Distributions that decide what comes of a training: runs and manifests name their versions."""
     validation_metric: str
     """What chooses the best epoch, as the run carries it; `handful tune` maximises it."""
 

@@ -32,6 +32,7 @@ class UltralyticsEngine:
     """YOLO, by Ultralytics."""
 
     config = DetectionConfig
+    packages: tuple[str, ...] = ("torch", "torchvision", "ultralytics-opencv-headless")
     validation_metric = "val/mAP50_95"
 
     def configure(self, home: Path) -> None:
