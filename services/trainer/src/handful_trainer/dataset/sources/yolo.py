@@ -43,7 +43,8 @@ def read_items(folder: YoloFolder) -> Iterable[RawItem]:
     for image in sorted(splits):
         below = image.relative_to(folder.root) if image.is_relative_to(folder.root) else Path(*image.parts[1:])
         boxes = read_labels(label_path(image), folder.names)
-        yield RawItem(ids.of(below), image, image.name, ACCEPTED, boxes, splits[image], relative=True)
+        asset_id = ids.assign(below)
+        yield RawItem(asset_id, image, image.name, ACCEPTED, boxes=boxes, split=splits[image], relative=True)
 
 
 def _has_lists(places: Iterable[Path]) -> bool:

@@ -14,13 +14,13 @@ from handful_trainer.dataset.errors import AnnotationError, DamagedFileError, Mi
 from handful_trainer.dataset.sources.base import IMAGE_SUFFIXES, SPLITS, RawBox, SplitName
 
 CACHE_SUFFIXES = (".cache", ".npy")
-"""Suffixes of what Ultralytics leaves beside images; they are no part of a dataset."""
+"""Suffixes of the files that Ultralytics leaves beside images; they are no part of a dataset."""
 _OTHER_NAMES = {"val": ("val", "valid", "validation")}
 
 
 @dataclass(frozen=True, slots=True)
 class YoloFolder:
-    """What a `data.yaml` says."""
+    """The content of a `data.yaml`."""
 
     data_yaml: Path
     root: Path
