@@ -56,6 +56,12 @@ def test_torch_is_in_the_trainer_s_image(trainer_image: str) -> None:
     assert _tools(trainer_image) == [["torch", "ultralytics", "mlflow", "onnxruntime"], []]
 
 
+def test_the_trainer_s_image_can_draw_the_sample(trainer_image: str) -> None:
+    words = ("data", "sample", "hands", "--images", "10", "--size", "64", "--json")
+    said = json.loads(docker("run", "--rm", "--network", "none", "--workdir", "/data", trainer_image, *words))
+    assert sum(said["images"].values()) == 10
+
+
 def _tools(image: str) -> list[list[str]]:
     """The modules and the programs of `_LOOK` that the image has."""
     said = docker("run", "--rm", "--network", "none", "--entrypoint", "python", image, "-c", _LOOK)

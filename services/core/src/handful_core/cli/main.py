@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import sys
 import traceback
@@ -16,7 +17,11 @@ from handful_core.console import err
 from handful_core.errors import ConfigError, HandfulError, ResourceError
 
 GROUP = "handful.commands"
-"""The entry-point group that an installed service adds its subcommands to: a function or a `typer.Typer`."""
+"""The entry-point group that an installed service adds its subcommands to: a function or a `typer.Typer`.
+
+The subcommands of a `typer.Typer` NAME are its own and those of the group `handful.commands.NAME`, by which one service
+adds to the commands of another.
+"""
 
 _INTERRUPTED = 130
 _INTERNAL = 70
@@ -33,24 +38,33 @@ def build_app() -> typer.Typer:
         rich_markup_mode=None,
     )
     app.callback()(_options)
-    for entry in sorted(entry_points(group=GROUP), key=lambda e: e.name):
-        command = _load(entry)
-        if isinstance(command, typer.Typer):
-            app.add_typer(command, name=entry.name)
-        else:
-            app.command(entry.name)(command)
+    _add_commands(app, GROUP)
     return app
 
 
-def _load(entry: EntryPoint) -> typer.Typer | Callable[..., None]:
+def _add_commands(app: typer.Typer, group: str) -> None:
+    for entry in sorted(entry_points(group=group), key=lambda e: e.name):
+        command = _load(entry, group)
+        if isinstance(command, typer.Typer):
+            # A copy: the service's own object stays as it is, however often the command is built.
+            inner = copy.copy(command)
+            inner.registered_commands = [*command.registered_commands]
+            _add_commands(inner, f"{group}.{entry.name}")
+            app.add_typer(inner, name=entry.name)
+        else:
+            app.command(entry.name)(command)
+
+
+def _load(entry: EntryPoint, group: str) -> typer.Typer | Callable[..., None]:
     """A service's subcommand; one that says why, where the service is not whole: the others must go on working."""
     try:
         command: typer.Typer | Callable[..., None] = entry.load()
     except ImportError as error:
         reason = str(error)
+        name = " ".join([*group.removeprefix(GROUP).split(".")[1:], entry.name])
 
         def broken() -> None:
-            raise ConfigError(f"handful {entry.name} cannot be loaded ({reason})", "install its service again")
+            raise ConfigError(f"handful {name} cannot be loaded ({reason})", "install its service again")
 
         broken.__doc__ = f"(cannot be loaded: {reason})"
         return broken

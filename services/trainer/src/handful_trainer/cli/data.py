@@ -115,30 +115,6 @@ def diff(
     say(f"{found.unchanged} images are the same in all")
 
 
-@app.command()
-def sample(
-    directory: Annotated[Path, typer.Argument(help="A new folder.")],
-    images: Annotated[int | None, typer.Option(help="How many images to draw.", show_default="360")] = None,
-    size: Annotated[int | None, typer.Option(help="Their side in pixels.", show_default="224")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same images.")] = 0,
-    as_json: AsJson = False,
-) -> None:
-    """Draw hands with 0 to 5 fingers up, and write them as a YOLO folder. They are drawings, no photos."""
-    from handful_trainer.config.loading import validated
-    from handful_trainer.data.drawn import draw_folder
-    from handful_trainer.dataset.prepared import PreparedDataset
-    from handful_trainer.dataset.settings import SampleConfig
-
-    given = {"images": images, "size": size}
-    settings = validated(SampleConfig, {key: value for key, value in given.items() if value is not None})
-    dataset = PreparedDataset.open(draw_folder(directory, settings, seed))
-    if as_json:
-        print_json({"folder": str(dataset.root), "classes": dataset.classes, "images": dataset.split_sizes})
-        return
-    sizes = ", ".join(f"{images} {split}" for split, images in dataset.split_sizes.items())
-    say(f"drew {sum(dataset.split_sizes.values())} images of hands ({sizes}) into {directory}")
-
-
 def _as_json(dataset: PreparedDataset) -> dict[str, Any]:
     return {"folder": str(dataset.root), "data_yaml": str(dataset.description), **dataset.report}
 

@@ -12,7 +12,7 @@ from handful_trainer.dataset.inspection.facts import ImageFacts, WriteMode
 from handful_trainer.dataset.sources.base import ACCEPTED, RawItem, SplitName
 
 if TYPE_CHECKING:
-    from handful_trainer.tasks.base import Label, LabelFormat, Labels
+    from handful_trainer.tasks.label_format import Label, LabelFormat, Labels
 
 Outcome = Literal["usable", "unlabelled", "not_accepted", "undecodable"]
 _SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp"}
@@ -46,7 +46,7 @@ class Asset(NamedTuple):
     @property
     def file_name(self) -> str:
         """Name of the prepared image: its suffix says what it is, whatever the source's file was called."""
-        suffix = ".png" if self.facts.treatment is WriteMode.PNG else _SUFFIXES[self.facts.format]
+        suffix = ".png" if self.facts.write_mode is WriteMode.PNG else _SUFFIXES[self.facts.format]
         return f"{self.item.id}{suffix}"
 
 

@@ -12,7 +12,8 @@ from handful_trainer.dataset.settings import DatasetConfig, TogetherConfig, clas
 from handful_trainer.dataset.sources.base import NO_ANNOTATION, SPLITS, RawDataset
 from handful_trainer.dataset.splitting.groups import group_assets, leaks, name_key
 from handful_trainer.tasks import DEFAULT
-from handful_trainer.tasks.base import LabelFormat, Task
+from handful_trainer.tasks.base import Task
+from handful_trainer.tasks.label_format import LabelFormat
 
 _KINDS = ("truncated", "empty", "html", "noise", "garbled")
 _SHOWN = 20

@@ -7,7 +7,7 @@ from typing import Any
 
 from handful_trainer.dataset.preparation.assets import Asset
 from handful_trainer.dataset.sources.base import SPLITS
-from handful_trainer.tasks.base import LabelFormat
+from handful_trainer.tasks.label_format import LabelFormat
 
 IMBALANCE = 10
 """A class with so many times fewer labels than the commonest is told."""

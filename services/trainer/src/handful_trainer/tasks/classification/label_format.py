@@ -18,9 +18,9 @@ from handful_trainer.dataset.report.build import tally
 from handful_trainer.dataset.report.thumbnails import Outline
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import SPLITS, RawItem, SplitName
-from handful_trainer.tasks.base import OpenedFolder
 from handful_trainer.tasks.classification import layout
 from handful_trainer.tasks.classification.labels import DROP_REASONS, CleanClass, clean_class, write_nothing
+from handful_trainer.tasks.label_format import OpenedFolder
 
 
 class ClassFormat:

@@ -15,10 +15,10 @@ from handful_trainer.dataset.report.build import tally
 from handful_trainer.dataset.report.thumbnails import Outline
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import SPLITS, RawItem, SplitName
-from handful_trainer.tasks.base import OpenedFolder
 from handful_trainer.tasks.detection import layout
 from handful_trainer.tasks.detection.diff import Comparison, compare
 from handful_trainer.tasks.detection.labels import DROP_REASONS, Box, CleanBoxes, LabelEntry, clean_boxes, write_labels
+from handful_trainer.tasks.label_format import OpenedFolder
 
 TINY = 8
 """Pixels. YOLO's finest map has one cell for so many: a box with a shorter side is less than one."""
