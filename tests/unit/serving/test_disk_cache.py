@@ -14,8 +14,8 @@ from handful_core.errors import PackageError, ResourceError
 from handful_core.package.archive import read_folder
 from handful_core.registry import Version
 from handful_serving.adapters.disk_cache import DiskCache
-from handful_serving.domain.keys import Key
-from handful_serving.domain.ports import Entry
+from handful_serving.domain.model_ref import ModelVersion
+from handful_serving.domain.ports import CacheEntry
 
 BORN = datetime(2026, 11, 21, 12, 0, 0, 123000, UTC)
 
@@ -43,7 +43,7 @@ def package(tmp_path: Path) -> Path:
     return build_package(tmp_path / "package").root
 
 
-def fetch(cache: DiskCache, package: Path, record: Version) -> Entry:
+def fetch(cache: DiskCache, package: Path, record: Version) -> CacheEntry:
     with cache.incoming() as folder:
         shutil.copytree(package, folder, dirs_exist_ok=True)
         return cache.install(folder, record)
@@ -54,7 +54,7 @@ def test_a_package_is_found_again(cache: DiskCache, root: Path, package: Path) -
     entry = fetch(cache, package, record)
     assert (entry.folder / "model.onnx").read_bytes() == (package / "model.onnx").read_bytes()
     assert DiskCache(root, keep=2).find(record) == entry, "by another process, too"
-    assert cache.newest(Key("fingers", 1)) == entry
+    assert cache.newest(ModelVersion("fingers", 1)) == entry
     assert cache.entries() == [entry]
 
 
@@ -71,7 +71,7 @@ def test_a_version_of_a_registry_begun_anew_is_another(
 ) -> None:
     entry = fetch(cache, package, version())
     assert cache.find(version(**other)) is None
-    assert cache.newest(Key("fingers", 1)) == entry, "but it has to do while the registry is away"
+    assert cache.newest(ModelVersion("fingers", 1)) == entry, "but it has to do while the registry is away"
 
 
 def test_the_same_package_for_such_a_version_takes_its_place(cache: DiskCache, package: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from fakes.packages import CLASSES, build_package, damage, encode, picture
 from fakes.registry import FakeMlflow
-from handful_serving.domain import overview
+from handful_serving.domain import model_status as overview
 from support.serving_app import make_app, running
 
 pytestmark = pytest.mark.anyio

@@ -17,31 +17,32 @@ from handful_core.registry import Registry
 from handful_core.runtime.cpus import available_cpus
 from handful_core.settings import CoreSettings
 from handful_serving import __version__
-from handful_serving.adapters import backends, memory
+from handful_serving.adapters import memory
+from handful_serving.adapters.backends import model_opener
 from handful_serving.adapters.disk_cache import DiskCache
 from handful_serving.adapters.drawing import draw
 from handful_serving.adapters.faces import face_blur
 from handful_serving.adapters.key_file import KeyFile
 from handful_serving.adapters.metrics import Metrics
-from handful_serving.api import docs, health, live, models, predict, problems, rollouts, v2
-from handful_serving.api.access import Access
-from handful_serving.api.browser_rules import BrowserRules
-from handful_serving.api.dashboard import Dashboard, beside
-from handful_serving.api.intake import Intake
-from handful_serving.api.parts import Parts
-from handful_serving.api.problem import Problem
+from handful_serving.api import error_handlers as problems
+from handful_serving.api.access_log import AccessLog
+from handful_serving.api.body import BodyBudget
+from handful_serving.api.dashboard import Dashboard, with_fallback
+from handful_serving.api.errors import Problem
 from handful_serving.api.request_ids import HEADER, RequestIds
+from handful_serving.api.routes import docs, health, live, models, predict, rollouts, v2
 from handful_serving.api.security import KEY_HEADER
-from handful_serving.domain.access import Guard
+from handful_serving.api.security_headers import SecurityHeaders
+from handful_serving.api.state import AppState
+from handful_serving.concurrency.admission import AdmissionQueue
+from handful_serving.domain.auth import Guard
 from handful_serving.domain.catalog import Catalog
-from handful_serving.domain.fleet import Fleet
-from handful_serving.domain.loading import World
-from handful_serving.domain.overview import Overview
-from handful_serving.domain.pipeline import Pipeline
+from handful_serving.domain.loader import Dependencies
+from handful_serving.domain.model_manager import ModelManager
+from handful_serving.domain.model_status import ModelStatus
 from handful_serving.domain.ports import ModelRegistry, OpenModel
-from handful_serving.domain.predictor import Predictor
-from handful_serving.domain.queue import Queue
-from handful_serving.domain.rollout import Rollout, Shares
+from handful_serving.domain.predictor import Pipeline, Predictor
+from handful_serving.domain.rollout import Rollout, TrafficSplit
 from handful_serving.settings import ServingSettings
 
 _PREFIX = "/api"
@@ -82,8 +83,8 @@ def create_app(
         lifespan=lambda _: _running(parts),
         middleware=[
             Middleware(RequestIds),
-            Middleware(Access, answered=parts.metrics.answered, prefix=_PREFIX),
-            Middleware(BrowserRules),
+            Middleware(AccessLog, answered=parts.metrics.answered, prefix=_PREFIX),
+            Middleware(SecurityHeaders),
             *_cors(settings),
         ],
     )
@@ -95,40 +96,40 @@ def create_app(
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     if dashboard is not None:
         packed = GZipMiddleware(dashboard, compresslevel=_PACKED)
-        app.router.default = beside(packed, app.router.default)
+        app.router.default = with_fallback(packed, app.router.default)
     return app
 
 
 def _build(
     settings: ServingSettings, core: CoreSettings, registry: ModelRegistry | None, open_model: OpenModel | None
-) -> Parts:
+) -> AppState:
     metrics = Metrics()
     threads = settings.threads or available_cpus()
     cache = settings.cache_dir or core.home / "cache" / "models"
-    world = World(
+    world = Dependencies(
         # One attempt: the watcher asks again by itself, and a request should not wait for three.
         registry=registry or Registry(core.mlflow_uri, timeout=settings.registry_timeout, attempts=1),
         cache=DiskCache(cache, settings.cache_versions),
-        open_model=open_model or backends.opener(settings.inference_backend, threads, cache),
+        open_model=open_model or model_opener(settings.inference_backend, threads, cache),
         observer=metrics,
         resident=memory.resident,
     )
     catalog = Catalog(settings.default_model, settings.models)
-    fleet = Fleet(world, catalog, settings.max_loaded, _budget(settings))
-    rollout = Rollout(fleet, Shares(settings.canary_share, settings.shadow_share))
+    fleet = ModelManager(world, catalog, settings.max_loaded, _budget(settings))
+    rollout = Rollout(fleet, TrafficSplit(settings.canary_share, settings.shadow_share))
     # One more than there are threads: a thread that is done finds its next image without asking the event loop.
-    queue = Queue(threads + 1, settings.queue_size, settings.deadline_seconds)
+    queue = AdmissionQueue(threads + 1, settings.queue_size, settings.deadline_seconds)
     metrics.watch(lambda: list(fleet.store), lambda key: catalog.champions.get(key.name) == key.version, queue)
     keys = KeyFile(settings.keys_file or core.home / "keys.json")
-    return Parts(
+    return AppState(
         settings=settings,
         fleet=fleet,
         predictor=Predictor(fleet, _pipeline(settings, threads), queue, rollout, threads),
         rollout=rollout,
-        overview=Overview(fleet),
+        overview=ModelStatus(fleet),
         metrics=metrics,
         guard=Guard(keys, settings.keys_required, settings.rate_per_minute),
-        intake=Intake(settings.max_body_bytes, settings.max_pending_bytes, settings.body_seconds),
+        intake=BodyBudget(settings.max_body_bytes, settings.max_pending_bytes, settings.body_seconds),
         mlflow_page=(settings.mlflow_page or redact_credentials(core.mlflow_uri)).rstrip("/"),
     )
 
@@ -168,7 +169,7 @@ def _cors(settings: ServingSettings) -> list[Middleware]:
 
 
 @asynccontextmanager
-async def _running(parts: Parts) -> AsyncIterator[None]:
+async def _running(parts: AppState) -> AsyncIterator[None]:
     parts.fleet.start(parts.settings.poll_seconds)
     try:
         yield

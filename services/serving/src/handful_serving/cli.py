@@ -79,10 +79,9 @@ def _run(settings: ServingSettings, core: CoreSettings, listening: socket.socket
     import uvicorn
 
     from handful_serving.adapters.memory import share_heap
-    from handful_serving.api.bounded_head import BoundedHead
-    from handful_serving.api.bounded_live import BoundedLive
     from handful_serving.api.request_ids import RequestIdFilter
     from handful_serving.app import create_app
+    from handful_serving.server.protocols import BoundedHttpProtocol, BoundedWebSocketProtocol
 
     share_heap()
     logs.configure(settings.log_level, as_json=settings.log_json)
@@ -96,8 +95,8 @@ def _run(settings: ServingSettings, core: CoreSettings, listening: socket.socket
         access_log=False,
         server_header=False,
         proxy_headers=False,  # Nothing here depends on who asks for whom.
-        http=BoundedHead,
-        ws=BoundedLive,
+        http=BoundedHttpProtocol,
+        ws=BoundedWebSocketProtocol,
         ws_max_size=settings.live_frame_bytes + 1024,
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )

@@ -10,6 +10,7 @@ Everything becomes visible in one step, so a process that is killed leaves eithe
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import os
@@ -18,15 +19,15 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
 from handful_core.errors import PackageError, ResourceError
 from handful_core.package.archive import read_folder
 from handful_core.registry.records import Version
-from handful_serving.adapters.origin import origin_text, read_origin
-from handful_serving.domain.keys import Key
-from handful_serving.domain.ports import Entry
+from handful_serving.domain.model_ref import ModelVersion
+from handful_serving.domain.ports import CacheEntry
 
 _log = logging.getLogger(__name__)
 _DIGEST = 16
@@ -61,18 +62,20 @@ class DiskCache:
             ) from error
         self._sweep()
 
-    def find(self, record: Version) -> Entry | None:
+    def find(self, record: Version) -> CacheEntry | None:
         """The package of exactly this version of the registry."""
-        same = (e for e in self._of(Key(record.name, record.version)) if _identity(e.record) == _identity(record))
+        same = (
+            e for e in self._of(ModelVersion(record.name, record.version)) if _identity(e.record) == _identity(record)
+        )
         return next(same, None)
 
-    def newest(self, key: Key) -> Entry | None:
+    def newest(self, key: ModelVersion) -> CacheEntry | None:
         """The package that was last fetched for a version."""
         return next(iter(self._of(key)), None)
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[CacheEntry]:
         """All packages, for each version the newest."""
-        found: dict[Key, Entry] = {}
+        found: dict[ModelVersion, CacheEntry] = {}
         for entry in self._read("*/*"):
             found.setdefault(entry.key, entry)
         return list(found.values())
@@ -85,7 +88,7 @@ class DiskCache:
             package.mkdir()
             yield package
 
-    def install(self, folder: Path, record: Version) -> Entry:
+    def install(self, folder: Path, record: Version) -> CacheEntry:
         """Check the package in `folder` (one of `incoming`), then move it into place.
 
         Raises:
@@ -102,9 +105,9 @@ class DiskCache:
         else:
             folder.parent.chmod(0o755)
             folder.parent.rename(target)
-        return Entry(target / _PACKAGE, record)
+        return CacheEntry(target / _PACKAGE, record)
 
-    def discard(self, entry: Entry) -> None:
+    def discard(self, entry: CacheEntry) -> None:
         """Remove a package."""
         self._remove(entry.folder.parent)
 
@@ -134,14 +137,14 @@ class DiskCache:
         Path(file.name).chmod(0o644)
         Path(file.name).replace(self._root / _CHAMPIONS)
 
-    def _of(self, key: Key) -> list[Entry]:
+    def _of(self, key: ModelVersion) -> list[CacheEntry]:
         return self._read(f"{_folder_name(key.name)}/{key.version}-*")
 
-    def _read(self, pattern: str) -> list[Entry]:
+    def _read(self, pattern: str) -> list[CacheEntry]:
         """The entries whose folders fit, the last fetched first."""
         origins = [(_changed(path), path) for path in self._root.glob(f"{pattern}/{_ORIGIN}")]
         records = [(path.parent / _PACKAGE, read_origin(path)) for _, path in sorted(origins, reverse=True)]
-        return [Entry(folder, record) for folder, record in records if record is not None]
+        return [CacheEntry(folder, record) for folder, record in records if record is not None]
 
     def _remove(self, folder: Path) -> None:
         """Out of sight in one step: half a package is never taken for one."""
@@ -178,3 +181,27 @@ def _changed(path: Path) -> float:
         return path.stat().st_mtime
     except FileNotFoundError:  # Another process removed it.
         return 0.0
+
+
+_log = logging.getLogger(__name__)
+
+
+def origin_text(record: Version) -> str:
+    """The version as JSON. Aliases move, so they are left out."""
+    fields = dataclasses.asdict(dataclasses.replace(record, aliases=()))
+    fields["created"] = record.created.isoformat() if record.created else None
+    return json.dumps(fields, indent=2, sort_keys=True)
+
+
+def read_origin(path: Path) -> Version | None:
+    """The version that `origin_text` wrote; None if it cannot be read: then the package is fetched again."""
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        created = fields.pop("created")
+        fields["aliases"] = ()
+        return Version(**fields, created=datetime.fromisoformat(created) if created else None)
+    except FileNotFoundError:  # Another process removed it.
+        return None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        _log.warning("%s cannot be read (%s)", path, error)
+        return None

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from handful_core.errors import ConfigError, ResourceError
-from handful_serving.domain.access import ApiKey
+from handful_serving.domain.auth import ApiKey
 
 _log = logging.getLogger(__name__)
 _LOOK_SECONDS = 1.0

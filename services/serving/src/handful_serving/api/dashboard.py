@@ -38,7 +38,7 @@ class Dashboard(StaticFiles):
         return response
 
 
-def beside(dashboard: ASGIApp, nothing: ASGIApp) -> ASGIApp:
+def with_fallback(dashboard: ASGIApp, nothing: ASGIApp) -> ASGIApp:
     """What answers where no route does: the dashboard, and for what is no HTTP request `nothing`.
 
     Mounted at /, it would also answer what a route refuses for its method, and say that there is no such address.

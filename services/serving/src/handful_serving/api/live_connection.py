@@ -5,21 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import struct
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
-from pydantic import ValidationError
+from pydantic import ConfigDict, ValidationError
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from handful_core.errors import HandfulError
-from handful_serving.api.live_messages import Frame, LiveParameters
-from handful_serving.api.parameters import complaint
-from handful_serving.api.parts import Parts
-from handful_serving.api.predictions import answer_of
-from handful_serving.api.problem import problem_of, reason_of
-from handful_serving.domain.access import Caller
-from handful_serving.domain.errors import BadRequestError, UnauthorizedError
-from handful_serving.domain.mailbox import Mailbox
+from handful_serving.api.errors import reject_reason, to_problem
+from handful_serving.api.parameters import PredictParameters, describe_validation_error
+from handful_serving.api.schemas import prediction_json
+from handful_serving.api.state import AppState
+from handful_serving.concurrency.mailbox import Mailbox
+from handful_serving.domain.auth import Caller
+from handful_serving.errors import BadRequestError, UnauthorizedError
 
 _log = logging.getLogger("handful_serving.live")
 _IDLE, _TOO_LARGE, _REFUSED = 4000, 1009, 1008
@@ -42,7 +43,7 @@ class LiveConnection:
         name: what stands in the log and, with the sequence number, in answers.
     """
 
-    def __init__(self, socket: WebSocket, parts: Parts, caller: Caller, chosen: LiveParameters, name: str) -> None:
+    def __init__(self, socket: WebSocket, parts: AppState, caller: Caller, chosen: LiveParameters, name: str) -> None:
         self._socket = socket
         self._parts = parts
         self._settings = parts.settings
@@ -110,7 +111,7 @@ class LiveConnection:
             chosen = LiveParameters.model_validate(kept | given)
             await self._parts.fleet.find(chosen.wanted)
         except ValidationError as error:
-            await self._fail(BadRequestError(complaint("setting", error.errors()[0])))
+            await self._fail(BadRequestError(describe_validation_error("setting", error.errors()[0])))
         except (ValueError, RecursionError):  # The latter for brackets in brackets, thousands of them.
             await self._fail(BadRequestError("a text message is a JSON object", "see docs/serving.md, Live"))
         except HandfulError as error:
@@ -151,16 +152,16 @@ class LiveConnection:
             return
         self._answered += 1
         self._parts.metrics.frame("answered")
-        answer = answer_of(prediction, f"{self._name}-{frame.sequence}")
+        answer = prediction_json(prediction, f"{self._name}-{frame.sequence}")
         await self._say("result", **frame.echo, dropped=self._dropped, **answer)
 
     async def _fail(self, error: HandfulError, frame: Frame | None = None, *, fatal: bool = False) -> None:
-        self._parts.metrics.rejected(reason_of(error))
+        self._parts.metrics.rejected(reject_reason(error))
         if frame is not None:
             self._parts.metrics.frame("failed")
         name = self._name if frame is None else f"{self._name}-{frame.sequence}"
-        problem = problem_of(error, self._socket.url.path, name)
-        if problem.status >= 500 and reason_of(error) not in {"overloaded", "deadline", "queue_full"}:
+        problem = to_problem(error, self._socket.url.path, name)
+        if problem.status >= 500 and reject_reason(error) not in {"overloaded", "deadline", "queue_full"}:
             _log.error("a live frame failed: %s", error)
         echo = frame.echo if frame else {}
         await self._say("error", fatal=fatal, **echo, dropped=self._dropped, problem=problem.model_dump())
@@ -189,3 +190,43 @@ class LiveConnection:
     async def _close(self, code: int, reason: str) -> None:
         async with asyncio.timeout(_SEND_SECONDS):
             await self._socket.close(code, reason)
+
+
+PROTOCOL = "handful.v1"
+_HEADER = struct.Struct(">Id")
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A binary message: sequence number (uint32), time of capture (float64), both big endian, then an image file."""
+
+    sequence: int
+    captured: float
+    """Whatever the client's clock says; it is sent back as it came."""
+    data: bytes
+
+    @classmethod
+    def parse(cls, message: bytes) -> Self:
+        """Read a message.
+
+        Raises:
+            BadRequestError: it is too short to be one.
+        """
+        if len(message) <= _HEADER.size:
+            raise BadRequestError(
+                f"a frame has a header of {_HEADER.size} bytes and an image", "see docs/serving.md, Live"
+            )
+        sequence, captured = _HEADER.unpack_from(message)
+        return cls(sequence, captured if captured == captured else 0.0, message[_HEADER.size :])  # noqa: PLR0124  # NaN.
+
+    @property
+    def echo(self) -> dict[str, Any]:
+        """What every answer repeats."""
+        finite = abs(self.captured) != float("inf")
+        return {"sequence": self.sequence, "captured": self.captured if finite else 0.0}
+
+
+class LiveParameters(PredictParameters):
+    """What a client may set for its own connection, when it connects or later."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")

@@ -9,15 +9,15 @@ from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 
-from handful_serving.api.parts import AppParts, parts_of
-from handful_serving.domain.access import Caller
-from handful_serving.domain.errors import ForbiddenError
+from handful_serving.api.state import State, app_state
+from handful_serving.domain.auth import Caller
+from handful_serving.errors import ForbiddenError
 
 KEY_HEADER = "X-API-Key"
 _BEARER = "bearer "
 
 
-def secret_of(headers: Mapping[str, str]) -> str | None:
+def read_api_key(headers: Mapping[str, str]) -> str | None:
     """The key of a request: `Authorization: Bearer KEY`, or `X-API-Key: KEY`."""
     given = headers.get("authorization", "")
     if given.lower().startswith(_BEARER):
@@ -25,25 +25,25 @@ def secret_of(headers: Mapping[str, str]) -> str | None:
     return headers.get(KEY_HEADER.lower())
 
 
-async def caller_of(request: Request) -> Caller:
+async def authenticate(request: Request) -> Caller:
     """Who asks for a prediction.
 
     Raises:
         UnauthorizedError: a key is needed, and there is none or an unknown one.
         ForbiddenError: the key is for other things.
     """
-    return parts_of(request).guard.admit(secret_of(request.headers), "predict")
+    return app_state(request).guard.admit(read_api_key(request.headers), "predict")
 
 
-async def _administering(request: Request, parts: AppParts) -> Caller:
+async def _administering(request: Request, parts: State) -> Caller:
     if not parts.guard.required:
         _check_local(request)
-    return parts.guard.admit(secret_of(request.headers), "admin")
+    return parts.guard.admit(read_api_key(request.headers), "admin")
 
 
-Predicting = Annotated[Caller, Depends(caller_of)]
+PredictCaller = Annotated[Caller, Depends(authenticate)]
 """Whoever may ask for predictions and models."""
-Administering = Annotated[Caller, Depends(_administering)]
+AdminCaller = Annotated[Caller, Depends(_administering)]
 """Whoever may change what is served."""
 
 

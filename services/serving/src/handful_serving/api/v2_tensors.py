@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 
-from handful_serving.api.parameters import complaint
-from handful_serving.domain.errors import BadRequestError
+from handful_serving.api.parameters import describe_validation_error
+from handful_serving.errors import BadRequestError
 
 _LENGTH = struct.Struct("<I")
 _TYPES = {"FP32": np.float32, "INT64": np.int64}
@@ -35,7 +35,7 @@ class Tensor(BaseModel):
     data: list[Any] | None = None
 
 
-class Wish(BaseModel):
+class RequestedOutput(BaseModel):
     """An output that is asked for."""
 
     name: str
@@ -48,11 +48,11 @@ class InferRequest(BaseModel):
     id: str | None = Field(None, max_length=256)
     parameters: dict[str, Any] = {}
     inputs: list[Tensor] = Field(min_length=1, max_length=1)
-    outputs: list[Wish] | None = Field(None, max_length=16)
+    outputs: list[RequestedOutput] | None = Field(None, max_length=16)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class InferInput:
     """An inference request, read."""
 
     request: InferRequest
@@ -60,7 +60,7 @@ class Asked:
     """An image file."""
 
 
-def read_request(body: bytes, header: str | None) -> Asked:
+def read_request(body: bytes, header: str | None) -> InferInput:
     """Take a request apart.
 
     Args:
@@ -81,11 +81,11 @@ def read_request(body: bytes, header: str | None) -> Asked:
     try:
         request = InferRequest.model_validate_json(body[:split])
     except ValidationError as error:
-        raise BadRequestError(complaint("field", error.errors()[0])) from error
+        raise BadRequestError(describe_validation_error("field", error.errors()[0])) from error
     tensor = request.inputs[0]
     if tensor.name != "image":
         raise BadRequestError(f"there is no input {tensor.name}", "it is image: BYTES [1] or UINT8 [height, width, 3]")
-    return Asked(request, _image(tensor, body[split:]))
+    return InferInput(request, _image(tensor, body[split:]))
 
 
 def _image(tensor: Tensor, binary: bytes) -> bytes:
@@ -134,7 +134,7 @@ def _encoded(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:
     return bytes(cv2.imencode(".bmp", np.ascontiguousarray(pixels[:, :, ::-1]))[1])
 
 
-def write_answer(
+def write_response(
     answer: dict[str, Any], outputs: dict[str, np.ndarray[Any, Any]], request: InferRequest
 ) -> tuple[bytes, int | None]:
     """An inference answer.
@@ -146,7 +146,7 @@ def write_answer(
         BadRequestError: an output is asked for that there is not.
     """
     everything = bool(request.parameters.get("binary_data_output"))
-    wishes = request.outputs or [Wish(name=name) for name in outputs]
+    wishes = request.outputs or [RequestedOutput(name=name) for name in outputs]
     described, tail = [], b""
     for wish in wishes:
         if wish.name not in outputs:

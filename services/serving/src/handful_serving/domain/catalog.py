@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from handful_core.registry.records import CHAMPION, RegisteredModel, Version
-from handful_serving.domain.errors import NoModelError, UnknownModelError
-from handful_serving.domain.keys import Key, Wanted
+from handful_serving.domain.model_ref import ModelRef, ModelVersion
+from handful_serving.errors import NoModelError, UnknownModelError
 
 
 class Catalog:
@@ -66,13 +66,13 @@ class Catalog:
             return self._default_model
         return min(names, default=None)
 
-    def rank(self, key: Key) -> int:
+    def rank(self, key: ModelVersion) -> int:
         """How much a loaded version is worth keeping in memory: see `ModelStore`."""
         if self.champions.get(key.name) != key.version:
             return 0
         return 2 if key.name == self.default else 1
 
-    def resolve(self, wanted: Wanted) -> Key:
+    def resolve(self, wanted: ModelRef) -> ModelVersion:
         """The version that a request means.
 
         Raises:
@@ -84,14 +84,14 @@ class Catalog:
             raise NoModelError("there is no model to answer with", "see /health/ready")
         if wanted.version is not None:
             self._check_name(name)
-            return Key(name, wanted.version)
+            return ModelVersion(name, wanted.version)
         alias = wanted.alias or CHAMPION
         version = self.champions.get(name) if alias == CHAMPION else None
         version = version or self.aliases(name).get(alias)
         if version is None:
             self._check_name(name)
             raise UnknownModelError(f"model {name} has no alias {alias}", self._aliases_of(name))
-        return Key(name, version)
+        return ModelVersion(name, version)
 
     def aliases(self, name: str) -> dict[str, int]:
         """Where the registry's aliases of a model point, as far as is known."""
@@ -104,7 +104,7 @@ class Catalog:
         """All models that can be asked for."""
         return sorted({*self.models, *self.champions, *self.targets()})
 
-    def unknown_version(self, key: Key) -> UnknownModelError:
+    def unknown_version(self, key: ModelVersion) -> UnknownModelError:
         """What to say of a version that does not exist."""
         numbers = [str(version.version) for version in reversed(self.versions.get(key.name, []))]
         hint = f"it has {', '.join(numbers)}" if numbers else "see /models"

@@ -7,13 +7,13 @@ from typing import Literal
 
 from handful_core.package import Manifest
 from handful_core.runtime.model import Prediction
-from handful_serving.domain.keys import Key
+from handful_serving.domain.model_ref import ModelVersion
 
 Drawing = Literal["none", "plain", "annotated"]
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class PredictOptions:
     """How one image is to be answered."""
 
     confidence: float | None = None
@@ -27,7 +27,7 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ImagePrediction:
     """What the work in a thread gave."""
 
     answer: Prediction
@@ -48,9 +48,9 @@ class Outcome:
 class PredictionResult:
     """A model's answer to one image, and how it came about."""
 
-    key: Key
+    key: ModelVersion
     manifest: Manifest
-    outcome: Outcome
+    outcome: ImagePrediction
     confidence: float
     iou: float
     timings: dict[str, float]

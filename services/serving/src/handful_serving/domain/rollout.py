@@ -11,21 +11,21 @@ from dataclasses import dataclass, field
 
 from handful_core.errors import HandfulError
 from handful_core.vision.agreement import compare_detections
-from handful_serving.domain.fleet import Fleet
-from handful_serving.domain.keys import Key, Wanted
-from handful_serving.domain.prediction import Outcome, PredictionResult
-from handful_serving.domain.store import Loaded
+from handful_serving.domain.model_manager import ModelManager
+from handful_serving.domain.model_ref import ModelRef, ModelVersion
+from handful_serving.domain.model_store import LoadedModel
+from handful_serving.domain.prediction import ImagePrediction, PredictionResult
 
 CHALLENGER = "challenger"
 _MOST = 2**64
 _log = logging.getLogger(__name__)
 
-Ask = Callable[[Loaded], Awaitable[Outcome | None]]
+AskChallenger = Callable[[LoadedModel], Awaitable[ImagePrediction | None]]
 """The challenger's answer to the same picture; None if there was no time for it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shares:
+class TrafficSplit:
     """What a challenger gets, each 0 to 1."""
 
     canary: float = 0.0
@@ -33,7 +33,7 @@ class Shares:
 
 
 @dataclass(slots=True)
-class Tally:
+class RolloutStats:
     """What came of a model's challenger since the start, or since its shares were set."""
 
     champion: int = 0
@@ -52,11 +52,11 @@ class Rollout:
         shares: those of models that have no shares of their own.
     """
 
-    def __init__(self, fleet: Fleet, shares: Shares) -> None:
+    def __init__(self, fleet: ModelManager, shares: TrafficSplit) -> None:
         self._fleet = fleet
         self._default = shares
-        self._own: dict[str, Shares] = {}
-        self._tallies: dict[str, Tally] = {}
+        self._own: dict[str, TrafficSplit] = {}
+        self._tallies: dict[str, RolloutStats] = {}
         self._running: set[asyncio.Task[object]] = set()
         self._shadowed: set[str] = set()
 
@@ -65,31 +65,31 @@ class Rollout:
         for task in list(self._running):
             task.cancel()
 
-    def shares(self, name: str) -> Shares:
+    def shares(self, name: str) -> TrafficSplit:
         """What a model's challenger gets."""
         return self._own.get(name, self._default)
 
-    def set(self, name: str, shares: Shares) -> None:
+    def set(self, name: str, shares: TrafficSplit) -> None:
         """Give a model's challenger other shares, until the process ends."""
         self._own[name] = shares
-        self._tallies[name] = Tally()
+        self._tallies[name] = RolloutStats()
 
-    def tally(self, name: str) -> Tally:
+    def tally(self, name: str) -> RolloutStats:
         """What came of it."""
-        return self._tallies.setdefault(name, Tally())
+        return self._tallies.setdefault(name, RolloutStats())
 
-    def challenger(self, name: str) -> Key | None:
+    def challenger(self, name: str) -> ModelVersion | None:
         """The version that the alias names, unless it is the champion."""
         version = self._fleet.catalog.aliases(name).get(CHALLENGER)
         if version is None or version == self._fleet.catalog.champions.get(name):
             return None
-        return Key(name, version)
+        return ModelVersion(name, version)
 
     def names(self) -> Iterable[str]:
         """Models that can have a challenger."""
         return self._fleet.catalog.names()
 
-    async def choose(self, wanted: Wanted, caller: str) -> Loaded:
+    async def choose(self, wanted: ModelRef, caller: str) -> LoadedModel:
         """The model that answers a request.
 
         A request that names a version or an alias gets that. A challenger that is not in memory yet is loaded
@@ -105,7 +105,7 @@ class Rollout:
             return loaded
         return champion
 
-    def answered(self, wanted: Wanted, key: Key) -> None:
+    def answered(self, wanted: ModelRef, key: ModelVersion) -> None:
         """Count an answer, unless it was of a version or an alias that the request named."""
         if wanted.version is None and wanted.alias is None:
             tally = self.tally(key.name)
@@ -114,7 +114,7 @@ class Rollout:
             else:
                 tally.champion += 1
 
-    def shadow(self, wanted: Wanted, prediction: PredictionResult, ask: Ask) -> None:
+    def shadow(self, wanted: ModelRef, prediction: PredictionResult, ask: AskChallenger) -> None:
         """Compare a champion's answer with the challenger's, later, if the shares say so."""
         name = prediction.key.name
         share = self.shares(name).shadow
@@ -131,7 +131,7 @@ class Rollout:
         self._shadowed.add(name)
         self._spawn(self._compare(loaded, prediction, ask))
 
-    async def _compare(self, challenger: Loaded, prediction: PredictionResult, ask: Ask) -> None:
+    async def _compare(self, challenger: LoadedModel, prediction: PredictionResult, ask: AskChallenger) -> None:
         name = prediction.key.name
         try:
             outcome = await ask(challenger)
@@ -144,15 +144,15 @@ class Rollout:
         finally:
             self._shadowed.discard(name)
 
-    def _in_memory(self, key: Key) -> Loaded | None:
+    def _in_memory(self, key: ModelVersion) -> LoadedModel | None:
         loaded = self._fleet.store.get(key)
         if loaded is None and self._fleet.refusals.get(key) is None and self._fleet.store.can_hold(key):
             self._spawn(self._load(key))
         return loaded
 
-    async def _load(self, key: Key) -> None:
+    async def _load(self, key: ModelVersion) -> None:
         try:
-            await self._fleet.find(Wanted(key.name, key.version))
+            await self._fleet.find(ModelRef(key.name, key.version))
         except HandfulError as error:  # The loader told of it, and keeps a refusal.
             _log.debug("the challenger %s cannot be loaded: %s", key, error)
 
@@ -175,7 +175,7 @@ def _place(name: str, caller: str) -> float:
     return int.from_bytes(digest[:8], "big") / _MOST
 
 
-def _agree(prediction: PredictionResult, outcome: Outcome) -> bool:
+def _agree(prediction: PredictionResult, outcome: ImagePrediction) -> bool:
     """The same boxes (same class, overlap of a half) and count, or the same most probable class."""
     ours, theirs = prediction.answer, outcome.answer
     if ours.top is not None and theirs.top is not None:

@@ -8,13 +8,12 @@ import time
 
 from handful_core.errors import HandfulError, NotFoundError, UnavailableError
 from handful_core.registry.records import CHAMPION
+from handful_serving.concurrency.threads import in_thread
 from handful_serving.domain.catalog import Catalog
-from handful_serving.domain.errors import RefusedModelError
-from handful_serving.domain.keys import Key
-from handful_serving.domain.loading import Loader, World
-from handful_serving.domain.refusals import Refusals
-from handful_serving.domain.store import Loaded, ModelStore
-from handful_serving.domain.threads import in_thread
+from handful_serving.domain.loader import Dependencies, Loader, LoadFailures
+from handful_serving.domain.model_ref import ModelVersion
+from handful_serving.domain.model_store import LoadedModel, ModelStore
+from handful_serving.errors import RefusedModelError
 
 _log = logging.getLogger(__name__)
 POSTPONED_SECONDS = 10.0
@@ -23,7 +22,9 @@ POSTPONED_SECONDS = 10.0
 class Watcher:
     """Polls the registry; loads a new champion beside the old one, then swaps."""
 
-    def __init__(self, world: World, catalog: Catalog, store: ModelStore, refusals: Refusals, loader: Loader) -> None:
+    def __init__(
+        self, world: Dependencies, catalog: Catalog, store: ModelStore, refusals: LoadFailures, loader: Loader
+    ) -> None:
         self._world = world
         self._catalog = catalog
         self._store = store
@@ -31,7 +32,7 @@ class Watcher:
         self._loader = loader
         self._clock = time.monotonic
         self._polling = asyncio.Lock()
-        self._not_before: dict[Key, float] = {}
+        self._not_before: dict[ModelVersion, float] = {}
         """Until when versions that could not be fetched are left alone."""
         self._noted: dict[str, int] | None = None
         """The champions noted on disk; None until they are read."""
@@ -68,7 +69,7 @@ class Watcher:
             await self._follow(name, version)
         await self._remember()
 
-    def adopt(self, loaded: Loaded) -> None:
+    def adopt(self, loaded: LoadedModel) -> None:
         """Answer with this version if it is the champion of a model that had no room before."""
         name, version = loaded.key.name, loaded.key.version
         if name not in self._catalog.champions and self._catalog.targets().get(name) == version:
@@ -84,7 +85,7 @@ class Watcher:
         wanted = name in champions or self._store.has_room or name == self._catalog.default
         if champions.get(name) == version or not wanted:
             return
-        key = Key(name, version)
+        key = ModelVersion(name, version)
         left_alone = self._refusals.get(key) or self._not_before.get(key, 0) > self._clock()
         if left_alone or not await self._swap(key):
             await self._fall_back(name, version)
@@ -93,9 +94,9 @@ class Watcher:
         """After a start with a bad champion: answer with the last good one."""
         last = self._remembered.get(name)
         if name not in self._catalog.champions and last is not None and last != refused:
-            await self._swap(Key(name, last))
+            await self._swap(ModelVersion(name, last))
 
-    async def _swap(self, key: Key) -> bool:
+    async def _swap(self, key: ModelVersion) -> bool:
         try:
             await self._loader.load(key)
         except UnavailableError as error:
@@ -110,7 +111,7 @@ class Watcher:
         _log.info("%s answers, before it %s", key, f"version {before}" if before else "none", extra={"model": key.name})
         return True
 
-    def _postpone(self, key: Key, error: UnavailableError) -> None:
+    def _postpone(self, key: ModelVersion, error: UnavailableError) -> None:
         """MLflow answers, but not with the package: its store may be away. A download is no small thing to repeat."""
         if key not in self._not_before:
             _log.warning("%s cannot be fetched yet: %s", key, error, extra={"model": key.name})

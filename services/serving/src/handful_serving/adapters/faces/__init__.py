@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from handful_serving.adapters.faces.blur import Blur, Finder
+from handful_serving.adapters.faces.blur import Blur, FaceDetector
 from handful_serving.domain.privacy import Detector, FaceBlur, NoBlur
 
 
@@ -32,7 +32,7 @@ def face_blur(
     return blur
 
 
-def _finder(detector: Detector, size: int, threads: int, yunet_model: Path | None) -> Finder:
+def _finder(detector: Detector, size: int, threads: int, yunet_model: Path | None) -> FaceDetector:
     # Each is imported only where it is used: what is not asked for costs no memory.
     if detector == "haar":
         from handful_serving.adapters.faces.haar import Haar

@@ -15,7 +15,7 @@ from handful_serving.domain.privacy import BlurError
 _STRONGEST = 12
 
 
-class Finder(Protocol):
+class FaceDetector(Protocol):
     """Finds faces. Safe to use from several threads at once."""
 
     def find(self, pixels: Pixels) -> Floats:
@@ -33,7 +33,7 @@ class Blur:
         margin: what is blurred around a face, as a share of its size at each side.
     """
 
-    def __init__(self, finder: Finder, size: int, strength: int, margin: float) -> None:
+    def __init__(self, finder: FaceDetector, size: int, strength: int, margin: float) -> None:
         self._finder = finder
         self.size = size
         self._cells = _STRONGEST - strength
@@ -70,3 +70,14 @@ class Blur:
         face = pixels[top:bottom, left:right]
         cells = cv2.resize(face, (self._cells, self._cells), interpolation=cv2.INTER_AREA)
         face[:] = cv2.resize(cells, (right - left, bottom - top), interpolation=cv2.INTER_LINEAR)
+
+
+def shrink(pixels: Pixels, size: int) -> tuple[Pixels, tuple[float, float]]:
+    """The image with a longer side of at most `size` pixels, and its scale: x and y, 1 or less."""
+    height, width = pixels.shape[:2]
+    ratio = size / max(height, width)
+    if ratio >= 1:
+        return pixels, (1.0, 1.0)
+    new_width, new_height = max(1, round(width * ratio)), max(1, round(height * ratio))
+    small = cv2.resize(pixels, (new_width, new_height), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.uint8), (new_width / width, new_height / height)
