@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from handful_core.package import OutputLayout
 from handful_core.vision import postprocess as heads
-from handful_core.vision.detections import Detections, box_iou
+from handful_core.vision.detections import box_iou
 from handful_core.vision.postprocess import PostprocessOptions, postprocess
 
 
@@ -136,15 +136,3 @@ def test_the_threshold_itself_does_not_pass() -> None:
     output = np.float32([[[30], [30], [20], [20], [0.5]]])
     assert len(postprocess(output, OutputLayout.RAW, PostprocessOptions(0.5))) == 0
     assert len(postprocess(output, OutputLayout.RAW, PostprocessOptions(0.4999))) == 1
-
-
-def test_detections_count_what_their_classes_are_worth() -> None:
-    found = Detections(np.zeros((4, 4), np.float32), np.ones(4, np.float32), np.int64([0, 2, 2, 3]))
-    assert found.count(("0", "1", "5", "unknown"), {"0": 0, "1": 1, "5": 5}) == 10
-    assert Detections.empty().count(("0",), {"0": 0}) == 0
-
-
-def test_overlap_of_boxes() -> None:
-    a = np.float32([[0, 0, 10, 10], [20, 20, 20, 20]])
-    b = np.float32([[0, 0, 10, 10], [5, 0, 15, 10], [50, 50, 60, 60], [20, 20, 20, 20]])
-    assert np.allclose(box_iou(a, b), [[1, 1 / 3, 0, 0], [0, 0, 0, 0]])

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from handful_core.vision.detections import Detections, box_iou
+from handful_core.vision.detections import Detections, box_iou, match
 
+_PAIR_IOU = 0.5
+"""Boxes that overlap less are two objects."""
 MIN_IOU = 0.99
 MAX_SCORE_GAP = 0.01
 """Also the width of the band around the threshold in which a box may be there or not."""
@@ -43,8 +44,7 @@ def compare_detections(expected: Detections, actual: Detections, confidence: flo
     partner, since a rounding error decides whether it is there.
     """
     overlap = box_iou(expected.boxes, actual.boxes)
-    overlap[expected.classes[:, None] != actual.classes[None, :]] = 0
-    pairs = _best_pairs(overlap)
+    pairs = match(expected, actual, _PAIR_IOU, same_class=True)
     worst_iou, worst_gap = 1.0, 0.0
     for i, j in pairs:
         if max(expected.scores[i], actual.scores[j]) > confidence:
@@ -55,15 +55,3 @@ def compare_detections(expected: Detections, actual: Detections, confidence: flo
     lonely_actual = np.delete(actual.scores, [j for _, j in pairs])
     unmatched = int((lonely_expected > surely).sum() + (lonely_actual > surely).sum())
     return Agreement(len(pairs), unmatched, worst_iou, worst_gap)
-
-
-def _best_pairs(overlap: NDArray[np.float32]) -> list[tuple[int, int]]:
-    """Greedy: the highest overlap first; each box is used once; below 0.5 there is no pair."""
-    pairs = []
-    overlap = overlap.copy()
-    while overlap.size and np.max(overlap) >= 0.5:
-        i, j = np.unravel_index(int(np.argmax(overlap)), overlap.shape)
-        pairs.append((int(i), int(j)))
-        overlap[i, :] = 0
-        overlap[:, j] = 0
-    return pairs

@@ -1,4 +1,4 @@
-"""The boxes that a model found, and what they add up to."""
+"""The boxes that a model found, what they add up to, and which boxes of two answers belong together."""
 
 from __future__ import annotations
 
@@ -57,3 +57,26 @@ def box_iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float3
     area_b = np.prod(b[:, 2:] - b[:, :2], axis=1)
     union = area_a[:, None] + area_b[None, :] - shared
     return np.asarray(shared / np.maximum(union, 1e-9), np.float32)
+
+
+def match(a: Detections, b: Detections, min_iou: float, *, same_class: bool = False) -> list[tuple[int, int]]:
+    """Pair the boxes of two answers greedily: the highest overlap first, each box at most once.
+
+    Args:
+        a: one answer.
+        b: the other one.
+        min_iou: boxes that overlap less are no pair; with 0 any overlap is enough.
+        same_class: pair only boxes of one class.
+
+    Returns:
+        Places in `a` and in `b`, the highest overlap first.
+    """
+    overlap = box_iou(a.boxes, b.boxes)
+    if same_class:
+        overlap[a.classes[:, None] != b.classes[None, :]] = 0
+    pairs: list[tuple[int, int]] = []
+    while overlap.size and (best := float(np.max(overlap))) >= min_iou and best > 0:
+        i, j = (int(place) for place in np.unravel_index(int(np.argmax(overlap)), overlap.shape))
+        pairs.append((i, j))
+        overlap[i, :] = overlap[:, j] = 0
+    return pairs

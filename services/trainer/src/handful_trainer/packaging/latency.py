@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-
-import numpy as np
 
 from handful_core.errors import ConfigError, PackageError
 from handful_core.package import Package
+from handful_core.runtime.benchmark import measure_in_turns
 from handful_core.runtime.cpus import available_cpus
 from handful_core.runtime.model import VisionModel, load_model
 from handful_core.runtime.openvino import OpenVinoSession, is_installed
@@ -52,13 +51,8 @@ def measure_latency(package: Package, image: Path, runs: int = 30) -> Latency:
     if other := _in_openvino(package, threads):
         models.append(other)
     pixels = decode_image(image.read_bytes())
-    times: list[list[float]] = [[] for _ in models]
-    for _ in range(_WARM_UP + runs):
-        for model, taken in zip(models, times, strict=True):  # In turns: a busy moment meets both.
-            began = time.perf_counter()
-            model.predict(pixels)
-            taken.append((time.perf_counter() - began) * 1e3)
-    first, *others = (Latency(threads, *np.percentile(taken[_WARM_UP:], [50, 95]).tolist()) for taken in times)
+    timings = measure_in_turns([partial(model.predict, pixels) for model in models], warm_up=_WARM_UP, rounds=runs)
+    first, *others = (Latency(threads, taken.median, taken.percentile(95)) for taken in timings)
     return Latency(threads, first.p50, first.p95, *others)
 
 

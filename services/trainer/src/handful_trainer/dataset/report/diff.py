@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from handful_core.vision.detections import Detections, match
 from handful_trainer.dataset.errors import DamagedFileError
 from handful_trainer.dataset.preparation.write import ASSETS
 from handful_trainer.dataset.prepared import PreparedDataset
@@ -116,26 +119,21 @@ def _box_changes(old: list[Shown], new: list[Shown]) -> tuple[list[Shown], list[
         if (twin := next((other for other in new if _is_same(box, other)), None)) is not None:
             old.remove(box)
             new.remove(twin)
-    changed = []
-    for overlap, box, other in sorted(((_iou(a, b), a, b) for a in old for b in new), reverse=True):
-        if overlap > 0 and box in old and other in new:
-            changed.append((box, other))
-            old.remove(box)
-            new.remove(other)
-    return new, old, changed
+    pairs = match(_as_detections(old), _as_detections(new), min_iou=0)
+    paired_old, paired_new = {i for i, _ in pairs}, {j for _, j in pairs}
+    added = [box for j, box in enumerate(new) if j not in paired_new]
+    removed = [box for i, box in enumerate(old) if i not in paired_old]
+    return added, removed, [(old[i], new[j]) for i, j in pairs]
 
 
 def _is_same(one: Shown, other: Shown) -> bool:
     return one.label == other.label and all(abs(a - b) <= _SAME for a, b in zip(one[1:], other[1:], strict=True))
 
 
-def _iou(one: Shown, other: Shown) -> float:
-    width = min(one.right, other.right) - max(one.left, other.left)
-    height = min(one.bottom, other.bottom) - max(one.top, other.top)
-    if width <= 0 or height <= 0:
-        return 0
-    areas = sum((box.right - box.left) * (box.bottom - box.top) for box in (one, other))
-    return width * height / (areas - width * height)
+def _as_detections(boxes: Sequence[Shown]) -> Detections:
+    """Sides alone: which boxes overlap does not depend on their classes."""
+    sides = np.array([box[1:] for box in boxes], np.float32).reshape(-1, 4)
+    return Detections(sides, np.ones(len(boxes), np.float32), np.zeros(len(boxes), np.int64))
 
 
 def _pictures(path: Path) -> tuple[tuple[str, ...], Mapping[str, Picture]]:

@@ -12,7 +12,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from handful_core.vision.decode import Pixels, decode_image
-from handful_core.vision.detections import Detections, box_iou
+from handful_core.vision.detections import Detections, match
 from handful_trainer.tasks.detection.evaluate import Evaluation, Sample
 
 _SIDE = 320
@@ -72,21 +72,10 @@ def write_gallery(evaluation: Evaluation, target: Path, limit: int = 48) -> Path
 def find_mistakes(sample: Sample, evaluation: Evaluation) -> Mistakes:
     """Compare the answer at the evaluation's threshold with the truth."""
     found = sample.found.above(evaluation.confidence)
-    pairs = _pairs(sample.truth, found)
+    pairs = match(sample.truth, found, _MATCH_IOU)
     mistaken = sum(int(sample.truth.classes[t] != found.classes[f]) for t, f in pairs)
     counted = found.count(evaluation.classes, evaluation.counts)
     return Mistakes(len(sample.truth) - len(pairs), len(found) - len(pairs), mistaken, counted)
-
-
-def _pairs(truth: Detections, found: Detections) -> list[tuple[int, int]]:
-    """True and found boxes that belong together, each at most once, best overlap first."""
-    overlap = np.array(box_iou(truth.boxes, found.boxes))
-    pairs: list[tuple[int, int]] = []
-    while overlap.size and float(np.amax(overlap)) >= _MATCH_IOU:
-        t, f = (int(i) for i in np.unravel_index(int(np.argmax(overlap)), overlap.shape))
-        pairs.append((t, f))
-        overlap[t, :] = overlap[:, f] = 0
-    return pairs
 
 
 def _card(sample: Sample, mistakes: Mistakes, evaluation: Evaluation) -> dict[str, object]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 import re
 import shutil
-import statistics
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +26,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from handful_core.console import progress
 from handful_core.package import Manifest, Package, write_package
 from handful_core.package.archive import describe_files
+from handful_core.runtime.benchmark import measure_in_turns
 from handful_core.runtime.model import VisionModel, load_model
 from handful_core.vision.decode import Pixels, decode_image
 from handful_core.vision.preprocess import Floats, to_input
@@ -98,7 +98,7 @@ def quantize(package: Package, dataset: PreparedDataset, folder: Path, images: i
     evaluation = evaluate(variant, dataset, "test")
     original = load_model(package)
     judged = evaluate(original, dataset, "test")
-    ms, original_ms = _race(variant, original, decode_image(evaluation.samples[0].image.read_bytes()))
+    ms, original_ms = _median_ms(variant, original, decode_image(evaluation.samples[0].image.read_bytes()))
     written = write_package(folder, plain.model_copy(update={"metrics": evaluation.as_json()}))
     sizes = written.model_path.stat().st_size, package.model_path.stat().st_size
     return Variant(written, evaluation, judged, ms, original_ms, *sizes)
@@ -151,17 +151,13 @@ def _head_nodes(graph: Path) -> list[str]:
     return [name for name, part in parts.items() if part == last]
 
 
-def _race(one: VisionModel, other: VisionModel, pixels: Pixels) -> tuple[float, float]:
-    """Median milliseconds of both, in turns, so that a busy moment meets both."""
-    times: tuple[list[float], list[float]] = ([], [])
+def _median_ms(one: VisionModel, other: VisionModel, pixels: Pixels) -> tuple[float, float]:
+    """Median milliseconds of a prediction, of both."""
+    works = [partial(model.predict, pixels) for model in (one, other)]
     with progress() as bar:
-        for turn in bar.track(range(_WARM_UP + _ROUNDS), description="timing INT8 and FP32"):
-            for model, taken in zip((one, other), times, strict=True):
-                began = time.perf_counter()
-                model.predict(pixels)
-                if turn >= _WARM_UP:
-                    taken.append((time.perf_counter() - began) * 1e3)
-    return statistics.median(times[0]), statistics.median(times[1])
+        task = bar.add_task("timing INT8 and FP32", total=_WARM_UP + _ROUNDS)
+        first, second = measure_in_turns(works, warm_up=_WARM_UP, rounds=_ROUNDS, after_round=lambda: bar.advance(task))
+    return first.median, second.median
 
 
 @contextmanager
