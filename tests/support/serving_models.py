@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from handful_serving.domain.catalog import Catalog
 from handful_serving.domain.loader import Dependencies
 from handful_serving.domain.model_manager import ModelManager
 from handful_serving.domain.model_ref import ModelVersion
-from handful_serving.domain.model_store import Model
+from handful_serving.domain.model_store import LoadedModel, Model, ModelStore
 from handful_serving.domain.prediction import PredictionResult
 from handful_serving.domain.predictor import Pipeline, Predictor
 from handful_serving.domain.privacy import FaceBlur, NoBlur
@@ -35,9 +36,9 @@ class Notes:
     predictions: list[ModelVersion] = field(default_factory=list)
     comparisons: list[tuple[str, str]] = field(default_factory=list)
 
-    def predicted(self, prediction: PredictionResult) -> None:
-        assert set(prediction.timings) >= {"queue", "decode", "blur", "preprocess", "inference", "postprocess", "total"}
-        self.predictions.append(prediction.key)
+    def predicted(self, result: PredictionResult) -> None:
+        assert set(result.timings) >= {"queue", "decode", "blur", "preprocess", "inference", "postprocess", "total"}
+        self.predictions.append(result.model_version)
 
     def compared(self, name: str, outcome: str) -> None:
         self.comparisons.append((name, outcome))
@@ -50,7 +51,7 @@ class Notes:
 
 
 class ServingModels:
-    """One registry and one cache folder, and as many fleets on them as a test starts."""
+    """One registry and one cache folder, and as many managers on them as a test starts."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -71,17 +72,17 @@ class ServingModels:
         """Register a good package."""
         return self.mlflow.register(self.package(**options), name, aliases)
 
-    def fleet(
+    def manager(
         self, limit: int = 4, default: str = "fingers", served: tuple[str, ...] = (), keep: int = 10
     ) -> ModelManager:
         """A freshly started serving's models."""
         registry = Registry("http://mlflow", attempts=1, transport=self.mlflow.transport())
-        world = Dependencies(registry, DiskCache(self.folder / "cache", keep), self._opening, self.notes)
-        return ModelManager(world, Catalog(default, served), limit)
+        dependencies = Dependencies(registry, DiskCache(self.folder / "cache", keep), self._opening, self.notes)
+        return ModelManager(dependencies, Catalog(default, served), limit)
 
     def predictor(
         self,
-        fleet: ModelManager,
+        manager: ModelManager,
         workers: int = 1,
         max_pixels: int = 10_000,
         *,
@@ -90,13 +91,13 @@ class ServingModels:
         shares: TrafficSplit | None = None,
         blur: FaceBlur | None = None,
     ) -> Predictor:
-        """What answers images with a fleet."""
+        """What answers images with a manager."""
         pipeline = Pipeline(blur or NoBlur(), draw, max_pixels)
         return Predictor(
-            fleet,
+            manager,
             pipeline,
             AdmissionQueue(workers, waiting, seconds),
-            Rollout(fleet, shares or TrafficSplit()),
+            Rollout(manager, shares or TrafficSplit()),
             workers,
         )
 
@@ -109,3 +110,13 @@ class ServingModels:
         self.opened.append(folder)
         self.on_open(folder)
         return self._open(folder)
+
+
+@contextmanager
+def leased(store: ModelStore, loaded: LoadedModel) -> Iterator[LoadedModel]:
+    """A model that is in use within the block."""
+    lease = store.lease(loaded)
+    try:
+        yield loaded
+    finally:
+        lease.release()

@@ -13,5 +13,5 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> ServingModels:
+def serving(tmp_path: Path) -> ServingModels:
     return ServingModels(tmp_path)

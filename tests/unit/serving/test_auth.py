@@ -12,7 +12,7 @@ from fakes.registry import FakeMlflow
 from handful_core.errors import ConfigError, NotFoundError
 from handful_serving import keys_cli
 from handful_serving.adapters.key_file import KeyFile
-from handful_serving.domain.auth import ApiKey, Caller, Guard, digest_of, new_secret
+from handful_serving.domain.auth import ApiKey, Caller, RateLimiter, digest_of, new_secret
 from handful_serving.errors import RateError
 from handful_serving.settings import ServingSettings
 from support.serving_app import make_app, running
@@ -121,13 +121,13 @@ async def test_a_key_is_good_and_gone_without_a_restart(tmp_path: Path, mlflow: 
     async with running(app) as client:
         assert (await client.get("/models", headers=as_key("new"))).status_code == 401
         file.write([key("new", "predict")])
-        app.state.parts.guard._keys._looked = float("-inf")  # A second goes by.
+        app.state.serving.authenticator._keys._checked_at = float("-inf")  # A second goes by.
         assert (await client.get("/models", headers=as_key("new"))).status_code == 200
         file.path.write_text("{")
-        app.state.parts.guard._keys._looked = float("-inf")
+        app.state.serving.authenticator._keys._checked_at = float("-inf")
         assert (await client.get("/models", headers=as_key("new"))).status_code == 200, "the keys that were known go on"
         file.write([])
-        app.state.parts.guard._keys._looked = float("-inf")
+        app.state.serving.authenticator._keys._checked_at = float("-inf")
         assert (await client.get("/models", headers=as_key("new"))).status_code == 401
 
 
@@ -161,26 +161,26 @@ class Clock:
         return self.now
 
 
-def test_a_rate_fills_evenly_and_survives_a_clock_that_jumps(tmp_path: Path) -> None:
+def test_a_rate_fills_evenly_and_survives_a_clock_that_jumps() -> None:
     clock = Clock()
-    guard = Guard(KeyFile(tmp_path / "none"), required=False, rate_per_minute=6, clock=clock)
+    limiter = RateLimiter(6, clock)
     caller = Caller(None)
-    guard.spend(caller, 6)
+    limiter.consume(caller, 6)
     with pytest.raises(RateError) as caught:
-        guard.spend(caller)
+        limiter.consume(caller)
     assert caught.value.retry_after == 10
     clock.now = 10
-    guard.spend(caller)
+    limiter.consume(caller)
     clock.now = -1e6
     with pytest.raises(RateError):
-        guard.spend(caller)
+        limiter.consume(caller)
     clock.now = -1e6 + 10
-    guard.spend(caller)
+    limiter.consume(caller)
     clock.now = 1e9
-    guard.spend(caller, 40)  # More than a minute's, when there is a minute's: the debt is paid later.
+    limiter.consume(caller, 40)  # More than a minute's, when there is a minute's: the debt is paid later.
     clock.now += 60
     with pytest.raises(RateError):
-        guard.spend(caller)
+        limiter.consume(caller)
 
 
 def test_secrets_are_long_and_only_hashes_are_kept(

@@ -39,7 +39,7 @@ needs_openvino = pytest.mark.skipif(not is_installed(), reason="OpenVINO is not 
 
 
 class Other(OnnxSession):
-    """In OpenVINO's place, where OpenVINO itself is not what is looked at."""
+    """In OpenVINO's slot, where OpenVINO itself is not what is looked at."""
 
     backend = "openvino"
 

@@ -74,7 +74,7 @@ def test_a_model_may_be_unknown_only_because_the_registry_is_away() -> None:
     offline = Catalog("fingers")
     with pytest.raises(NoModelError, match="only just started"):
         offline.resolve(ModelRef("leaves"))
-    offline.reachable, offline.trouble = False, "MLflow is down"
+    offline.reachable, offline.registry_error = False, "MLflow is down"
     offline.champions["fingers"] = 2
     assert offline.resolve(ModelRef()) == ModelVersion("fingers", 2)
     assert offline.resolve(ModelRef("fingers", version=1)) == ModelVersion("fingers", 1)

@@ -113,7 +113,7 @@ def test_old_versions_go_but_those_in_use_stay(cache: DiskCache, root: Path, pac
         os.utime(entry.folder.parent / "origin.json", (number, number))
     fetch(cache, package, version(1, "leaves"))
     cache.prune("fingers", frozenset({1}))
-    kept = sorted((entry.key.name, entry.key.version) for entry in cache.entries())
+    kept = sorted((entry.model_version.name, entry.model_version.version) for entry in cache.entries())
     assert kept == [("fingers", 1), ("fingers", 4), ("fingers", 5), ("leaves", 1)]
 
 
@@ -143,8 +143,8 @@ def test_any_name_has_a_folder_of_its_own(cache: DiskCache, root: Path, package:
 
 def test_champions_are_remembered(cache: DiskCache, root: Path) -> None:
     assert cache.champions() == {}
-    cache.remember({"fingers": 3, "it's": 1})
-    cache.remember({"fingers": 4})
+    cache.save_champions({"fingers": 3, "it's": 1})
+    cache.save_champions({"fingers": 4})
     assert DiskCache(root, keep=2).champions() == {"fingers": 4}
     assert list((root / ".incoming").iterdir()) == []
 
@@ -153,19 +153,19 @@ def test_champions_are_remembered(cache: DiskCache, root: Path) -> None:
 def test_a_note_that_cannot_be_read_is_no_note(cache: DiskCache, root: Path, content: str) -> None:
     (root / "champions.json").write_text(content)
     assert cache.champions() == {}
-    cache.remember({"fingers": 1})
+    cache.save_champions({"fingers": 1})
     assert json.loads((root / "champions.json").read_text()) == {"fingers": 1}
 
 
 def test_a_failed_note_leaves_the_old_one(cache: DiskCache, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cache.remember({"fingers": 1})
+    cache.save_champions({"fingers": 1})
 
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        cache.remember({"fingers": 2})
+        cache.save_champions({"fingers": 2})
     assert cache.champions() == {"fingers": 1}
 
 

@@ -135,7 +135,7 @@ def test_a_frame_on_which_serving_itself_fails_is_answered_too(
     with opened(serving) as socket:
         heard(socket)
         with monkeypatch.context() as patch:
-            patch.setattr(Pipeline, "answer", broken)
+            patch.setattr(Pipeline, "predict", broken)
             socket.send(frame(1))
             answer = heard(socket)
         assert (answer["type"], answer["sequence"], answer["fatal"]) == ("error", 1, False)

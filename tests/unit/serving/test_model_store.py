@@ -7,6 +7,7 @@ import pytest
 from handful_core.registry import Version
 from handful_serving.domain.model_ref import ModelVersion
 from handful_serving.domain.model_store import LoadedModel, Model, ModelStore
+from support.serving_models import leased
 
 
 def loaded(version: int, name: str = "m") -> LoadedModel:
@@ -14,7 +15,7 @@ def loaded(version: int, name: str = "m") -> LoadedModel:
 
 
 def versions(store: ModelStore) -> list[int]:
-    return sorted(entry.key.version for entry in store)
+    return sorted(entry.model_version.version for entry in store)
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def test_the_least_recently_used_goes(store: ModelStore) -> None:
     store.add(first)
     store.add(second)
     assert not store.has_room
-    with store.lease(first):
+    with leased(store, first):
         pass
     store.add(loaded(3))
     assert versions(store) == [1, 3]
@@ -60,7 +61,7 @@ def test_what_is_in_use_stays_until_its_last_lease_is_given_back(store: ModelSto
     first, second = loaded(1), loaded(2)
     store.add(first)
     store.add(second)
-    with store.lease(first), store.lease(first), store.lease(second):
+    with leased(store, first), leased(store, first), leased(store, second):
         store.add(loaded(3))
         assert versions(store) == [1, 2, 3]
         assert first.leases == 2
@@ -71,7 +72,7 @@ def test_what_is_in_use_stays_until_its_last_lease_is_given_back(store: ModelSto
 def test_a_lease_ends_when_its_user_fails(store: ModelStore) -> None:
     first = loaded(1)
     store.add(first)
-    with pytest.raises(RuntimeError), store.lease(first):
+    with pytest.raises(RuntimeError), leased(store, first):
         raise RuntimeError
     assert first.leases == 0
 
@@ -79,7 +80,7 @@ def test_a_lease_ends_when_its_user_fails(store: ModelStore) -> None:
 def test_a_leased_model_outlives_its_place(store: ModelStore) -> None:
     first = loaded(1)
     store.add(first)
-    with store.lease(first):
+    with leased(store, first):
         store.drop("m")
         assert store.get(ModelVersion("m", 1)) is None
         assert first.leases == 1
@@ -98,7 +99,7 @@ def test_only_the_models_of_the_name_are_dropped(store: ModelStore) -> None:
     store.add(loaded(1, "a"))
     store.add(loaded(1, "b"))
     store.drop("a")
-    assert [entry.key for entry in store] == [ModelVersion("b", 1)]
+    assert [entry.model_version for entry in store] == [ModelVersion("b", 1)]
 
 
 def test_a_budget_of_memory_is_kept(ranks: dict[int, int]) -> None:
@@ -107,7 +108,7 @@ def test_a_budget_of_memory_is_kept(ranks: dict[int, int]) -> None:
         store.add(LoadedModel(Version("m", version), cast("Model", object()), "digest", memory=45))
     assert store.memory == 90
     assert store.has_room
-    with store.lease(next(iter(store))):
+    with leased(store, next(iter(store))):
         pass
     store.add(LoadedModel(Version("m", 3), cast("Model", object()), "digest", memory=30))
     assert versions(store) == [1, 3], "the one that was used least recently went"
@@ -118,11 +119,11 @@ def test_a_budget_of_memory_is_kept(ranks: dict[int, int]) -> None:
 
 
 def test_what_is_worth_less_than_all_others_is_not_worth_loading(store: ModelStore, ranks: dict[int, int]) -> None:
-    assert store.can_hold(loaded(9).key)
+    assert store.can_hold(loaded(9).model_version)
     ranks.update({1: 2, 2: 1})
     store.add(loaded(1))
-    assert store.can_hold(loaded(9).key)
+    assert store.can_hold(loaded(9).model_version)
     store.add(loaded(3))
-    assert store.can_hold(loaded(9).key), "another of no worth goes"
+    assert store.can_hold(loaded(9).model_version), "another of no worth goes"
     store.add(loaded(2))
-    assert not store.can_hold(loaded(9).key)
+    assert not store.can_hold(loaded(9).model_version)

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import json
 import logging
-import statistics
-import tempfile
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
+from handful_core.files import write_atomically
+from handful_core.runtime.benchmark import measure_in_turns
 from handful_core.runtime.model import VisionModel
 from handful_core.vision.decode import Pixels
 
 Backend = Literal["onnxruntime", "openvino"]
 
+_log = logging.getLogger(__name__)
 MARGIN = 0.10
 """OpenVINO takes more memory, so it is kept only if it saves at least this share of the time."""
 _NAMES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
@@ -32,47 +33,46 @@ class Latency:
     alone: float
     """One image at a time, with all threads."""
     together: float
-    """An image's share of the time when as many are asked at once as serving works on."""
+    """Under load, with as many images at once as serving works on: the time of all of them, divided by their number."""
 
 
 @dataclass(frozen=True, slots=True)
 class BackendChoice:
-    """A backend, and why it is this one."""
+    """A backend, and the measurement that chose it."""
 
     backend: Backend
     why: str
     settled: bool = False
-    """It stays. One measurement may have met a busy machine: a choice is settled once another says the same."""
+    """Final. One benchmark may have met a busy machine, so a choice is settled once a second one agrees."""
 
 
-def choose_backend(onnxruntime: Latency, openvino: Latency, before: BackendChoice | None = None) -> BackendChoice:
+def choose_backend(onnxruntime: Latency, openvino: Latency, previous: BackendChoice | None = None) -> BackendChoice:
     """OpenVINO, if it is clearly faster for one image and no slower for many at once.
 
     Args:
-        onnxruntime: what was measured of it.
-        openvino: what was measured of it.
-        before: what was chosen by the measurement before this one.
+        onnxruntime: its latency.
+        openvino: its latency.
+        previous: the choice of the benchmark before this one.
     """
-    why = f"{_tell('onnxruntime', onnxruntime)}; {_tell('openvino', openvino)}"
+    why = f"{_describe('onnxruntime', onnxruntime)}; {_describe('openvino', openvino)}"
     faster = openvino.alone <= onnxruntime.alone * (1 - MARGIN) and openvino.together <= onnxruntime.together
     backend: Backend = "openvino" if faster else "onnxruntime"
-    return BackendChoice(backend, why, settled=before is not None and before.backend == backend)
+    return BackendChoice(backend, why, settled=previous is not None and previous.backend == backend)
 
 
-def _tell(backend: Backend, pace: Latency) -> str:
-    return f"{_NAMES[backend]} {pace.alone:.1f} ms alone, {pace.together:.1f} ms an image under load"
+def _describe(backend: Backend, latency: Latency) -> str:
+    return f"{_NAMES[backend]} {latency.alone:.1f} ms alone, {latency.together:.1f} ms an image under load"
 
 
-_log = logging.getLogger(__name__)
-_KEPT = 200
+_MAX_CHOICES = 200
 _CHOICE = TypeAdapter(BackendChoice)
 
 
 class BenchmarkCache:
-    """Choices by what was measured. Several processes may share the file; the last one that writes wins.
+    """Earlier choices, in a JSON file. Several processes may share it; the last one that writes wins.
 
     Args:
-        path: the file; it is made when there is something to note.
+        path: the file; the first `put` makes it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -82,48 +82,43 @@ class BenchmarkCache:
         """The choice of this key."""
         try:
             return _CHOICE.validate_python(self._read().get(key))
-        except ValidationError:  # Not noted yet, or not in this form: it is measured.
+        except ValidationError:  # Not measured yet, or written in another form.
             return None
 
     def put(self, key: str, choice: BackendChoice) -> None:
-        """Remember a choice, if the file can be written: else it is made again at the next start."""
-        noted = self._read()
-        noted.pop(key, None)
-        noted[key] = asdict(choice)
-        kept = dict(list(noted.items())[-_KEPT:])
+        """Keep a choice. If the file cannot be written, the next start measures again."""
+        choices = self._read()
+        choices.pop(key, None)  # A key that is set again moves to the end, so the oldest fall out first.
+        choices[key] = asdict(choice)
+        kept = dict(list(choices.items())[-_MAX_CHOICES:])
         try:
-            with tempfile.NamedTemporaryFile("w", dir=self._path.parent, delete=False, encoding="utf-8") as file:
-                json.dump(kept, file, indent=2)
-            Path(file.name).chmod(0o644)
-            Path(file.name).replace(self._path)
+            write_atomically(self._path, json.dumps(kept, indent=2))
         except OSError as error:
             _log.warning("which backend was chosen cannot be noted in %s (%s)", self._path, error)
 
     def _read(self) -> dict[str, Any]:
         try:
-            noted = json.loads(self._path.read_text(encoding="utf-8"))
+            choices = json.loads(self._path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
             _log.warning("the noted backends in %s cannot be read (%s)", self._path, error)
             return {}
-        return noted if isinstance(noted, dict) else {}
+        return choices if isinstance(choices, dict) else {}
 
 
 _WARM_UP = 2
 _ROUNDS = 20
-_FEWEST = 4
-_SECONDS = 3.0
-"""Of each of the two measurements: after that, a slow model is measured by `_FEWEST` rounds."""
-
-Work = Callable[[VisionModel], None]
+_MIN_ROUNDS = 4
+_BUDGET_SECONDS = 3.0
+"""Of each of the two measurements. A model that is too slow for `_ROUNDS` in that time gets `_MIN_ROUNDS`."""
 
 
 def benchmark_backends(models: Mapping[Backend, VisionModel], pixels: Pixels, threads: int) -> dict[Backend, Latency]:
-    """Let models answer one image in turns, so that a busy moment meets them all.
+    """Time one package in several backends, in turns, so that a busy moment meets all of them.
 
     Args:
-        models: one package in several backends.
+        models: the package in each backend.
         pixels: (height, width, 3) uint8, BGR.
         threads: images that serving works on at once.
     """
@@ -134,7 +129,7 @@ def benchmark_backends(models: Mapping[Backend, VisionModel], pixels: Pixels, th
     alone = _measure(models, one)
     if threads == 1:
         return {backend: Latency(ms, ms) for backend, ms in alone.items()}
-    with ThreadPoolExecutor(threads, thread_name_prefix="handful-race") as pool:
+    with ThreadPoolExecutor(threads, thread_name_prefix="handful-benchmark") as pool:
 
         def many(model: VisionModel) -> None:
             list(pool.map(lambda _: model.predict(pixels), range(threads)))
@@ -143,15 +138,13 @@ def benchmark_backends(models: Mapping[Backend, VisionModel], pixels: Pixels, th
     return {backend: Latency(alone[backend], together[backend] / threads) for backend in models}
 
 
-def _measure(models: Mapping[Backend, VisionModel], work: Work) -> dict[Backend, float]:
-    """Milliseconds of each: what a quarter of its runs stay below. Other programs make runs longer, never shorter."""
-    taken: dict[Backend, list[float]] = {backend: [] for backend in models}
-    ends = time.perf_counter() + _SECONDS
-    for turn in range(_WARM_UP + _ROUNDS):
-        if turn >= _WARM_UP + _FEWEST and time.perf_counter() > ends:
-            break
-        for backend, model in models.items():
-            began = time.perf_counter()
-            work(model)
-            taken[backend].append((time.perf_counter() - began) * 1e3)
-    return {backend: statistics.quantiles(times[_WARM_UP:], n=4)[0] for backend, times in taken.items()}
+def _measure(models: Mapping[Backend, VisionModel], work: Callable[[VisionModel], None]) -> dict[Backend, float]:
+    """Milliseconds of each: the lower quartile, since other programs make rounds longer and never shorter."""
+    timings = measure_in_turns(
+        [partial(work, model) for model in models.values()],
+        warm_up=_WARM_UP,
+        rounds=_ROUNDS,
+        budget=_BUDGET_SECONDS,
+        min_rounds=_MIN_ROUNDS,
+    )
+    return {backend: times.percentile(25) for backend, times in zip(models, timings, strict=True)}

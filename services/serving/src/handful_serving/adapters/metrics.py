@@ -26,7 +26,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
-        self._of_predictions = PredictionMetrics(self.registry)
+        self._prediction_metrics = PredictionMetrics(self.registry)
         self._requests = Counter(
             "handful_requests", "Requests that were answered.", ["method", "route", "status"], registry=self.registry
         )
@@ -60,7 +60,7 @@ class Metrics:
         is_champion: Callable[[ModelVersion], bool],
         queue: AdmissionQueue,
     ) -> None:
-        """Let every scrape tell which models are in memory, and how busy serving is.
+        """Add gauges that are read at each scrape: the models in memory, and how busy serving is.
 
         Args:
             loaded: the models in memory.
@@ -79,9 +79,9 @@ class Metrics:
         """A request, an image of a batch or a live frame was refused; the reason is a fixed word."""
         self._rejects.labels(reason).inc()
 
-    def predicted(self, prediction: PredictionResult) -> None:
+    def predicted(self, result: PredictionResult) -> None:
         """An image was answered."""
-        self._of_predictions.add(prediction)
+        self._prediction_metrics.add(result)
 
     def compared(self, name: str, outcome: str) -> None:
         """A challenger was asked beside the champion."""
@@ -141,24 +141,24 @@ class PredictionMetrics:
 
         self._known: dict[ModelVersion, _Version] = {}
 
-    def add(self, prediction: PredictionResult) -> None:
+    def add(self, result: PredictionResult) -> None:
         """An image was answered."""
-        version = self._known.get(prediction.key) or self._new(prediction.key)
+        version = self._known.get(result.model_version) or self._new(result.model_version)
         version.predictions.inc()
-        for stage, milliseconds in prediction.timings.items():
+        for stage, milliseconds in result.timings.items():
             version.stage(stage).observe(milliseconds / 1e3)
-        if prediction.outcome.faces:
-            self._faces.inc(prediction.outcome.faces)
-        found = _found(prediction)
+        if result.image.faces:
+            self._faces.inc(result.image.faces)
+        found = _classes_and_confidences(result)
         if not found:
             version.empty.inc()
         for class_id, confidence in found:
             version.confidence.observe(confidence)
-            version.detections(prediction.manifest.classes[class_id]).inc()
+            version.detections(result.manifest.classes[class_id]).inc()
 
-    def _new(self, key: ModelVersion) -> _Version:
-        name, number = key.name, str(key.version)
-        version = self._known[key] = _Version(
+    def _new(self, model_version: ModelVersion) -> _Version:
+        name, number = model_version.name, str(model_version.version)
+        version = self._known[model_version] = _Version(
             predictions=self._predictions.labels(name, number),
             empty=self._empty.labels(name, number),
             confidence=self._confidence.labels(name, number),
@@ -179,12 +179,12 @@ class _Version:
     detections: Callable[[str], Counter]
 
 
-def _found(prediction: PredictionResult) -> list[tuple[int, float]]:
+def _classes_and_confidences(result: PredictionResult) -> list[tuple[int, float]]:
     """Class ids and confidences."""
-    answer = prediction.answer
-    if answer.top is not None:
-        return [answer.top]
-    return list(zip(answer.detections.classes.tolist(), answer.detections.scores.tolist(), strict=True))
+    prediction = result.prediction
+    if prediction.top is not None:
+        return [prediction.top]
+    return list(zip(prediction.detections.classes.tolist(), prediction.detections.scores.tolist(), strict=True))
 
 
 class ModelInfo(Collector):
@@ -210,8 +210,8 @@ class ModelInfo(Collector):
         )
         for loaded in self._loaded():
             manifest = loaded.model.manifest
-            state = "served" if self._is_champion(loaded.key) else "loaded"
-            name = [loaded.key.name, str(loaded.key.version)]
+            state = "served" if self._is_champion(loaded.model_version) else "loaded"
+            name = [loaded.model_version.name, str(loaded.model_version.version)]
             info.add_metric(
                 [*name, manifest.task, manifest.architecture, loaded.digest[:12], loaded.model.backend, state], 1
             )

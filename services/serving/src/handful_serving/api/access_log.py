@@ -14,54 +14,54 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _OTHER = "other"
 
 OnResponse = Callable[[str, str, int, float], None]
-"""Hears method, route, status and seconds of each request."""
+"""Takes method, route, status and seconds of a request."""
 
 
 class AccessLog:
-    """Middleware that tells of each request when it is answered.
+    """Middleware that logs and counts each request when it is answered.
 
     Args:
-        app: what answers.
-        answered: who hears it.
+        app: the application.
+        on_response: is called when a request was answered.
         prefix: the second address of all routes, which is counted as the first.
     """
 
-    def __init__(self, app: ASGIApp, answered: OnResponse, prefix: str) -> None:
+    def __init__(self, app: ASGIApp, on_response: OnResponse, prefix: str) -> None:
         self._app = app
-        self._answered = answered
+        self._on_response = on_response
         self._prefix = prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, then tell of it."""
+        """Answer, then log it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        status = 500  # If nothing is sent, the server answers so.
+        status = 500  # What the server sends if the application fails before it sends anything.
 
-        async def noting(message: Message) -> None:
+        async def remember_status(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
 
         try:
-            await self._app(scope, receive, noting)
+            await self._app(scope, receive, remember_status)
         finally:
             seconds = time.perf_counter() - started
             method = scope["method"] if scope["method"] in _METHODS else _OTHER
-            self._answered(method, self._route(scope), status, seconds)
+            self._on_response(method, self._route(scope), status, seconds)
             level = logging.DEBUG if scope["path"].removeprefix(self._prefix).startswith("/health/") else logging.INFO
             if _log.isEnabledFor(level):
-                _tell(level, scope, status, seconds * 1e3)
+                _log_request(level, scope, status, seconds * 1e3)
 
     def _route(self, scope: Scope) -> str:
-        """The route's template: a path could be anything, and would make a label of anything."""
+        """The route's template. Clients choose paths freely, so paths as labels would grow the metrics without end."""
         template = getattr(scope.get("route"), "path", None) or _OTHER
         return str(template).removeprefix(self._prefix)
 
 
-def _tell(level: int, scope: Scope, status: int, milliseconds: float) -> None:
+def _log_request(level: int, scope: Scope, status: int, milliseconds: float) -> None:
     path = quote(scope["path"])  # A line break in it would make a line of its own.
     extra = {"status": status, "ms": round(milliseconds, 1)}
     _log.log(level, "%s %s %d in %.1f ms", scope["method"], path, status, milliseconds, extra=extra)

@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from python_multipart.multipart import parse_options_header
+from python_multipart.exceptions import MultipartParseError
+from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
 from handful_core.vision.decode import UnsupportedImageError
 from handful_serving.errors import BadRequestError, BodyTooLargeError, EmptyBodyError, OverloadedError, SlowBodyError
 
-_RETRY = 1
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
+
+_RETRY_SECONDS = 1
+_MAX_FIELD_BYTES = 1024
+"""Of a field that is no file."""
+_MAX_FIELDS = 32
+_MAX_HEADERS = 64
+_MAX_HEADER_BYTES = 8192
+"""Of all headers of a part."""
+_MAX_BOUNDARY_BYTES = 256
+"""RFC 2046 allows 70."""
+_SLICE_BYTES = 65_536
+"""Of a form, parsed at once. Between two slices, the event loop goes on with other requests."""
 
 
 class BodyBudget:
-    """Counts the bytes of all bodies in memory.
+    """Limits the bytes of all bodies in memory.
 
     Args:
         body_bytes: bytes of one body.
@@ -26,52 +39,52 @@ class BodyBudget:
     """
 
     def __init__(self, body_bytes: int, pending_bytes: int, seconds: float) -> None:
-        self._limit = body_bytes
-        self._pending = pending_bytes
-        self._held = 0
+        self._body_bytes = body_bytes
+        self._pending_bytes = pending_bytes
+        self._used = 0
         self.seconds = seconds
 
     def body(self, request: Request, limit: int | None = None) -> RequestBody:
-        """A request's body; its bytes count until the end of the `with` block that it is used in."""
-        return RequestBody(self, request, min(limit or self._limit, self._limit))
+        """A request's body. Its bytes count until the end of the `with` block that it is used in."""
+        return RequestBody(self, request, min(limit or self._body_bytes, self._body_bytes))
 
-    def take(self, amount: int) -> None:
+    def reserve(self, amount: int) -> None:
         """Count bytes that came.
 
         Raises:
             OverloadedError: there is no room for them.
         """
-        if self._held + amount > self._pending:
-            raise OverloadedError("too many images are on their way", "pending_bytes", _RETRY)
-        self._held += amount
+        if self._used + amount > self._pending_bytes:
+            raise OverloadedError("too many images are on their way", "pending_bytes", _RETRY_SECONDS)
+        self._used += amount
 
-    def give_back(self, amount: int) -> None:
-        """Count bytes that went."""
-        self._held -= amount
+    def release(self, amount: int) -> None:
+        """Count bytes that are not in memory any more."""
+        self._used -= amount
 
 
 class RequestBody:
     """The body of one request."""
 
-    def __init__(self, intake: BodyBudget, request: Request, limit: int) -> None:
-        self._intake = intake
+    def __init__(self, budget: BodyBudget, request: Request, limit: int) -> None:
+        self._budget = budget
         self._request = request
         self._limit = limit
-        self._held = 0
+        self._size = 0
 
     def __enter__(self) -> Self:
         """Begin to count its bytes."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """It is not needed any more."""
-        self._intake.give_back(self._held)
+        """Give its bytes back to the budget."""
+        self._budget.release(self._size)
 
     async def read(self) -> bytes:
         """All of it.
 
         Raises:
-            BodyTooLargeError: it is more than the limit; told before reading if the client says how much it sends.
+            BodyTooLargeError: it is more than the limit. If the client says how much it sends, nothing is read.
             SlowBodyError: it took too long.
         """
         announced = self._request.headers.get("content-length", "")
@@ -79,24 +92,32 @@ class RequestBody:
             raise self._too_large()
         pieces = []
         try:
-            async with asyncio.timeout(self._intake.seconds):
+            async with asyncio.timeout(self._budget.seconds):
                 async for piece in self._request.stream():
                     self._count(len(piece))
                     pieces.append(piece)
         except TimeoutError as error:
             raise SlowBodyError(
-                f"the body was not there within {self._intake.seconds:g} s", "send it faster, or send a smaller image"
+                f"the body was not there within {self._budget.seconds:g} s", "send it faster, or send a smaller image"
             ) from error
         return b"".join(pieces)
 
     def _count(self, amount: int) -> None:
-        if self._held + amount > self._limit:
+        if self._size + amount > self._limit:
             raise self._too_large()
-        self._intake.take(amount)
-        self._held += amount
+        self._budget.reserve(amount)
+        self._size += amount
 
     def _too_large(self) -> BodyTooLargeError:
         return BodyTooLargeError(f"the body is larger than {self._limit / 1e6:g} MB", "send a smaller image")
+
+
+@dataclass(frozen=True, slots=True)
+class UploadedFile:
+    """A file of a form, or a whole body."""
+
+    name: str
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +135,13 @@ class Upload:
         return self.files[0].data
 
 
-async def read_upload(request: Request, body: RequestBody, most: int = 8) -> Upload:
+async def read_upload(request: Request, body: RequestBody, max_files: int = 8) -> Upload:
     """Read a request's images.
 
     Args:
         request: its Content-Type says whether the body is a form with files, or one image.
         body: its body.
-        most: files of a form.
+        max_files: files of a form.
 
     Raises:
         BodyTooLargeError: there are too many bytes.
@@ -130,103 +151,150 @@ async def read_upload(request: Request, body: RequestBody, most: int = 8) -> Upl
         UnsupportedImageError: neither a form nor an image, by its Content-Type.
     """
     content_type = request.headers.get("content-type", "")
-    kind = content_type.partition(";")[0].strip().lower()
-    if kind == "multipart/form-data":
-        upload = Upload(*read_form(content_type, await body.read(), most))
-    elif kind in {"", "application/octet-stream"} or kind.startswith("image/"):
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type == "multipart/form-data":
+        upload = await read_form(content_type, await body.read(), max_files)
+    elif media_type in {"", "application/octet-stream"} or media_type.startswith("image/"):
         upload = Upload([UploadedFile("", await body.read())])
     else:
         raise UnsupportedImageError(
-            f"the body's type is {kind}", "send a form with the field image, or the image itself as image/*"
+            f"the body's type is {media_type}", "send a form with the field image, or the image itself as image/*"
         )
     if not any(file.data for file in upload.files):
         raise EmptyBodyError("the request carries no image", "send one in the form field image, or as the body")
     return upload
 
 
-_FIELD = 1024
-"""Bytes of a field that is no file."""
-_FIELDS = 32
-_HEADERS = 8192
-"""Bytes of a part's headers."""
-_MOST_BOUNDARY = 256
-"""Bytes; RFC 2046 allows 70."""
+async def read_form(content_type: str, body: bytes, max_files: int) -> Upload:
+    """The files and other fields of a form (multipart/form-data).
 
-
-@dataclass(frozen=True, slots=True)
-class UploadedFile:
-    """A file of a form, or a whole body."""
-
-    name: str
-    data: bytes
-
-
-def read_form(content_type: str, body: bytes, most: int) -> tuple[list[UploadedFile], dict[str, str]]:
-    """The files of a form, and its other fields.
-
-    Parsers that take a form piece by piece look at it byte by byte, and this is a tenth of all that the event loop does
-    for an image; here it is whole, and the boundary is looked for.
+    Starlette's form parser would write larger files to a temporary folder. Here everything stays in memory, where the
+    body's own limit bounds it.
 
     Args:
         content_type: the request's header.
         body: the form.
-        most: files that it may have.
+        max_files: files that it may have.
 
     Raises:
         BadRequestError: it is no form as in RFC 7578, or there is too much in it.
     """
     _, options = parse_options_header(content_type)
     boundary = options.get(b"boundary", b"")
-    if not 0 < len(boundary) <= _MOST_BOUNDARY:
-        raise _wrong("its Content-Type names no boundary")
-    files: list[UploadedFile] = []
-    fields: dict[str, str] = {}
-    for number, (headers, content) in enumerate(_parts(body, boundary), 1):
-        name, file = _names(headers)
-        if file is not None:
-            files.append(UploadedFile(file, content))
-        elif len(content) > _FIELD:
-            raise _wrong(f"the field {name[:40]} is longer than {_FIELD} bytes")
+    if not 0 < len(boundary) <= _MAX_BOUNDARY_BYTES:
+        raise _bad_form("its Content-Type names no boundary")
+    form = _Form(max_files)
+    parser = MultipartParser(boundary, form.callbacks, max_header_count=_MAX_HEADERS, max_header_size=_MAX_HEADER_BYTES)
+    body = _from_first_boundary(body, boundary)
+    try:
+        for start in range(0, len(body), _SLICE_BYTES):
+            if start:
+                await asyncio.sleep(0)
+            parser.write(body[start : start + _SLICE_BYTES])
+    except MultipartParseError as error:
+        raise _bad_form(f"it breaks off, or the headers of a part have no end ({error})") from error
+    if not form.complete:
+        raise _bad_form("it breaks off, or the headers of a part have no end")
+    return Upload(form.files, form.fields)
+
+
+def _from_first_boundary(body: bytes, boundary: bytes) -> bytes:
+    """The form without what RFC 2046 allows before its first part, and the parser does not know."""
+    line = b"--" + boundary
+    if body.startswith((line + b"\r\n", line + b"--")):
+        return body
+    start = 0 if body.startswith(line) else body.find(b"\r\n" + line) + 2
+    end = body.find(b"\r\n", start)
+    if not body.startswith(line, start) or end < 0 or body[start + len(line) : end].strip(b" \t"):
+        raise _bad_form("its boundary is not in it")
+    return line + body[end:]
+
+
+class _Form:
+    """Collects the parts of a form from the parser's callbacks, and refuses what is too much as soon as it comes."""
+
+    def __init__(self, max_files: int) -> None:
+        self.files: list[UploadedFile] = []
+        self.fields: dict[str, str] = {}
+        self.complete = False
+        self._max_files = max_files
+        self._file_count = self._field_count = 0
+        self._begin()
+
+    @property
+    def callbacks(self) -> MultipartCallbacks:
+        """What the parser calls."""
+        return {
+            "on_part_begin": self._begin,
+            "on_header_field": self._header_name,
+            "on_header_value": self._header_value,
+            "on_header_end": self._header_end,
+            "on_headers_finished": self._headers_finished,
+            "on_part_data": self._data,
+            "on_part_end": self._part_end,
+            "on_end": self._end,
+        }
+
+    def _begin(self) -> None:
+        self._name: str | None = None
+        self._file_name: str | None = None
+        self._pieces: list[bytes] = []
+        self._header_bytes = 0
+        self._header, self._value = b"", b""
+
+    # A header or a file may come in several pieces: the parser sees the form in slices.
+    def _header_name(self, data: bytes, start: int, end: int) -> None:
+        self._header += data[start:end]
+        self._count_header(end - start)
+
+    def _header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+        self._count_header(end - start)
+
+    def _count_header(self, amount: int) -> None:
+        self._header_bytes += amount
+        if self._header_bytes > _MAX_HEADER_BYTES:
+            raise _bad_form(f"the headers of a part have no end within {_MAX_HEADER_BYTES} bytes")
+
+    def _header_end(self) -> None:
+        if self._header.lower() == b"content-disposition" and self._name is None:
+            _, options = parse_options_header(self._value)
+            name, file_name = options.get(b"name"), options.get(b"filename")
+            self._name = None if name is None else _text(name)
+            self._file_name = None if file_name is None else _text(file_name)
+        self._header, self._value = b"", b""
+
+    def _headers_finished(self) -> None:
+        if self._name is None:
+            raise _bad_form("a part has no name")
+        if self._file_name is None:
+            self._field_count += 1
         else:
-            fields[name] = _text(content)
-        if len(files) > most or number - len(files) > _FIELDS:
-            raise _wrong(f"{most} files and {_FIELDS} other fields are allowed")
-    return files, fields
+            self._file_count += 1
+        if self._file_count > self._max_files or self._field_count > _MAX_FIELDS:
+            raise _bad_form(f"{self._max_files} files and {_MAX_FIELDS} other fields are allowed")
 
+    def _data(self, data: bytes, start: int, end: int) -> None:
+        self._pieces.append(data[start:end])
 
-def _parts(body: bytes, boundary: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Headers and content of each part."""
-    delimiter = b"\r\n--" + boundary
-    start = -2 if body.startswith(delimiter[2:]) else body.find(delimiter)
-    if start == -1:
-        raise _wrong("its boundary is not in it")
-    start += len(delimiter)
-    while not body.startswith(b"--", start):
-        begin = body.find(b"\r\n\r\n", start, start + _HEADERS)
-        end = body.find(delimiter, begin + 4)
-        if begin < 0 or end < 0:
-            raise _wrong("it breaks off, or the headers of a part have no end")
-        yield body[start:begin], body[begin + 4 : end]
-        start = end + len(delimiter)
+    def _part_end(self) -> None:
+        content, name = b"".join(self._pieces), self._name or ""
+        if self._file_name is not None:
+            self.files.append(UploadedFile(self._file_name, content))
+        elif len(content) > _MAX_FIELD_BYTES:
+            raise _bad_form(f"the field {name[:40]} is longer than {_MAX_FIELD_BYTES} bytes")
+        else:
+            self.fields[name] = _text(content)
 
-
-def _names(headers: bytes) -> tuple[str, str | None]:
-    """A part's field, and the name of its file; None if it is none."""
-    for line in headers.split(b"\r\n"):
-        kind, _, value = line.partition(b":")
-        if kind.lower() == b"content-disposition":
-            _, options = parse_options_header(value)
-            if b"name" in options:
-                file = options.get(b"filename")
-                return _text(options[b"name"]), None if file is None else _text(file)
-    raise _wrong("a part has no name")
+    def _end(self) -> None:
+        self.complete = True
 
 
 def _text(data: bytes) -> str:
     return data.decode("utf-8", "replace")
 
 
-def _wrong(what: str) -> BadRequestError:
+def _bad_form(reason: str) -> BadRequestError:
     return BadRequestError(
-        f"the form cannot be read: {what}", "send multipart/form-data with the image in the field image"
+        f"the form cannot be read: {reason}", "send multipart/form-data with the image in the field image"
     )

@@ -34,7 +34,7 @@ class ModelParameters(BaseModel):
         return self
 
     @property
-    def wanted(self) -> ModelRef:
+    def ref(self) -> ModelRef:
         """The same for the domain."""
         return ModelRef(self.model, self.version, self.alias)
 

@@ -1,6 +1,6 @@
-"""Who may work now, who waits, and who is told to come back later.
+"""Admission control: who may work now, who waits, and who is told to come back later.
 
-All of this runs on the event loop, so nothing needs a lock.
+All of this runs on the event loop, so it needs no lock.
 """
 
 from __future__ import annotations
@@ -13,71 +13,74 @@ from collections.abc import Callable
 
 from handful_serving.errors import OverloadedError
 
-_WEIGHT = 0.1
-"""How much the last image changes the notion of how long one takes."""
+_SMOOTHING = 0.1
+"""Weight of the newest image in the moving average of how long one takes."""
 _FULL, _LATE = "queue_full", "deadline"
 
 
 class AdmissionQueue:
-    """Places for images: so many are worked on at once, so many may wait, none longer than is useful.
+    """Slots for images: so many are worked on at once, so many may wait, none longer than its deadline.
 
-    An image is refused at once if it would not be answered before its deadline, so that a queue never fills with work
-    whose clients have given up.
+    An image that would miss its deadline is refused at once. Otherwise the queue would fill with work whose clients
+    have given up.
 
     Args:
-        workers: images that are worked on at once.
-        waiting: images that may wait.
-        seconds: the deadline: how long an image may take, with its wait.
-        clock: seconds that never go back.
+        slots: images that are worked on at once.
+        max_waiting: images that may wait.
+        deadline: seconds that an image may take, with its wait.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, workers: int, waiting: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._workers = workers
-        self._limit = waiting
-        self.seconds = seconds
-        """How long an image may take, with its wait."""
+    def __init__(
+        self, slots: int, max_waiting: int, deadline: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._slots = slots
+        self._max_waiting = max_waiting
+        self.deadline = deadline
+        """Seconds that an image may take, with its wait."""
         self._clock = clock
-        self._waiting: deque[asyncio.Future[None]] = deque()
-        self._mean = 0.0
+        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._mean_seconds = 0.0
         self.busy = 0
         """Images that are worked on."""
 
     @property
     def waiting(self) -> int:
         """Images that wait."""
-        return len(self._waiting)
+        return len(self._waiters)
 
     @property
-    def idle(self) -> bool:
-        """Somebody could begin at once."""
-        return self.busy < self._workers
+    def has_free_slot(self) -> bool:
+        """An image could begin at once."""
+        return self.busy < self._slots
 
     @property
     def is_full(self) -> bool:
-        """Whoever comes now is sent away."""
-        return not self.idle and len(self._waiting) >= self._limit
+        """The next image is refused."""
+        return not self.has_free_slot and len(self._waiters) >= self._max_waiting
 
-    async def enter(self, seconds: float | None = None) -> Slot:
-        """Wait for a place, in the order of coming. Whoever gives up waiting leaves the queue at once.
+    async def acquire(self, deadline: float | None = None) -> Slot:
+        """Wait for a slot, first come, first served. A caller that is cancelled leaves the queue at once.
 
         Args:
-            seconds: another deadline.
+            deadline: seconds, instead of the queue's own deadline.
 
         Raises:
-            OverloadedError: the queue is full, or the deadline cannot be kept.
+            OverloadedError: the queue is full, or the deadline cannot be met.
         """
-        limit = self.seconds if seconds is None else seconds
-        if self.idle:
+        limit = self.deadline if deadline is None else deadline
+        if self.has_free_slot:
             self.busy += 1
             return Slot(self, self._clock())
-        if len(self._waiting) >= self._limit:
+        if len(self._waiters) >= self._max_waiting:
             raise self._overloaded(_FULL, "the queue is full")
-        if self._expected(len(self._waiting) + 1) > limit:
+        if self._expected_seconds(len(self._waiters) + 1) > limit:
             raise self._overloaded(_LATE, f"the image would not be answered within {limit:g} s")
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        self._waiters.append(turn)
         try:
-            async with asyncio.timeout(max(0.0, limit - self._mean)):
+            # The image itself takes time too: waiting any longer than this could not end in time.
+            async with asyncio.timeout(max(0.0, limit - self._mean_seconds)):
                 await turn
         except TimeoutError:
             self._give_up(turn)
@@ -85,45 +88,49 @@ class AdmissionQueue:
         except asyncio.CancelledError:
             self._give_up(turn)
             raise
+        # The slot came from the image before, which left `busy` as it was: see `_hand_over`.
         return Slot(self, self._clock())
 
-    def leave(self, entered: float) -> None:
-        """Give a place to the next, and learn how long an image takes."""
-        took = max(0.0, self._clock() - entered)
-        self._mean += (took - self._mean) * (_WEIGHT if self._mean else 1)
-        self._next()
+    def release(self, acquired_at: float) -> None:
+        """Take a slot back, and learn how long an image takes."""
+        seconds = max(0.0, self._clock() - acquired_at)
+        self._mean_seconds += (seconds - self._mean_seconds) * (_SMOOTHING if self._mean_seconds else 1)
+        self._hand_over()
 
-    def _next(self) -> None:
-        while self._waiting:
-            turn = self._waiting.popleft()
+    def _hand_over(self) -> None:
+        """Give the slot to the first that waits. `busy` goes down only if nobody does."""
+        while self._waiters:
+            turn = self._waiters.popleft()
             if not turn.done():
                 turn.set_result(None)
                 return
         self.busy -= 1
 
     def _give_up(self, turn: asyncio.Future[None]) -> None:
-        if turn in self._waiting:
-            self._waiting.remove(turn)
-        elif turn.done() and not turn.cancelled():  # Its turn had just come: it is the next one's.
-            self._next()
+        if turn in self._waiters:
+            self._waiters.remove(turn)
+        elif turn.done() and not turn.cancelled():
+            # The slot was handed over in the same turn of the event loop in which the caller was cancelled. Nobody
+            # else would ever release it.
+            self._hand_over()
 
-    def _expected(self, ahead: int) -> float:
-        """Seconds until whoever comes behind so many is answered."""
-        return self._mean * (ahead / self._workers + 1)
+    def _expected_seconds(self, ahead: int) -> float:
+        """Seconds until an image behind so many others is answered."""
+        return self._mean_seconds * (ahead / self._slots + 1)
 
     def _overloaded(self, reason: str, words: str) -> OverloadedError:
-        return OverloadedError(words, reason, max(1, math.ceil(self._expected(len(self._waiting)))))
+        return OverloadedError(words, reason, max(1, math.ceil(self._expected_seconds(len(self._waiters)))))
 
 
 class Slot:
     """The right to work on one image."""
 
-    def __init__(self, queue: AdmissionQueue, entered: float) -> None:
+    def __init__(self, queue: AdmissionQueue, acquired_at: float) -> None:
         self._queue: AdmissionQueue | None = queue
-        self._entered = entered
+        self._acquired_at = acquired_at
 
-    def leave(self) -> None:
-        """Give it back; once is enough."""
+    def release(self) -> None:
+        """Give it back. Calling this again does nothing."""
         queue, self._queue = self._queue, None
         if queue is not None:
-            queue.leave(self._entered)
+            queue.release(self._acquired_at)

@@ -1,4 +1,4 @@
-"""A mailbox with room for one: whoever is slow gets the newest, not the oldest."""
+"""A mailbox with room for one: a slow receiver gets the newest item, not the oldest."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ _Item = TypeVar("_Item")
 
 
 class Mailbox(Generic[_Item]):
-    """Holds the newest item until it is taken. It runs on the event loop."""
+    """Keeps the newest item until it is taken. It runs on the event loop."""
 
     def __init__(self) -> None:
         self._item: _Item | None = None
         self._filled = asyncio.Event()
 
     def put(self, item: _Item) -> _Item | None:
-        """Leave an item; the one that was not taken in time is pushed out."""
-        pushed_out, self._item = self._item, item
+        """Leave an item, and return the one that it replaces."""
+        replaced, self._item = self._item, item
         self._filled.set()
-        return pushed_out
+        return replaced
 
     async def take(self) -> _Item:
         """The newest item, as soon as there is one."""

@@ -1,4 +1,4 @@
-"""Who may do what, and how often."""
+"""API keys: who may do what, and how often."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Scope = Literal["predict", "admin"]
 SCOPES: tuple[Scope, ...] = ("predict", "admin")
 _PREFIX = "handful_"
 _BYTES = 32
-_MOST_BUCKETS = 10_000
+_MAX_BUCKETS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class ApiKey:
     """A key, without its secret."""
 
     name: str
-    """What its owner calls it; also its id, in the log and for a canary's choice."""
+    """Its owner's name for it, and its id: in the log, and where a canary assigns callers."""
     digest: str
     """sha256 of the secret. It is random and long: nothing slower is needed."""
     scopes: frozenset[Scope]
@@ -36,7 +36,7 @@ class ApiKey:
 
 
 class ApiKeyStore(Protocol):
-    """The keys that there are."""
+    """All keys."""
 
     def find(self, digest: str) -> ApiKey | None:
         """The key whose secret has this digest."""
@@ -49,13 +49,13 @@ def new_secret() -> str:
 
 
 def digest_of(secret: str) -> str:
-    """What is kept of a secret."""
+    """What is stored of a secret."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks."""
+    """Who sent a request."""
 
     key: ApiKey | None
     """None where no keys are asked for."""
@@ -66,39 +66,28 @@ class Caller:
         return self.key.name if self.key else ""
 
 
-class Guard:
-    """Lets in who may come in.
+class Authenticator:
+    """Checks API keys.
 
     Args:
-        keys: the keys that there are.
-        required: whether one is asked for.
-        rate_per_minute: images a minute for a key that has no rate of its own, and for all who have no key together.
-        clock: seconds that never go back.
+        keys: all keys.
+        required: whether requests need one.
     """
 
-    def __init__(
-        self,
-        keys: ApiKeyStore,
-        required: bool,
-        rate_per_minute: int | None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, keys: ApiKeyStore, required: bool) -> None:
         self._keys = keys
         self.required = required
-        self._rate = rate_per_minute
-        self._clock = clock
-        self._buckets: dict[str, _Bucket] = {}
 
-    def admit(self, secret: str | None, scope: Scope) -> Caller:
-        """Who asks, if this may be asked for.
+    def authenticate(self, secret: str | None, scope: Scope) -> Caller:
+        """The caller, if it has the scope.
 
         Args:
             secret: the key that came with the request.
-            scope: what is asked for.
+            scope: what the request needs.
 
         Raises:
             UnauthorizedError: a key is needed, and there is none or an unknown one.
-            ForbiddenError: the key is for other things.
+            ForbiddenError: the key has not the scope.
         """
         if not self.required:
             return Caller(None)
@@ -114,8 +103,8 @@ class Guard:
             raise ForbiddenError(f"the API key {key.name} may not {scope}", f"use a key with the scope {scope}")
         return Caller(key)
 
-    def renew(self, caller: Caller) -> Caller:
-        """The same caller, as the keys are now: for whoever was let in a while ago, and is still there.
+    def refresh(self, caller: Caller) -> Caller:
+        """The same caller with its key as it is now, for connections that outlive a change of the keys.
 
         Raises:
             UnauthorizedError: the key was removed.
@@ -127,8 +116,23 @@ class Guard:
             raise UnauthorizedError(f"the API key {caller.key.name} was removed", "ask for another")
         return Caller(key)
 
-    def spend(self, caller: Caller, images: int = 1) -> None:
-        """Count images against the caller's rate.
+
+class RateLimiter:
+    """Limits the images a minute of each caller.
+
+    Args:
+        rate_per_minute: for a key that has no rate of its own, and for all callers without a key together; no limit if
+            None.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, rate_per_minute: int | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._rate = rate_per_minute
+        self._clock = clock
+        self._buckets: dict[str, _TokenBucket] = {}
+
+    def consume(self, caller: Caller, images: int = 1) -> None:
+        """Count images of a caller.
 
         Raises:
             RateError: there were too many within a minute.
@@ -139,27 +143,33 @@ class Guard:
             return
         bucket = self._buckets.get(caller.name)
         if bucket is None or bucket.rate != rate:
-            if len(self._buckets) >= _MOST_BUCKETS:
+            if len(self._buckets) >= _MAX_BUCKETS:
                 self._buckets.clear()
-            bucket = self._buckets[caller.name] = _Bucket(rate, float(rate), self._clock())
+            bucket = self._buckets[caller.name] = _TokenBucket(rate, float(rate), self._clock())
         wait = bucket.take(images, self._clock())
         if wait:
             raise RateError(f"{rate} images a minute are allowed", math.ceil(wait))
 
 
 @dataclass(slots=True)
-class _Bucket:
-    """As many tokens as images are allowed in a minute, filled evenly."""
+class _TokenBucket:
+    """As many tokens as images are allowed in a minute, refilled evenly."""
 
     rate: int
     tokens: float
-    filled: float
+    refilled_at: float
 
     def take(self, images: int, now: float) -> float:
-        """Take tokens; seconds until there are enough, 0 if there were."""
-        self.tokens = min(float(self.rate), self.tokens + max(0.0, now - self.filled) * self.rate / 60)
-        self.filled = now
-        needed = min(images, self.rate)  # A batch larger than a minute's rate begins in debt, not never.
+        """Take tokens.
+
+        Returns:
+            seconds until there are enough; 0 if there were.
+        """
+        self.tokens = min(float(self.rate), self.tokens + max(0.0, now - self.refilled_at) * self.rate / 60)
+        self.refilled_at = now
+        # A batch larger than a minute's rate could never be paid in advance: it begins with a full bucket, and the
+        # tokens go below zero.
+        needed = min(images, self.rate)
         if self.tokens >= needed:
             self.tokens -= images
             return 0.0

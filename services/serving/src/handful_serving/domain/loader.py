@@ -20,10 +20,10 @@ from handful_serving.domain.ports import CacheEntry, ModelRegistry, Observer, Op
 from handful_serving.errors import OverloadedError, RefusedModelError, UnknownModelError
 
 _log = logging.getLogger(__name__)
-_SPOILT = (DamagedPackageError, ManifestError, MissingPackageError)
-"""What a disk can do to a package that was whole when it was fetched."""
-_AT_ONCE, _WAITING = 4, 64
-"""Versions that are fetched at once, and that may wait for it."""
+_CORRUPT_PACKAGE = (DamagedPackageError, ManifestError, MissingPackageError)
+"""What a broken disk makes of a package that was whole when it was fetched."""
+_CONCURRENT_LOADS, _MAX_PENDING_LOADS = 4, 64
+"""Versions that load at the same time, and all loads that may be under way. More are refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +39,21 @@ class Dependencies:
 
 
 class Loader:
-    """Loads versions into the store, each once however many ask for it at the same time."""
+    """Loads versions into the store. Concurrent requests for the same version share one load."""
 
-    def __init__(self, world: Dependencies, catalog: Catalog, store: ModelStore, refusals: LoadFailures) -> None:
-        self._world = world
+    def __init__(
+        self, dependencies: Dependencies, catalog: Catalog, store: ModelStore, load_failures: LoadFailures
+    ) -> None:
+        self._dependencies = dependencies
         self._catalog = catalog
         self._store = store
-        self._refusals = refusals
+        self._load_failures = load_failures
         self._flights: SingleFlight[ModelVersion, LoadedModel] = SingleFlight()
-        self._preparing = asyncio.Semaphore(_AT_ONCE)
+        self._preparing = asyncio.Semaphore(_CONCURRENT_LOADS)
         self._opening = asyncio.Lock()
-        """One model is opened at a time: what memory grows by meanwhile is its own."""
+        """One model is opened at a time, so the growth of this process's memory is that model's."""
 
-    async def load(self, key: ModelVersion) -> LoadedModel:
+    async def load(self, model_version: ModelVersion) -> LoadedModel:
         """The version's model, from memory if it is there.
 
         Raises:
@@ -59,106 +61,120 @@ class Loader:
             RefusedModelError: its package is bad, or was found bad a while ago.
             UnavailableError: the registry is away and the package is not in the cache, or too many others are loaded.
         """
-        loaded = self._store.get(key)
-        if loaded is None and key not in self._flights and len(self._flights) >= _WAITING:
+        loaded = self._store.get(model_version)
+        if loaded is None and model_version not in self._flights and len(self._flights) >= _MAX_PENDING_LOADS:
             raise OverloadedError("too many models are being loaded", "loading", 1)
-        return loaded or await self._flights.do(key, lambda: self._load(key))
+        return loaded or await self._flights.do(model_version, lambda: self._load(model_version))
 
     def cancel(self) -> None:
-        """Give up the loads that run."""
+        """Cancel the loads that run."""
         self._flights.cancel()
 
-    async def _load(self, key: ModelVersion) -> LoadedModel:
-        if refusal := self._refusals.get(key):
-            raise refusal.error()
+    async def _load(self, model_version: ModelVersion) -> LoadedModel:
+        if failure := self._load_failures.get(model_version):
+            raise failure.error()
         try:
             async with self._preparing:
-                entry, model, memory = await self._prepare(key)
+                entry, model, memory = await self._prepare(model_version)
         except UnknownModelError:
             raise
         except UnavailableError:
-            self._world.observer.reloaded(key.name, "failed", "registry")
+            self._dependencies.observer.reloaded(model_version.name, "failed", "registry")
             raise
         except PackageError as error:
-            raise self._refuse(key, "refused", error.kind, error, REFUSED_SECONDS) from error
-        except Exception as error:  # Whatever a package brings up: it is refused, and the others are served.
+            raise self._refuse(model_version, "refused", error.kind, error, REFUSED_SECONDS) from error
+        except Exception as error:  # A package can raise anything. It is refused, and the others are served.
             resource = isinstance(error, OSError | ResourceError)
             kind = "resource" if resource else "registry" if isinstance(error, HandfulError) else "internal"
-            raise self._refuse(key, "failed", kind, error, FAILED_SECONDS) from error
+            raise self._refuse(model_version, "failed", kind, error, FAILED_SECONDS) from error
         loaded = LoadedModel(entry.record, model, await in_thread(lambda: model.package.digest), memory)
         self._store.add(loaded)
-        self._world.observer.reloaded(key.name, "ok", "")
-        _log.info("loaded %s", key, extra={"model": key.name, "version": key.version, "digest": loaded.digest})
-        await self._prune(key.name)
+        self._dependencies.observer.reloaded(model_version.name, "ok", "")
+        _log.info(
+            "loaded %s",
+            model_version,
+            extra={"model": model_version.name, "version": model_version.version, "digest": loaded.digest},
+        )
+        await self._prune(model_version.name)
         return loaded
 
-    async def _prepare(self, key: ModelVersion) -> tuple[CacheEntry, Model, int]:
-        world = self._world
-        record = await self._record(key)
-        known = partial(world.cache.find, record) if record else partial(world.cache.newest, key)
-        entry = await in_thread(known)
+    async def _prepare(self, model_version: ModelVersion) -> tuple[CacheEntry, Model, int]:
+        dependencies = self._dependencies
+        record = await self._record(model_version)
+        lookup = (
+            partial(dependencies.cache.find, record) if record else partial(dependencies.cache.newest, model_version)
+        )
+        entry = await in_thread(lookup)
         if entry is not None:
             try:
                 return entry, *await self._open(entry)
-            except _SPOILT as error:
-                _log.warning("the cached package of %s is spoilt (%s): it is fetched again", key, error)
-                await in_thread(world.cache.discard, entry)
-        record = record or await in_thread(world.registry.version, key.name, key.version)
+            except _CORRUPT_PACKAGE as error:
+                _log.warning("the cached package of %s is damaged (%s): it is fetched again", model_version, error)
+                await in_thread(dependencies.cache.discard, entry)
+        record = record or await in_thread(dependencies.registry.version, model_version.name, model_version.version)
         entry = await in_thread(self._download, record)
         return entry, *await self._open(entry)
 
     async def _open(self, entry: CacheEntry) -> tuple[Model, int]:
         """The model, and the bytes that it took: what memory grew by, at least the size of its file."""
         async with self._opening:
-            before = self._world.resident()
-            model = await in_thread(self._world.open_model, entry.folder)
-            grown = self._world.resident() - before
+            before = self._dependencies.resident()
+            model = await in_thread(self._dependencies.open_model, entry.folder)
+            grown = self._dependencies.resident() - before
         package = model.package
         return model, max(grown, package.manifest.files[package.manifest.model].size)
 
-    async def _record(self, key: ModelVersion) -> Version | None:
-        """What the registry says of a version; None if it is away and the cache has a package to make do with."""
-        cached = await in_thread(self._world.cache.newest, key)
+    async def _record(self, model_version: ModelVersion) -> Version | None:
+        """The registry's entry of a version; None if the registry is away and a cached package can be used instead."""
+        cached = await in_thread(self._dependencies.cache.newest, model_version)
         if cached is not None and self._catalog.reachable is False:
             return None
         try:
-            return await in_thread(self._world.registry.version, key.name, key.version)
+            return await in_thread(self._dependencies.registry.version, model_version.name, model_version.version)
         except NotFoundError as error:
-            raise await self._unknown(key) from error
+            raise await self._unknown(model_version) from error
         except UnavailableError:
             if cached is None:
                 raise
             return None
 
-    async def _unknown(self, key: ModelVersion) -> UnknownModelError:
+    async def _unknown(self, model_version: ModelVersion) -> UnknownModelError:
         try:
-            self._catalog.versions[key.name] = await in_thread(self._world.registry.versions, key.name)
+            self._catalog.versions[model_version.name] = await in_thread(
+                self._dependencies.registry.versions, model_version.name
+            )
         except HandfulError as error:
-            _log.debug("the versions of %s cannot be listed: %s", key.name, error)
-        return self._catalog.unknown_version(key)
+            _log.debug("the versions of %s cannot be listed: %s", model_version.name, error)
+        return self._catalog.unknown_version(model_version)
 
     def _download(self, record: Version) -> CacheEntry:
-        with self._world.cache.incoming() as folder:
+        with self._dependencies.cache.incoming() as folder:
             try:
-                self._world.registry.download_package(record, folder)
+                self._dependencies.registry.download_package(record, folder)
             except NotFoundError as error:
                 raise MissingPackageError(f"MLflow has lost its files ({error.message})") from error
-            return self._world.cache.install(folder, record)
+            return self._dependencies.cache.install(folder, record)
 
     async def _prune(self, name: str) -> None:
-        used = {loaded.key.version for loaded in self._store if loaded.key.name == name}
+        used = {loaded.model_version.version for loaded in self._store if loaded.model_version.name == name}
         used.update(version for model, version in self._catalog.champions.items() if model == name)
         try:
-            await in_thread(self._world.cache.prune, name, frozenset(used))
+            await in_thread(self._dependencies.cache.prune, name, frozenset(used))
         except OSError as error:
             _log.warning("old packages of %s cannot be removed (%s)", name, error)
 
     def _refuse(
-        self, key: ModelVersion, outcome: str, kind: str, error: Exception, seconds: float
+        self, model_version: ModelVersion, outcome: str, kind: str, error: Exception, seconds: float
     ) -> RefusedModelError:
-        self._world.observer.reloaded(key.name, outcome, kind)
-        _log.error("%s %s: %s", outcome, key, error, extra={"model": key.name, "version": key.version, "reason": kind})
-        return self._refusals.add(key, kind, str(error), seconds).error()
+        self._dependencies.observer.reloaded(model_version.name, outcome, kind)
+        _log.error(
+            "%s %s: %s",
+            outcome,
+            model_version,
+            error,
+            extra={"model": model_version.name, "version": model_version.version, "reason": kind},
+        )
+        return self._load_failures.add(model_version, kind, str(error), seconds).error()
 
 
 REFUSED_SECONDS = 600.0
@@ -171,7 +187,7 @@ FAILED_SECONDS = 30.0
 class LoadFailure:
     """Why a version is not served."""
 
-    key: ModelVersion
+    model_version: ModelVersion
     kind: str
     """One word, for metrics."""
     reason: str
@@ -181,32 +197,34 @@ class LoadFailure:
     def error(self) -> RefusedModelError:
         """What a request for it gets."""
         return RefusedModelError(
-            f"{self.key} cannot be served ({self.reason})",
+            f"{self.model_version} cannot be served ({self.reason})",
             "ask for another version, or register it again",
             self.kind,
         )
 
 
 class LoadFailures:
-    """The versions to be left alone for now."""
+    """A negative cache: versions that failed to load are not tried again for a while."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._refusals: dict[ModelVersion, LoadFailure] = {}
+        self._failures: dict[ModelVersion, LoadFailure] = {}
 
     def __iter__(self) -> Iterator[LoadFailure]:
-        return iter([refusal for key in list(self._refusals) if (refusal := self.get(key))])
+        return iter([failure for model_version in list(self._failures) if (failure := self.get(model_version))])
 
-    def get(self, key: ModelVersion) -> LoadFailure | None:
-        """The refusal that still holds for a version."""
-        refusal = self._refusals.get(key)
-        return refusal if refusal and refusal.until > self._clock() else None
+    def get(self, model_version: ModelVersion) -> LoadFailure | None:
+        """The failure that still holds for a version."""
+        failure = self._failures.get(model_version)
+        return failure if failure and failure.until > self._clock() else None
 
-    def add(self, key: ModelVersion, kind: str, reason: str, seconds: float) -> LoadFailure:
-        """Leave a version alone for some seconds."""
-        self._refusals[key] = LoadFailure(key, kind, reason, self._clock() + seconds)
-        return self._refusals[key]
+    def add(self, model_version: ModelVersion, kind: str, reason: str, seconds: float) -> LoadFailure:
+        """Do not try a version again for some seconds."""
+        self._failures[model_version] = LoadFailure(model_version, kind, reason, self._clock() + seconds)
+        return self._failures[model_version]
 
     def forget(self, name: str) -> None:
         """Give every version of a model another chance."""
-        self._refusals = {key: refusal for key, refusal in self._refusals.items() if key.name != name}
+        self._failures = {
+            model_version: failure for model_version, failure in self._failures.items() if model_version.name != name
+        }

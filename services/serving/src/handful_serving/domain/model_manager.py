@@ -1,4 +1,4 @@
-"""The models that serving has: found for a request, kept up to date, told of."""
+"""The models of serving: found for a request, kept up to date, promoted and rolled back."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ from handful_serving.errors import NoModelError
 
 
 class ModelManager:
-    """All parts that deal with models, put together.
+    """Catalog, store, loader and watcher, put together.
 
     Args:
-        world: what they talk to.
+        dependencies: what they talk to.
         catalog: which names and versions there are.
         limit: models in memory.
         budget: bytes of all of them; no limit if None.
     """
 
-    def __init__(self, world: Dependencies, catalog: Catalog, limit: int, budget: int | None = None) -> None:
-        self.world = world
+    def __init__(self, dependencies: Dependencies, catalog: Catalog, limit: int, budget: int | None = None) -> None:
+        self.dependencies = dependencies
         self.catalog = catalog
         self.store = ModelStore(limit, catalog.rank, budget)
-        self.refusals = LoadFailures()
-        self._loader = Loader(world, catalog, self.store, self.refusals)
-        self.watcher = Watcher(world, catalog, self.store, self.refusals, self._loader)
-        self._watching: asyncio.Task[None] | None = None
+        self.load_failures = LoadFailures()
+        self._loader = Loader(dependencies, catalog, self.store, self.load_failures)
+        self.watcher = Watcher(dependencies, catalog, self.store, self.load_failures, self._loader)
+        self._watch_task: asyncio.Task[None] | None = None
 
     def start(self, poll_seconds: float) -> None:
         """Begin to watch the registry."""
-        self._watching = asyncio.create_task(self.watcher.run(poll_seconds), name="watcher")
+        self._watch_task = asyncio.create_task(self.watcher.run(poll_seconds), name="watcher")
 
     async def stop(self) -> None:
-        """Stop watching and loading. What a thread still does for them is given up."""
+        """Stop watching and loading. Threads that still work for them are not waited for."""
         self._loader.cancel()
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.wait({self._watching})
+        if self._watch_task is not None:
+            self._watch_task.cancel()
+            await asyncio.wait({self._watch_task})
 
-    async def find(self, wanted: ModelRef) -> LoadedModel:
+    async def find(self, ref: ModelRef) -> LoadedModel:
         """The model that a request means; loaded now if it is not yet."""
-        loaded = await self._loader.load(self.catalog.resolve(wanted))
+        loaded = await self._loader.load(self.catalog.resolve(ref))
         self.watcher.adopt(loaded)
         return loaded
 
@@ -56,7 +56,7 @@ class ModelManager:
         Raises:
             HandfulError: the registry has no such version, or is away.
         """
-        promoted = await in_thread(self.world.registry.promote, name, version)
+        promoted = await in_thread(self.dependencies.registry.promote, name, version)
         await self.watcher.poll()
         return promoted.version
 
@@ -68,7 +68,7 @@ class ModelManager:
         """
         await self.watcher.poll()
         await self.find(ModelRef(name, alias=PREVIOUS))
-        champion = await in_thread(self.world.registry.rollback, name)
+        champion = await in_thread(self.dependencies.registry.rollback, name)
         await self.watcher.poll()
         return champion.version
 
@@ -79,21 +79,21 @@ class ModelManager:
             NoModelError: there is none; the words say why, and which command helps.
         """
         champions = [ModelVersion(name, version) for name, version in sorted(self.catalog.champions.items())]
-        loaded = [key for key in champions if self.store.get(key)]
+        loaded = [model_version for model_version in champions if self.store.get(model_version)]
         if not loaded:
             raise self._not_ready()
         return loaded
 
     def _not_ready(self) -> NoModelError:
         targets = [ModelVersion(name, version) for name, version in self.catalog.targets().items()]
-        refused = [refusal for key in targets if (refusal := self.refusals.get(key))]
+        refused = [failure for model_version in targets if (failure := self.load_failures.get(model_version))]
         if refused:
             return NoModelError(
-                f"the champion {refused[0].key} is refused ({refused[0].reason})",
-                f"promote a good one with: handful promote {refused[0].key.name} VERSION",
+                f"the champion {refused[0].model_version} is refused ({refused[0].reason})",
+                f"promote a good one with: handful promote {refused[0].model_version.name} VERSION",
             )
         if self.catalog.reachable is False:
-            return NoModelError("no model is in the cache, and the registry is away", self.catalog.trouble)
+            return NoModelError("no model is in the cache, and the registry is away", self.catalog.registry_error)
         if self.catalog.reachable and not targets:
             return NoModelError(
                 "no registered model has the alias champion",

@@ -1,4 +1,4 @@
-"""Naming a version of a model."""
+"""References to models: a version, or what a request says of one."""
 
 from __future__ import annotations
 
@@ -18,8 +18,13 @@ class ModelVersion:
 
 @dataclass(frozen=True, slots=True)
 class ModelRef:
-    """Which model a request asks for; None leaves the choice to serving. At most one of version and alias."""
+    """The model that a request names; None leaves the choice to serving. At most one of version and alias."""
 
     model: str | None = None
     version: int | None = None
     alias: str | None = None
+
+    @property
+    def is_pinned(self) -> bool:
+        """It names a version or an alias, so no challenger answers in its place."""
+        return self.version is not None or self.alias is not None

@@ -1,4 +1,4 @@
-"""What there is: every model and version, and what became of it."""
+"""The status of every model and version, for lists."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from handful_serving.domain.model_manager import ModelManager
 from handful_serving.domain.model_ref import ModelVersion
 from handful_serving.errors import UnknownModelError
 
-_PATIENCE = 3.0
-"""Seconds that a question for a list may wait for the registry; then what is known has to do."""
+_REGISTRY_SECONDS = 3.0
+"""Seconds that a list waits for the registry. After that it is made of what is known."""
 _METRIC_TAG = "metrics."
 
 
@@ -56,15 +56,15 @@ class ModelSummary:
 
 
 class ModelStatus:
-    """Tells what the fleet knows; asks the registry for versions if it answers."""
+    """What the manager knows of each model, with the registry's versions while the registry answers."""
 
-    def __init__(self, fleet: ModelManager) -> None:
-        self._fleet = fleet
+    def __init__(self, manager: ModelManager) -> None:
+        self._manager = manager
         self._flights: SingleFlight[str, list[Version]] = SingleFlight()
 
     async def models(self) -> list[ModelSummary]:
         """All models, by name."""
-        return list(await asyncio.gather(*(self.model(name) for name in self._fleet.catalog.names())))
+        return list(await asyncio.gather(*(self.model(name) for name in self._manager.catalog.names())))
 
     async def model(self, name: str) -> ModelSummary:
         """One model.
@@ -72,14 +72,14 @@ class ModelStatus:
         Raises:
             UnknownModelError: there is none of this name.
         """
-        catalog = self._fleet.catalog
+        catalog = self._manager.catalog
         if name not in catalog.names():
             raise UnknownModelError(f"there is no model {name}", f"there is {', '.join(catalog.names()) or 'none yet'}")
         records = await self._records(name)
-        views = [self._version(record) for record in records]
-        loaded = (self._fleet.store.get(ModelVersion(name, record.version)) for record in records)
+        summaries = [self._version(record) for record in records]
+        loaded = (self._manager.store.get(ModelVersion(name, record.version)) for record in records)
         task = next((found.model.manifest.task for found in loaded if found), None)
-        return ModelSummary(name, task, name == catalog.default, catalog.aliases(name), views)
+        return ModelSummary(name, task, name == catalog.default, catalog.aliases(name), summaries)
 
     async def run(self, name: str, number: int) -> Run:
         """The training that made a version.
@@ -88,40 +88,42 @@ class ModelStatus:
             UnknownModelError: there is no such version, or no run is known of it.
             UnavailableError: the registry does not answer.
         """
-        view = next((view for view in (await self.model(name)).versions if view.version == number), None)
-        if view is None or view.run_id is None:
+        versions = (await self.model(name)).versions
+        summary = next((version for version in versions if version.version == number), None)
+        if summary is None or summary.run_id is None:
             raise UnknownModelError(f"no run is known of {name} version {number}", "see /models for what there is")
-        return await in_thread(self._fleet.world.registry.run, view.run_id)
+        return await in_thread(self._manager.dependencies.registry.run, summary.run_id)
 
     async def _records(self, name: str) -> list[Version]:
         """The model's versions, the newest first: from the registry, else as last heard, else what is on disk."""
-        catalog = self._fleet.catalog
+        catalog = self._manager.catalog
         if catalog.reachable:
-            asked = self._flights.do(name, lambda: in_thread(self._fleet.world.registry.versions, name))
-            with suppress(HandfulError, TimeoutError):  # The watcher tells of a registry that is away.
-                catalog.versions[name] = await asyncio.wait_for(asked, _PATIENCE)
+            request = self._flights.do(name, lambda: in_thread(self._manager.dependencies.registry.versions, name))
+            with suppress(HandfulError, TimeoutError):  # The watcher logs that the registry is away.
+                catalog.versions[name] = await asyncio.wait_for(request, _REGISTRY_SECONDS)
         if name in catalog.versions:
             return catalog.versions[name]
-        on_disk = {entry.key: entry.record for entry in await in_thread(self._fleet.world.cache.entries)}
-        in_memory = {loaded.key: loaded.record for loaded in self._fleet.store}
-        known = [record for key, record in (on_disk | in_memory).items() if key.name == name]
+        entries = await in_thread(self._manager.dependencies.cache.entries)
+        on_disk = {entry.model_version: entry.record for entry in entries}
+        in_memory = {loaded.model_version: loaded.record for loaded in self._manager.store}
+        known = [record for model_version, record in (on_disk | in_memory).items() if model_version.name == name]
         return sorted(known, key=lambda record: -record.version)
 
     def _version(self, record: Version) -> VersionSummary:
-        key = ModelVersion(record.name, record.version)
-        loaded = self._fleet.store.get(key)
-        refusal = self._fleet.refusals.get(key)
-        served = self._fleet.catalog.champions.get(key.name) == key.version
+        model_version = ModelVersion(record.name, record.version)
+        loaded = self._manager.store.get(model_version)
+        failure = self._manager.load_failures.get(model_version)
+        served = self._manager.catalog.is_champion(model_version)
         manifest = loaded.model.manifest if loaded else None
-        pointing = [alias for alias, number in self._fleet.catalog.aliases(key.name).items() if number == key.version]
+        aliases = self._manager.catalog.aliases(record.name).items()
         return VersionSummary(
-            version=key.version,
-            aliases=sorted(pointing),
+            version=record.version,
+            aliases=sorted(alias for alias, number in aliases if number == record.version),
             created=record.created,
             run_id=record.run_id,
             loaded=loaded is not None,
-            state="served" if served else "loaded" if loaded else "refused" if refusal else "available",
-            reason=refusal.reason if refusal and not loaded else None,
+            state="served" if served else "loaded" if loaded else "refused" if failure else "available",
+            reason=failure.reason if failure and not loaded else None,
             metrics=_metrics(record.tags) or (_numbers(manifest.metrics) if manifest else {}),
             architecture=record.tags.get("architecture") or (manifest.architecture if manifest else None),
             dataset=record.tags.get("dataset") or _dataset(manifest),

@@ -1,13 +1,12 @@
-"""The models in memory. Who uses one holds a lease; a model that leaves lives on until its last lease is given back.
+"""The models in memory. Whoever uses one has a lease, and an evicted model lives on until its last lease is released.
 
-All of this runs on the event loop, so nothing needs a lock.
+All of this runs on the event loop, so it needs no lock.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from handful_core.package import Manifest, Package
@@ -50,11 +49,11 @@ class LoadedModel:
     memory: int = 0
     """Bytes that loading it took."""
     leases: int = 0
-    used: int = field(default=0)
+    last_used: int = 0
     """Counts up with every use of the store: the lowest is the least recently used."""
 
     @property
-    def key(self) -> ModelVersion:
+    def model_version(self) -> ModelVersion:
         """The version that this is."""
         return ModelVersion(self.record.name, self.record.version)
 
@@ -73,7 +72,7 @@ class ModelStore:
         self._budget = budget
         self._rank = rank
         self._models: dict[ModelVersion, LoadedModel] = {}
-        self._clock = 0
+        self._uses = 0
 
     def __iter__(self) -> Iterator[LoadedModel]:
         return iter(self._models.values())
@@ -83,12 +82,13 @@ class ModelStore:
 
     @property
     def has_room(self) -> bool:
-        """Another model would push none out."""
+        """Another model would evict none."""
         return len(self._models) < self._limit and (self._budget is None or self.memory < self._budget)
 
-    def can_hold(self, key: ModelVersion) -> bool:
-        """Whether it would stay, were it loaded: what is worth more leaves it some room."""
-        better = [loaded for other, loaded in self._models.items() if self._rank(other) > self._rank(key)]
+    def can_hold(self, version: ModelVersion) -> bool:
+        """Whether it would stay if it were loaded: models of a higher rank leave it some room."""
+        rank = self._rank(version)
+        better = [loaded for other, loaded in self._models.items() if self._rank(other) > rank]
         memory = sum(loaded.memory for loaded in better)
         return len(better) < self._limit and (self._budget is None or memory < self._budget)
 
@@ -97,49 +97,67 @@ class ModelStore:
         """Bytes that the models took."""
         return sum(loaded.memory for loaded in self._models.values())
 
-    def get(self, key: ModelVersion) -> LoadedModel | None:
+    def get(self, version: ModelVersion) -> LoadedModel | None:
         """The model, without using it."""
-        return self._models.get(key)
+        return self._models.get(version)
 
     def add(self, loaded: LoadedModel) -> None:
-        """Take a model in, in the place of one of the same key.
+        """Add a model, or replace the one of the same version.
 
-        It pushes out only what is worth no more: a client that asks for an old version costs no champion its place.
+        It evicts only models of its own rank or a lower one: a client that asks for an old version evicts no champion.
         """
-        self._models[loaded.key] = loaded
+        self._models[loaded.model_version] = loaded
         self._touch(loaded)
-        worth = self._rank(loaded.key)
-        self._shrink(lambda other: other is not loaded and self._rank(other.key) <= worth)
+        rank = self._rank(loaded.model_version)
+        self._evict(lambda other: other is not loaded and self._rank(other.model_version) <= rank)
 
     def trim(self) -> None:
-        """Let go of what is too much, if it is not in use."""
-        self._shrink(lambda _: True)
+        """Evict what is over the limits, if it is not in use."""
+        self._evict(lambda _: True)
 
     def drop(self, name: str) -> None:
-        """Let go of all versions of a model."""
-        self._models = {key: loaded for key, loaded in self._models.items() if key.name != name}
+        """Remove all versions of a model. Those in use live on in their leases."""
+        self._models = {version: loaded for version, loaded in self._models.items() if version.name != name}
 
-    @contextmanager
-    def lease(self, loaded: LoadedModel) -> Iterator[LoadedModel]:
-        """Use a model: it stays alive meanwhile, even if it is pushed out or swapped."""
+    def lease(self, loaded: LoadedModel) -> Lease:
+        """Begin to use a model: it is not evicted until the lease is released.
+
+        A swap may happen in between. The store then has another version, and this one is freed with its last lease.
+        """
         loaded.leases += 1
         self._touch(loaded)
-        try:
-            yield loaded
-        finally:
-            loaded.leases -= 1
-            self.trim()
+        return Lease(self, loaded)
 
     def _touch(self, loaded: LoadedModel) -> None:
-        self._clock += 1
-        loaded.used = self._clock
+        self._uses += 1
+        loaded.last_used = self._uses
 
-    def _shrink(self, may_go: Callable[[LoadedModel], bool]) -> None:
-        while self._is_too_much():
-            idle = [m for m in self._models.values() if m.leases == 0 and self._rank(m.key) < 2 and may_go(m)]
+    def _evict(self, may_go: Callable[[LoadedModel], bool]) -> None:
+        while self._is_over_limit():
+            idle = [
+                loaded
+                for loaded in self._models.values()
+                if loaded.leases == 0 and self._rank(loaded.model_version) < 2 and may_go(loaded)
+            ]
             if not idle:
-                return
-            del self._models[min(idle, key=lambda m: (self._rank(m.key), m.used)).key]
+                return  # All are in use: `Lease.release` trims once one is not.
+            victim = min(idle, key=lambda loaded: (self._rank(loaded.model_version), loaded.last_used))
+            del self._models[victim.model_version]
 
-    def _is_too_much(self) -> bool:
+    def _is_over_limit(self) -> bool:
         return len(self._models) > self._limit or (self._budget is not None and self.memory > self._budget)
+
+
+class Lease:
+    """The use of a model, from `ModelStore.lease` to `release`."""
+
+    def __init__(self, store: ModelStore, loaded: LoadedModel) -> None:
+        self._store = store
+        self._loaded: LoadedModel | None = loaded
+
+    def release(self) -> None:
+        """End it. Calling this again does nothing."""
+        loaded, self._loaded = self._loaded, None
+        if loaded is not None:
+            loaded.leases -= 1
+            self._store.trim()

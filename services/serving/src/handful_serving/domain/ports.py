@@ -1,4 +1,4 @@
-"""What the domain asks of the world. All calls block, and are made in threads, unless it is said otherwise."""
+"""What the domain asks of the dependencies. All calls block, and are made in threads, unless it is said otherwise."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class CacheEntry:
     record: Version
 
     @property
-    def key(self) -> ModelVersion:
+    def model_version(self) -> ModelVersion:
         """The version."""
         return ModelVersion(self.record.name, self.record.version)
 
@@ -72,7 +72,7 @@ class PackageCache(Protocol):
         """The package of exactly this version of the registry, not of one that once had its name and number."""
         ...
 
-    def newest(self, key: ModelVersion) -> CacheEntry | None:
+    def newest(self, version: ModelVersion) -> CacheEntry | None:
         """The package that was last fetched for a version: for when the registry cannot say more."""
         ...
 
@@ -97,11 +97,11 @@ class PackageCache(Protocol):
         ...
 
     def champions(self) -> dict[str, int]:
-        """The champions that were last remembered."""
+        """The champions that were saved last."""
         ...
 
-    def remember(self, champions: Mapping[str, int]) -> None:
-        """Note which versions are served, for the next start."""
+    def save_champions(self, champions: Mapping[str, int]) -> None:
+        """Save which versions are served, for the next start."""
         ...
 
 
@@ -112,7 +112,7 @@ OpenModel = Callable[[Path], Model]
 class Observer(Protocol):
     """Hears what happens. Its methods do not block and are called on the event loop."""
 
-    def predicted(self, prediction: PredictionResult) -> None:
+    def predicted(self, result: PredictionResult) -> None:
         """An image was answered."""
         ...
 

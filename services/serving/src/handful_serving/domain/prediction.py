@@ -1,4 +1,4 @@
-"""What is asked of a prediction, and what comes of it."""
+"""What a prediction is asked with, and what comes of it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Drawing = Literal["none", "plain", "annotated"]
 
 @dataclass(frozen=True, slots=True)
 class PredictOptions:
-    """How one image is to be answered."""
+    """How to predict one image."""
 
     confidence: float | None = None
     """Only boxes that score higher; the model's own threshold if None."""
@@ -28,9 +28,9 @@ class PredictOptions:
 
 @dataclass(frozen=True, slots=True)
 class ImagePrediction:
-    """What the work in a thread gave."""
+    """What the work in a thread gave: a prediction, and what is known of its image."""
 
-    answer: Prediction
+    prediction: Prediction
     """Boxes in pixels of the upright image as it was sent."""
     width: int
     """Pixels of the upright image."""
@@ -46,17 +46,17 @@ class ImagePrediction:
 
 @dataclass(frozen=True, slots=True)
 class PredictionResult:
-    """A model's answer to one image, and how it came about."""
+    """A prediction of a model version, with the thresholds and the time that it took."""
 
-    key: ModelVersion
+    model_version: ModelVersion
     manifest: Manifest
-    outcome: ImagePrediction
+    image: ImagePrediction
     confidence: float
     iou: float
     timings: dict[str, float]
-    """Those of the outcome, and queue (the wait for a place) and total."""
+    """Those of the image, and queue (the wait for a slot) and total."""
 
     @property
-    def answer(self) -> Prediction:
+    def prediction(self) -> Prediction:
         """What the model says."""
-        return self.outcome.answer
+        return self.image.prediction

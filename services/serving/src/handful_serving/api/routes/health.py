@@ -22,9 +22,9 @@ async def live() -> LiveAnswer:
 
 @router.head("/health/ready", include_in_schema=False)
 @router.get("/health/ready", response_model=ReadyAnswer, responses=problem_responses(503))
-async def ready(parts: State) -> ReadyAnswer:
+async def ready(state: State) -> ReadyAnswer:
     """A model is loaded. If not, the answer says which command makes one."""
-    keys = parts.fleet.ready()
+    keys = state.manager.ready()
     return ReadyAnswer(models=[ReadyModel(name=key.name, version=key.version) for key in keys])
 
 
@@ -36,6 +36,6 @@ async def ready(parts: State) -> ReadyAnswer:
         200: {"description": "Prometheus' text format.", "content": {"text/plain": {"schema": {"type": "string"}}}},
     },
 )
-async def metrics(parts: State, _: PredictCaller) -> Response:
+async def metrics(state: State, _: PredictCaller) -> Response:
     """Requests, stages, models and the registry, for Prometheus."""
-    return Response(generate_latest(parts.metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    return Response(generate_latest(state.metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

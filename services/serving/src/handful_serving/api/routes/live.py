@@ -24,7 +24,7 @@ _RETRY = 5
 
 
 @router.websocket("/ws/predict")
-async def live(socket: WebSocket, parts: State) -> None:
+async def live(socket: WebSocket, state: State) -> None:
     """Answer frames until the client or the server ends it."""
     offered = socket.scope.get("subprotocols", [])
     await socket.accept(subprotocol=PROTOCOL if PROTOCOL in offered else None)
@@ -32,38 +32,38 @@ async def live(socket: WebSocket, parts: State) -> None:
     with current_request_id(name):
         # A browser cannot see why a connection was not accepted: it is accepted, told, and closed.
         try:
-            caller = _admitted(socket, parts)
+            caller = _authenticate(socket, state)
             chosen = _parameters(socket)
         except HandfulError as error:
-            parts.metrics.rejected(reject_reason(error))
+            state.metrics.rejected(reject_reason(error))
             problem = to_problem(error, socket.url.path, name)
             await socket.send_json({"type": "error", "fatal": True, "problem": problem.model_dump()})
             await socket.close(_BUSY if isinstance(error, OverloadedError) else _REFUSED, problem.title)
             return
-        connection = LiveConnection(socket, parts, caller, chosen, name)
-        parts.live.add(connection)
-        parts.metrics.live(len(parts.live))
+        connection = LiveConnection(socket, state, caller, chosen, name)
+        state.live_connections.add(connection)
+        state.metrics.live(len(state.live_connections))
         try:
             await connection.run()
         finally:
-            parts.live.discard(connection)
-            parts.metrics.live(len(parts.live))
+            state.live_connections.discard(connection)
+            state.metrics.live(len(state.live_connections))
 
 
-def _admitted(socket: WebSocket, parts: AppState) -> Caller:
-    _check_origin(socket, parts)
+def _authenticate(socket: WebSocket, state: AppState) -> Caller:
+    _check_origin(socket, state)
     words = (word.removeprefix(_KEY) for word in socket.scope.get("subprotocols", []) if word.startswith(_KEY))
     # A browser cannot set headers: its key comes as a second subprotocol.
-    caller = parts.guard.admit(read_api_key(socket.headers) or next(words, None), "predict")
-    if len(parts.live) >= parts.settings.live_connections:
-        raise OverloadedError(f"{len(parts.live)} live connections are open", "live_connections", _RETRY)
+    caller = state.authenticator.authenticate(read_api_key(socket.headers) or next(words, None), "predict")
+    if len(state.live_connections) >= state.settings.live_connections:
+        raise OverloadedError(f"{len(state.live_connections)} live connections are open", "live_connections", _RETRY)
     return caller
 
 
-def _check_origin(socket: WebSocket, parts: AppState) -> None:
+def _check_origin(socket: WebSocket, state: AppState) -> None:
     """CORS does not hold for WebSockets: without this, any page could use the server that its reader can reach."""
     origin = socket.headers.get("origin")
-    if origin is None or origin in parts.settings.cors_origins or "*" in parts.settings.cors_origins:
+    if origin is None or origin in state.settings.cors_origins or "*" in state.settings.cors_origins:
         return
     if origin.partition("://")[2] != socket.headers.get("host"):
         raise ForbiddenError(f"pages of {origin} may not connect", "add it to HANDFUL_SERVING_CORS_ORIGINS")

@@ -27,16 +27,16 @@ Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
 @router.get("/models", response_model=ModelsAnswer, responses=problem_responses(401, 403))
-async def models(parts: State, _: PredictCaller) -> ModelsAnswer:
+async def models(state: State, _: PredictCaller) -> ModelsAnswer:
     """All models that can be asked for, with their versions."""
-    views = await parts.overview.models()
-    return ModelsAnswer(default=parts.fleet.catalog.default, models=[_model(view) for view in views])
+    views = await state.model_status.models()
+    return ModelsAnswer(default=state.manager.catalog.default, models=[_model(view) for view in views])
 
 
 @router.get("/models/{name}", response_model=ModelAnswer, responses=problem_responses(400, 401, 403, 404))
-async def model(name: Name, parts: State, _: PredictCaller) -> ModelAnswer:
+async def model(name: Name, state: State, _: PredictCaller) -> ModelAnswer:
     """One model with its versions."""
-    return _model(await parts.overview.model(name))
+    return _model(await state.model_status.model(name))
 
 
 @router.get(
@@ -44,21 +44,21 @@ async def model(name: Name, parts: State, _: PredictCaller) -> ModelAnswer:
     response_model=RunAnswer,
     responses=problem_responses(400, 401, 403, 404, 503),
 )
-async def run(name: Name, version: Number, parts: State, _: PredictCaller) -> RunAnswer:
+async def run(name: Name, version: Number, state: State, _: PredictCaller) -> RunAnswer:
     """The training that made a version: its metrics and their curves."""
-    found = await parts.overview.run(name, version)
-    page = f"{parts.mlflow_page}/#/experiments/{found.experiment_id}/runs/{found.run_id}"
+    found = await state.model_status.run(name, version)
+    page = f"{state.mlflow_page}/#/experiments/{found.experiment_id}/runs/{found.run_id}"
     return RunAnswer(**asdict(found), page=page)
 
 
 @router.get("/classes", response_model=ClassesAnswer, responses=problem_responses(400, 401, 403, 404, 503))
-async def classes(parts: State, query: Annotated[ModelParameters, Query()], _: PredictCaller) -> ClassesAnswer:
+async def classes(state: State, query: Annotated[ModelParameters, Query()], _: PredictCaller) -> ClassesAnswer:
     """The classes of a model, what each is worth when counted, and the model's own thresholds."""
-    loaded = await parts.fleet.find(query.wanted)
+    loaded = await state.manager.find(query.ref)
     manifest = loaded.model.manifest
     return ClassesAnswer(
-        model=loaded.key.name,
-        version=loaded.key.version,
+        model=loaded.model_version.name,
+        version=loaded.model_version.version,
         classes=[
             ClassAnswer(id=number, name=name, count=manifest.counts.get(name))
             for number, name in enumerate(manifest.classes)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.routing import APIRoute
 from starlette.responses import JSONResponse
+from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
 from handful_core.errors import HandfulError
@@ -25,26 +25,34 @@ from handful_serving.domain.prediction import PredictionResult
 from handful_serving.errors import BadRequestError
 
 
-class _Plain(APIRoute):
-    """A route whose function takes the request as it is, and whose errors are left to the application.
+class _Endpoint:
+    """An ASGI application of a function from request to response. Errors are left to the application's handlers."""
 
-    FastAPI's own way to parameters and answers takes a fifth of all that the event loop does for an image.
-    """
+    def __init__(self, function: Callable[[Request], Awaitable[Response]]) -> None:
+        self._function = function
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """What answers a request."""
-        return self.endpoint
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request that matches."""
-        if scope["method"] not in (self.methods or ()):
-            await super().handle(scope, receive, send)  # Refuses it.
-            return
-        response = await self.endpoint(Request(scope, receive, send))
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self._function(Request(scope, receive, send))
         await response(scope, receive, send)
 
 
-router = APIRouter(tags=["predict"], route_class=_Plain)
+class PlainRoute(Route):
+    """Starlette's own route, without FastAPI's parameters, dependencies and response models: see docs/adr/0012."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Whether a request is for this route."""
+        match, child_scope = super().matches(scope)
+        child_scope["route"] = self  # FastAPI's routes do so too: the access log reads the template from it.
+        return match, child_scope
+
+
+def plain_routes(prefix: str = "") -> list[PlainRoute]:
+    """The routes that answer. They stand before those of `router`, which only describe the same addresses."""
+    functions = {"/predict": predict, "/predict/batch": predict_batch}
+    return [PlainRoute(prefix + path, _Endpoint(function), methods=["POST"]) for path, function in functions.items()]
+
+
+router = APIRouter(tags=["predict"])
 
 _BINARY: dict[str, Any] = {"type": "string", "format": "binary"}
 _PARAMETERS: dict[str, Any] = {
@@ -101,15 +109,15 @@ _STATUSES = (400, 401, 403, 404, 408, 413, 415, 422, 429, 500, 503)
 )
 async def predict(request: Request) -> Response:
     """Find, classify and count what is in an image. Faces are blurred first."""
-    parts, caller, query = await _asked(request)
-    parts.guard.spend(caller)
+    state, caller, query = _context(request)
+    state.rate_limiter.consume(caller)
     # The body is read by hand: its size is checked on the way, and no image passes through a temporary file.
-    with parts.intake.body(request) as body:
+    with state.body_budget.body(request) as body:
         upload = await read_upload(request, body)
-        chosen = query.with_fields(upload.fields)
-        work = parts.predictor.predict(upload.data, chosen.wanted, chosen.options, caller=caller.name)
-        prediction = await cancel_on_disconnect(request, work)
-    return JSONResponse(prediction_json(prediction, request_id_of(request.scope)))
+        parameters = query.with_fields(upload.fields)
+        work = state.predictor.predict(upload.data, parameters.ref, parameters.options, caller=caller.name)
+        result = await cancel_on_disconnect(request, work)
+    return JSONResponse(prediction_json(result, request_id_of(request.scope)))
 
 
 @router.post(
@@ -121,36 +129,36 @@ async def predict(request: Request) -> Response:
 )
 async def predict_batch(request: Request) -> Response:
     """The same for several images. An image that cannot be answered has a problem, and the others their answers."""
-    parts, caller, query = await _asked(request)
-    with parts.intake.body(request) as body:
-        upload = await read_upload(request, body, parts.settings.max_batch)
-        parts.guard.spend(caller, len(upload.files))
-        chosen = query.with_fields(upload.fields)
-        await parts.fleet.find(chosen.wanted)  # A model that is not there is the whole batch's problem.
-        batch = _Batch(request, parts, caller, chosen)
-        items = await cancel_on_disconnect(request, batch.answer(upload.files))
+    state, caller, query = _context(request)
+    with state.body_budget.body(request) as body:
+        upload = await read_upload(request, body, state.settings.max_batch)
+        state.rate_limiter.consume(caller, len(upload.files))
+        parameters = query.with_fields(upload.fields)
+        await state.manager.find(parameters.ref)  # A model that is not there is the whole batch's problem.
+        batch = _Batch(request, state, caller, parameters)
+        items = await cancel_on_disconnect(request, batch.predict(upload.files))
     failed = sum("problem" in item for item in items)
     return JSONResponse({"results": items, "failed": failed, "request_id": request_id_of(request.scope)})
 
 
-async def _asked(request: Request) -> tuple[AppState, Caller, PredictParameters]:
+def _context(request: Request) -> tuple[AppState, Caller, PredictParameters]:
     """What other routes get as dependencies."""
-    return app_state(request), await authenticate(request), query_parameters(request)
+    state = app_state(request)
+    return state, authenticate(request, state), query_parameters(request)
 
 
 class _Batch:
-    """Images that are answered a few at a time, so that one batch does not fill the queue."""
+    """Images that are predicted a few at a time, so that one batch does not fill the queue."""
 
-    def __init__(self, request: Request, parts: AppState, caller: Caller, chosen: PredictParameters) -> None:
+    def __init__(self, request: Request, state: AppState, caller: Caller, parameters: PredictParameters) -> None:
         self._request = request
-        self._parts = parts
+        self._state = state
         self._caller = caller
-        self._chosen = chosen
-        self._at_once = asyncio.Semaphore(parts.predictor.workers)
-        self._room = parts.settings.max_body_bytes
-        """Bytes that the pictures of its answers may still have."""
+        self._parameters = parameters
+        self._concurrency = asyncio.Semaphore(state.predictor.workers)
+        self._picture_bytes_left = state.settings.max_body_bytes
 
-    async def answer(self, files: list[UploadedFile]) -> list[dict[str, Any]]:
+    async def predict(self, files: list[UploadedFile]) -> list[dict[str, Any]]:
         """All items, in order: what `BatchItem` describes."""
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._item(index, file)) for index, file in enumerate(files)]
@@ -158,22 +166,22 @@ class _Batch:
 
     async def _item(self, index: int, file: UploadedFile) -> dict[str, Any]:
         request_id = request_id_of(self._request.scope)
-        chosen = self._chosen
-        async with self._at_once:
+        parameters = self._parameters
+        async with self._concurrency:
             try:
-                prediction = await self._parts.predictor.predict(
-                    file.data, chosen.wanted, chosen.options, caller=self._caller.name
+                result = await self._state.predictor.predict(
+                    file.data, parameters.ref, parameters.options, caller=self._caller.name
                 )
-                self._count(prediction)
+                self._count_picture(result)
             except HandfulError as error:
-                self._parts.metrics.rejected(reject_reason(error))
+                self._state.metrics.rejected(reject_reason(error))
                 problem = to_problem(error, self._request.url.path, request_id)
                 return {"index": index, "file": file.name, "problem": problem.model_dump()}
-        return {"index": index, "file": file.name, "prediction": prediction_json(prediction, request_id)}
+        return {"index": index, "file": file.name, "prediction": prediction_json(result, request_id)}
 
-    def _count(self, prediction: PredictionResult) -> None:
-        """All pictures wait in memory until the last is done: together they may be as long as a body."""
-        self._room -= len(prediction.outcome.picture or b"")
-        if self._room < 0:
-            most = self._parts.settings.max_body_bytes / 1e6
-            raise BadRequestError(f"the pictures of this batch are more than {most:g} MB", "ask for fewer at once")
+    def _count_picture(self, result: PredictionResult) -> None:
+        """All pictures stay in memory until the last image is done: together they may be as long as a body."""
+        self._picture_bytes_left -= len(result.image.picture or b"")
+        if self._picture_bytes_left < 0:
+            limit = self._state.settings.max_body_bytes / 1e6
+            raise BadRequestError(f"the pictures of this batch are more than {limit:g} MB", "ask for fewer at once")

@@ -48,70 +48,70 @@ def _body(kind: type[BaseModel]) -> dict[str, Any]:
 
 
 @router.post("/models/{name}/promote", response_model=PromotedAnswer, responses=_ADMIN, openapi_extra=_body(Promotion))
-async def promote(request: Request, name: Name, parts: State, _: AdminCaller) -> PromotedAnswer:
+async def promote(request: Request, name: Name, state: State, _: AdminCaller) -> PromotedAnswer:
     """Make a version the champion, once it has shown that it can be served: a bad one is refused here."""
-    version = (await read_json(request, parts, Promotion)).version
-    await parts.fleet.find(ModelRef(name, version))
-    return _promoted(parts, name, await parts.fleet.promote(name, version))
+    version = (await _read_json(request, state, Promotion)).version
+    await state.manager.find(ModelRef(name, version))
+    return _promoted(state, name, await state.manager.promote(name, version))
 
 
 @router.post("/models/{name}/rollback", response_model=PromotedAnswer, responses=_ADMIN, openapi_extra=_body(EmptyBody))
-async def rollback(request: Request, name: Name, parts: State, _: AdminCaller) -> PromotedAnswer:
+async def rollback(request: Request, name: Name, state: State, _: AdminCaller) -> PromotedAnswer:
     """Make the previous champion the champion again, once it has shown that it can be served."""
-    await read_json(request, parts, EmptyBody)
-    return _promoted(parts, name, await parts.fleet.rollback(name))
+    await _read_json(request, state, EmptyBody)
+    return _promoted(state, name, await state.manager.rollback(name))
 
 
 @router.get("/rollouts", response_model=RolloutsAnswer, responses=problem_responses(401, 403))
-async def rollouts(parts: State, _: PredictCaller) -> RolloutsAnswer:
+async def rollouts(state: State, _: PredictCaller) -> RolloutsAnswer:
     """Every model's challenger, what it gets, and what came of it."""
-    return RolloutsAnswer(rollouts=[_rollout(parts, name) for name in parts.rollout.names()])
+    return RolloutsAnswer(rollouts=[_rollout(state, name) for name in state.rollout.names()])
 
 
 @router.put(
     "/models/{name}/rollout", response_model=RolloutAnswer, responses=_ADMIN, openapi_extra=_body(TrafficSplitUpdate)
 )
-async def set_rollout(request: Request, name: Name, parts: State, _: AdminCaller) -> RolloutAnswer:
+async def set_rollout(request: Request, name: Name, state: State, _: AdminCaller) -> RolloutAnswer:
     """Give a model's challenger other shares, until the server ends; its counts begin anew."""
-    given = await read_json(request, parts, TrafficSplitUpdate)
-    parts.fleet.catalog.resolve(ModelRef(name))  # It must be there.
-    now = parts.rollout.shares(name)
-    canary = now.canary if given.canary_share is None else given.canary_share
-    shadow = now.shadow if given.shadow_share is None else given.shadow_share
-    parts.rollout.set(name, TrafficSplit(canary, shadow))
-    return _rollout(parts, name)
+    update = await _read_json(request, state, TrafficSplitUpdate)
+    state.manager.catalog.resolve(ModelRef(name))  # It must be there.
+    split = state.rollout.split(name)
+    canary = split.canary if update.canary_share is None else update.canary_share
+    shadow = split.shadow if update.shadow_share is None else update.shadow_share
+    state.rollout.set_split(name, TrafficSplit(canary, shadow))
+    return _rollout(state, name)
 
 
-def _promoted(parts: AppState, name: str, champion: int) -> PromotedAnswer:
-    return PromotedAnswer(model=name, champion=champion, previous=parts.fleet.catalog.aliases(name).get(PREVIOUS))
+def _promoted(state: AppState, name: str, champion: int) -> PromotedAnswer:
+    return PromotedAnswer(model=name, champion=champion, previous=state.manager.catalog.aliases(name).get(PREVIOUS))
 
 
-def _rollout(parts: AppState, name: str) -> RolloutAnswer:
-    rollout, catalog = parts.rollout, parts.fleet.catalog
-    key, shares, tally = rollout.challenger(name), rollout.shares(name), rollout.tally(name)
+def _rollout(state: AppState, name: str) -> RolloutAnswer:
+    rollout, catalog = state.rollout, state.manager.catalog
+    challenger, split, stats = rollout.challenger(name), rollout.split(name), rollout.stats(name)
     return RolloutAnswer(
         model=name,
         champion=catalog.champions.get(name),
-        challenger=key.version if key else None,
-        loaded=key is not None and parts.fleet.store.get(key) is not None,
-        canary_share=shares.canary,
-        shadow_share=shares.shadow,
-        answered={"champion": tally.champion, "challenger": tally.challenger},
-        compared=dict(tally.compared),
+        challenger=challenger.version if challenger else None,
+        loaded=challenger is not None and state.manager.store.get(challenger) is not None,
+        canary_share=split.canary,
+        shadow_share=split.shadow,
+        answered={"champion": stats.champion, "challenger": stats.challenger},
+        compared=dict(stats.compared),
     )
 
 
-_BYTES = 65_536
+_MAX_BYTES = 65_536
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-async def read_json(request: Request, parts: AppState, kind: type[_Model]) -> _Model:
-    """A request's body; an empty one stands for {}.
+async def _read_json(request: Request, state: AppState, kind: type[_Model]) -> _Model:
+    """The JSON of a request's body; an empty body stands for {}.
 
     Raises:
         BadRequestError: it is no JSON, or not what is asked for.
     """
-    with parts.intake.body(request, _BYTES) as body:
+    with state.body_budget.body(request, _MAX_BYTES) as body:
         data = await body.read()
     try:
         return kind.model_validate_json(data or b"{}")

@@ -11,6 +11,7 @@ import numpy as np
 from fastapi import APIRouter, Path, Request, Response
 
 from handful_core.package import Manifest
+from handful_core.runtime.model import Prediction
 from handful_serving import __version__
 from handful_serving.api.disconnect import cancel_on_disconnect
 from handful_serving.api.errors import problem_responses
@@ -22,14 +23,13 @@ from handful_serving.concurrency.threads import in_thread
 from handful_serving.domain.auth import Caller
 from handful_serving.domain.model_ref import ModelRef
 from handful_serving.domain.model_store import LoadedModel
-from handful_serving.domain.prediction import PredictionResult
 
 router = APIRouter(prefix="/v2", tags=["open inference protocol"])
 Name = Annotated[str, Path(min_length=1, max_length=256)]
 Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
 _HEADER = "Inference-Header-Content-Length"
-_ASKING = problem_responses(400, 401, 403, 404, 503)
-_INFERRING = problem_responses(400, 401, 403, 404, 408, 413, 415, 422, 429, 500, 503)
+_READ_PROBLEMS = problem_responses(400, 401, 403, 404, 503)
+_INFER_PROBLEMS = problem_responses(400, 401, 403, 404, 408, 413, 415, 422, 429, 500, 503)
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -54,64 +54,67 @@ async def live() -> Response:
 
 
 @router.get("/health/ready", response_class=Response, responses=problem_responses(503))
-async def ready(parts: State) -> Response:
+async def ready(state: State) -> Response:
     """A model is loaded."""
-    parts.fleet.ready()
+    state.manager.ready()
     return Response()
 
 
-@router.get("/models/{name}/ready", response_class=Response, responses=_ASKING)
-async def model_ready(name: Name, parts: State, _: PredictCaller) -> Response:
+@router.get("/models/{name}/ready", response_class=Response, responses=_READ_PROBLEMS)
+async def model_ready(name: Name, state: State, _: PredictCaller) -> Response:
     """A model's champion can be asked; it is loaded if it is not yet."""
-    await parts.fleet.find(ModelRef(name))
+    await state.manager.find(ModelRef(name))
     return Response()
 
 
-@router.get("/models/{name}/versions/{version}/ready", response_class=Response, responses=_ASKING)
-async def version_ready(name: Name, version: Number, parts: State, _: PredictCaller) -> Response:
+@router.get("/models/{name}/versions/{version}/ready", response_class=Response, responses=_READ_PROBLEMS)
+async def version_ready(name: Name, version: Number, state: State, _: PredictCaller) -> Response:
     """A version can be asked; it is loaded if it is not yet."""
-    await parts.fleet.find(ModelRef(name, version))
+    await state.manager.find(ModelRef(name, version))
     return Response()
 
 
-@router.get("/models/{name}", responses=_ASKING)
-async def model(name: Name, parts: State, _: PredictCaller) -> dict[str, Any]:
+@router.get("/models/{name}", responses=_READ_PROBLEMS)
+async def model(name: Name, state: State, _: PredictCaller) -> dict[str, Any]:
     """A model's inputs and outputs."""
-    return _metadata(await parts.fleet.find(ModelRef(name)), parts)
+    return _metadata(await state.manager.find(ModelRef(name)), state)
 
 
-@router.get("/models/{name}/versions/{version}", responses=_ASKING)
-async def model_version(name: Name, version: Number, parts: State, _: PredictCaller) -> dict[str, Any]:
+@router.get("/models/{name}/versions/{version}", responses=_READ_PROBLEMS)
+async def model_version(name: Name, version: Number, state: State, _: PredictCaller) -> dict[str, Any]:
     """A version's inputs and outputs."""
-    return _metadata(await parts.fleet.find(ModelRef(name, version)), parts)
+    return _metadata(await state.manager.find(ModelRef(name, version)), state)
 
 
-@router.post("/models/{name}/infer", responses=_INFERRING, openapi_extra=_BODY)
-async def infer(name: Name, request: Request, parts: State, caller: PredictCaller) -> Response:
+@router.post("/models/{name}/infer", responses=_INFER_PROBLEMS, openapi_extra=_BODY)
+async def infer(name: Name, request: Request, state: State, caller: PredictCaller) -> Response:
     """Answer an image with a model's champion (or its challenger, see Trying a challenger)."""
-    return await _infer(request, parts, ModelRef(name), caller)
+    return await _infer(request, state, ModelRef(name), caller)
 
 
-@router.post("/models/{name}/versions/{version}/infer", responses=_INFERRING, openapi_extra=_BODY)
-async def infer_version(name: Name, version: Number, request: Request, parts: State, caller: PredictCaller) -> Response:
+@router.post("/models/{name}/versions/{version}/infer", responses=_INFER_PROBLEMS, openapi_extra=_BODY)
+async def infer_version(name: Name, version: Number, request: Request, state: State, caller: PredictCaller) -> Response:
     """Answer an image with a version."""
-    return await _infer(request, parts, ModelRef(name, version), caller)
+    return await _infer(request, state, ModelRef(name, version), caller)
 
 
-async def _infer(request: Request, parts: AppState, wanted: ModelRef, caller: Caller) -> Response:
-    parts.guard.spend(caller)
-    with parts.intake.body(request) as body:
+async def _infer(request: Request, state: AppState, ref: ModelRef, caller: Caller) -> Response:
+    state.rate_limiter.consume(caller)
+    with state.body_budget.body(request) as body:
         content = await body.read()
-        async with parts.reading:
-            asked = await in_thread(read_request, content, request.headers.get(_HEADER))
-        options = _parameters(asked.request).options
-        prediction = await cancel_on_disconnect(
-            request, parts.predictor.predict(asked.image, wanted, options, caller=caller.name)
+        async with state.json_readers:
+            inputs = await in_thread(read_request, content, request.headers.get(_HEADER))
+        options = _parameters(inputs.request).options
+        result = await cancel_on_disconnect(
+            request, state.predictor.predict(inputs.image, ref, options, caller=caller.name)
         )
-    answer: dict[str, Any] = {"model_name": prediction.key.name, "model_version": str(prediction.key.version)}
-    if asked.request.id is not None:
-        answer["id"] = asked.request.id
-    content, length = write_response(answer, _outputs(prediction), asked.request)
+    fields: dict[str, Any] = {
+        "model_name": result.model_version.name,
+        "model_version": str(result.model_version.version),
+    }
+    if inputs.request.id is not None:
+        fields["id"] = inputs.request.id
+    content, length = write_response(fields, _outputs(result.prediction), inputs.request)
     if length is None:
         return Response(content, media_type="application/json")
     return Response(content, media_type="application/octet-stream", headers={_HEADER: str(length)})
@@ -122,34 +125,33 @@ def _parameters(request: InferRequest) -> PredictParameters:
     return PredictParameters().with_fields(given)
 
 
-def _outputs(prediction: PredictionResult) -> dict[str, np.ndarray[Any, Any]]:
-    answer = prediction.answer
-    if answer.probabilities is not None:
-        return {"probabilities": np.asarray(answer.probabilities, np.float32)}
-    found = answer.detections
+def _outputs(prediction: Prediction) -> dict[str, np.ndarray[Any, Any]]:
+    if prediction.probabilities is not None:
+        return {"probabilities": np.asarray(prediction.probabilities, np.float32)}
+    detections = prediction.detections
     return {
-        "boxes": np.ascontiguousarray(found.boxes, np.float32),
-        "scores": np.ascontiguousarray(found.scores, np.float32),
-        "classes": np.ascontiguousarray(found.classes, np.int64),
-        "count": np.array([answer.count or 0], np.int64),
+        "boxes": np.ascontiguousarray(detections.boxes, np.float32),
+        "scores": np.ascontiguousarray(detections.scores, np.float32),
+        "classes": np.ascontiguousarray(detections.classes, np.int64),
+        "count": np.array([prediction.count or 0], np.int64),
     }
 
 
-def _metadata(loaded: LoadedModel, parts: AppState) -> dict[str, Any]:
+def _metadata(loaded: LoadedModel, state: AppState) -> dict[str, Any]:
     manifest = loaded.model.manifest
-    versions = parts.fleet.catalog.versions.get(loaded.key.name, [])
-    numbers = sorted({loaded.key.version, *(version.version for version in versions)})
+    versions = state.manager.catalog.versions.get(loaded.model_version.name, [])
+    numbers = sorted({loaded.model_version.version, *(version.version for version in versions)})
     return {
-        "name": loaded.key.name,
+        "name": loaded.model_version.name,
         "versions": [str(number) for number in numbers],
         "platform": "handful_onnx",
         "inputs": [{"name": "image", "datatype": "BYTES", "shape": [1]}],
-        "outputs": _described(manifest),
+        "outputs": _output_tensors(manifest),
         "parameters": {"classes": list(manifest.classes)},
     }
 
 
-def _described(manifest: Manifest) -> list[dict[str, Any]]:
+def _output_tensors(manifest: Manifest) -> list[dict[str, Any]]:
     if manifest.task == "classify":
         return [{"name": "probabilities", "datatype": "FP32", "shape": [len(manifest.classes)]}]
     return [
