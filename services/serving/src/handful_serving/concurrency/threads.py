@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -53,18 +54,27 @@ class WorkerPool:
             work: what a thread does.
             done: called on the event loop when the work has ended, even if its caller has given up by then.
         """
-        future = asyncio.get_running_loop().run_in_executor(self._executor, work)
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[_Result] = loop.create_future()
 
-        def finish(ended: asyncio.Future[_Result]) -> None:
+        def settle(ended: Future[_Result]) -> None:
             done()
-            if not ended.cancelled():
-                ended.exception()  # Mark it as retrieved: if the caller has given up, asyncio would log it as lost.
+            if future.done():  # The caller has given up, which cancelled its future. The thread worked on.
+                return
+            if (error := ended.exception()) is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(ended.result())
 
-        # Callbacks run in the order in which they were added: `done` comes before whoever awaits the result goes on.
-        future.add_done_callback(finish)
-        # Cancelling the outer future leaves the inner one alone: the thread cannot be stopped, and `done` must wait
-        # until it is finished.
-        return asyncio.shield(future)
+        def hand_over(ended: Future[_Result]) -> None:
+            """Runs in the worker thread: only the event loop may touch its futures, slots and leases."""
+            with suppress(RuntimeError):  # The loop is closed: nobody waits.
+                loop.call_soon_threadsafe(settle, ended)
+
+        # `loop.run_in_executor` does nearly this. But a caller that gives up would cancel what has not begun yet, and
+        # `done` would run while the thread still works. Behind a shield it is right, and slower.
+        self._executor.submit(work).add_done_callback(hand_over)
+        return future
 
     def close(self) -> None:
         """Finish what was begun, then end the threads."""

@@ -1,12 +1,15 @@
-"""HTTP with bounds for the head of a request, its line and its headers: uvicorn has none of its own.
+"""uvicorn's protocols with the bounds that it has not by itself: see docs/adr/0013.
 
-Without them, whoever reaches the port could fill the memory with headers, or keep connections open with half a line.
-What is behind the head is bounded by `Intake`; but what is behind the body or between its chunks is bounded here.
+Without them, whoever reaches the port can fill the memory with headers, or keep connections open with half a line.
+Bodies are bounded by `BodyBudget`. What comes between the chunks of a body or behind it is bounded here.
+
+Both classes override methods that uvicorn does not document, so its minor version is pinned.
 """
 
 from __future__ import annotations
 
 import asyncio
+import enum
 import json
 import logging
 from http import HTTPStatus
@@ -18,114 +21,136 @@ from handful_serving.api.errors import PROBLEM_JSON, make_problem
 
 HEAD_BYTES = 65_536
 HEAD_SECONDS = 30.0
+CLOSE_SECONDS = 10.0
 _log = logging.getLogger(__name__)
 
 
+class _Reading(enum.Enum):
+    """What a connection is in the middle of."""
+
+    NOTHING = enum.auto()
+    HEAD = enum.auto()
+    """The request line and the headers."""
+    BODY = enum.auto()
+    """Everything after them: chunk sizes and trailers too."""
+
+
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """A connection whose requests begin with at most `HEAD_BYTES`, within `HEAD_SECONDS`."""
+    """A connection whose requests begin with at most `HEAD_BYTES`, within `HEAD_SECONDS`.
+
+    The parser calls the `on_…` methods in the middle of `data_received`, before it returns.
+    """
 
     seconds = HEAD_SECONDS
-    _taken = 0
-    """Bytes since the head began, or since the last piece of a body."""
-    _in_message = _in_head = _had_body = False
-    _ends: asyncio.TimerHandle | None = None
+    _reading = _Reading.NOTHING
+    _had_body = False
+    """The data that is being parsed has a piece of a body in it."""
+    _overhead = 0
+    """Bytes that are no body, since the head began or since the last piece of a body."""
+    _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # As uvicorn has it.
-        """Whoever connects is to ask for something."""
+        """A client that connects has to send a request in time."""
         super().connection_made(transport)
-        self._arm()
+        self._start_timer()
 
     def data_received(self, data: bytes) -> None:
-        """Count what belongs to no body."""
+        """Parse data, then count what of it is no body."""
         self._had_body = False
         super().data_received(data)
-        if self._in_head:
-            self._arm()
-        if self._in_message and not self._had_body:
-            self._taken += len(data)
-            if self._taken > HEAD_BYTES:
-                words = f"its {'line and headers' if self._in_head else 'trailers'} are more than {HEAD_BYTES} bytes"
-                self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "head-too-large", words)
+        if self._reading is _Reading.HEAD:
+            self._start_timer()  # For the requests after the first one. A timer that runs goes on: see `_start_timer`.
+        if self._reading is not _Reading.NOTHING and not self._had_body:
+            self._overhead += len(data)
+            if self._overhead > HEAD_BYTES:
+                part = "line and headers" if self._reading is _Reading.HEAD else "trailers"
+                reason = f"its {part} are more than {HEAD_BYTES} bytes"
+                self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "head-too-large", reason)
 
     def on_message_begin(self) -> None:
         """A head begins."""
         super().on_message_begin()
-        self._in_message = self._in_head = True
-        self._taken = 0
+        self._reading, self._overhead = _Reading.HEAD, 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header, or a trailer, which nobody asks for."""
-        if self._in_head:
+        """A header. The parser also reports trailers here, which uvicorn would append to the headers for ever."""
+        if self._reading is _Reading.HEAD:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The head is whole."""
-        self._in_head, self._taken = False, 0
-        self._disarm()
+        """The head is complete."""
+        self._reading, self._overhead = _Reading.BODY, 0
+        self._stop_timer()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """A piece of a body."""
-        self._had_body, self._taken = True, 0
+        """A piece of a body. `BodyBudget` counts it when the application reads it."""
+        self._had_body, self._overhead = True, 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The body is whole, and what is behind it."""
-        self._in_message = False
-        self._disarm()
+        """The body and its trailers are complete."""
+        self._reading = _Reading.NOTHING
+        self._stop_timer()
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Whoever was answered before all of the request came is to end it soon."""
-        if self._in_message and self.cycle.response_complete and not self.pipeline:
-            self._arm()
+        """The application has answered.
+
+        A request that was answered before all of it came (as 404, say) is read by nobody any more. It has to end soon,
+        unless another one is already being answered.
+        """
+        if self._reading is _Reading.BODY and self.cycle.response_complete and not self.pipeline:
+            self._start_timer()
         super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing is waited for any more."""
-        self._disarm()
+        """The timer must not outlive the connection."""
+        self._stop_timer()
         super().connection_lost(exc)
 
-    def _arm(self) -> None:
-        if self._ends is None:
-            self._ends = self.loop.call_later(self.seconds, self._too_slow)
+    def _start_timer(self) -> None:
+        """Start it if it does not run: a client that sends a byte now and then gains no time."""
+        if self._timer is None:
+            self._timer = self.loop.call_later(self.seconds, self._time_out)
 
-    def _disarm(self) -> None:
-        if self._ends is not None:
-            self._ends.cancel()
-            self._ends = None
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
-    def _too_slow(self) -> None:
-        if self._in_head:
-            words = f"its line and headers were not there within {self.seconds:g} s"
-            self._refuse(HTTPStatus.REQUEST_TIMEOUT, "head-too-slow", words)
+    def _time_out(self) -> None:
+        if self._reading is _Reading.HEAD:
+            reason = f"its line and headers were not there within {self.seconds:g} s"
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, "head-too-slow", reason)
         else:
-            self.transport.close()  # Nothing was asked, or what was answered long ago does not end.
+            self.transport.close()  # No request came, or one that was answered does not end.
 
-    def _refuse(self, status: HTTPStatus, name: str, words: str) -> None:
+    def _refuse(self, status: HTTPStatus, name: str, reason: str) -> None:
         if self.transport.is_closing():
             return
-        _log.warning("a request was refused: %s", words)
-        if not self._in_head:  # It may have been answered.
+        _log.warning("a request was refused: %s", reason)
+        if self._reading is not _Reading.HEAD:  # It may have been answered already.
             self.transport.close()
             return
-        problem = make_problem(status, name, status.phrase, f"the request cannot be read: {words}", "", "")
+        problem = make_problem(status, name, status.phrase, f"the request cannot be read: {reason}", "", "")
         content = json.dumps(problem.model_dump()).encode()
         head = f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {PROBLEM_JSON}\r\nConnection: close\r\n"
         self.transport.write(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
         self.transport.close()
 
 
-END_SECONDS = 10.0
-
-
 class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
-    """A connection that is broken off `END_SECONDS` after nobody answers it any more."""
+    """A connection that is aborted `CLOSE_SECONDS` after the application has finished with it.
 
-    seconds = END_SECONDS
+    uvicorn closes the transport, and that waits until the client has read everything. A client that reads nothing
+    would keep its connection, and the end of the server, waiting for ever.
+    """
+
+    seconds = CLOSE_SECONDS
 
     async def run_asgi(self) -> None:
-        """Serve it, then give the client a while to take the rest."""
+        """Run the application, then give the client a while to read the rest."""
         try:
             await super().run_asgi()
         finally:
