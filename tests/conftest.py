@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from xdist.scheduler import LoadScopeScheduling
 
-from support.sharing import Sharing, place
+from support.scheduling import FolderScheduling, sort_key
 
 _TESTS = Path(__file__).parent
 _MARKED = frozenset({"unit", "contract", "integration", "browser", "scripts", "stack"})
@@ -52,18 +52,18 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
     """Share the tests out by what they have in common."""
-    return Sharing(config, log)
+    return FolderScheduling(config, log)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put them in order, mark them, and skip those that nobody asked for."""
-    items.sort(key=lambda item: place(item, shared=hasattr(config, "workerinput")))
+    items.sort(key=lambda item: sort_key(item, grouped=hasattr(config, "workerinput")))
     for item in items:
         folder = item.path.relative_to(_TESTS).parts[0]
         if folder in _MARKED:
             item.add_marker(folder)
         if folder == "browser":
-            item.add_marker(pytest.mark.timeout(1800))  # The first may wait for the stack's tests: support/network.py.
+            item.add_marker(pytest.mark.timeout(1800))  # The first may wait for the stack: support/network_lock.py.
         if folder == "benchmarks":
             item.add_marker("slow")
         if item.get_closest_marker("slow") and not config.getoption("--slow"):

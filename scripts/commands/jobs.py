@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from commands.parser import ROOT, ScriptParser
 from commands.stack import guarded
-from commands.words import ROOT, Words
-from compose.engine import Engine
-from compose.jobs import Job, run
+from compose.docker import DockerCli
+from compose.stack import ContainerJob, run_job
 
 _TRAIN = """
 Trains a model in a container, and takes it all the way to the registry: `handful train`. MLflow is started if it does
@@ -22,7 +22,7 @@ _IMPORT = """
 Brings a backup back into MLflow: `handful import BACKUP`, in a container that sees BACKUP_DIR (./backups) as its
 current folder: name the file by its name in there. MLflow is started if it does not run.
 """
-_BOTH = {
+_BACKUP_OPTIONS = {
     "--experiment NAME": "only this experiment; may be repeated",
     "--model NAME": "only this model, with its runs: NAME, NAME@ALIAS or NAME/3; may be repeated",
     "--newer-than AGE": "only runs that started less long ago: 12h, 30d, 2w",
@@ -48,46 +48,46 @@ _OPTIONS = {
         "--out PLACE": "a file, a folder, s3://BUCKET/PATH, or - for standard output",
         "--since BACKUP": "only what changed since this backup",
         "--keep N": "remove all but the newest backups in the folder",
-        **_BOTH,
+        **_BACKUP_OPTIONS,
     },
     "import": {
         "--dry-run": "print the plan and write nothing",
         "--overwrite": "replace what exists by what the backup has",
         "--rename-prefix TEXT": "make copies: put this before names of experiments and models",
-        **_BOTH,
+        **_BACKUP_OPTIONS,
     },
 }
 
-_NEED_NO_MLFLOW = frozenset({"--print-config", "--dry-run"})
+_WITHOUT_MLFLOW = frozenset({"--print-config", "--dry-run"})
 
 
-def train(words: Words, said: list[str]) -> int:
+def train(parser: ScriptParser, argv: list[str]) -> int:
     """`scripts/train`."""
-    words.describe(_TRAIN)
-    return _hand_on(
-        words, said, Job("trainer", "train", built_by="trainer", alone=not _NEED_NO_MLFLOW.isdisjoint(said))
-    )
+    parser.describe(_TRAIN)
+    job = ContainerJob("trainer", "train", built_by="trainer", alone=not _WITHOUT_MLFLOW.isdisjoint(argv))
+    return _run(parser, argv, job)
 
 
-def export(words: Words, said: list[str]) -> int:
+def export(parser: ScriptParser, argv: list[str]) -> int:
     """`scripts/export`."""
-    words.describe(_EXPORT)
-    return _hand_on(words, said, Job("backup", "export", built_by="starter"))
+    parser.describe(_EXPORT)
+    return _run(parser, argv, ContainerJob("backup", "export", built_by="starter"))
 
 
-def import_(words: Words, said: list[str]) -> int:
+def import_(parser: ScriptParser, argv: list[str]) -> int:
     """`scripts/import`."""
-    words.usage = f"{words.script} [options] BACKUP"
-    words.describe(_IMPORT)
-    return _hand_on(words, said, Job("backup", "import", built_by="starter"))
+    parser.usage = f"{parser.script} [options] BACKUP"
+    parser.describe(_IMPORT)
+    return _run(parser, argv, ContainerJob("backup", "import", built_by="starter"))
 
 
-def _hand_on(words: Words, said: list[str], job: Job) -> int:
-    """Answer a question for help here, where it needs no container; all other words are the job's own to judge."""
+def _run(parser: ScriptParser, argv: list[str], job: ContainerJob) -> int:
+    """Print the help here, where it needs no container; the job itself parses all other arguments."""
+    # An option ends in the name of its value, in capitals, or has no value.
     for option, text in _OPTIONS[job.command].items():
         names, _, value = option.rpartition(" ") if option[-1].isupper() else (option, "", "")
-        how: dict[str, Any] = {"metavar": value} if value else {"action": "store_true"}
-        words.add_argument(*names.split(", "), help=text, **how)
-    if {"-h", "--help"} & set(said):
-        words.parse_args(["--help"])
-    return guarded(lambda: run(Engine(ROOT), ROOT, job, said))
+        kwargs: dict[str, Any] = {"metavar": value} if value else {"action": "store_true"}
+        parser.add_argument(*names.split(", "), help=text, **kwargs)
+    if {"-h", "--help"} & set(argv):
+        parser.parse_args(["--help"])
+    return guarded(lambda: run_job(DockerCli(ROOT), ROOT, job, argv))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from commands.words import ROOT, Words
-from compose import up as starting
-from compose.engine import Engine
+from commands.parser import ROOT, ScriptParser
+from compose import stack
+from compose.docker import DockerCli
 from compose.errors import INTERRUPTED, ComposeError
-from compose.terminal import complain
+from console import print_error
 
 _UP = """
 Starts the Compose stack and waits until all of it is well. First it looks whether Docker runs, the ports are free, the
@@ -24,41 +24,41 @@ Stops the Compose stack and removes its containers. Its data stays, and the next
 """
 
 
-def up(words: Words, said: list[str]) -> int:
+def up(parser: ScriptParser, argv: list[str]) -> int:
     """`scripts/up`."""
-    words.describe(_UP)
-    words.add_argument("--no-build", action="store_true", help="take the images as they are")
-    words.add_argument("--no-start", action="store_true", help="only look, and make .env and the secrets")
-    chosen = words.parse_args(said)
-    if chosen.no_start:
-        return guarded(lambda: starting.prepare(Engine(ROOT), ROOT))
-    return guarded(lambda: starting.up(Engine(ROOT), ROOT, build=not chosen.no_build))
+    parser.describe(_UP)
+    parser.add_argument("--no-build", action="store_true", help="take the images as they are")
+    parser.add_argument("--no-start", action="store_true", help="only look, and make .env and the secrets")
+    options = parser.parse_args(argv)
+    if options.no_start:
+        return guarded(lambda: stack.prepare(DockerCli(ROOT), ROOT))
+    return guarded(lambda: stack.up(DockerCli(ROOT), ROOT, build=not options.no_build))
 
 
-def serve(words: Words, said: list[str]) -> int:
+def serve(parser: ScriptParser, argv: list[str]) -> int:
     """`scripts/serve`."""
-    words.describe(_SERVE)
-    words.add_argument("--no-build", action="store_true", help="take the images as they are")
-    chosen = words.parse_args(said)
-    return guarded(lambda: starting.up(Engine(ROOT), ROOT, ("serving", "dashboard"), build=not chosen.no_build))
+    parser.describe(_SERVE)
+    parser.add_argument("--no-build", action="store_true", help="take the images as they are")
+    options = parser.parse_args(argv)
+    return guarded(lambda: stack.up(DockerCli(ROOT), ROOT, ("serving", "dashboard"), build=not options.no_build))
 
 
-def down(words: Words, said: list[str]) -> int:
+def down(parser: ScriptParser, argv: list[str]) -> int:
     """`scripts/down`."""
-    words.describe(_DOWN)
-    words.add_argument("--delete-data", action="store_true", help="delete all data too: runs, models, artifacts")
-    chosen = words.parse_args(said)
-    return guarded(lambda: starting.down(Engine(ROOT), delete_data=chosen.delete_data))
+    parser.describe(_DOWN)
+    parser.add_argument("--delete-data", action="store_true", help="delete all data too: runs, models, artifacts")
+    options = parser.parse_args(argv)
+    return guarded(lambda: stack.down(DockerCli(ROOT), delete_data=options.delete_data))
 
 
 def guarded(action: Callable[[], object]) -> int:
-    """The exit code of an action; of an error too, after its line."""
+    """Run an action and return its exit code; print the line of an error."""
     try:
         result = action()
     except ComposeError as error:
-        complain(str(error))
+        print_error(str(error))
         return error.exit_code
     except KeyboardInterrupt:
-        complain("interrupted")
+        print_error("interrupted")
         return INTERRUPTED
     return result if isinstance(result, int) else 0

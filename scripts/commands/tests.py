@@ -8,76 +8,89 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from commands.docker import Engine
-from commands.process import become
-from commands.words import ROOT, Words
+from commands.docker_engine import TestDockerEngine
+from commands.parser import ROOT, ScriptParser
+from commands.process import exec_command
+from console import print_error
 from installer.__main__ import main as install
-from installer.browser import ensure_browser
 from installer.layout import Layout
-from installer.postgres import ensure_postgres
+from installer.programs import ensure_browser, ensure_postgres
 
 _TEXT = """
-Installs Handful and its test tools, then runs ruff, mypy, shellcheck and pytest with coverage. The Compose stack is
-tested too where a Docker engine answers, or can be started by ../shared/docker/engine.
+Installs Handful and its test tools, then runs ruff, mypy, import-linter, deptry, shellcheck, and pytest with coverage.
+The Compose stack is tested too where a Docker engine answers, or can be started by ../shared/docker/engine.
 """
-_AFTERWARDS = "Other words go to pytest, which then measures no coverage: {script} tests/unit/core -k manifest"
+_EPILOG = "Other words go to pytest, which then measures no coverage: {script} tests/unit/core -k manifest"
 _COVERAGE = ("--cov", "--cov-report=term:skip-covered")
-_AT_ONCE = ("--numprocesses", "2")
-"""Workers: what a small machine has processors for. Who gets which tests is told in tests/support/sharing.py."""
+_WORKERS = ("--numprocesses", "2")
+"""As many as a small machine has processors. tests/support/scheduling.py decides who gets which tests."""
 
 
-def test(words: Words, said: list[str]) -> int:
+def test(parser: ScriptParser, argv: list[str]) -> int:
     """`scripts/test`."""
-    words.usage = f"{words.script} [--fast | --slow | --stack] [words for pytest]"
-    words.describe(_TEXT, _AFTERWARDS.format(script=words.script))
-    some = words.add_mutually_exclusive_group()
-    some.add_argument("--fast", action="store_true", help="only unit and contract tests, which start no server")
-    some.add_argument("--slow", action="store_true", help="the tests that take minutes, too")
-    some.add_argument("--stack", action="store_true", help="only the tests of the Compose stack, all of them")
-    chosen, rest = words.parse_known_args(said)
+    parser.usage = f"{parser.script} [--fast | --slow | --stack] [words for pytest]"
+    parser.describe(_TEXT, _EPILOG.format(script=parser.script))
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--fast", action="store_true", help="only unit and contract tests, which start no server")
+    group.add_argument("--slow", action="store_true", help="the tests that take minutes, too")
+    group.add_argument("--stack", action="store_true", help="only the tests of the Compose stack, all of them")
+    options, rest = parser.parse_known_args(argv)
     layout = Layout.of_this_checkout()
     if code := install(["dev"]):
         return code
     os.environ["CHROMIUM"] = os.environ.get("CHROMIUM") or ensure_browser(layout)
-    if not chosen.fast:
+    if not options.fast:
         ensure_postgres()
     os.environ["PATH"] = os.pathsep.join([str(layout.python.parent), os.environ.get("PATH", "")])
     os.chdir(ROOT)
-    wanted = chosen.stack or not (chosen.fast or rest)
-    engine = Engine() if wanted and Engine.is_here() else None
-    if faulty := _faulty(layout):
-        print(f"error: {faulty} found faults, see above: nothing was tested", file=sys.stderr)  # noqa: T201
+    with_stack = options.stack or not (options.fast or rest)
+    engine = TestDockerEngine() if with_stack and TestDockerEngine.is_available() else None
+    if failed := _first_failing_check(layout):
+        print_error(f"{failed} found faults, see above: nothing was tested")
         if engine:
-            engine.give_up()
+            engine.cancel()
         return 1
-    # In one word: pytest takes a folder that stands by itself for its root.
-    stack = [*(["--stack"] if wanted else []), *([f"--engine={engine.folder}"] if engine else [])]
+    # Joined by `=`: pytest takes a folder that stands by itself for its root.
+    stack = [*(["--stack"] if with_stack else []), *([f"--engine={engine.folder}"] if engine else [])]
     print("==> pytest", flush=True)  # noqa: T201
     if sys.version_info >= (3, 12):
         # It costs next to nothing, where the tracer adds half of the time that tests take. Python 3.11 has none.
         os.environ["COVERAGE_CORE"] = os.environ.get("COVERAGE_CORE") or "sysmon"
-    return become([layout.tool("pytest"), *_pytest_words(chosen, rest), *stack])
+    return exec_command([layout.tool("pytest"), *_pytest_arguments(options, rest), *stack])
 
 
-def _pytest_words(chosen: Namespace, rest: list[str]) -> list[str]:
-    if chosen.fast:
-        return ["-m", "unit or contract", *(rest or _AT_ONCE)]
-    if chosen.stack:
+def _pytest_arguments(options: Namespace, rest: list[str]) -> list[str]:
+    if options.fast:
+        return ["-m", "unit or contract", *(rest or _WORKERS)]
+    if options.stack:
         return ["tests/stack", "--slow", *rest]
-    return [*(["--slow"] if chosen.slow else []), *(rest or (*_AT_ONCE, *_COVERAGE))]
+    return [*(["--slow"] if options.slow else []), *(rest or (*_WORKERS, *_COVERAGE))]
 
 
-def _faulty(layout: Layout) -> str:
+def _first_failing_check(layout: Layout) -> str:
     """The first check that finds faults; empty if none does."""
-    scripts = [*ROOT.glob("scripts/*.sh"), *ROOT.glob("scripts/lib/*.sh"), ROOT / ".ci" / "run"]
-    checks: dict[str, list[str | Path]] = {
+    # Grimp, which import-linter reads imports with, finds packages as Python does: these two folders are not installed.
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(["scripts", "services/mlflow/src"])}
+    for name, (program, *arguments) in _checks(layout).items():
+        print(f"==> {name}", flush=True)  # noqa: T201
+        if subprocess.run([layout.tool(program), *arguments], check=False, env=environment).returncode:
+            return name
+    return ""
+
+
+def _checks(layout: Layout) -> dict[str, list[str]]:
+    """Each check's command, by its name."""
+    scripts = sorted([*ROOT.glob("scripts/*.sh"), *ROOT.glob("scripts/lib/*.sh"), ROOT / ".ci" / "run"])
+    return {
         "ruff": ["ruff", "check", "."],
         "ruff format": ["ruff", "format", "--check", "."],
         "mypy": ["mypy"],
-        "shellcheck": ["shellcheck", "--external-sources", *map(str, sorted(scripts))],
+        "import-linter": ["lint-imports", "--no-cache", "--no-logo"],
+        # One by one: what a service imports must stand in its own pyproject.toml.
+        **{f"deptry {service.name}": ["deptry", *_deptry(service)] for service in layout.services},
+        "shellcheck": ["shellcheck", "--external-sources", *map(str, scripts)],
     }
-    for name, (program, *options) in checks.items():
-        print(f"==> {name}", flush=True)  # noqa: T201
-        if subprocess.run([layout.tool(str(program)), *options], check=False).returncode:
-            return name
-    return ""
+
+
+def _deptry(service: Path) -> list[str]:
+    return [str(service / "src"), "--config", str(service / "pyproject.toml")]

@@ -1,4 +1,4 @@
-"""What the first start makes: .env, the secrets, the folders that containers write to."""
+"""What the first start creates: .env, the secrets, the folders that containers write to."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from compose import passwords
-from compose.engine import Engine
+from compose import secret_files
+from compose.docker import DockerCli
 from compose.errors import CONFIG, RESOURCE, ComposeError
-from compose.terminal import say
+from console import print_status
 
 _CONTAINER_USER = 10001
 
@@ -21,43 +21,43 @@ def secrets_folder(config: dict[str, Any]) -> Path:
     return Path(config["secrets"]["postgres_password"]["file"]).parent
 
 
-def check_secrets(config: dict[str, Any], engine: Engine) -> None:
+def check_secrets(config: dict[str, Any], docker: DockerCli) -> None:
     """Refuse placeholders, and a new password where a database was made with an older one.
 
     Raises:
         ComposeError: a secret is a placeholder or too short, or the database's is gone.
     """
     folder = secrets_folder(config)
-    missing = passwords.missing_in(folder)
-    if "postgres_password" in missing and engine.has_volume(config["volumes"]["postgres-data"]["name"]):
+    missing = secret_files.missing_in(folder)
+    if "postgres_password" in missing and docker.has_volume(config["volumes"]["postgres-data"]["name"]):
         raise ComposeError(
             f"{folder / 'postgres_password'} is gone, but the database that was made with it is there: put it back, or "
             f"see docs/operations.md, Secrets",
             CONFIG,
         )
-    for name in passwords.NAMES:
+    for name in secret_files.NAMES:
         if name not in missing:
-            passwords.check_one(folder, name)
+            secret_files.validate(folder, name)
 
 
-def make_all(config: dict[str, Any], root: Path) -> None:
-    """Make what is missing.
+def create_missing(config: dict[str, Any], root: Path) -> None:
+    """Create what is missing.
 
     Raises:
         ComposeError: it cannot be written.
     """
     try:
-        _make_env(root)
-        made = passwords.make(secrets_folder(config))
-        for folder in sorted(_mounted(config)):
-            _make_folder(folder)
+        _create_env(root)
+        made = secret_files.create_missing(secrets_folder(config))
+        for folder in sorted(_mounted_folders(config)):
+            _create_folder(folder)
     except OSError as error:
         raise ComposeError(f"{error.filename} cannot be written ({error.strerror})", RESOURCE) from error
     if made:
-        say(f"made the secrets {', '.join(made)} in {secrets_folder(config)}: keep a copy of them")
+        print_status(f"made the secrets {', '.join(made)} in {secrets_folder(config)}: keep a copy of them")
 
 
-def _make_env(root: Path) -> None:
+def _create_env(root: Path) -> None:
     path = root / ".env"
     if path.exists():
         return
@@ -65,7 +65,7 @@ def _make_env(root: Path) -> None:
     for name, number in zip(("HANDFUL_UID", "HANDFUL_GID"), _own_ids(), strict=True):
         text = re.sub(rf"^{name}=.*$", f"{name}={number}", text, flags=re.MULTILINE)
     path.write_text(text, encoding="utf-8")
-    say(f"made {path}: what can be set is explained there")
+    print_status(f"made {path}: what can be set is explained there")
 
 
 def _own_ids() -> tuple[int, int]:
@@ -75,14 +75,14 @@ def _own_ids() -> tuple[int, int]:
     return os.getuid(), os.getgid()
 
 
-def _mounted(config: dict[str, Any]) -> set[Path]:
+def _mounted_folders(config: dict[str, Any]) -> set[Path]:
     """The folders of this machine that containers see: datasets, exports, models."""
     volumes = (volume for service in config["services"].values() for volume in service.get("volumes", ()))
     return {Path(volume["source"]) for volume in volumes if volume["type"] == "bind"}
 
 
-def _make_folder(folder: Path) -> None:
-    """Docker would make it too, but as root's."""
+def _create_folder(folder: Path) -> None:
+    """Docker would create it too, but owned by root."""
     if folder.exists():
         return
     folder.mkdir(parents=True)

@@ -7,11 +7,12 @@ import os
 import sys
 from collections.abc import Sequence
 
-from installer.browser import ensure_browser
+from console import print_error
+from installer.command import RESOURCE, InstallError
 from installer.environment import ensure_environment
 from installer.layout import Layout
 from installer.packages import ensure_packages, ensure_uv
-from installer.terminal import NO_RESOURCE, InstallError
+from installer.programs import ensure_browser
 
 _PARTS = {
     "services": "all that runs",
@@ -21,26 +22,26 @@ _PARTS = {
 }
 
 
-def main(words: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Install; returns the exit code."""
     parser = argparse.ArgumentParser(prog="installer", description=__doc__)
     parser.add_argument("part", choices=_PARTS, help="; ".join(f"{part}: {what}" for part, what in _PARTS.items()))
-    part = parser.parse_args(words).part
+    part = parser.parse_args(argv).part
     try:
         _install(Layout.of_this_checkout(), part)
     except InstallError as error:
-        return _fail(str(error), error.exit_code)
+        return _report(str(error), error.exit_code)
     except OSError as error:
-        return _fail(f"{error.strerror} ({error.filename}): check free disk space and permissions", NO_RESOURCE)
+        return _report(f"{error.strerror} ({error.filename}): check free disk space and permissions", RESOURCE)
     except KeyboardInterrupt:
-        return _fail("interrupted: run this again, it goes on from here", 130)
+        return _report("interrupted: run this again, it goes on from here", 130)
     return 0
 
 
 def _install(layout: Layout, part: str) -> None:
     if not os.access(layout.root, os.W_OK):
         raise InstallError(
-            f"{layout.root} cannot be written by this user: clone Handful to a folder of yours", NO_RESOURCE
+            f"{layout.root} cannot be written by this user: clone Handful to a folder of yours", RESOURCE
         )
     if part == "browser":
         print(ensure_browser(layout))  # noqa: T201  # The result, alone on stdout.
@@ -52,8 +53,8 @@ def _install(layout: Layout, part: str) -> None:
         ensure_packages(layout, part)
 
 
-def _fail(line: str, exit_code: int) -> int:
-    print(f"error: {line}", file=sys.stderr)  # noqa: T201  # There is no Rich yet.
+def _report(line: str, exit_code: int) -> int:
+    print_error(line)
     return exit_code
 
 

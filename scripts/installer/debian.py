@@ -7,7 +7,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from installer.terminal import NO_NETWORK, NO_RESOURCE, InstallError, run, say, works
+from console import print_status
+from installer.command import RESOURCE, UNAVAILABLE, InstallError, run_command, succeeds
 
 
 def has_apt() -> bool:
@@ -23,13 +24,13 @@ def is_debian() -> bool:
         return False
 
 
-def rights() -> list[str] | None:
-    """The words to put before a command that only root may run; None if this user may not."""
+def root_prefix() -> list[str] | None:
+    """What to put before a command that only root may run; None if this user cannot become root."""
     if sys.platform == "win32":
         return None
     if os.geteuid() == 0:
         return []
-    return ["sudo", "-n"] if works(["sudo", "-n", "true"], timeout=10) else None
+    return ["sudo", "-n"] if succeeds(["sudo", "-n", "true"], timeout=10) else None
 
 
 def install(package: str) -> None:
@@ -38,16 +39,16 @@ def install(package: str) -> None:
     Raises:
         InstallError: this user has no right to do so, or apt-get failed.
     """
-    prefix = rights()
+    prefix = root_prefix()
     if prefix is None:
         raise InstallError(
-            f"the package {package} is missing: run 'sudo apt-get install {package}', then this again", NO_RESOURCE
+            f"the package {package} is missing: run 'sudo apt-get install {package}', then this again", RESOURCE
         )
-    say(f"installing the package {package} with apt-get")
+    print_status(f"installing the package {package} with apt-get")
     command = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]
     failure = InstallError(
         f"apt-get could not install {package}, see above: run 'sudo apt-get install {package}', then this again",
-        NO_NETWORK,
+        UNAVAILABLE,
     )
-    run([*command, "update"], failure)
-    run([*command, "install", "--yes", "--no-install-recommends", package], failure)
+    run_command([*command, "update"], failure)
+    run_command([*command, "install", "--yes", "--no-install-recommends", package], failure)

@@ -11,27 +11,30 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from console import print_status
+from installer.command import RESOURCE, UNAVAILABLE, InstallError, run_command, succeeds
 from installer.layout import Layout
 from installer.stamp import Stamp, fingerprint
-from installer.terminal import NO_NETWORK, NO_RESOURCE, InstallError, run, say, works
-from installer.torch import choose_build
+from installer.torch import choose_backend
 
 _GIB = 1 << 30
-_ROOM = 3 * _GIB
-_ROOM_CUDA = 8 * _GIB
+_BYTES = 3 * _GIB
+_BYTES_WITH_CUDA = 8 * _GIB
 
 
 def ensure_uv(layout: Layout) -> None:
     """Install uv, which resolves and downloads many times faster than pip, at its locked version."""
     locked = re.search(r"^uv==(\S+)", layout.constraints.read_text(encoding="utf-8"), re.MULTILINE)
     if locked is None:
-        raise InstallError("constraints.txt does not lock uv: run scripts/lock.sh", NO_RESOURCE)
-    if works([layout.python, "-c", f"from importlib.metadata import version; assert version('uv') == {locked[1]!r}"]):
+        raise InstallError("constraints.txt does not lock uv: run scripts/lock.sh", RESOURCE)
+    if succeeds(
+        [layout.python, "-c", f"from importlib.metadata import version; assert version('uv') == {locked[1]!r}"]
+    ):
         return
-    say("installing uv")
+    print_status("installing uv")
     pip: list[str | Path] = [layout.python, "-m", "pip", "install", "--disable-pip-version-check", "--retries", "2"]
-    failure = InstallError("uv could not be installed, see above: check the network and run this again", NO_NETWORK)
-    run([*pip, f"uv=={locked[1]}"], failure)
+    failure = InstallError("uv could not be installed, see above: check the network and run this again", UNAVAILABLE)
+    run_command([*pip, f"uv=={locked[1]}"], failure)
 
 
 def ensure_packages(layout: Layout, part: str) -> None:
@@ -40,33 +43,34 @@ def ensure_packages(layout: Layout, part: str) -> None:
     Raises:
         InstallError: there is too little room, or the packages cannot be fetched.
     """
-    wanted = fingerprint(layout)
+    current = fingerprint(layout)
     stamp = Stamp.read(layout)
-    if stamp.parts.get(part) == wanted:
+    if stamp.parts.get(part) == current:
         return
     ensure_uv(layout)
-    build = choose_build(layout)
+    backend = choose_backend(layout)
     if not stamp.parts:
-        _check_room(layout, build)
+        _check_disk(layout, backend)
     started = time.monotonic()
-    say("installing the packages; the first time this takes some minutes")
+    print_status("installing the packages; the first time this takes some minutes")
     failure = InstallError(
         "the packages could not be installed, see above: once that is mended, run this again, it goes on from here",
-        NO_NETWORK,
+        UNAVAILABLE,
     )
-    run(_command(layout, part, build), failure, env=_environment())
-    stamp.write(layout, {"services": wanted, part: wanted})
-    say(f"installed in {time.monotonic() - started:.0f} s")
+    run_command(_command(layout, part, backend), failure, env=_environment())
+    # Whoever has `dev` has the services as well: they are installed together.
+    stamp.write(layout, {"services": current, part: current})
+    print_status(f"installed in {time.monotonic() - started:.0f} s")
 
 
-def _command(layout: Layout, part: str, build: str) -> list[str | Path]:
+def _command(layout: Layout, part: str, backend: str) -> list[str | Path]:
     locked: list[str | Path] = ["--constraints", layout.constraints, "--build-constraints", layout.constraints]
-    services = [word for service in layout.services for word in ("--editable", service)]
+    services = [argument for service in layout.services for argument in ("--editable", service)]
     tools: list[str | Path] = ["--group", f"{layout.root / 'pyproject.toml'}:dev"] if part == "dev" else []
-    torch = [f"--torch-backend={build}"] if build else []
+    torch = [f"--torch-backend={backend}"] if backend else []
     # Compiled once here: where Python may not write beside its packages, each process would compile them anew.
-    how: list[str | Path] = ["--python", layout.python, "--compile-bytecode"]
-    return [layout.tool("uv"), "pip", "install", *how, *locked, *torch, *tools, *services]
+    options: list[str | Path] = ["--python", layout.python, "--compile-bytecode"]
+    return [layout.tool("uv"), "pip", "install", *options, *locked, *torch, *tools, *services]
 
 
 def _environment() -> Mapping[str, str]:
@@ -75,16 +79,16 @@ def _environment() -> Mapping[str, str]:
     return {"UV_SYSTEM_CERTS": "true", **({"UV_DEFAULT_INDEX": index} if index else {}), **os.environ}
 
 
-def _check_room(layout: Layout, build: str) -> None:
+def _check_disk(layout: Layout, backend: str) -> None:
     """Refuse to fill the disk, where the environment lies and where uv keeps what it downloaded."""
-    room = _ROOM_CUDA if build != "cpu" and sys.platform == "linux" else _ROOM
+    needed = _BYTES_WITH_CUDA if backend != "cpu" and sys.platform == "linux" else _BYTES
     cache = subprocess.run([layout.tool("uv"), "cache", "dir"], capture_output=True, text=True, check=False).stdout
     for folder in {layout.root, _existing(Path(cache.strip() or layout.root))}:
         free = shutil.disk_usage(folder).free
-        if free < room:
+        if free < needed:
             raise InstallError(
-                f"{folder} has {free / _GIB:.1f} GB free and the installation needs {room / _GIB:.0f} GB: make room",
-                NO_RESOURCE,
+                f"{folder} has {free / _GIB:.1f} GB free and the installation needs {needed / _GIB:.0f} GB: make room",
+                RESOURCE,
             )
 
 

@@ -45,6 +45,7 @@ class Stamp:
 
 def fingerprint(layout: Layout) -> str:
     """A hash of all that decides what is installed: locked versions, projects, the Python, the installer itself."""
+    # The installer too: a new version of it may install otherwise.
     installer = sorted((layout.root / "scripts" / "installer").glob("*.py"))
     projects = [layout.root / "pyproject.toml", *(service / "pyproject.toml" for service in layout.services)]
     digest = hashlib.sha256()

@@ -11,26 +11,26 @@ function Find-HandfulPython {
     $installed = 'py -3.13', 'py -3.12', 'py -3.11', 'python3.13', 'python3.12', 'python3.11', 'python3', 'python'
     $own = (Join-Path $venv 'Scripts/python.exe'), (Join-Path $venv 'bin/python')
     foreach ($candidate in @($named) + $installed + $own) {
-        $words = if ($candidate -like 'py -*') { -split $candidate } else { , $candidate }
-        if (Test-HandfulPython $words) { return $words }
+        $command = if ($candidate -like 'py -*') { -split $candidate } else { , $candidate }
+        if (Test-HandfulPython $command) { return $command }
     }
 }
 
-function Test-HandfulPython([string[]] $Words) {
+function Test-HandfulPython([string[]] $Command) {
     # What a program writes to stderr, or its exit code, is no error of this script.
     $ErrorActionPreference = 'SilentlyContinue'
     $PSNativeCommandUseErrorActionPreference = $false
-    if (-not (Get-Command $Words[0] -CommandType Application)) { return $false }
-    $options = @($Words | Select-Object -Skip 1)
+    if (-not (Get-Command $Command[0] -CommandType Application)) { return $false }
+    $options = @($Command | Select-Object -Skip 1)
     try {
-        & $Words[0] @options -c 'import sys; assert (3, 11) <= sys.version_info < (3, 14)' *> $null
+        & $Command[0] @options -c 'import sys; assert (3, 11) <= sys.version_info < (3, 14)' *> $null
     } catch {
         return $false
     }
     return $LASTEXITCODE -eq 0
 }
 
-function Invoke-HandfulScript([string] $Script, [object[]] $Words) {
+function Invoke-HandfulScript([string] $Script, [object[]] $Arguments) {
     $python = @(Find-HandfulPython)
     if (-not $python) {
         [Console]::Error.WriteLine('error: no Python 3.11, 3.12 or 3.13 works here: install one ' +
@@ -39,9 +39,9 @@ function Invoke-HandfulScript([string] $Script, [object[]] $Words) {
     }
     $options = @($python | Select-Object -Skip 1)
     # PowerShell takes the commas of an unquoted a,b for a list.
-    $said = @($Words | ForEach-Object { $_ -join ',' })
+    $argv = @($Arguments | ForEach-Object { $_ -join ',' })
     $ErrorActionPreference = 'Continue'
     $PSNativeCommandUseErrorActionPreference = $false
-    & $python[0] @options -B (Join-Path (Split-Path $PSScriptRoot) 'run.py') $Script @said
+    & $python[0] @options -B (Join-Path (Split-Path $PSScriptRoot) 'run.py') $Script @argv
     exit $LASTEXITCODE
 }

@@ -74,12 +74,12 @@ def _starter() -> int:
 
 def _in_use() -> bool:
     """Whether the registry has a version of anybody's: an import that was broken off leaves some without an alias."""
-    from handful_backup.portable.marks import VERSION
+    from handful_backup.portable.mlflow_api import SOURCE_VERSION
     from handful_core.registry import Registry
 
     with Registry(os.environ["HANDFUL_MLFLOW_URI"]) as registry:
         versions = [version for model in registry.models() for version in registry.versions(model.name)]
-    return any(version.aliases or VERSION not in version.tags for version in versions)
+    return any(version.aliases or SOURCE_VERSION not in version.tags for version in versions)
 
 
 def _has(command: str) -> bool:

@@ -93,11 +93,11 @@ def _epochs(way: str, epochs: int, folder: Path, environment: dict[str, str]) ->
 def _train(way: str, epochs: int, folder: Path) -> None:
     """In a process of its own: prints what each epoch took."""
     from handful_core.settings import CoreSettings, load
-    from handful_trainer.config import TrainingConfig
     from handful_trainer.dataset.preparation.prepare import prepare
+    from handful_trainer.tasks.detection.settings import DetectionConfig
     from handful_trainer.tasks.detection.ultralytics import configure_ultralytics
 
-    config = TrainingConfig.model_validate(
+    config = DetectionConfig.model_validate(
         {
             "dataset": {"source": "sample", "name": "drawn", "sample": {"images": 120}},
             "training": {"epochs": epochs, "imgsz": _IMGSZ, "batch": _BATCH, "workers": 2},
@@ -108,7 +108,7 @@ def _train(way: str, epochs: int, folder: Path) -> None:
     dataset = prepare(config.dataset, core.home)
     configure_ultralytics(core.home)
     ends: list[tuple[float, float]] = []
-    _plain(config, dataset.data_yaml, folder, ends) if way == "plain" else _logged(config, dataset, core, ends)
+    _plain(config, dataset.description, folder, ends) if way == "plain" else _logged(config, dataset, core, ends)
     ends.append(_now())
     print(json.dumps([(b[0] - a[0], b[1] - a[1]) for a, b in itertools.pairwise(ends)][:epochs]))
 
@@ -125,7 +125,7 @@ def _plain(config: Any, data_yaml: Path, folder: Path, ends: list[tuple[float, f
 
 def _logged(config: Any, dataset: Any, core: Any, ends: list[tuple[float, float]]) -> None:
     from handful_trainer.pipeline import stages as pipeline
-    from handful_trainer.tasks.detection import train as fit
+    from handful_trainer.tasks.detection import train
     from handful_trainer.tasks.detection.ultralytics import new_model
 
     def timed(settings: Any) -> Any:
@@ -133,7 +133,7 @@ def _logged(config: Any, dataset: Any, core: Any, ends: list[tuple[float, float]
         _time(model, ends)
         return model
 
-    fit.new_model = timed
+    train.new_model = timed
     pipeline._package = lambda *_: None
     pipeline.start(config, core.home, core.mlflow_uri, register=False)
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from support.network import using
+from support.network_lock import shared
 
 # A machine that does four things at once is as right as a fast one; what fails takes longer, what passes does not.
 _PATIENCE = 30_000
@@ -58,7 +58,7 @@ def pytest_configure() -> None:
 @pytest.fixture(scope="session")
 def network(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """While there is a browser, no other worker has Docker change the machine's networks."""
-    with using(request.config, tmp_path_factory.getbasetemp())():
+    with shared(request.config, tmp_path_factory.getbasetemp())():
         yield
 
 

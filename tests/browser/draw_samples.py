@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import httpx
 
-from handful_trainer.data.drawn.scene import draw_scene
+from handful_quickstart.sample import draw_scene
 
 Drawn = tuple[bytes, list[str]]
 """A picture as a file, and its hands' classes."""

@@ -11,7 +11,8 @@ import pytest
 
 from fakes.packages import build_package, encode, picture
 
-_ABSENT = ("torch", "torchvision", "ultralytics", "mlflow", "pandas", "matplotlib", "onnx", "handful_trainer")
+_LIBRARIES = ("torch", "torchvision", "ultralytics", "mlflow", "pandas", "matplotlib", "onnx")
+_ABSENT = (*_LIBRARIES, "handful_trainer", "handful_quickstart")
 
 _PROGRAM = """
 import importlib.util, json, sys

@@ -15,7 +15,7 @@ import tree_sitter_powershell
 import typer
 from tree_sitter import Language, Node, Parser
 
-from commands.catalogue import COMMANDS as PROGRAMS
+from run import COMMANDS as PROGRAMS
 from support.shells import COMMANDS, KINDS, Shell, shell
 
 _BODY = {
@@ -70,7 +70,7 @@ def test_batch_files_have_the_line_ends_of_windows_and_the_others_do_not(reposit
 def test_the_words_reach_python_as_they_are(repository: Path, any_shell: Shell, words: list[str]) -> None:
     done = any_shell.run(repository / "scripts" / "train", *words)
     assert done.returncode == 0, done.stderr
-    assert any_shell.told() == ["-B", "run.py", f"train.{any_shell.kind}", *words]
+    assert any_shell.received_argv() == ["-B", "run.py", f"train.{any_shell.kind}", *words]
 
 
 @pytest.mark.parametrize("code", [2, 130])
@@ -83,7 +83,7 @@ def test_a_path_with_blanks_and_brackets(repository: Path, any_shell: Shell, tmp
     folder.mkdir()
     (folder / "scripts").symlink_to(repository / "scripts")
     assert any_shell.run(folder / "scripts" / "down", "--delete-data", code=3).returncode == 3
-    assert any_shell.told()[1:] == ["run.py", f"down.{any_shell.kind}", "--delete-data"]
+    assert any_shell.received_argv()[1:] == ["run.py", f"down.{any_shell.kind}", "--delete-data"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)

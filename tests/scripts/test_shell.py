@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from commands import docker
+from commands import docker_engine
 from fakes.checkout import FakeCheckout, build_checkout
 from installer.stamp import Stamp, fingerprint
-from support.engine import why_no_engine
+from support.docker_engine import missing_engine_reason
 
 pwd = pytest.importorskip("pwd", reason="the shell scripts are for POSIX")
 
@@ -40,7 +40,7 @@ def _installed(checkout: FakeCheckout) -> None:
     checkout.environment()
     checkout.tool("uv")
     checkout.on_path("chromium")
-    for name in ("handful", "ruff", "mypy", "shellcheck", "pytest"):
+    for name in ("handful", "ruff", "mypy", "lint-imports", "deptry", "shellcheck", "pytest"):
         checkout.tool(name)
     installed = fingerprint(checkout.layout)
     Stamp().write(checkout.layout, {"services": installed, "dev": installed})
@@ -113,17 +113,26 @@ def test_test_checks_before_it_tests(checkout: FakeCheckout) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == f"coverage by {'sysmon' if sys.version_info >= (3, 12) else ''}"
     programs = [call.split()[0] for call in _after_install(checkout)]
-    assert programs == ["ruff", "ruff", "mypy", "shellcheck", "pytest"]
+    assert programs == ["ruff", "ruff", "mypy", "lint-imports", "deptry", "shellcheck", "pytest"]
     assert _after_install(checkout)[-1].startswith("pytest --numprocesses 2 --cov")
 
 
-@pytest.mark.parametrize("faulty", ["ruff", "mypy", "shellcheck"])
-def test_a_fault_stops_before_the_tests(checkout: FakeCheckout, faulty: str) -> None:
+@pytest.mark.parametrize(
+    ("program", "check"),
+    [
+        ("ruff", "ruff"),
+        ("mypy", "mypy"),
+        ("lint-imports", "import-linter"),
+        ("deptry", "deptry core"),
+        ("shellcheck", "shellcheck"),
+    ],
+)
+def test_a_fault_stops_before_the_tests(checkout: FakeCheckout, program: str, check: str) -> None:
     _installed(checkout)
-    checkout.tool(faulty, "exit 1")
+    checkout.tool(program, "exit 1")
     done = _run(checkout.root / "scripts" / "test.sh", path=f"{checkout.path}:{os.environ['PATH']}")
     assert done.returncode == 1
-    assert f"error: {faulty} found faults" in done.stderr
+    assert f"error: {check} found faults" in done.stderr
     assert not any(call.startswith("pytest") for call in checkout.calls)
 
 
@@ -174,7 +183,7 @@ def test_the_stack_is_tested_in_an_engine_that_is_started_meanwhile(checkout: Fa
     notes = _started(checkout)
     assert not (notes / "code").exists()
     release.touch()
-    assert why_no_engine(notes) == why_no_engine(None)
+    assert missing_engine_reason(notes) == missing_engine_reason(None)
     assert [call for call in checkout.calls if call.startswith("engine")] == ["engine up", "engine images"]
     shutil.rmtree(notes)
 
@@ -183,7 +192,7 @@ def test_an_engine_that_cannot_be_had_fails_nothing(checkout: FakeCheckout) -> N
     _installed(checkout)
     _engine(checkout, "echo 'engine: this needs root' >&2; echo; exit 1")
     notes = _started(checkout)
-    assert why_no_engine(notes) == "there is no Docker engine: engine: this needs root"
+    assert missing_engine_reason(notes) == "there is no Docker engine: engine: this needs root"
     shutil.rmtree(notes)
 
 
@@ -200,7 +209,7 @@ def test_an_engine_is_given_up_where_nothing_is_tested(checkout: FakeCheckout, t
 
 
 def test_an_engine_that_does_not_come_is_not_waited_for_for_ever(tmp_path: Path) -> None:
-    assert why_no_engine(tmp_path, 0) == "there is no Docker engine: it has not started within 0 s"
+    assert missing_engine_reason(tmp_path, 0) == "there is no Docker engine: it has not started within 0 s"
 
 
 def test_without_what_starts_one_the_engine_that_is_there_is_asked(checkout: FakeCheckout) -> None:
@@ -214,8 +223,8 @@ def test_the_engine_finds_pythons_in_a_bare_environment_too(
 ) -> None:
     home, pyenv = tmp_path / "home", tmp_path / "home" / ".pyenv"
     pyenv.mkdir(parents=True)
-    monkeypatch.setattr(docker, "_own_home", lambda: str(home))
-    environment = docker._environment
+    monkeypatch.setattr(docker_engine, "_own_home", lambda: str(home))
+    environment = docker_engine._environment
     assert environment({"PATH": "/bin"}) == {"HOME": str(home), "PYENV_ROOT": str(pyenv), "PATH": "/bin"}
     assert environment({"HOME": "/nowhere"}) == {"HOME": "/nowhere", "PYENV_ROOT": str(pyenv)}
     assert environment({"HOME": "/nowhere", "PYENV_ROOT": "/mine"}) == {"HOME": "/nowhere", "PYENV_ROOT": "/mine"}
@@ -225,7 +234,7 @@ def test_the_engine_finds_pythons_in_a_bare_environment_too(
 def test_the_home_is_the_users_own(monkeypatch: pytest.MonkeyPatch, user: str) -> None:
     monkeypatch.setenv("HOME", "/elsewhere")
     monkeypatch.setenv("LOGNAME", user)
-    assert docker._own_home() == {"root": pwd.getpwnam("root").pw_dir}.get(user, "/")
+    assert docker_engine._own_home() == {"root": pwd.getpwnam("root").pw_dir}.get(user, "/")
 
 
 @pytest.mark.parametrize("words", [["--fast"], ["tests/unit"]])

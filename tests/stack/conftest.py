@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from fakes.packages import build_package, encode, picture
-from support.engine import why_no_engine
-from support.network import Hold, changing
+from support.docker_engine import missing_engine_reason
+from support.network_lock import Hold, exclusive
 from support.registering import register
 from support.stack import Stack, copy_checkout, until
 
@@ -39,14 +39,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def network(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Hold:
     """Docker makes and removes networks only while no other worker has a browser."""
-    return changing(request.config, tmp_path_factory.getbasetemp())
+    return exclusive(request.config, tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(scope="session", autouse=True)
 def engine(request: pytest.FixtureRequest, network: Hold) -> None:
     """The Docker engine, which may still be starting. Without one nothing here is tested."""
     with network():
-        reason = why_no_engine(request.config.getoption("--engine"))
+        reason = missing_engine_reason(request.config.getoption("--engine"))
     if reason:
         pytest.skip(f"the stack was not tested: {reason}")
 
@@ -79,7 +79,7 @@ def stack(checkout: Path, network: Hold) -> Iterator[Stack]:
 
 
 def _start(stack: Stack) -> None:
-    done = stack.handful("up", timeout=1500)
+    done = stack.run_script("up", timeout=1500)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     package = build_package(stack.root.parent / "squares" / "package", name="fingers")
     register(stack.url("MLFLOW_PORT"), package.root, "fingers", ["champion"])
@@ -109,8 +109,9 @@ def predict(ask: Callable[..., httpx.Response]) -> Callable[..., dict[str, Any]]
 @pytest.fixture(scope="session")
 def trainer_image(stack: Stack) -> str:
     """The name of the trainer's image, which is built."""
-    stack.must("build", "trainer", timeout=1700)
-    return str(json.loads(stack.must("--profile", "*", "config", "--format", "json"))["services"]["trainer"]["image"])
+    stack.compose_output("build", "trainer", timeout=1700)
+    config = json.loads(stack.compose_output("--profile", "*", "config", "--format", "json"))
+    return str(config["services"]["trainer"]["image"])
 
 
 @pytest.fixture

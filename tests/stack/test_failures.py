@@ -40,11 +40,11 @@ def _registry_answers(stack: Stack) -> bool:
 
 @pytest.mark.parametrize("service", ["mlflow", "postgres", "minio"])
 def test_predictions_go_on_while_it_is_down(stack: Stack, ask: Callable[..., httpx.Response], service: str) -> None:
-    stack.must("stop", "--timeout", "5", service)
+    stack.compose_output("stop", "--timeout", "5", service)
     try:
         answers = Counter(ask().status_code for _ in range(200))
     finally:
-        stack.must("start", service)
+        stack.compose_output("start", service)
     assert answers == {200: 200}
     until(lambda: stack.healthy(service), f"{service} is well again")
 
@@ -52,23 +52,23 @@ def test_predictions_go_on_while_it_is_down(stack: Stack, ask: Callable[..., htt
 def test_predictions_survive_a_restart_of_serving_while_mlflow_is_away(
     stack: Stack, predict: Callable[..., dict[str, Any]]
 ) -> None:
-    stack.must("stop", "--timeout", "5", "mlflow")
+    stack.compose_output("stop", "--timeout", "5", "mlflow")
     try:
-        stack.must("restart", "--no-deps", "serving")
+        stack.compose_output("restart", "--no-deps", "serving")
         until(lambda: stack.healthy("serving"), "serving is well again")
         assert predict()["count"] == 5
     finally:
-        stack.must("start", "mlflow")
+        stack.compose_output("start", "mlflow")
     until(lambda: stack.healthy("mlflow"), "mlflow is well again")
 
 
 def test_the_dashboard_says_that_serving_is_away(stack: Stack, ask: Callable[..., httpx.Response]) -> None:
-    stack.must("stop", "--timeout", "5", "serving")
+    stack.compose_output("stop", "--timeout", "5", "serving")
     try:
         answer = ask()
         page = httpx.get(stack.url("DASHBOARD_PORT"))
     finally:
-        stack.must("start", "serving")
+        stack.compose_output("start", "serving")
     assert answer.status_code == 502
     assert answer.json()["type"] == "urn:handful:problem:unavailable"
     assert page.is_success

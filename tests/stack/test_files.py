@@ -13,13 +13,13 @@ from support.stack import Stack
 
 def _config(stack: Stack, over: str) -> dict[str, Any]:
     stack.settings["COMPOSE_FILE"] = f"docker-compose.yml:{over}"
-    services: dict[str, Any] = json.loads(stack.must("config", "--format", "json"))["services"]
+    services: dict[str, Any] = json.loads(stack.compose_output("config", "--format", "json"))["services"]
     return services
 
 
 @pytest.fixture
 def prepared(fresh: Stack) -> Stack:
-    assert fresh.handful("up", "--no-start").returncode == 0
+    assert fresh.run_script("up", "--no-start").returncode == 0
     return fresh
 
 
@@ -50,7 +50,7 @@ def test_keys_are_asked_for_as_soon_as_others_reach_the_api(prepared: Stack) -> 
     everywhere = "0.0.0.0"  # noqa: S104  # Nothing is started.
     for address, required in (("127.0.0.1", False), (everywhere, True)):
         prepared.settings["BIND_ADDRESS"] = address
-        told = json.loads(prepared.must("config", "--format", "json"))["services"]["serving"]["environment"]
+        told = json.loads(prepared.compose_output("config", "--format", "json"))["services"]["serving"]["environment"]
         own = {name.removeprefix("HANDFUL_SERVING_").lower(): value for name, value in told.items()}
         settings = ServingSettings(host=everywhere, published_at=own["published_at"], auth=own["auth"])
         assert settings.keys_required is required

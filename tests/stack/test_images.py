@@ -24,7 +24,7 @@ def _image(name: str) -> dict[str, Any]:
 
 
 def _images(stack: Stack) -> dict[str, str]:
-    config = json.loads(stack.must("--profile", "*", "config", "--format", "json"))
+    config = json.loads(stack.compose_output("--profile", "*", "config", "--format", "json"))
     return {name: words["image"] for name, words in config["services"].items()}
 
 
@@ -56,6 +56,12 @@ def test_torch_is_in_the_trainer_s_image(trainer_image: str) -> None:
     assert _tools(trainer_image) == [["torch", "ultralytics", "mlflow", "onnxruntime"], []]
 
 
+def test_the_trainer_s_image_can_draw_the_sample(trainer_image: str) -> None:
+    words = ("data", "sample", "hands", "--images", "10", "--size", "64", "--json")
+    said = json.loads(docker("run", "--rm", "--network", "none", "--workdir", "/data", trainer_image, *words))
+    assert sum(said["images"].values()) == 10
+
+
 def _tools(image: str) -> list[list[str]]:
     """The modules and the programs of `_LOOK` that the image has."""
     said = docker("run", "--rm", "--network", "none", "--entrypoint", "python", image, "-c", _LOOK)
@@ -64,9 +70,9 @@ def _tools(image: str) -> list[list[str]]:
 
 @pytest.mark.slow
 def test_of_what_a_gpu_needs_only_the_driver_is_missing(fresh: Stack) -> None:
-    assert fresh.handful("up", "--no-start").returncode == 0
+    assert fresh.run_script("up", "--no-start").returncode == 0
     fresh.settings |= {"COMPOSE_FILE": "docker-compose.yml:compose.gpu.yml", "HANDFUL_VERSION": "tried"}
-    fresh.must("build", "serving", timeout=1700)
+    fresh.compose_output("build", "serving", timeout=1700)
     image = _images(fresh)["serving"]
     look = "ldd $(python -c 'import onnxruntime as o; print(o.__path__[0])')/capi/libonnxruntime_providers_cuda.so"
     libraries = docker("run", "--rm", "--network", "none", "--entrypoint", "sh", image, "-c", look)
@@ -85,7 +91,7 @@ def test_of_what_a_gpu_needs_only_the_driver_is_missing(fresh: Stack) -> None:
     ],
 )
 def test_a_change_of_code_builds_the_last_layer_only(stack: Stack, fresh: Stack, service: str, file: str) -> None:
-    assert fresh.handful("up", "--no-start").returncode == 0
+    assert fresh.run_script("up", "--no-start").returncode == 0
     before = _image(_images(stack)[service])["RootFS"]["Layers"]
     # Under a name of its own: the other tests go on with the image that they have.
     fresh.settings["HANDFUL_VERSION"] = "changed"
@@ -93,7 +99,7 @@ def test_a_change_of_code_builds_the_last_layer_only(stack: Stack, fresh: Stack,
     with (fresh.root / file).open("a") as text:
         text.write(f"\n{mark} {time.time_ns()}\n")
     started = time.monotonic()
-    fresh.must("build", service)
+    fresh.compose_output("build", service)
     seconds = time.monotonic() - started
     name = _images(fresh)[service]
     after = _image(name)["RootFS"]["Layers"]

@@ -44,7 +44,7 @@ def test_only_mlflow_reaches_the_stores(stack: Stack) -> None:
 
 
 def test_the_stores_network_holds_only_what_needs_it(stack: Stack) -> None:
-    config = json.loads(stack.must("--profile", "*", "config", "--format", "json"))
+    config = json.loads(stack.compose_output("--profile", "*", "config", "--format", "json"))
     assert {name for name, words in config["services"].items() if "data" in words.get("networks", {})} == {
         *("postgres", "minio", "minio-init", "mlflow-migrate", "mlflow", "backup")
     }
@@ -94,9 +94,9 @@ def test_published_is_what_people_use_and_no_store(stack: Stack) -> None:
 def test_no_secret_shows(stack: Stack) -> None:
     secrets = [path.read_text() for path in (stack.root / "secrets").iterdir() if path.name != "s3_access_key"]
     assert len(secrets) == 2
-    told = json.dumps(stack.containers()) + stack.must("logs")
+    told = json.dumps(stack.containers()) + stack.compose_output("logs")
     told += "".join(docker("top", stack.container(service)["Id"], "-eo", "pid,args") for service in SERVERS)
-    told += stack.must("--profile", "*", "config")
+    told += stack.compose_output("--profile", "*", "config")
     assert not [secret for secret in secrets if secret in told]
     for container in stack.containers():
         for line in container["Config"]["Env"]:

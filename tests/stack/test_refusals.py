@@ -22,7 +22,7 @@ def test_a_placeholder_is_refused_before_anything_starts(fresh: Stack) -> None:
     secrets = fresh.root / "secrets"
     secrets.mkdir(mode=0o700)
     (secrets / "postgres_password").write_text("changeme")
-    done = fresh.handful("up")
+    done = fresh.run_script("up")
     assert done.returncode == 2
     line = _error(done.stderr)
     assert f"{secrets / 'postgres_password'} is a placeholder" in line
@@ -32,12 +32,12 @@ def test_a_placeholder_is_refused_before_anything_starts(fresh: Stack) -> None:
 
 
 def test_docker_compose_itself_refuses_a_placeholder_too(fresh: Stack) -> None:
-    assert fresh.handful("up", "--no-start").returncode == 0
+    assert fresh.run_script("up", "--no-start").returncode == 0
     (fresh.root / "secrets" / "s3_secret_key").chmod(0o644)
     (fresh.root / "secrets" / "s3_secret_key").write_text("minioadmin")
     done = fresh.compose("up", "--wait")
     assert done.returncode != 0
-    assert fresh.said("preflight").startswith("error: the secret /run/secrets/s3_secret_key is a placeholder")
+    assert fresh.logs("preflight").startswith("error: the secret /run/secrets/s3_secret_key is a placeholder")
     assert not [container["Name"] for container in fresh.containers() if container["State"]["Running"]]
 
 
@@ -54,7 +54,7 @@ def test_a_port_that_is_taken_is_named_before_anything_starts(fresh: Stack) -> N
         taken.listen()
         port = taken.getsockname()[1]
         fresh.ports["API_PORT"] = port
-        done = fresh.handful("up")
+        done = fresh.run_script("up")
     assert done.returncode == 6
     assert f"port {port} on 127.0.0.1 is taken: end what listens there, or set API_PORT in .env" in _error(done.stderr)
     assert _nothing_is_there(fresh)
@@ -62,13 +62,13 @@ def test_a_port_that_is_taken_is_named_before_anything_starts(fresh: Stack) -> N
 
 
 def test_another_password_than_the_database_s_is_named_and_all_is_stopped_again(fresh: Stack) -> None:
-    assert fresh.handful("up", "--no-start").returncode == 0
-    fresh.must("up", "--wait", "postgres")
-    fresh.must("down")
+    assert fresh.run_script("up", "--no-start").returncode == 0
+    fresh.compose_output("up", "--wait", "postgres")
+    fresh.compose_output("down")
     password = fresh.root / "secrets" / "postgres_password"
     password.chmod(0o644)
     password.write_text("0123456789abcdef" * 2)
-    done = fresh.handful("up", "--no-build")
+    done = fresh.run_script("up", "--no-build")
     assert done.returncode == 1
     lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert lines[0].startswith("error: mlflow-migrate: error: Postgres refuses the password")
@@ -77,15 +77,15 @@ def test_another_password_than_the_database_s_is_named_and_all_is_stopped_again(
 
 
 def test_a_lost_password_is_not_replaced_by_one_that_cannot_work(fresh: Stack) -> None:
-    assert fresh.handful("up", "--no-start").returncode == 0
-    fresh.must("create", "postgres")
+    assert fresh.run_script("up", "--no-start").returncode == 0
+    fresh.compose_output("create", "postgres")
     (fresh.root / "secrets" / "postgres_password").unlink()
-    done = fresh.handful("up", "--no-build")
+    done = fresh.run_script("up", "--no-build")
     assert done.returncode == 2
     assert "postgres_password is gone, but the database that was made with it is there" in _error(done.stderr)
 
 
 def test_a_backup_that_is_not_there_is_told_with_the_command_s_own_code(stack: Stack) -> None:
-    done = stack.handful("import", "nowhere.zip")
+    done = stack.run_script("import", "nowhere.zip")
     assert done.returncode == 7
     assert "there is no backup nowhere.zip" in _error(done.stderr)

@@ -95,7 +95,7 @@ def test_every_module_of_the_dashboard_is_in_its_image(stack: Stack) -> None:
 
 
 def test_the_starter_model_is_wanted_but_not_there(stack: Stack) -> None:
-    assert stack.said("starter") == "there is no models/starter.zip: nothing to import\n"
+    assert stack.logs("starter") == "there is no models/starter.zip: nothing to import\n"
 
 
 def test_mlflow_answers_its_own_hosts_only(stack: Stack) -> None:
@@ -116,7 +116,7 @@ def test_the_page_of_mlflow_may_change_things_from_its_own_address(stack: Stack)
 def test_a_second_start_changes_nothing(stack: Stack) -> None:
     before = {name: (stack.root / "secrets" / name).read_text() for name in ("postgres_password", "s3_secret_key")}
     started = {service: stack.container(service)["State"]["StartedAt"] for service in SERVERS}
-    done = stack.handful("up", "--no-build")
+    done = stack.run_script("up", "--no-build")
     assert done.returncode == 0, done.stderr
     assert f"the dashboard: {stack.url('DASHBOARD_PORT')}/" in done.stderr
     assert before == {name: Path(stack.root / "secrets" / name).read_text() for name in before}

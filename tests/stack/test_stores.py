@@ -14,8 +14,8 @@ from support.stack import Stack, until
 _LIST = """
 import json, os
 from handful_mlflow.bucket import _client
-from handful_mlflow.settings import ObjectStore
-store = ObjectStore.read(os.environ)
+from handful_mlflow.settings import ObjectStoreSettings
+store = ObjectStoreSettings.read(os.environ)
 pages = _client(store).get_paginator("list_objects_v2").paginate(Bucket=store.bucket)
 print(json.dumps({item["Key"]: item["ETag"] for page in pages for item in page.get("Contents", ())}))
 """
@@ -25,12 +25,12 @@ _ALIASES = "select name, alias, version from registered_model_aliases order by n
 
 def _rows(stack: Stack, query: str) -> list[str]:
     words = ["exec", "-T", "postgres", "psql", "-U", "mlflow", "-d", "mlflow", "-tAc", query]
-    return stack.must(*words).split()
+    return stack.compose_output(*words).split()
 
 
 def _objects(stack: Stack) -> dict[str, str]:
     words = ["run", "--rm", "--no-deps", "--no-TTY", "--entrypoint", "python", "minio-init", "-c", _LIST]
-    return dict(json.loads(stack.must(*words)))
+    return dict(json.loads(stack.compose_output(*words)))
 
 
 def test_metadata_is_in_postgres_and_artifacts_in_minio(stack: Stack) -> None:
@@ -54,9 +54,9 @@ def test_both_outlive_down_and_up(
 ) -> None:
     before = [_rows(stack, _VERSIONS), _rows(stack, _ALIASES), _objects(stack), predict()["version"]]
     assert all(before)
-    assert stack.handful("down").returncode == 0
+    assert stack.run_script("down").returncode == 0
     assert not stack.containers()
-    done = stack.handful("up", "--no-build")
+    done = stack.run_script("up", "--no-build")
     assert done.returncode == 0, done.stderr
     # Serving has its packages in a volume: it answers as soon as it is up.
     assert [_rows(stack, _VERSIONS), _rows(stack, _ALIASES), _objects(stack), predict()["version"]] == before
@@ -67,16 +67,16 @@ def test_a_backup_is_the_starter_model_of_a_stack_of_which_nothing_is_left(
 ) -> None:
     before = [_rows(stack, _ALIASES), predict()["version"]]
     hashes = set(_objects(stack).values())
-    done = stack.handful("export", "--out", "all.zip")
+    done = stack.run_script("export", "--out", "all.zip")
     assert done.returncode == 0, done.stderr
     assert "exact: the database postgresql" in done.stdout + done.stderr
     backup = stack.root / "backups" / "all.zip"
     models = stack.root / "models"
     models.mkdir(exist_ok=True)
     shutil.copy(backup, models / "starter.zip")
-    assert stack.handful("down", "--delete-data").returncode == 0
+    assert stack.run_script("down", "--delete-data").returncode == 0
     try:
-        done = stack.handful("up", "--no-build")
+        done = stack.run_script("up", "--no-build")
     finally:
         (models / "starter.zip").unlink()
     assert done.returncode == 0, done.stderr
@@ -84,6 +84,6 @@ def test_a_backup_is_the_starter_model_of_a_stack_of_which_nothing_is_left(
     assert [_rows(stack, _ALIASES), predict()["version"]] == before
     assert set(_objects(stack).values()) >= hashes
     # Once more: all of it is there already, and stays as it is.
-    again = stack.handful("import", "all.zip")
+    again = stack.run_script("import", "all.zip")
     assert again.returncode == 0, again.stderr
     assert [_rows(stack, _ALIASES), predict()["version"]] == before

@@ -33,7 +33,7 @@ def test_a_training_makes_a_champion_that_serving_takes_up(
     write_squares(stack.root / "data" / "squares")
     (stack.root / "configs" / "squares.yaml").write_text(yaml.safe_dump(_CONFIG))
 
-    done = stack.handful("train", "--config", "configs/squares.yaml", "--json", timeout=550)
+    done = stack.run_script("train", "--config", "configs/squares.yaml", "--json", timeout=550)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     outcome = json.loads(done.stdout[done.stdout.index("{") :])
     assert outcome["promoted"], outcome
@@ -52,13 +52,13 @@ def test_the_trainer_has_what_it_needs_and_no_right_beyond(stack: Stack) -> None
         "try: pathlib.Path('/opt/handful/probe').write_text('')\n"
         "except OSError as error: print(error.strerror)"
     )
-    said = stack.must("run", "--rm", "--no-deps", "--no-TTY", "--entrypoint", "python", "trainer", "-c", code)
+    said = stack.compose_output("run", "--rm", "--no-deps", "--no-TTY", "--entrypoint", "python", "trainer", "-c", code)
     assert said.splitlines() == ["10001 1024", "Read-only file system"]
 
 
 @pytest.mark.usefixtures("trainer_image")
 def test_a_question_about_the_settings_starts_nothing(fresh: Stack) -> None:
-    done = fresh.handful("train", "--config", "configs/fingers.yaml", "--print-config")
+    done = fresh.run_script("train", "--config", "configs/fingers.yaml", "--print-config")
     assert done.returncode == 0, done.stderr
     assert yaml.safe_load(done.stdout)["dataset"]["name"]
     assert not fresh.containers()

@@ -20,7 +20,7 @@ _BAT = '@echo off\r\nif "%~1"=="-c" exit /b {probe}\r\n>"{log}" echo %*\r\nexit 
 
 @dataclass(frozen=True)
 class Shell:
-    """Runs the scripts of one kind with a Python that writes down what it was told.
+    """Runs the scripts of one kind with a Python that writes down its arguments.
 
     Attributes:
         kind: the scripts' extension.
@@ -30,17 +30,17 @@ class Shell:
     kind: str
     folder: Path
 
-    def run(self, script: Path, *words: str, code: int = 0, probe: int = 0) -> subprocess.CompletedProcess[str]:
+    def run(self, script: Path, *argv: str, code: int = 0, probe: int = 0) -> subprocess.CompletedProcess[str]:
         """Run a script.
 
         Args:
             script: without its extension.
-            words: its options.
+            argv: its arguments.
             code: what the Python ends with.
             probe: what it ends with when it is asked for its version.
         """
         self._write_python(code, probe)
-        command = [*self._command(script.with_suffix(f".{self.kind}")), *words]
+        command = [*self._command(script.with_suffix(f".{self.kind}")), *argv]
         # Wine's console needs an input that is there.
         return subprocess.run(
             command,
@@ -53,20 +53,20 @@ class Shell:
             cwd="/",
         )
 
-    def told(self) -> list[str]:
-        """The words that the Python got, with this system's slashes; of the program only its file name."""
+    def received_argv(self) -> list[str]:
+        """The arguments that the Python got, with this system's slashes; of the program only its file name."""
         text = self._log.read_text()
-        words = shlex.split(text.replace("\\", "/")) if self.kind == "bat" else text.splitlines()
-        return [Path(word).name if word.endswith("run.py") else word for word in words]
+        argv = shlex.split(text.replace("\\", "/")) if self.kind == "bat" else text.splitlines()
+        return [Path(argument).name if argument.endswith("run.py") else argument for argument in argv]
 
     @property
     def _log(self) -> Path:
-        return self.folder / "told"
+        return self.folder / "argv"
 
     def _write_python(self, code: int, probe: int) -> None:
         bat = self.kind == "bat"
-        words = (_BAT if bat else _SH).format(log=_windows(self._log) if bat else self._log, code=code, probe=probe)
-        self._python.write_text(words, newline="")
+        text = (_BAT if bat else _SH).format(log=_windows(self._log) if bat else self._log, code=code, probe=probe)
+        self._python.write_text(text, newline="")
         self._python.chmod(0o755)
 
     @property
@@ -88,7 +88,7 @@ class Shell:
         return os.environ | {"HANDFUL_PYTHON": python, "WINEDEBUG": "-all"}
 
 
-def why_not(kind: str) -> str | None:
+def missing_shell_reason(kind: str) -> str | None:
     """Why scripts of this kind cannot run here; None if they can."""
     if kind == "sh":
         return "no bash runs these paths on Windows" if os.name == "nt" else None
@@ -99,7 +99,7 @@ def why_not(kind: str) -> str | None:
 
 def shell(kind: str, folder: Path) -> Shell:
     """What runs scripts of this kind, or a skip that says what is missing."""
-    if reason := why_not(kind):
+    if reason := missing_shell_reason(kind):
         pytest.skip(reason)
     return Shell(kind, folder)
 

@@ -55,24 +55,24 @@ class Stack:
         """The address of what is published at DASHBOARD_PORT, API_PORT or MLFLOW_PORT."""
         return f"http://127.0.0.1:{self.ports[port]}"
 
-    def handful(self, *words: str, timeout: float = 600) -> subprocess.CompletedProcess[str]:
-        """`scripts/WORD.sh WORDS`, with this Python."""
-        script = [sys.executable, "-B", str(self.root / "scripts" / "run.py"), f"{words[0]}.sh"]
-        return self._run([*script, *words[1:]], self.environment, timeout)
+    def run_script(self, *argv: str, timeout: float = 600) -> subprocess.CompletedProcess[str]:
+        """`scripts/COMMAND.sh ARGUMENTS`, with this Python."""
+        script = [sys.executable, "-B", str(self.root / "scripts" / "run.py"), f"{argv[0]}.sh"]
+        return self._run([*script, *argv[1:]], self.environment, timeout)
 
-    def compose(self, *words: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-        """`docker compose WORDS`, whatever comes of it."""
-        return self._run(["docker", "compose", *words], self.environment, timeout)
+    def compose(self, *argv: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+        """`docker compose ARGUMENTS`, whatever comes of it."""
+        return self._run(["docker", "compose", *argv], self.environment, timeout)
 
-    def must(self, *words: str, timeout: float = 300) -> str:
-        """What `docker compose WORDS` prints; it must go well."""
-        done = self.compose(*words, timeout=timeout)
-        assert done.returncode == 0, f"docker compose {' '.join(words)}:\n{done.stdout}\n{done.stderr}"
+    def compose_output(self, *argv: str, timeout: float = 300) -> str:
+        """What `docker compose ARGUMENTS` prints; it must go well."""
+        done = self.compose(*argv, timeout=timeout)
+        assert done.returncode == 0, f"docker compose {' '.join(argv)}:\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
-    def _run(self, words: list[str], environment: dict[str, str], timeout: float) -> subprocess.CompletedProcess[str]:
+    def _run(self, argv: list[str], environment: dict[str, str], timeout: float) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            words,
+            argv,
             cwd=self.root,
             env=environment,
             capture_output=True,
@@ -89,7 +89,7 @@ class Stack:
 
     def container(self, service: str) -> dict[str, Any]:
         """What `docker inspect` tells of a service's container."""
-        (found,) = inspect(self.must("ps", "--all", "--quiet", service).split())
+        (found,) = inspect(self.compose_output("ps", "--all", "--quiet", service).split())
         return found
 
     def healthy(self, service: str) -> bool:
@@ -97,21 +97,19 @@ class Stack:
         state = self.container(service)["State"]
         return bool(state["Running"] and state["Health"]["Status"] == "healthy")
 
-    def said(self, service: str) -> str:
+    def logs(self, service: str) -> str:
         """What a service's container logged."""
-        words = ["docker", "logs", self.container(service)["Id"]]
-        done = subprocess.run(
-            words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True, timeout=60
-        )
+        argv = ["docker", "logs", self.container(service)["Id"]]
+        done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True, timeout=60)
         return done.stdout
 
     def python(self, service: str, code: str, **settings: str) -> subprocess.CompletedProcess[str]:
         """Run Python inside the network of a service's container, whatever its own image holds."""
         network = f"container:{self.container(service)['Id']}"
-        words = ["run", "--rm", "--network", network, "--entrypoint", "python"]
-        words += [word for name, value in settings.items() for word in ("--env", f"{name}={value}")]
+        argv = ["run", "--rm", "--network", network, "--entrypoint", "python"]
+        argv += [option for name, value in settings.items() for option in ("--env", f"{name}={value}")]
         image = self.container("mlflow")["Config"]["Image"]
-        return self._run(["docker", *words, image, "-c", code], self.environment, 300)
+        return self._run(["docker", *argv, image, "-c", code], self.environment, 300)
 
     def kill(self, service: str) -> None:
         """End the container's first process as a crash would: `docker kill` counts as wanted, and nothing restarts."""
@@ -123,13 +121,13 @@ class Stack:
     def remove(self) -> None:
         """All of it: containers, networks, volumes."""
         self.settings.setdefault("SECRETS_DIR", str(self.root / "secrets"))
-        self.must("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "2")
+        self.compose_output("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "2")
 
 
-def docker(*words: str) -> str:
-    """What `docker WORDS` prints; it must go well."""
-    done = subprocess.run(["docker", *words], capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, f"docker {' '.join(words)}: {done.stderr}"
+def docker(*argv: str) -> str:
+    """What `docker ARGUMENTS` prints; it must go well."""
+    done = subprocess.run(["docker", *argv], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, f"docker {' '.join(argv)}: {done.stderr}"
     return done.stdout
 
 

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, Route
 
 _ORIGIN = "http://dashboard.test"
 
-Run = Callable[..., Any]
+CallFunction = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def blank(browser: Browser, dashboard: Path) -> Iterator[Page]:
 
 
 @pytest.fixture
-def run(blank: Page) -> Run:
+def run(blank: Page) -> CallFunction:
     """`run("geometry", "fit", image, space)`: what the module's function returns for these arguments."""
 
     def call(module: str, function: str, *arguments: Any) -> Any:
@@ -47,7 +47,7 @@ def run(blank: Page) -> Run:
 
 
 @pytest.fixture
-def script(blank: Page) -> Run:
+def script(blank: Page) -> CallFunction:
     """`script("answer", "(m, x) => m.worths(x).size", x)`: for what does not go through JSON."""
 
     def call(module: str, code: str, argument: Any = None) -> Any:

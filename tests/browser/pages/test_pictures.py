@@ -20,7 +20,7 @@ from playwright.sync_api import Page, expect
 from browser.camera import page_with_camera
 from browser.screen import Screen, file
 from fakes.packages import encode
-from handful_trainer.data.drawn.scene import draw_scene
+from handful_quickstart.sample import draw_scene
 
 WIDTH, HEIGHT = 1440, 900
 MOST_BYTES = 150_000

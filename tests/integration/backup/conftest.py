@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from handful_core.cli.main import main
-from support.backup_house import BUCKET, Handful, House
+from support.backed_up_mlflow import BUCKET, Handful, Mlflow
 from support.filled_mlflow import fill
 from support.mlflow_server import MlflowServer
 from support.object_store import S3Store, find_weed
@@ -34,45 +34,45 @@ def handful(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Handful:
 
 
 @pytest.fixture(scope="session")
-def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mlflow]:
     """A filled server, which no test may change."""
-    house = House.embedded(tmp_path_factory.mktemp("embedded"))
-    house.server.start()
+    mlflow = Mlflow.embedded(tmp_path_factory.mktemp("embedded"))
+    mlflow.server.start()
     try:
-        house.filled = fill(house.server.uri)
-        yield house
+        mlflow.filled = fill(mlflow.server.uri)
+        yield mlflow
     finally:
-        house.server.kill()
+        mlflow.server.kill()
 
 
 @pytest.fixture(scope="session")
-def portable_zip(embedded: House, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def portable_zip(embedded: Mlflow, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All of it, over REST."""
     return _export(tmp_path_factory.mktemp("zip") / "portable.zip", embedded, [])
 
 
 @pytest.fixture(scope="session")
-def exact_zip(embedded: House, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exact_zip(embedded: Mlflow, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All of it, the exact way."""
     return _export(tmp_path_factory.mktemp("zip") / "exact.zip", embedded, embedded.exact)
 
 
 @pytest.fixture(scope="session")
-def other(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def other(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mlflow]:
     """A server that imports go to over REST: each test looks for its own things."""
-    house = House.embedded(tmp_path_factory.mktemp("other"))
-    house.server.start()
-    yield house
-    house.server.kill()
+    mlflow = Mlflow.embedded(tmp_path_factory.mktemp("other"))
+    mlflow.server.start()
+    yield mlflow
+    mlflow.server.kill()
 
 
 @pytest.fixture(scope="session")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mlflow]:
     """A server that tests write to: each makes things of its own and takes only these into a backup."""
-    house = House.embedded(tmp_path_factory.mktemp("live"))
-    house.server.start()
-    yield house
-    house.server.kill()
+    mlflow = Mlflow.embedded(tmp_path_factory.mktemp("live"))
+    mlflow.server.start()
+    yield mlflow
+    mlflow.server.kill()
 
 
 @pytest.fixture(scope="session")
@@ -85,12 +85,12 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def blank(tables: Path, tmp_path: Path) -> House:
+def blank(tables: Path, tmp_path: Path) -> Mlflow:
     """The files of an embedded server that was never used; none runs."""
     root = tmp_path / "blank"
     (root / "artifacts").mkdir(parents=True)
     shutil.copy(tables, root / "mlflow.db")
-    return House.embedded(root)
+    return Mlflow.embedded(root)
 
 
 @pytest.fixture(scope="session")
@@ -124,7 +124,7 @@ def empty(postgres: Postgres) -> str:
 @pytest.fixture
 def stack(
     postgres: Postgres, empty: str, objects: S3Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[House]:
+) -> Iterator[Mlflow]:
     """A server, not started yet, on Postgres and an object store, both empty; the environment lets boto3 in."""
     for name, value in objects.environment.items():
         monkeypatch.setenv(name, value)
@@ -133,12 +133,12 @@ def stack(
     objects.empty(BUCKET)
     url = postgres.make("mlflow", empty)
     server = MlflowServer(tmp_path / "stack", database=url, artifacts=f"s3://{BUCKET}", environment=objects.environment)
-    yield House(server, url, f"s3://{BUCKET}")
+    yield Mlflow(server, url, f"s3://{BUCKET}")
     server.kill()
 
 
-def _export(path: Path, house: House, options: list[str]) -> Path:
-    os.environ["HANDFUL_MLFLOW_URI"] = house.server.uri
+def _export(path: Path, mlflow: Mlflow, options: list[str]) -> Path:
+    os.environ["HANDFUL_MLFLOW_URI"] = mlflow.server.uri
     os.environ["HANDFUL_HOME"] = str(path.parent / "var")
     try:
         with pytest.raises(SystemExit) as ended:

@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from handful_core.registry import Registry
-from support.backup_house import BUCKET, Handful, House
+from support.backed_up_mlflow import BUCKET, Handful, Mlflow
 from support.contents import files_in, objects_in, rows_of
 from support.object_store import S3Store
 from support.postgres import Postgres
 
 
 def test_from_embedded_into_the_stack_without_loss(
-    embedded: House,
+    embedded: Mlflow,
     exact_zip: Path,
-    stack: House,
+    stack: Mlflow,
     objects: S3Store,
     handful: Handful,
     capsys: pytest.CaptureFixture[str],
@@ -48,7 +48,7 @@ def test_from_embedded_into_the_stack_without_loss(
 
 def test_wiped_and_restored_the_stack_is_what_it_was(
     exact_zip: Path,
-    stack: House,
+    stack: Mlflow,
     objects: S3Store,
     postgres: Postgres,
     handful: Handful,
@@ -73,24 +73,24 @@ def test_wiped_and_restored_the_stack_is_what_it_was(
 
 @pytest.mark.parametrize("taken", [False, True])
 def test_versions_made_in_the_same_millisecond_are_all_brought(
-    blank: House, tables: Path, handful: Handful, tmp_path: Path, taken: bool
+    blank: Mlflow, tables: Path, handful: Handful, tmp_path: Path, taken: bool
 ) -> None:
     _versions(blank, {1: 7, 2: 7})
     backup = tmp_path / "b.zip"
     assert handful("export", "--out", backup, *blank.exact) == 0
     (tmp_path / "other" / "artifacts").mkdir(parents=True)
     shutil.copy(tables, tmp_path / "other" / "mlflow.db")
-    other = House.embedded(tmp_path / "other")
+    other = Mlflow.embedded(tmp_path / "other")
     _versions(other, {1: 5} if taken else {})
     for _ in range(2):
         assert handful("import", backup, *other.exact) == 0
         assert _versions(other, {}) == ({1: 5, 2: 7, 3: 7} if taken else {1: 7, 2: 7})
 
 
-def _versions(house: House, more: dict[int, int]) -> dict[int, int]:
+def _versions(mlflow: Mlflow, more: dict[int, int]) -> dict[int, int]:
     """Times of creation of a model's versions, by number, after more were added."""
     add = "INSERT INTO model_versions (name, version, creation_time, current_stage) VALUES ('hands', ?, ?, 'None')"
-    with closing(sqlite3.connect(house.server.root / "mlflow.db")) as database:
+    with closing(sqlite3.connect(mlflow.server.root / "mlflow.db")) as database:
         if more:
             database.execute("INSERT INTO registered_models (name) VALUES ('hands')")
         database.executemany(add, more.items())

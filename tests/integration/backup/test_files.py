@@ -20,8 +20,8 @@ import pytest
 
 from handful_backup.archive import BackupReader
 from handful_backup.artifacts import Content
-from handful_backup.artifacts.local import LocalStore
-from support.backup_house import BUCKET, Handful, House
+from handful_backup.artifacts.stores import LocalStore
+from support.backed_up_mlflow import BUCKET, Handful, Mlflow
 from support.contents import files_in, rows_of
 
 _SECRET = "correct horse battery staple"
@@ -29,27 +29,27 @@ _API = "/api/2.0/mlflow"
 
 
 @pytest.fixture(scope="module")
-def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mlflow]:
     """A server that these tests write to."""
-    house = House.embedded(tmp_path_factory.mktemp("busy"))
-    house.server.start()
-    shutil.copy(house.server.root / "mlflow.db", house.server.root / "empty.db")
-    yield house
-    house.server.kill()
+    mlflow = Mlflow.embedded(tmp_path_factory.mktemp("busy"))
+    mlflow.server.start()
+    shutil.copy(mlflow.server.root / "mlflow.db", mlflow.server.root / "empty.db")
+    yield mlflow
+    mlflow.server.kill()
 
 
-def _post(house: House, path: str, **body: object) -> dict[str, object]:
-    answer = httpx.post(f"{house.server.uri}{_API}/{path}", json=body, timeout=60)
+def _post(mlflow: Mlflow, path: str, **body: object) -> dict[str, object]:
+    answer = httpx.post(f"{mlflow.server.uri}{_API}/{path}", json=body, timeout=60)
     return dict(answer.raise_for_status().json())
 
 
-def _run(house: House, experiment: str = "0", **more: object) -> str:
-    info = _post(house, "runs/create", experiment_id=experiment, **more)["run"]
+def _run(mlflow: Mlflow, experiment: str = "0", **more: object) -> str:
+    info = _post(mlflow, "runs/create", experiment_id=experiment, **more)["run"]
     return str(info["info"]["run_id"])  # type: ignore[index]
 
 
 def test_locked_and_unlocked(
-    embedded: House,
+    embedded: Mlflow,
     handful: Handful,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -65,7 +65,7 @@ def test_locked_and_unlocked(
     assert "is locked" in capsys.readouterr().err
 
 
-def test_to_standard_output_and_from_standard_input(embedded: House, tmp_path: Path) -> None:
+def test_to_standard_output_and_from_standard_input(embedded: Mlflow, tmp_path: Path) -> None:
     environment = os.environ | {"HANDFUL_HOME": str(tmp_path), "HANDFUL_MLFLOW_URI": "http://127.0.0.1:9"}
     words = [sys.executable, "-m", "handful_core"]
     export = [*words, "export", "--out", "-", *embedded.exact]
@@ -76,7 +76,7 @@ def test_to_standard_output_and_from_standard_input(embedded: House, tmp_path: P
 
 
 def test_to_an_object_store_and_back_and_rotated(
-    embedded: House, stack: House, handful: Handful, capsys: pytest.CaptureFixture[str]
+    embedded: Mlflow, stack: Mlflow, handful: Handful, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place = f"s3://{BUCKET}/backups/"
     for _ in range(3):
@@ -88,7 +88,7 @@ def test_to_an_object_store_and_back_and_rotated(
     assert handful("verify", f"{place}{made['removed'][0]}") == 7
 
 
-def test_an_increment_has_what_changed_and_nothing_else(busy: House, handful: Handful, tmp_path: Path) -> None:
+def test_an_increment_has_what_changed_and_nothing_else(busy: Mlflow, handful: Handful, tmp_path: Path) -> None:
     quiet, live, fed = _run(busy), _run(busy), _run(busy)
     for run in (quiet, live):
         _put(busy, run, "a.txt", b"first")
@@ -120,7 +120,7 @@ def test_an_increment_has_what_changed_and_nothing_else(busy: House, handful: Ha
 
 
 @pytest.mark.parametrize("way", ["exact", "portable"])
-def test_a_picture_taken_while_others_write_is_whole(busy: House, handful: Handful, tmp_path: Path, way: str) -> None:
+def test_a_picture_taken_while_others_write_is_whole(busy: Mlflow, handful: Handful, tmp_path: Path, way: str) -> None:
     experiment = str(_post(busy, "experiments/create", name=f"under way {way}")["experiment_id"])
     stop, errors = threading.Event(), []
 
@@ -155,9 +155,9 @@ def test_a_picture_taken_while_others_write_is_whole(busy: House, handful: Handf
 
 
 def test_a_full_disk_leaves_no_row_and_a_second_import_goes_on(
-    busy: House,
+    busy: Mlflow,
     exact_zip: Path,
-    embedded: House,
+    embedded: Mlflow,
     handful: Handful,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -185,7 +185,7 @@ def test_a_full_disk_leaves_no_row_and_a_second_import_goes_on(
 
 
 def test_numbers_that_are_taken_are_not_given_twice(
-    busy: House, exact_zip: Path, handful: Handful, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    busy: Mlflow, exact_zip: Path, handful: Handful, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = _blank(busy, tmp_path)
     database = sqlite3.connect(tmp_path / "other" / "mlflow.db")
@@ -216,18 +216,18 @@ def test_no_file_is_left_where_the_server_is_away(handful: Handful, tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == []
 
 
-def _put(house: House, run: str, name: str, content: bytes) -> None:
-    uri = httpx.get(f"{house.server.uri}{_API}/runs/get", params={"run_id": run}, timeout=60).json()
+def _put(mlflow: Mlflow, run: str, name: str, content: bytes) -> None:
+    uri = httpx.get(f"{mlflow.server.uri}{_API}/runs/get", params={"run_id": run}, timeout=60).json()
     place = uri["run"]["info"]["artifact_uri"].removeprefix("mlflow-artifacts:")
-    address = f"{house.server.uri}/api/2.0/mlflow-artifacts/artifacts{place}/{name}"
+    address = f"{mlflow.server.uri}/api/2.0/mlflow-artifacts/artifacts{place}/{name}"
     httpx.put(address, content=content, timeout=60).raise_for_status()
 
 
-def _blank(house: House, folder: Path) -> House:
+def _blank(mlflow: Mlflow, folder: Path) -> Mlflow:
     """A server's files with MLflow's tables and nothing in them."""
     (folder / "other").mkdir()
-    shutil.copy(house.server.root / "empty.db", folder / "other" / "mlflow.db")
-    return House.embedded(folder / "other")
+    shutil.copy(mlflow.server.root / "empty.db", folder / "other" / "mlflow.db")
+    return Mlflow.embedded(folder / "other")
 
 
 def _next_second() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from support.backup_house import House
+from support.backed_up_mlflow import Mlflow
 
 _SIZE = 3 << 30
 _LIMIT = 250_000_000
@@ -56,9 +56,9 @@ def _write_large(path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["exact", "portable"])
 def test_three_gigabytes_take_less_than_250_megabytes(tmp_path: Path, way: str) -> None:
-    source, target = House.embedded(tmp_path / "source"), House.embedded(tmp_path / "target")
-    for house in (source, target):
-        house.server.start()
+    source, target = Mlflow.embedded(tmp_path / "source"), Mlflow.embedded(tmp_path / "target")
+    for mlflow in (source, target):
+        mlflow.server.start()
     try:
         run = source.server.root / "artifacts" / "0" / _RUN / "artifacts"
         _write_large(run / "weights.bin")
@@ -72,16 +72,16 @@ def test_three_gigabytes_take_less_than_250_megabytes(tmp_path: Path, way: str) 
         options = target.exact if exact else []
         peaks["verify"] = _peak(["verify", backup, "--server", *options], environment)
     finally:
-        for house in (source, target):
-            house.server.kill()
+        for mlflow in (source, target):
+            mlflow.server.kill()
     assert max(peaks.values()) < _LIMIT, peaks
     assert Path(backup).stat().st_size > _SIZE
 
 
-def _add_run(house: House) -> None:
+def _add_run(mlflow: Mlflow) -> None:
     import sqlite3
 
-    with sqlite3.connect(house.server.root / "mlflow.db") as database:
+    with sqlite3.connect(mlflow.server.root / "mlflow.db") as database:
         database.execute(
             "INSERT INTO runs (run_uuid, name, source_type, user_id, status, start_time, end_time, lifecycle_stage,"
             " artifact_uri, experiment_id) VALUES (?, 'large', 'LOCAL', 'me', 'FINISHED', 1, 2, 'active', ?, 0)",

@@ -8,14 +8,14 @@ from typing import Any
 import httpx
 import pytest
 
-from support.backup_house import Handful, House
+from support.backed_up_mlflow import Handful, Mlflow
 
 _API = "/api/2.0/mlflow"
 
 
 @pytest.mark.parametrize(("hidden", "number"), [(0, 3), (1, 3), (2, 4)])
 def test_a_gap_is_counted_with_the_numbers_that_deleted_versions_have(
-    live: House, handful: Handful, tmp_path: Path, capsys: pytest.CaptureFixture[str], hidden: int, number: int
+    live: Mlflow, handful: Handful, tmp_path: Path, capsys: pytest.CaptureFixture[str], hidden: int, number: int
 ) -> None:
     name = f"gap {hidden}"
     _ask(live, "POST", "registered-models/create", name=name)
@@ -39,15 +39,15 @@ def test_a_gap_is_counted_with_the_numbers_that_deleted_versions_have(
     assert "nothing to do" in capsys.readouterr().err
 
 
-def _make(house: House, name: str) -> str:
-    made = _ask(house, "POST", "model-versions/create", name=name, source="s3://elsewhere/model")
+def _make(mlflow: Mlflow, name: str) -> str:
+    made = _ask(mlflow, "POST", "model-versions/create", name=name, source="s3://elsewhere/model")
     return str(made["model_version"]["version"])
 
 
-def _delete(house: House, name: str, version: str) -> None:
-    _ask(house, "DELETE", "model-versions/delete", name=name, version=version)
+def _delete(mlflow: Mlflow, name: str, version: str) -> None:
+    _ask(mlflow, "DELETE", "model-versions/delete", name=name, version=version)
 
 
-def _ask(house: House, method: str, path: str, **body: object) -> dict[str, Any]:
-    answer = httpx.request(method, f"{house.server.uri}{_API}/{path}", json=body, timeout=60)
+def _ask(mlflow: Mlflow, method: str, path: str, **body: object) -> dict[str, Any]:
+    answer = httpx.request(method, f"{mlflow.server.uri}{_API}/{path}", json=body, timeout=60)
     return dict(answer.raise_for_status().json())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support.backup_house import Handful, House
+from support.backed_up_mlflow import Handful, Mlflow
 from support.contents import rows_of
 
 _BEFORE_WORKSPACES = "c8d9e0f1a2b3"
@@ -41,16 +41,16 @@ _EDITS = """
 
 
 @pytest.fixture
-def older(tmp_path: Path) -> House:
+def older(tmp_path: Path) -> Mlflow:
     """The files of a server from before workspaces."""
-    house = House.embedded(tmp_path / "older")
-    Path(house.artifacts).mkdir(parents=True)
-    words = [sys.executable, "-c", _UPGRADE, house.database, _BEFORE_WORKSPACES]
+    mlflow = Mlflow.embedded(tmp_path / "older")
+    Path(mlflow.artifacts).mkdir(parents=True)
+    words = [sys.executable, "-c", _UPGRADE, mlflow.database, _BEFORE_WORKSPACES]
     subprocess.run(words, capture_output=True, check=True)
-    return house
+    return mlflow
 
 
-def test_what_is_there_is_replaced_without_workspaces_too(older: House, handful: Handful, tmp_path: Path) -> None:
+def test_what_is_there_is_replaced_without_workspaces_too(older: Mlflow, handful: Handful, tmp_path: Path) -> None:
     _write(older, _ROWS)
     before = rows_of(older.database)
     backup = tmp_path / "b.zip"
@@ -61,6 +61,6 @@ def test_what_is_there_is_replaced_without_workspaces_too(older: House, handful:
     assert rows_of(older.database) == before
 
 
-def _write(house: House, words: str) -> None:
-    with closing(sqlite3.connect(house.server.root / "mlflow.db")) as database:
+def _write(mlflow: Mlflow, words: str) -> None:
+    with closing(sqlite3.connect(mlflow.server.root / "mlflow.db")) as database:
         database.executescript(words)

@@ -9,33 +9,33 @@ import httpx
 import pytest
 
 from handful_core.registry import Registry
-from support.backup_house import Handful, House
+from support.backed_up_mlflow import Handful, Mlflow
 from support.contents import files_in, rows_of
 
 _API = "/api/2.0/mlflow"
 
 
-def _ask(house: House, method: str, path: str, **body: object) -> dict[str, Any]:
-    answer = httpx.request(method, f"{house.server.uri}{_API}/{path}", json=body, timeout=60)
+def _ask(mlflow: Mlflow, method: str, path: str, **body: object) -> dict[str, Any]:
+    answer = httpx.request(method, f"{mlflow.server.uri}{_API}/{path}", json=body, timeout=60)
     return dict(answer.raise_for_status().json())
 
 
-def _run(house: House, experiment: str) -> str:
-    return str(_ask(house, "POST", "runs/create", experiment_id=experiment)["run"]["info"]["run_id"])
+def _run(mlflow: Mlflow, experiment: str) -> str:
+    return str(_ask(mlflow, "POST", "runs/create", experiment_id=experiment)["run"]["info"]["run_id"])
 
 
-def _points(house: House, run: str) -> list[float]:
+def _points(mlflow: Mlflow, run: str) -> list[float]:
     query = {"run_id": run, "metric_key": "loss"}
-    answer = httpx.get(f"{house.server.uri}{_API}/metrics/get-history", params=query, timeout=60).raise_for_status()
+    answer = httpx.get(f"{mlflow.server.uri}{_API}/metrics/get-history", params=query, timeout=60).raise_for_status()
     return [point["value"] for point in answer.json().get("metrics", [])]
 
 
-def _copies(house: House, experiment: str) -> dict[str, dict[str, Any]]:
+def _copies(mlflow: Mlflow, experiment: str) -> dict[str, dict[str, Any]]:
     """The runs of an experiment that an import made, by the ids of old."""
     body = {"filter": f"name = '{experiment}'", "view_type": "ALL", "max_results": 1}
-    (found,) = _ask(house, "POST", "experiments/search", **body)["experiments"]
+    (found,) = _ask(mlflow, "POST", "experiments/search", **body)["experiments"]
     body = {"experiment_ids": [found["experiment_id"]], "run_view_type": "ALL", "max_results": 100}
-    runs = _ask(house, "POST", "runs/search", **body)["runs"]
+    runs = _ask(mlflow, "POST", "runs/search", **body)["runs"]
     return {_tags(run["data"])["handful.source_run"].removeprefix("copy-"): run for run in runs}
 
 
@@ -44,7 +44,7 @@ def _tags(thing: dict[str, Any]) -> dict[str, str]:
 
 
 def test_a_file_that_changed_and_kept_its_size_is_brought_back(
-    embedded: House, exact_zip: Path, blank: House, handful: Handful
+    embedded: Mlflow, exact_zip: Path, blank: Mlflow, handful: Handful
 ) -> None:
     assert handful("import", exact_zip, *blank.exact) == 0
     wanted = files_in(Path(embedded.artifacts))
@@ -58,19 +58,19 @@ def test_a_file_that_changed_and_kept_its_size_is_brought_back(
     assert files_in(Path(blank.artifacts)) == wanted
 
 
-def _get(house: House, path: str, **query: str) -> dict[str, Any]:
-    answer = httpx.get(f"{house.server.uri}{_API}/{path}", params=query, timeout=60)
+def _get(mlflow: Mlflow, path: str, **query: str) -> dict[str, Any]:
+    answer = httpx.get(f"{mlflow.server.uri}{_API}/{path}", params=query, timeout=60)
     return dict(answer.raise_for_status().json())
 
 
-def _state(house: House, name: str) -> dict[str, Any]:
+def _state(mlflow: Mlflow, name: str) -> dict[str, Any]:
     """All that `_edit` changes."""
-    experiment = _get(house, "experiments/get-by-name", experiment_name=name)["experiment"]
-    (run,) = _copies(house, name).values()
+    experiment = _get(mlflow, "experiments/get-by-name", experiment_name=name)["experiment"]
+    (run,) = _copies(mlflow, name).values()
     body = {"experiment_ids": [experiment["experiment_id"]]}
-    (logged,) = _ask(house, "POST", "logged-models/search", **body)["models"]
-    model = _get(house, "registered-models/get", name=name)["registered_model"]
-    version = _get(house, "model-versions/get", name=name, version="1")["model_version"]
+    (logged,) = _ask(mlflow, "POST", "logged-models/search", **body)["models"]
+    model = _get(mlflow, "registered-models/get", name=name)["registered_model"]
+    version = _get(mlflow, "model-versions/get", name=name, version="1")["model_version"]
     return {
         "experiment": (experiment["lifecycle_stage"], _tags(experiment)["note"]),
         "run": (run["info"]["lifecycle_stage"], _tags(run["data"])["note"]),
@@ -80,27 +80,27 @@ def _state(house: House, name: str) -> dict[str, Any]:
     }
 
 
-def _edit(house: House, name: str) -> None:
+def _edit(mlflow: Mlflow, name: str) -> None:
     """Change what an import made."""
-    experiment = _get(house, "experiments/get-by-name", experiment_name=name)["experiment"]["experiment_id"]
-    (run,) = (run["info"]["run_id"] for run in _copies(house, name).values())
+    experiment = _get(mlflow, "experiments/get-by-name", experiment_name=name)["experiment"]["experiment_id"]
+    (run,) = (run["info"]["run_id"] for run in _copies(mlflow, name).values())
     body = {"experiment_ids": [experiment]}
-    (logged,) = (m["info"]["model_id"] for m in _ask(house, "POST", "logged-models/search", **body)["models"])
+    (logged,) = (m["info"]["model_id"] for m in _ask(mlflow, "POST", "logged-models/search", **body)["models"])
     note = {"key": "note", "value": "edited"}
-    _ask(house, "POST", "experiments/set-experiment-tag", experiment_id=experiment, **note)
-    _ask(house, "POST", "runs/set-tag", run_id=run, **note)
-    _ask(house, "PATCH", f"logged-models/{logged}/tags", model_id=logged, tags=[note])
-    _ask(house, "POST", "registered-models/set-tag", name=name, **note)
-    _ask(house, "PATCH", "registered-models/update", name=name, description="edited")
-    _ask(house, "POST", "model-versions/set-tag", name=name, version="1", **note)
-    _ask(house, "PATCH", "model-versions/update", name=name, version="1", description="edited")
-    _ask(house, "POST", "model-versions/transition-stage", name=name, version="1", stage="Archived")
-    _ask(house, "POST", "runs/delete", run_id=run)
+    _ask(mlflow, "POST", "experiments/set-experiment-tag", experiment_id=experiment, **note)
+    _ask(mlflow, "POST", "runs/set-tag", run_id=run, **note)
+    _ask(mlflow, "PATCH", f"logged-models/{logged}/tags", model_id=logged, tags=[note])
+    _ask(mlflow, "POST", "registered-models/set-tag", name=name, **note)
+    _ask(mlflow, "PATCH", "registered-models/update", name=name, description="edited")
+    _ask(mlflow, "POST", "model-versions/set-tag", name=name, version="1", **note)
+    _ask(mlflow, "PATCH", "model-versions/update", name=name, version="1", description="edited")
+    _ask(mlflow, "POST", "model-versions/transition-stage", name=name, version="1", stage="Archived")
+    _ask(mlflow, "POST", "runs/delete", run_id=run)
 
 
 @pytest.mark.parametrize("deleted", [False, True], ids=["edited", "deleted"])
 def test_over_rest_it_brings_back_what_was_edited_and_deleted(
-    live: House, handful: Handful, tmp_path: Path, deleted: bool
+    live: Mlflow, handful: Handful, tmp_path: Path, deleted: bool
 ) -> None:
     name = f"edited {deleted}"
     note = {"key": "note", "value": "old"}
@@ -130,7 +130,7 @@ def test_over_rest_it_brings_back_what_was_edited_and_deleted(
 
 @pytest.mark.parametrize("way", ["exact", "portable"])
 def test_an_increment_changes_what_is_there_only_if_asked_to(
-    live: House, blank: House, handful: Handful, tmp_path: Path, capsys: pytest.CaptureFixture[str], way: str
+    live: Mlflow, blank: Mlflow, handful: Handful, tmp_path: Path, capsys: pytest.CaptureFixture[str], way: str
 ) -> None:
     name = f"grows {way}"
     experiment = _ask(live, "POST", "experiments/create", name=name)["experiment_id"]

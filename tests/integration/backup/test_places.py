@@ -8,26 +8,26 @@ import httpx
 import pytest
 
 from handful_backup.archive import BackupReader
-from support.backup_house import Handful, House
+from support.backed_up_mlflow import Handful, Mlflow
 
 _API = "/api/2.0/mlflow"
 
 
-def _post(house: House, path: str, **body: object) -> dict[str, object]:
-    answer = httpx.post(f"{house.server.uri}{_API}/{path}", json=body, timeout=60)
+def _post(mlflow: Mlflow, path: str, **body: object) -> dict[str, object]:
+    answer = httpx.post(f"{mlflow.server.uri}{_API}/{path}", json=body, timeout=60)
     return dict(answer.raise_for_status().json())
 
 
-def _run(house: House, experiment: str, place: Path) -> Path:
+def _run(mlflow: Mlflow, experiment: str, place: Path) -> Path:
     """Make an experiment whose artifacts lie in a folder, with a run; the run's own folder, which is not made."""
-    number = _post(house, "experiments/create", name=experiment, artifact_location=str(place))["experiment_id"]
-    run = _post(house, "runs/create", experiment_id=number)["run"]
+    number = _post(mlflow, "experiments/create", name=experiment, artifact_location=str(place))["experiment_id"]
+    run = _post(mlflow, "runs/create", experiment_id=number)["run"]
     return Path(run["info"]["artifact_uri"])  # type: ignore[index]
 
 
 @pytest.mark.parametrize("way", ["exact", "portable"])
 def test_a_folder_of_another_machine_is_named(
-    live: House, handful: Handful, tmp_path: Path, capsys: pytest.CaptureFixture[str], way: str
+    live: Mlflow, handful: Handful, tmp_path: Path, capsys: pytest.CaptureFixture[str], way: str
 ) -> None:
     far, near, unused = f"far {way}", f"near {way}", f"unused {way}"
     _run(live, far, tmp_path / "not here" / "far")
@@ -49,7 +49,7 @@ def test_a_folder_of_another_machine_is_named(
 
 
 def test_nothing_is_sent_into_a_folder_of_another_machine(
-    live: House, handful: Handful, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    live: Mlflow, handful: Handful, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = _run(live, "moved", tmp_path / "moved")
     folder.mkdir(parents=True)

@@ -18,7 +18,7 @@ import pytest
 
 from fakes.line import Line
 from handful_core.registry import Registry
-from support.backup_house import Handful, House
+from support.backed_up_mlflow import Handful, Mlflow
 from support.contents import files_in, rows_of
 from support.mlflow_server import MlflowServer
 
@@ -36,20 +36,20 @@ def _start_import(backup: Path, server: MlflowServer, home: Path) -> subprocess.
     return subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def _tags(house: House) -> int:
+def _tags(mlflow: Mlflow) -> int:
     """How far an import is; asked often, so in the cheapest way."""
-    with closing(sqlite3.connect(house.server.root / "mlflow.db", timeout=60)) as database:
+    with closing(sqlite3.connect(mlflow.server.root / "mlflow.db", timeout=60)) as database:
         return int(database.execute("SELECT count(*) FROM tags").fetchone()[0])
 
 
-def _count(house: House) -> dict[str, int]:
-    return {table: len(rows) for table, rows in rows_of(house.database).items()}
+def _count(mlflow: Mlflow) -> dict[str, int]:
+    return {table: len(rows) for table, rows in rows_of(mlflow.database).items()}
 
 
 def test_left_by_the_server_and_killed_again_and_again_it_ends_whole_and_without_doubles(
-    embedded: House,
+    embedded: Mlflow,
     portable_zip: Path,
-    other: House,
+    other: Mlflow,
     handful: Handful,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -90,7 +90,7 @@ def test_left_by_the_server_and_killed_again_and_again_it_ends_whole_and_without
 
 
 def test_numbers_aliases_stages_and_times_are_kept(
-    embedded: House, portable_zip: Path, other: House, handful: Handful
+    embedded: Mlflow, portable_zip: Path, other: Mlflow, handful: Handful
 ) -> None:
     assert handful("import", portable_zip, server=other.server) == 0
     with Registry(other.server.uri) as registry:
@@ -116,7 +116,7 @@ def test_numbers_aliases_stages_and_times_are_kept(
 
 
 def test_an_exact_backup_goes_over_rest_and_says_what_stays_behind(
-    exact_zip: Path, other: House, handful: Handful, capsys: pytest.CaptureFixture[str]
+    exact_zip: Path, other: Mlflow, handful: Handful, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert handful("import", exact_zip, "--rename-prefix", "copy-", server=other.server) == 0
     said = capsys.readouterr().err
@@ -131,7 +131,7 @@ def test_an_exact_backup_goes_over_rest_and_says_what_stays_behind(
 
 
 def test_a_dry_run_writes_nothing(
-    portable_zip: Path, other: House, handful: Handful, capsys: pytest.CaptureFixture[str]
+    portable_zip: Path, other: Mlflow, handful: Handful, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before, files = rows_of(other.database), files_in(Path(other.artifacts))
     assert handful("import", portable_zip, "--dry-run", "--rename-prefix", "dry-", server=other.server) == 0
@@ -141,7 +141,7 @@ def test_a_dry_run_writes_nothing(
 
 
 def test_overwrite_brings_back_what_was_changed(
-    embedded: House, portable_zip: Path, other: House, handful: Handful
+    embedded: Mlflow, portable_zip: Path, other: Mlflow, handful: Handful
 ) -> None:
     with Registry(other.server.uri) as registry:
         registry.set_alias("fingers", "champion", 1)
@@ -154,7 +154,7 @@ def test_overwrite_brings_back_what_was_changed(
 
 @pytest.mark.parametrize("damage", ["truncated", "changed"])
 def test_a_damaged_backup_changes_nothing(
-    portable_zip: Path, other: House, handful: Handful, tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
+    portable_zip: Path, other: Mlflow, handful: Handful, tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     content = bytearray(portable_zip.read_bytes())
     if damage == "changed":
@@ -169,16 +169,16 @@ def test_a_damaged_backup_changes_nothing(
     assert rows_of(other.database) == before
 
 
-def _versions(house: House, name: str) -> list[dict[str, Any]]:
-    return list(_ask(house.server, "model-versions/search", filter=f"name='{name}'")["model_versions"])
+def _versions(mlflow: Mlflow, name: str) -> list[dict[str, Any]]:
+    return list(_ask(mlflow.server, "model-versions/search", filter=f"name='{name}'")["model_versions"])
 
 
-def _run_of(house: House, source: str) -> dict[str, Any]:
+def _run_of(mlflow: Mlflow, source: str) -> dict[str, Any]:
     body = {
         "experiment_ids": [str(number) for number in range(10)],
         "filter": f"tags.`handful.source_run` = '{source}'",
         "run_view_type": "ALL",
     }
-    answer = httpx.post(f"{house.server.uri}{_API}/runs/search", json=body, timeout=60).raise_for_status()
+    answer = httpx.post(f"{mlflow.server.uri}{_API}/runs/search", json=body, timeout=60).raise_for_status()
     (run,) = answer.json()["runs"]
     return dict(run)

@@ -10,7 +10,7 @@ import pytest
 from fakes.packages import build_package, encode, picture
 from handful_backup.archive import BackupReader
 from handful_core.registry import Registry
-from support.backup_house import Handful, House
+from support.backed_up_mlflow import Handful, Mlflow
 from support.contents import rows_of
 from support.mlflow_server import MlflowServer
 from support.registering import register
@@ -20,7 +20,7 @@ _MODEL = "starter"
 
 
 def test_the_restored_champion_is_served(
-    mlflow_server: str, other: House, handful: Handful, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    mlflow_server: str, other: Mlflow, handful: Handful, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = build_package(tmp_path / "package", name=_MODEL).root
     register(mlflow_server, root, _MODEL)
@@ -53,7 +53,7 @@ def test_the_restored_champion_is_served(
 
 
 def test_a_champion_that_is_there_stays(
-    mlflow_server: str, other: House, handful: Handful, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    mlflow_server: str, other: Mlflow, handful: Handful, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = build_package(tmp_path / "package", name="taken").root
     register(mlflow_server, root, "taken", ["champion"])

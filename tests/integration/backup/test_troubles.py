@@ -13,15 +13,15 @@ from urllib.parse import urlsplit
 import pytest
 
 from fakes.line import Line
-from handful_backup.portable import scratch
-from support.backup_house import BUCKET, Handful, House
+from handful_backup.portable import staging
+from support.backed_up_mlflow import BUCKET, Handful, Mlflow
 from support.contents import files_in, objects_in, rows_of
 from support.object_store import S3Store
 
 _KILLED = """
     import os, signal
-    from handful_backup.artifacts.local import LocalStore
-    from handful_backup.exact import target
+    from handful_backup.artifacts.stores import LocalStore
+    from handful_backup.exact import importer
     from handful_core.cli.main import main
 
     point, calls = {point!r}, []
@@ -40,7 +40,7 @@ _KILLED = """
             here("artifact", 8)  # Some are there, and one was begun.
             return data
 
-    write, insert, sequences = LocalStore.write, target.insert, target.set_sequences
+    write, insert, sequences = LocalStore.write, importer.insert, importer.set_sequences
 
     def written(store, folder, path, content, size):
         write(store, folder, path, Content(content), size)
@@ -53,14 +53,14 @@ _KILLED = """
         sequences(*words)
         here("all rows", 1)  # Only the commit is missing.
 
-    LocalStore.write, target.insert, target.set_sequences = written, inserted, counted
+    LocalStore.write, importer.insert, importer.set_sequences = written, inserted, counted
     main({words!r})
 """
 
 
 @pytest.mark.parametrize("point", ["artifact", "rows", "all rows"])
 def test_an_exact_import_that_was_killed_shows_nothing_and_ends_whole_the_second_time(
-    embedded: House, exact_zip: Path, blank: House, handful: Handful, tmp_path: Path, point: str
+    embedded: Mlflow, exact_zip: Path, blank: Mlflow, handful: Handful, tmp_path: Path, point: str
 ) -> None:
     before = rows_of(blank.database)
     words = ["import", str(exact_zip), "--jobs", "1", *blank.exact]
@@ -84,9 +84,9 @@ def test_an_exact_import_that_was_killed_shows_nothing_and_ends_whole_the_second
 
 @pytest.mark.parametrize("gone", ["database", "object store"])
 def test_what_an_exact_import_needs_goes_away_and_comes_back(
-    embedded: House,
+    embedded: Mlflow,
     exact_zip: Path,
-    stack: House,
+    stack: Mlflow,
     objects: S3Store,
     handful: Handful,
     monkeypatch: pytest.MonkeyPatch,
@@ -120,20 +120,20 @@ def test_what_an_exact_import_needs_goes_away_and_comes_back(
 
 def test_a_portable_import_without_room_for_its_rows_changes_nothing(
     portable_zip: Path,
-    other: House,
+    other: Mlflow,
     handful: Handful,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     before = rows_of(other.database)
-    connect = scratch.sqlite3.connect
+    connect = staging.sqlite3.connect
 
     def small(*words: object, **more: object) -> object:
         connection = connect(*words, **more)  # type: ignore[call-overload]
         connection.execute("PRAGMA max_page_count=8")  # SQLite's own word for a disk of 32 kB.
         return connection
 
-    monkeypatch.setattr(scratch.sqlite3, "connect", small)
+    monkeypatch.setattr(staging.sqlite3, "connect", small)
     assert handful("import", portable_zip, "--rename-prefix", "full-", "--way", "portable", server=other.server) == 6
     assert "there is no room for the backup's rows" in " ".join(capsys.readouterr().err.split())
     monkeypatch.undo()
@@ -141,7 +141,11 @@ def test_a_portable_import_without_room_for_its_rows_changes_nothing(
 
 
 def test_an_exact_import_without_room_for_its_rows_leaves_none(
-    exact_zip: Path, blank: House, handful: Handful, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    exact_zip: Path,
+    blank: Mlflow,
+    handful: Handful,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     import sqlalchemy as sa
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from handful_trainer.quickstart.plan import Plan
+from handful_quickstart.plan import Plan
 from support.mlflow_server import free_port
 
 _PROCFILE = """

@@ -10,9 +10,9 @@ from ultralytics import YOLO
 from ultralytics.nn.tasks import DetectionModel
 
 from handful_core.package import OutputLayout
-from handful_trainer.config import TrainingConfig
 from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.packaging import build_package
+from handful_trainer.tasks.detection.settings import DetectionConfig
 from handful_trainer.tasks.detection.ultralytics import configure_ultralytics
 
 
@@ -21,7 +21,7 @@ from handful_trainer.tasks.detection.ultralytics import configure_ultralytics
 @pytest.mark.parametrize("head", [OutputLayout.NMS_FREE, OutputLayout.NMS_IN_GRAPH])
 def test_a_layout_is_packaged_and_agrees_with_its_weights(tmp_path: Path, dataset: Path, head: OutputLayout) -> None:
     configure_ultralytics(tmp_path)
-    config = TrainingConfig.model_validate(
+    config = DetectionConfig.model_validate(
         {
             "model": {"family": "yolo26", "size": "n", "pretrained": False},
             "dataset": {"source": "yolo", "path": dataset},

@@ -11,8 +11,8 @@ import pytest
 from fakes.squares import SCENES, write_squares
 from handful_core.package.archive import read_folder
 from handful_core.runtime.model import load_model
-from handful_trainer.config import TrainingConfig
 from handful_trainer.dataset.prepared import PreparedDataset
+from handful_trainer.tasks.detection.settings import DetectionConfig
 from support.training import Trainer
 
 
@@ -22,7 +22,7 @@ def _untrained(folder: Path, dataset: PreparedDataset) -> Path:
     from handful_trainer.tasks.detection.ultralytics import configure_ultralytics, new_model
 
     configure_ultralytics(folder / "home")
-    config = TrainingConfig.model_validate(
+    config = DetectionConfig.model_validate(
         {
             "dataset": {"source": "yolo", "path": str(dataset.root)},
             "training": {"imgsz": 64},

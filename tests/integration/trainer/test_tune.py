@@ -15,12 +15,13 @@ import yaml
 from mlflow.tracking import MlflowClient
 from optuna.trial import TrialState
 
-from handful_trainer.config import TrainingConfig
 from handful_trainer.dataset.prepared import PreparedDataset
-from handful_trainer.tasks.detection.train import OnEpoch
+from handful_trainer.pipeline.job import TrainingJob
+from handful_trainer.tasks.base import TrainingListener
+from handful_trainer.tasks.detection.settings import DetectionConfig
+from handful_trainer.tasks.detection.task import UltralyticsEngine
 from handful_trainer.tracking.mlflow_calls import find_experiment, start_run
-from handful_trainer.tuning import trial as trial_module
-from handful_trainer.tuning.trial import METRIC, train_trial
+from handful_trainer.tuning.trial import StudyContext, train_trial
 from support.mlflow_server import MlflowServer
 from support.training import Trainer
 
@@ -70,11 +71,11 @@ def test_a_trial_that_lags_behind_is_given_up(
     """The trainings are acted, all else is real."""
     scores = {1: [0.5, 0.6, 0.7], 2: [0.1, 0.2, 0.3]}
 
-    def act(config: TrainingConfig, *_: object, on_epoch: OnEpoch, **__: object) -> None:
-        for epoch, score in enumerate(scores[config.training.batch], start=1):
-            on_epoch(epoch, {METRIC: score})
+    def act(_: object, job: TrainingJob, listener: TrainingListener, *, resume: bool) -> None:
+        for epoch, score in enumerate(scores[job.config.training.batch], start=1):
+            listener.epoch(epoch, {UltralyticsEngine.validation_metric: score})
 
-    monkeypatch.setattr(trial_module, "fit", act)
+    monkeypatch.setattr(UltralyticsEngine, "train", act)
     uri = shared_server.uri
     experiment = find_experiment(uri, tmp_path.name)
     parent = start_run(uri, experiment, "search", {})
@@ -84,7 +85,8 @@ def test_a_trial_that_lags_behind_is_given_up(
     for batch in (1, 2):
         trial = study.ask()
         config = _config(dataset, batch)
-        state, score = train_trial(trial, config, {"x": batch}, prepared, tmp_path, uri, experiment, parent, tmp_path)
+        context = StudyContext(prepared, tmp_path, tmp_path, uri, experiment, parent)
+        state, score = train_trial(trial, config, {"x": batch}, context)
         study.tell(trial, score, state)
         states.append(state)
     assert states == [TrialState.COMPLETE, TrialState.PRUNED]
@@ -94,9 +96,9 @@ def test_a_trial_that_lags_behind_is_given_up(
     assert {run.info.run_name: run.data.tags.get("pruned") for run in runs}["trial-1"] == "after epoch 1"
 
 
-def _config(dataset: Path, batch: int) -> TrainingConfig:
+def _config(dataset: Path, batch: int) -> DetectionConfig:
     content = {"dataset": {"source": "yolo", "path": str(dataset)}, "training": {"batch": batch}}
-    return TrainingConfig.model_validate(content)
+    return DetectionConfig.model_validate(content)
 
 
 def test_a_search_of_what_is_no_setting(trainer: Trainer, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from fakes.registry import FakeMlflow
-from handful_backup.portable.marks import VERSION
+from handful_backup.portable.mlflow_api import SOURCE_VERSION
 from handful_core import registry
 
 
@@ -59,7 +59,7 @@ def test_only_a_registry_that_nobody_uses_gets_the_starter_model(
     monkeypatch.setenv("HANDFUL_MLFLOW_URI", "http://mlflow")
     monkeypatch.setattr(registry, "Registry", partial(registry.Registry, transport=mlflow.transport()))
     assert not in_use()
-    mlflow.register(None, tags={VERSION: "fingers/1 7"})
+    mlflow.register(None, tags={SOURCE_VERSION: "fingers/1 7"})
     assert not in_use()  # An import that was broken off: aliases come last.
     mlflow.point("champion", 1)
     assert in_use()

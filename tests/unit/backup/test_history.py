@@ -18,8 +18,8 @@ _ANSWER = 500
 
 @pytest.fixture(autouse=True)
 def _small_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "_MOST", _ANSWER)
-    monkeypatch.setattr(history, "_PAGE", _ANSWER)
+    monkeypatch.setattr(history, "_POINTS_PER_BULK", _ANSWER)
+    monkeypatch.setattr(history, "_POINTS_PER_PAGE", _ANSWER)
 
 
 class _Server:

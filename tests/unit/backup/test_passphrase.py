@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from handful_backup.cli.options import passphrase, settings_with
+from handful_backup.cli.options import load_settings, passphrase
 from handful_core.errors import ConfigError
 
 _NAME = "HANDFUL_BACKUP_PASSPHRASE"
@@ -20,7 +20,7 @@ def secret(tmp_path: Path) -> Path:
 
 
 def _passphrase(option: Path | None = None) -> str | None:
-    return passphrase(settings_with("", "", option, 0))
+    return passphrase(load_settings("", "", option, 0))
 
 
 def test_of_a_file_that_a_setting_or_an_option_names(secret: Path, monkeypatch: pytest.MonkeyPatch) -> None:

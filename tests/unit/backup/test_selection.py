@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from handful_backup.selection import Chosen, Selection, choose
+from handful_backup.selection import SelectedItems, Selection, select
 from handful_core.errors import ConfigError, NotFoundError
 
 _DAY = 86_400_000
@@ -54,14 +54,14 @@ def _version(number: int, source: str, run: str | None) -> dict[str, Any]:
     }
 
 
-def _choose(**words: Any) -> Chosen:
-    chosen = choose(Selection(**words), _Rows())
+def _choose(**words: Any) -> SelectedItems:
+    chosen = select(Selection(**words), _Rows())
     assert chosen is not None
     return chosen
 
 
 def test_nothing_said_means_all() -> None:
-    assert choose(Selection(), _Rows()) is None
+    assert select(Selection(), _Rows()) is None
 
 
 def test_an_experiment_brings_what_is_in_it() -> None:
@@ -89,7 +89,7 @@ def test_a_version_brings_what_it_was_made_from(reference: str) -> None:
     aliases = [
         row["alias"]
         for row in _Rows().rows("registered_model_aliases")
-        if chosen.takes("registered_model_aliases", row)
+        if chosen.includes("registered_model_aliases", row)
     ]
     assert aliases == ["champion"]
 
@@ -102,10 +102,10 @@ def test_inputs_go_with_their_run_and_tags_with_their_input() -> None:
     chosen = _choose(newer="30d")
     data = {"input_uuid": "i1", "source_type": "DATASET", "source_id": "d", "destination_id": "new"}
     model = {"input_uuid": "i2", "source_type": "RUN_INPUT", "source_id": "old", "destination_id": "m-1"}
-    assert chosen.takes("inputs", data)
-    assert not chosen.takes("inputs", model)
-    assert chosen.takes("input_tags", {"input_uuid": "i1"})
-    assert not chosen.takes("input_tags", {"input_uuid": "i2"})
+    assert chosen.includes("inputs", data)
+    assert not chosen.includes("inputs", model)
+    assert chosen.includes("input_tags", {"input_uuid": "i1"})
+    assert not chosen.includes("input_tags", {"input_uuid": "i2"})
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fakes.engine import FakeEngine
+from fakes.docker import FakeDockerCli
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def engine(root: Path) -> FakeEngine:
+def engine(root: Path) -> FakeDockerCli:
     """An engine whose stack publishes nothing."""
     stack = {
         "services": {
@@ -36,4 +36,4 @@ def engine(root: Path) -> FakeEngine:
         "secrets": {"postgres_password": {"file": str(root / "secrets" / "postgres_password")}},
         "volumes": {"postgres-data": {"name": "handful_postgres-data"}},
     }
-    return FakeEngine(stack, images={"serving", "backup"})
+    return FakeDockerCli(stack, images={"serving", "backup"})

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from compose.attached import run_attached
+from compose.docker import run_attached
 
 _PARENT = """
 import sys
 from pathlib import Path
-from compose.attached import run_attached
+from compose.docker import run_attached
 sys.exit(run_attached([sys.executable, "-c", sys.argv[1]], Path.cwd()))
 """
 _TIDIES_UP = """

@@ -11,7 +11,7 @@ import pytest
 from fakes.packages import build_package, damage
 from handful_core.errors import PackageError
 from handful_core.package import Package, open_package, zip_package
-from handful_core.package import zipped as zipped_module
+from handful_core.package import archive as archive_module
 from handful_core.package.archive import sha256_of
 from handful_core.package.errors import (
     DamagedPackageError,
@@ -144,7 +144,7 @@ def test_a_file_that_is_also_a_folder_is_refused(tmp_path: Path) -> None:
 
 def test_what_would_fill_the_disk_is_refused(package: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = zip_package(package, tmp_path / "package.zip")
-    monkeypatch.setattr(zipped_module, "_MAX_UNPACKED", 100)
+    monkeypatch.setattr(archive_module, "_MAX_UNPACKED", 100)
     with pytest.raises(DamagedPackageError, match="more than 4 GiB"):
         opened(archive)
 

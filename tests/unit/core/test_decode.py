@@ -21,6 +21,7 @@ from handful_core.vision.decode import (
     UnsupportedImageError,
     decode_image,
     decode_reduced,
+    exif_orientation,
     read_header,
 )
 
@@ -309,3 +310,12 @@ def test_a_picture_that_only_xmp_turns_keeps_its_shape() -> None:
     found = decode_reduced(file_of(picture, "JPEG", xmp=xmp), enough=320)
     assert found.pixels.shape == (300, 400, 3)
     assert found.scale == (4, 4)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_orientation_is_that_of_exif_in_every_format(form: str) -> None:
+    turnable = form in {"JPEG", "PNG", "WEBP", "TIFF"}
+    with Image.open(io.BytesIO(file_of(corner_picture(), form, 6 if turnable else 1))) as image:
+        assert exif_orientation(image) == (6 if turnable else 1)
+    with Image.open(io.BytesIO(file_of(corner_picture(), form))) as image:
+        assert exif_orientation(image) == 1

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from handful_core.files import write_atomically
+from handful_core.files import open_atomically, write_atomically
 
 
 @pytest.mark.parametrize("durable", [False, True])
@@ -52,3 +52,40 @@ def test_a_reader_never_meets_a_part(tmp_path: Path) -> None:
     while any(writer.is_alive() for writer in writers):
         assert path.read_text() in contents
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_stream_becomes_a_file_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "backup.zip"
+    write_atomically(path, "old")
+    with open_atomically(path, durable=True) as stream:
+        stream.write(b"one ")
+        stream.flush()
+        assert path.read_text() == "old"
+        stream.write(b"two")
+    assert path.read_bytes() == b"one two"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_stream_that_breaks_off_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "backup.zip"
+    write_atomically(path, "old")
+    with pytest.raises(KeyboardInterrupt):
+        _break_off(path)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_process_left_under_a_fixed_name_is_overwritten(tmp_path: Path) -> None:
+    path, part = tmp_path / "backup.zip", tmp_path / ".backup.zip.partial"
+    part.write_bytes(b"a longer half than what comes now")
+    with open_atomically(path, part=part) as stream:
+        assert part.exists()
+        stream.write(b"new")
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def _break_off(path: Path) -> None:
+    with open_atomically(path) as stream:
+        stream.write(b"half")
+        raise KeyboardInterrupt

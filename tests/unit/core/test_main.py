@@ -36,9 +36,13 @@ class Entry:
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     """Runs `handful` with the given commands installed: exit status, standard output, standard error."""
 
-    def running(*words: str, **commands: Any) -> tuple[int, str, str]:
-        entries = [Entry(name, command) for name, command in commands.items()]
-        monkeypatch.setattr(main_module, "entry_points", lambda group: entries if group == main_module.GROUP else [])
+    def running(*words: str, more: dict[str, dict[str, Any]] | None = None, **commands: Any) -> tuple[int, str, str]:
+        groups = {main_module.GROUP: commands, **(more or {})}
+
+        def entry_points(group: str) -> list[Entry]:
+            return [Entry(name, command) for name, command in groups.get(group, {}).items()]
+
+        monkeypatch.setattr(main_module, "entry_points", entry_points)
         with pytest.raises(SystemExit) as ended:
             main_module.main(list(words))
         out, err = capsys.readouterr()
@@ -177,6 +181,28 @@ def test_a_service_that_is_not_whole_leaves_the_others_alone(run: Callable[..., 
     status, _, err = run("train", train=broken, number=number)
     assert status == 2
     assert err == "error: handful train cannot be loaded (No module named 'torch'): install its service again\n"
+
+
+def test_a_service_adds_to_the_commands_of_another(run: Callable[..., tuple[int, str, str]]) -> None:
+    group = typer.Typer()
+    group.command("own")(number)
+    for _ in range(2):
+        assert run("data", "more", "3", data=group, more={"handful.commands.data": {"more": number}}) == (
+            0,
+            "3 1\n",
+            "",
+        )
+        assert run("data", "own", "3", data=group, more={"handful.commands.data": {"more": number}}) == (0, "3 1\n", "")
+    assert len(group.registered_commands) == 1
+
+
+def test_a_subcommand_that_is_not_whole_is_told_by_its_full_name(run: Callable[..., tuple[int, str, str]]) -> None:
+    group = typer.Typer()
+    group.command("own")(number)
+    broken = ImportError("No module named 'cv2'")
+    status, _, err = run("data", "more", data=group, more={"handful.commands.data": {"more": broken}})
+    assert status == 2
+    assert err == "error: handful data more cannot be loaded (No module named 'cv2'): install its service again\n"
 
 
 def test_the_version(run: Callable[..., tuple[int, str, str]]) -> None:

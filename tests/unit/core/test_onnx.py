@@ -1,4 +1,4 @@
-"""Which of its two sessions in ONNX Runtime answers: the one with all processors, or the one with one."""
+"""Which of its two sessions in ONNX Runtime answers: the one with all threads, or the one with a single one."""
 
 from __future__ import annotations
 
@@ -16,20 +16,14 @@ from fakes.packages import build_package
 from handful_core.package.errors import GraphError
 from handful_core.runtime import onnx
 from handful_core.runtime.onnx import OnnxSession
-from handful_core.runtime.thread_policy import AdaptivePolicy, Clock, InFlightRuns
+from handful_core.runtime.thread_policy import AdaptivePolicy, Clock, FixedPolicy, InFlightRuns
 
 IMAGE = np.zeros((1, 3, 64, 64), np.float32)
 
 
-@pytest.fixture(autouse=True)
-def _nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No run of another test is remembered, and each seems to get all processors."""
-
-    class Own(AdaptivePolicy):
-        def __init__(self, processors: int) -> None:
-            super().__init__(processors, InFlightRuns(), lambda: Clock(0.0, 0.0))
-
-    monkeypatch.setattr(onnx, "AdaptivePolicy", Own)
+def adaptive(threads: int) -> AdaptivePolicy:
+    """One that knows no run of another test, and to which each run seems to get all processors."""
+    return AdaptivePolicy(threads, InFlightRuns(), lambda: Clock(0.0, 0.0))
 
 
 class Watched:
@@ -64,7 +58,7 @@ def test_one_run_has_all_processors_and_as_many_as_there_are_have_one_each(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watched = Watched(monkeypatch)
-    session = OnnxSession(build_package(tmp_path / "p"), 3)
+    session = OnnxSession(build_package(tmp_path / "p"), 3, adaptive(3))
     watched.go_on.clear()
     with ThreadPoolExecutor(3) as pool:
         runs = []
@@ -82,7 +76,7 @@ def test_one_run_has_all_processors_and_as_many_as_there_are_have_one_each(
 
 def test_a_run_that_fails_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     watched = Watched(monkeypatch)
-    session = OnnxSession(build_package(tmp_path / "p"), 2)
+    session = OnnxSession(build_package(tmp_path / "p"), 2, adaptive(2))
     for _ in range(3):
         with pytest.raises(GraphError, match="cannot run the graph"):
             session.run(np.zeros((1, 3, 8, 8), np.float32))
@@ -99,11 +93,26 @@ def test_only_threads_that_answer_one_run_together_spin(tmp_path: Path, monkeypa
         return real(path, threads, spin=spin)
 
     monkeypatch.setattr(onnx, "open_session", noted)
-    OnnxSession(build_package(tmp_path / "p"), 2)
+    OnnxSession(build_package(tmp_path / "p"), 2, adaptive(2))
     assert opened == [(2, True), (1, False)]
 
 
-_RUSH = """
+def test_where_threads_never_spin_one_session_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+    real = onnx.open_session
+
+    def noted(path: Path, threads: int, *, spin: bool = False) -> Any:
+        opened.append((threads, spin))
+        return real(path, threads, spin=spin)
+
+    monkeypatch.setattr(onnx, "open_session", noted)
+    session = OnnxSession(build_package(tmp_path / "p"), 2, FixedPolicy())
+    assert opened == [(2, False)]
+    expected = OnnxSession(build_package(tmp_path / "q"), 2, adaptive(2)).run(IMAGE)
+    assert (session.run(IMAGE) == expected).all()
+
+
+_BURST = """
 import sys, threading, time
 from pathlib import Path
 import numpy as np
@@ -112,7 +121,7 @@ from onnx import TensorProto, helper
 from handful_core.runtime import thread_policy
 from handful_core.runtime.onnx import OrtGraph
 
-thread_policy._TIDY_SECONDS = float(sys.argv[2])
+thread_policy.TRIM_AFTER = float(sys.argv[2])
 weights = helper.make_tensor("w", TensorProto.FLOAT, (32, 3, 3, 3), np.zeros(864, np.float32))
 nodes = [
     helper.make_node("Conv", ["x", "w"], ["large"], pads=[1, 1, 1, 1]),
@@ -139,22 +148,22 @@ for thread in threads:
     thread.start()
 for thread in threads:
     thread.join()
-rush = resident()
+burst = resident()
 time.sleep(1.1)
 graph.run(["y"], image)
-print(rush - resident())
+print(burst - resident())
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads its memory from /proc")
-def test_what_only_a_rush_needs_is_given_back(tmp_path: Path) -> None:
+def test_what_only_a_burst_needs_is_given_back(tmp_path: Path) -> None:
     assert _given_back(tmp_path, seconds=1) > 50  # Megabytes: what one run of two held.
     assert _given_back(tmp_path, seconds=1000) < 10
 
 
 def _given_back(folder: Path, seconds: float) -> int:
     """Megabytes that a process has less after the first run that is alone again."""
-    words = [sys.executable, "-c", _RUSH, str(folder / "graph.onnx"), str(seconds)]
+    words = [sys.executable, "-c", _BURST, str(folder / "graph.onnx"), str(seconds)]
     return int(subprocess.run(words, capture_output=True, text=True, check=True, timeout=120).stdout)
 
 
@@ -167,5 +176,5 @@ def test_with_one_processor_there_is_one_session(tmp_path: Path, monkeypatch: py
         return real(path, threads, **how)
 
     monkeypatch.setattr(onnx, "open_session", noted)
-    OnnxSession(build_package(tmp_path / "p"), 1).run(IMAGE)
+    OnnxSession(build_package(tmp_path / "p"), 1, adaptive(1)).run(IMAGE)
     assert opened == [1]

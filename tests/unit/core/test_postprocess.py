@@ -18,18 +18,18 @@ def raw_output(seed: int, anchors: int, classes: int) -> np.ndarray:
     return np.float32(np.concatenate([centres, sizes, rng.uniform(0, 1, (classes, anchors))]))[None]
 
 
-def slow_answer(output: np.ndarray, reading: PostprocessOptions) -> list[tuple[int, float, tuple[float, ...]]]:
+def plain_suppression(output: np.ndarray, options: PostprocessOptions) -> list[tuple[int, float, tuple[float, ...]]]:
     """Non-maximum suppression in the plainest words."""
     candidates = []
     for anchor in output[0].T:
         x, y, w, h, *scores = anchor.tolist()
         best = int(np.argmax(scores))
-        if scores[best] > reading.confidence:
+        if scores[best] > options.confidence:
             candidates.append((best, scores[best], (x - w / 2, y - h / 2, x + w / 2, y + h / 2)))
     kept: list[tuple[int, float, tuple[float, ...]]] = []
     for one in sorted(candidates, key=lambda c: -c[1]):
-        rivals = [k for k in kept if reading.class_agnostic or k[0] == one[0]]
-        if all(box_iou(np.float32([one[2]]), np.float32([k[2]]))[0, 0] <= reading.iou for k in rivals):
+        rivals = [k for k in kept if options.class_agnostic or k[0] == one[0]]
+        if all(box_iou(np.float32([one[2]]), np.float32([k[2]]))[0, 0] <= options.iou for k in rivals):
             kept.append(one)
     return kept
 
@@ -47,9 +47,9 @@ def test_raw_heads_agree_with_plain_suppression(
     seed: int, anchors: int, classes: int, confidence: float, iou: float, class_agnostic: bool
 ) -> None:
     output = raw_output(seed, anchors, classes)
-    reading = PostprocessOptions(confidence, iou, 1000, class_agnostic=class_agnostic)
-    found = postprocess(output, OutputLayout.RAW, reading)
-    expected = slow_answer(output, reading)
+    options = PostprocessOptions(confidence, iou, 1000, class_agnostic=class_agnostic)
+    found = postprocess(output, OutputLayout.RAW, options)
+    expected = plain_suppression(output, options)
     assert found.classes.tolist() == [c for c, _, _ in expected]
     assert np.allclose(found.scores, [s for _, s, _ in expected])
     assert np.allclose(found.boxes, np.float32([b for _, _, b in expected]).reshape(-1, 4), atol=1e-4)

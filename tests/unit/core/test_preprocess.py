@@ -34,15 +34,17 @@ def test_the_tensor_has_the_shape_that_the_graph_asks_for(
 def test_a_point_finds_its_way_back(width: int, height: int, resize: str) -> None:
     """A white pixel block is found again where it was, whatever lies between."""
     spec = Input(width=64, height=64, resize=resize)  # type: ignore[arg-type]
-    _, geometry = to_input(grey(width, height), spec)
+    _, transform = to_input(grey(width, height), spec)
     box = np.float32([[0.4 * width, 0.45 * height, 0.6 * width, 0.55 * height]])
-    there = box * np.float32([geometry.scale_x, geometry.scale_y] * 2) + np.float32([geometry.left, geometry.top] * 2)
-    assert np.allclose(geometry.to_image(there), box, atol=0.01)
+    there = box * np.float32([transform.scale_x, transform.scale_y] * 2) + np.float32(
+        [transform.left, transform.top] * 2
+    )
+    assert np.allclose(transform.to_image(there), box, atol=0.01)
 
 
 def test_boxes_are_cut_to_the_image() -> None:
-    _, geometry = to_input(grey(100, 50), Input(width=64, height=64))
-    boxes = geometry.to_image(np.float32([[-500, -500, 500, 500]]))
+    _, transform = to_input(grey(100, 50), Input(width=64, height=64))
+    boxes = transform.to_image(np.float32([[-500, -500, 500, 500]]))
     assert boxes.tolist() == [[0, 0, 100, 50]]
 
 
@@ -60,9 +62,9 @@ def test_a_letterbox_keeps_the_aspect_and_pads_both_sides(width: int, height: in
 
 def test_a_crop_shows_the_middle() -> None:
     pixels = np.concatenate([grey(50, 50, 0), grey(50, 50, 255), grey(50, 50, 0)], axis=1)
-    tensor, geometry = to_input(pixels, Input(width=10, height=10, resize="crop"))
+    tensor, transform = to_input(pixels, Input(width=10, height=10, resize="crop"))
     assert (tensor > 0.99).all()
-    assert np.allclose(geometry.to_image(np.float32([[0, 0, 10, 10]])), [[50, 0, 100, 50]])
+    assert np.allclose(transform.to_image(np.float32([[0, 0, 10, 10]])), [[50, 0, 100, 50]])
 
 
 @pytest.mark.parametrize("size", [(3_000_000, 1), (1, 3_000_000)])
@@ -73,12 +75,12 @@ def test_an_extreme_strip_takes_little_memory(size: tuple[int, int], resize: str
 
     pixels = grey(*size)
     tracemalloc.start()
-    tensor, geometry = to_input(pixels, Input(width=224, height=224, resize=resize))  # type: ignore[arg-type]
+    tensor, transform = to_input(pixels, Input(width=224, height=224, resize=resize))  # type: ignore[arg-type]
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert tensor.shape == (1, 3, 224, 224)
     assert peak < 50e6
-    middle = geometry.to_image(np.float32([[111, 111, 113, 113]])).mean(axis=0)
+    middle = transform.to_image(np.float32([[111, 111, 113, 113]])).mean(axis=0)
     long = 0 if size[0] > size[1] else 1
     assert middle[[long, long + 2]].mean() == pytest.approx(1_500_000, rel=0.01)
 
@@ -104,10 +106,10 @@ def test_pixels_are_scaled_then_normalised_by_channel() -> None:
 @pytest.mark.parametrize(("width", "height"), [(64, 48), (48, 64), (41, 17), (17, 41), (64, 64), (200, 30), (1, 64)])
 def test_the_tensor_is_what_opencv_makes_of_the_letterbox_bit_for_bit(width: int, height: int, colour: str) -> None:
     pixels = np.random.default_rng(width).integers(0, 256, (height, width, 3), np.uint8)
-    tensor, geometry = to_input(pixels, Input(width=64, height=64, colour=colour))  # type: ignore[arg-type]
-    inner = max(1, round(width * geometry.scale_x)), max(1, round(height * geometry.scale_y))
+    tensor, transform = to_input(pixels, Input(width=64, height=64, colour=colour))  # type: ignore[arg-type]
+    inner = max(1, round(width * transform.scale_x)), max(1, round(height * transform.scale_y))
     resized = cv2.resize(pixels, inner, interpolation=cv2.INTER_LINEAR)
-    left, top = int(geometry.left), int(geometry.top)
+    left, top = int(transform.left), int(transform.top)
     right, bottom = 64 - inner[0] - left, 64 - inner[1] - top
     padded = cv2.copyMakeBorder(resized, top, bottom, left, right, cv2.BORDER_CONSTANT, value=(114, 114, 114))
     assert np.array_equal(tensor, cv2.dnn.blobFromImage(padded, 1 / 255, swapRB=colour == "rgb"))

@@ -83,7 +83,7 @@ def test_a_password_in_the_address_is_shown_nowhere(mlflow: FakeMlflow) -> None:
     assert asked[0].headers["Authorization"].startswith("Basic ")
 
 
-@pytest.mark.parametrize("bound", ["_MOST", "_PATIENCE"])
+@pytest.mark.parametrize("bound", ["_MAX_RESPONSE_BYTES", "_MAX_TIMEOUTS"])
 def test_an_answer_without_end_is_given_up(bound: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(f"handful_core.registry.rest.{bound}", 0)
 

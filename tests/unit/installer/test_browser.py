@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fakes.checkout import FakeCheckout
-from installer import browser, debian
+from installer import debian, programs
 
 _CP = shutil.which("cp")
 
@@ -16,13 +16,13 @@ def _no_browser(checkout: FakeCheckout, monkeypatch: pytest.MonkeyPatch) -> None
     for name in ("basename", "env"):  # What the recording programs themselves need.
         (checkout.path / name).symlink_to(f"/usr/bin/{name}")
     monkeypatch.setenv("PATH", str(checkout.path))
-    monkeypatch.setattr(browser, "_MAC", Path("/nowhere"))
+    monkeypatch.setattr(programs, "_MAC_CHROME", Path("/nowhere"))
 
 
 @pytest.mark.parametrize("name", ["chromium", "google-chrome"])
 def test_the_machines_own_browser_is_used(checkout: FakeCheckout, name: str) -> None:
     file = checkout.on_path(name)
-    assert browser.ensure_browser(checkout.layout) == str(file)
+    assert programs.ensure_browser(checkout.layout) == str(file)
     assert checkout.calls == []
 
 
@@ -30,8 +30,8 @@ def test_debian_installs_its_package(checkout: FakeCheckout, monkeypatch: pytest
     checkout.on_path("apt-get", f'case "$*" in *install*) {_CP} "$0" {checkout.path}/chromium ;; esac')
     checkout.tool("python", "exit 1")
     monkeypatch.setattr(debian, "is_debian", lambda: True)
-    monkeypatch.setattr(debian, "rights", list)
-    assert browser.ensure_browser(checkout.layout) == str(checkout.path / "chromium")
+    monkeypatch.setattr(debian, "root_prefix", list)
+    assert programs.ensure_browser(checkout.layout) == str(checkout.path / "chromium")
     assert checkout.calls[-1] == "apt-get -qq install --yes --no-install-recommends chromium"
 
 
@@ -45,10 +45,10 @@ def test_elsewhere_playwright_fetches_its_own(
     checkout.tool("python", f"echo {fetched}")
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.setattr(debian, "is_debian", lambda: False)
-    monkeypatch.setattr(debian, "rights", lambda: rights)
-    assert browser.ensure_browser(checkout.layout) == str(fetched)
+    monkeypatch.setattr(debian, "root_prefix", lambda: rights)
+    assert programs.ensure_browser(checkout.layout) == str(fetched)
     assert [call for call in checkout.calls if call.startswith("playwright")] == [f"playwright {words}"]
-    browser.ensure_browser(checkout.layout)
+    programs.ensure_browser(checkout.layout)
     assert len([call for call in checkout.calls if call.startswith("playwright")]) == 1
 
 
@@ -58,5 +58,5 @@ def test_without_one_the_tests_go_on(
     checkout.tool("playwright", "exit 1")
     checkout.tool("python", "exit 1")
     monkeypatch.setattr(debian, "is_debian", lambda: False)
-    assert browser.ensure_browser(checkout.layout) == ""
+    assert programs.ensure_browser(checkout.layout) == ""
     assert "no Chromium, so the tests in a browser are skipped" in capfd.readouterr().err

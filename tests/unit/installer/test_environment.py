@@ -7,9 +7,9 @@ import pytest
 
 from fakes.checkout import FakeCheckout
 from installer import debian, environment
+from installer.command import InstallError
 from installer.environment import ensure_environment
 from installer.stamp import Stamp
-from installer.terminal import InstallError
 
 
 def _made(checkout: FakeCheckout) -> bool:
@@ -73,7 +73,7 @@ def test_debians_missing_package_is_installed(checkout: FakeCheckout, monkeypatc
     checkout.on_path("apt-get", f'case "$*" in *install*) touch {ready} ;; esac')
     monkeypatch.setattr(environment, "_base_python", lambda: str(python))
     monkeypatch.setattr(sys, "base_prefix", "/usr")
-    monkeypatch.setattr(debian, "rights", list)
+    monkeypatch.setattr(debian, "root_prefix", list)
     ensure_environment(checkout.layout)
     package = f"python3.{sys.version_info.minor}-venv"
     assert f"apt-get -qq install --yes --no-install-recommends {package}" in checkout.calls
@@ -94,7 +94,7 @@ def test_a_user_without_rights_is_told_the_command(checkout: FakeCheckout, monke
 def test_a_user_with_sudo_installs_with_it(checkout: FakeCheckout, monkeypatch: pytest.MonkeyPatch) -> None:
     checkout.on_path("sudo")
     monkeypatch.setattr("os.geteuid", lambda: 1000)
-    assert debian.rights() == ["sudo", "-n"]
+    assert debian.root_prefix() == ["sudo", "-n"]
 
 
 def test_a_real_environment_has_pip(checkout: FakeCheckout) -> None:

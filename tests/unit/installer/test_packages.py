@@ -8,8 +8,8 @@ import pytest
 
 from fakes.checkout import FakeCheckout
 from installer import packages
+from installer.command import InstallError
 from installer.stamp import Stamp
-from installer.terminal import InstallError
 
 _Usage = namedtuple("_Usage", "total used free")
 

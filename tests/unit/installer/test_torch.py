@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from fakes.checkout import FakeCheckout
-from installer.torch import choose_build
+from installer.torch import choose_backend
 
 ANSWERS, SILENT = "exit 0", "exit 1"
 
@@ -25,12 +25,12 @@ def test_the_build_that_suits(checkout: FakeCheckout, nvidia: str | None, index:
     checkout.tool("uv", index)
     if nvidia is not None:
         checkout.on_path("nvidia-smi", nvidia)
-    assert choose_build(checkout.layout) == build
+    assert choose_backend(checkout.layout) == build
 
 
 def test_the_index_is_asked_for_the_locked_version(checkout: FakeCheckout) -> None:
     checkout.tool("uv")
-    choose_build(checkout.layout)
+    choose_backend(checkout.layout)
     (call,) = checkout.calls
     assert "--dry-run --reinstall --refresh" in call  # An installed torch would answer for an index that is away.
     assert f"--constraints {checkout.layout.constraints} --torch-backend=cpu torch torchvision" in call
@@ -38,19 +38,19 @@ def test_the_index_is_asked_for_the_locked_version(checkout: FakeCheckout) -> No
 
 def test_falling_back_is_said(checkout: FakeCheckout, capfd: pytest.CaptureFixture[str]) -> None:
     checkout.tool("uv", SILENT)
-    choose_build(checkout.layout)
+    choose_backend(checkout.layout)
     assert "its own index does not answer; taking the default index's build" in capfd.readouterr().err
 
 
 def test_macos_has_one_build(checkout: FakeCheckout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     checkout.tool("uv")
-    assert choose_build(checkout.layout) == ""
+    assert choose_backend(checkout.layout) == ""
     assert checkout.calls == []
 
 
 def test_the_user_may_choose(checkout: FakeCheckout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UV_TORCH_BACKEND", "cu130")
     checkout.tool("uv")
-    assert choose_build(checkout.layout) == "cu130"
+    assert choose_backend(checkout.layout) == "cu130"
     assert checkout.calls == []

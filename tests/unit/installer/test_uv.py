@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from fakes.checkout import FakeCheckout
+from installer.command import InstallError
 from installer.packages import ensure_uv
-from installer.terminal import InstallError
 
 
 def test_uv_is_installed_at_its_locked_version(checkout: FakeCheckout) -> None:

@@ -11,7 +11,7 @@ from handful_mlflow import settings
 from handful_mlflow.__main__ import main
 from handful_mlflow.errors import JobError
 from handful_mlflow.server import server_environment
-from handful_mlflow.settings import Database, ObjectStore
+from handful_mlflow.settings import DatabaseSettings, ObjectStoreSettings
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.usefixtures("secrets")
 def test_a_password_with_marks_of_addresses_stays_what_it_is() -> None:
-    address = urlsplit(Database.read({"POSTGRES_HOST": "db"}).uri)
+    address = urlsplit(DatabaseSettings.read({"POSTGRES_HOST": "db"}).uri)
     assert address.scheme == "postgresql+psycopg2"
     assert (address.hostname, address.port, address.path) == ("db", 5432, "/mlflow")
     assert unquote(address.password or "") == "p@ss/w:rd %"
@@ -32,7 +32,7 @@ def test_a_password_with_marks_of_addresses_stays_what_it_is() -> None:
 
 @pytest.mark.usefixtures("secrets")
 def test_secrets_do_not_show_where_settings_are_printed() -> None:
-    shown = repr(Database.read({})) + repr(ObjectStore.read({}))
+    shown = repr(DatabaseSettings.read({})) + repr(ObjectStoreSettings.read({}))
     assert "p@ss" not in shown
     assert "s3cr3t" not in shown
 
@@ -40,7 +40,7 @@ def test_secrets_do_not_show_where_settings_are_printed() -> None:
 @pytest.mark.usefixtures("secrets")
 @pytest.mark.parametrize(("given", "endpoint"), [({}, "http://minio:9000"), ({"S3_ENDPOINT_URL": ""}, None)])
 def test_an_empty_endpoint_is_amazon_s_own(given: dict[str, str], endpoint: str | None) -> None:
-    environment = server_environment(Database.read({}), ObjectStore.read(given))
+    environment = server_environment(DatabaseSettings.read({}), ObjectStoreSettings.read(given))
     assert environment.get("MLFLOW_S3_ENDPOINT_URL") == endpoint
     assert environment["MLFLOW_ARTIFACTS_DESTINATION"] == "s3://mlflow"
 
@@ -56,4 +56,4 @@ def test_a_missing_secret_is_one_line(secrets: Path, capsys: pytest.CaptureFixtu
 @pytest.mark.usefixtures("secrets")
 def test_a_port_that_is_none() -> None:
     with pytest.raises(JobError, match="POSTGRES_PORT is 'x'"):
-        Database.read({"POSTGRES_PORT": "x"})
+        DatabaseSettings.read({"POSTGRES_PORT": "x"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from handful_trainer.tasks.detection.checkpoint import write_checkpoint
+from handful_trainer.tasks.detection.export import write_checkpoint
 from handful_trainer.tasks.detection.ultralytics import configure_ultralytics
 
 

@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 
 from handful_core.errors import DataError, NotFoundError, ResourceError
-from handful_trainer.config import TrainingConfig
 from handful_trainer.pipeline.run_folder import RunFolder, RunState, create_run, open_run, unfinished_run
+from handful_trainer.tasks.detection.settings import DetectionConfig
 
-CONFIG = TrainingConfig.model_validate({"dataset": {"source": "sample"}, "training": {"imgsz": 96}})
+CONFIG = DetectionConfig.model_validate({"dataset": {"source": "sample"}, "training": {"imgsz": 96}})
 
 
 def test_a_name_that_is_taken_gets_a_number(tmp_path: Path) -> None:

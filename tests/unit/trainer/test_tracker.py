@@ -10,7 +10,7 @@ from mlflow.utils.validation import _validate_param
 
 from handful_core.errors import UnavailableError
 from handful_trainer.tracking.journal import Journal
-from handful_trainer.tracking.names import mlflow_name
+from handful_trainer.tracking.mlflow_calls import mlflow_name
 from handful_trainer.tracking.tracker import Tracker
 
 

@@ -3,12 +3,12 @@ from pathlib import Path
 import pytest
 
 from handful_core.runtime.cpus import available_cpus
-from handful_trainer.config import TrainingConfig
+from handful_trainer.tasks.detection.settings import DetectionConfig
 from handful_trainer.tasks.detection.ultralytics import configure_ultralytics, training_arguments
 
 
-def config(**training: object) -> TrainingConfig:
-    return TrainingConfig.model_validate({"dataset": {"source": "sample"}, "training": training})
+def config(**training: object) -> DetectionConfig:
+    return DetectionConfig.model_validate({"dataset": {"source": "sample"}, "training": training})
 
 
 @pytest.fixture(autouse=True)

@@ -17,9 +17,9 @@ from fakes.exports import encoded, picture
 from handful_trainer.dataset.inspection.facts import WriteMode
 from handful_trainer.dataset.inspection.inspect import inspect_images
 from handful_trainer.dataset.inspection.scan import scan
-from handful_trainer.dataset.preparation.entries import ImageEntry, LabelEntry, place_images, write_labels
 from handful_trainer.dataset.preparation.link import FileLinker
-from handful_trainer.tasks.detection.labels import Box
+from handful_trainer.dataset.preparation.write import ImageEntry, place_images
+from handful_trainer.tasks.detection.labels import Box, LabelEntry, write_labels
 from handful_trainer.workers import pool
 
 

@@ -11,7 +11,7 @@ class DamagedBackupError(HandfulError):
     exit_code = 4
 
 
-class CannotBeExactError(HandfulError):
-    """The exact way is not open here; the portable one may be. The message says why."""
+class DatabaseModeUnavailableError(HandfulError):
+    """MLflow's database cannot be used for this; REST may do. The message says why."""
 
     exit_code = 2

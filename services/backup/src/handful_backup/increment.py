@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from typing import Any, Protocol
+from typing import Any
 
 from handful_backup.archive import BackupReader, Member
-from handful_backup.artifacts import Entry
-from handful_backup.holders import Holder
-from handful_backup.selection import Chosen
-from handful_backup.tables import BELONGS, INPUT_TAGS, INPUTS, ROOTS, owner
+from handful_backup.artifact_folders import ArtifactFolder
+from handful_backup.artifacts import ArtifactFile
+from handful_backup.selection import Rows, SelectedItems
+from handful_backup.tables import INPUT_TAGS, INPUTS, OWNERSHIP, ROOT_TABLES, owner
 from handful_core.errors import NotFoundError
 
 DIGESTS = "run_digests"
 
 
-class _Source(Protocol):
-    def rows(self, table: str) -> Any: ...
-
-
-class Base:
+class BaseBackup:
     """The backup that another one adds to.
 
     Runs that did not change since are left out, and artifacts that did not; all else is small and there again.
@@ -33,42 +29,49 @@ class Base:
         self._files = {**reader.manifest.inherited, **reader.artifacts}
         self._changed: set[str] = set()
 
-    def without_unchanged(self, source: _Source, chosen: Chosen | None, digests: dict[str, str]) -> Chosen:
-        """What is wanted, less the runs that the base has as they are."""
+    def without_unchanged(self, source: Rows, selected: SelectedItems | None, digests: dict[str, str]) -> SelectedItems:
+        """What is wanted, less the runs that the base has as they are. Comes before `unchanged`."""
         self._changed = {run for run, digest in digests.items() if self._digests.get(run) != digest}
-        carried = Everything() if chosen is None else Chosen({k: set(v) for k, v in chosen.owners.items()})
-        if chosen is None:
-            for kind, table in ROOTS.items():
+        carried = (
+            AllButUnchanged() if selected is None else SelectedItems({k: set(v) for k, v in selected.owners.items()})
+        )
+        if selected is None:
+            for kind, table in ROOT_TABLES.items():
                 carried.of(kind).update(owner(table, row) for row in source.rows(table))
         carried.owners["runs"] = set(self._changed)
         return carried
 
-    def unchanged(self, member: str, holder: Holder, entry: Entry) -> Member | None:
-        """The base's copy of a file, if it is the same: same size, and not touched since where the store tells."""
+    def unchanged(self, member: str, folder: ArtifactFolder, file: ArtifactFile) -> Member | None:
+        """The base's copy of a file, if the file did not change; else None.
+
+        It did not if its size is the same and, where the store tells the time, it is older than the base. Where the
+        store does not tell, the files of a run to which nothing was logged count as unchanged.
+        """
         kept = self._files.get(member)
-        if kept is None or kept.size != entry.size:
+        if kept is None or kept.size != file.size:
             return None
-        if entry.modified is not None:
-            return kept if entry.modified < self.created.timestamp() else None
-        changed = holder.kind == "runs" and holder.id in self._changed
+        if file.modified is not None:
+            # A younger file may have been written before or after the base copied it: it is copied again.
+            return kept if file.modified < self.created.timestamp() else None
+        changed = folder.kind == "runs" and folder.id in self._changed
         return None if changed else kept
 
 
-def require_base(backup: BackupReader, there: Container[str]) -> None:
-    """Make sure that the runs which an incremental backup leaves out are there.
+def require_base(backup: BackupReader, existing: Container[str]) -> None:
+    """Make sure that the server has the runs which an incremental backup leaves out.
 
     Args:
         backup: any backup.
-        there: ids, in the backup, of the runs that the server has.
+        existing: ids, in the backup, of the runs that the server has.
 
     Raises:
-        NotFoundError: they are not.
+        NotFoundError: it lacks some.
     """
     if not backup.manifest.base:
         return
     carried = {row["run_uuid"] for row in backup.rows("runs")}
     missing = [
-        r["run_uuid"] for r in backup.rows(DIGESTS) if r["run_uuid"] not in carried and r["run_uuid"] not in there
+        r["run_uuid"] for r in backup.rows(DIGESTS) if r["run_uuid"] not in carried and r["run_uuid"] not in existing
     ]
     if missing:
         raise NotFoundError(
@@ -77,9 +80,9 @@ def require_base(backup: BackupReader, there: Container[str]) -> None:
         )
 
 
-class Everything(Chosen):
-    """All things but the runs that did not change."""
+class AllButUnchanged(SelectedItems):
+    """All things but the runs that did not change since the base."""
 
-    def takes(self, table: str, row: Any) -> bool:
-        """Whether a row is wanted: also of the tables that belong to nothing known."""
-        return super().takes(table, row) if table in BELONGS or table in {INPUTS, INPUT_TAGS} else True
+    def includes(self, table: str, row: Any) -> bool:
+        """Whether a row is wanted: also one of a table that no kind of thing owns."""
+        return super().includes(table, row) if table in OWNERSHIP or table in {INPUTS, INPUT_TAGS} else True

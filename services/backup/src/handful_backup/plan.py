@@ -1,4 +1,4 @@
-"""What an import is going to do."""
+"""What an import is asked to do, and what it is going to do."""
 
 from __future__ import annotations
 
@@ -6,24 +6,51 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from handful_backup.archive import BackupReader
+from handful_backup.selection import SelectedItems
+
 COUNTED = ("experiments", "runs", "logged models", "traces", "registered models", "versions", "aliases", "artifacts")
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """How what exists already is treated.
+class ConflictPolicy:
+    """What happens to things that exist already.
 
     Attributes:
-        overwrite: replace it by what the backup has.
+        overwrite: replace them by what the backup has.
         prefix: put before the names of experiments and registered models, so that nothing exists.
     """
 
     overwrite: bool = False
     prefix: str = ""
 
+    def prefixed(self, name: str) -> str:
+        """A name or id as the import writes it."""
+        return self.prefix + name
+
+
+_KEEP_EXISTING = ConflictPolicy()
+
+
+@dataclass(frozen=True, slots=True)
+class ImportJob:
+    """What is imported, and how.
+
+    Attributes:
+        backup: its hashes were checked.
+        jobs: transfers at the same time.
+        selected: what of the backup is wanted; None for all.
+        policy: what happens to things that exist.
+    """
+
+    backup: BackupReader
+    jobs: int
+    selected: SelectedItems | None = None
+    policy: ConflictPolicy = _KEEP_EXISTING
+
 
 @dataclass(slots=True)
-class Line:
+class PlanLine:
     """One kind of thing."""
 
     new: int = 0
@@ -33,18 +60,28 @@ class Line:
 
 
 @dataclass(slots=True)
-class Plan:
-    """What is new, what is there, what changes."""
+class ImportPlan:
+    """What is new, what exists, what changes."""
 
     way: str
-    lines: dict[str, Line] = field(default_factory=lambda: {kind: Line() for kind in COUNTED})
+    lines: dict[str, PlanLine] = field(default_factory=lambda: {kind: PlanLine() for kind in COUNTED})
     notes: list[str] = field(default_factory=list)
     """What a person should know: names and numbers that change."""
 
     @property
     def nothing_to_do(self) -> bool:
-        """Whether all is there."""
+        """Whether everything exists."""
         return not any(line.new or line.changed for line in self.lines.values())
+
+    def count(self, kind: str, *, is_new: bool, changes: bool) -> None:
+        """Count one thing of a kind."""
+        line = self.lines[kind]
+        if is_new:
+            line.new += 1
+        elif changes:
+            line.changed += 1
+        else:
+            line.there += 1
 
     def table(self) -> Iterable[tuple[str, int, int, int]]:
         """Rows for a person; kinds that the backup has none of are left out."""

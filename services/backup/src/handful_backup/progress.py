@@ -26,7 +26,7 @@ _EVERY = 2000
 
 
 class Progress:
-    """One line for rows, one for bytes."""
+    """A bar for bytes, and a line for rows while they pass. Several threads may report bytes."""
 
     def __init__(self) -> None:
         self._bars = Bars(
@@ -56,7 +56,7 @@ class Progress:
             task = bars.add_task(name, total=None)
             for count, item in enumerate(items, 1):
                 yield item
-                if count % _EVERY == 0:
+                if count % _EVERY == 0:  # Each call takes a lock, and there may be millions of rows.
                     bars.advance(task, _EVERY)
 
     def bytes(self, name: str, total: int) -> None:
@@ -69,7 +69,7 @@ class Progress:
     def grow(self, count: int) -> None:
         """More bytes are to come than were known."""
         if self._task is not None:
-            total = self._bars.tasks[0].total or 0
+            total = self._bars.tasks[0].total or 0  # There is one task at most.
             self._bars.update(self._task, total=total + count)
 
     def advance(self, count: int) -> None:

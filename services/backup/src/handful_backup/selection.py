@@ -1,4 +1,4 @@
-"""What of a server, or of a backup, is wanted."""
+"""What of a server or of a backup is wanted: experiments, models, and runs of a span of time."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from handful_backup.tables import (
-    BELONGS,
-    DELETED_VERSION,
     INPUT_TAGS,
     INPUTS,
+    OWNERSHIP,
     Kind,
     Owner,
     Record,
     input_run,
+    is_deleted_version,
     owner,
 )
 from handful_core.errors import ConfigError, NotFoundError
@@ -26,7 +26,7 @@ _HOURS = {"h": 1, "d": 24, "w": 168}
 
 
 class Rows(Protocol):
-    """What has tables: a server that is read, or a backup."""
+    """Anything with tables: a server that is read, or a backup."""
 
     def rows(self, table: str) -> Iterator[dict[str, Any]]:
         """A table's rows."""
@@ -34,7 +34,7 @@ class Rows(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The words of the command line.
+    """What the command line asks for.
 
     Attributes:
         experiments: names; with them, their runs, logged models and traces.
@@ -53,17 +53,17 @@ class Selection:
 
     def as_json(self) -> dict[str, list[str]]:
         """For the manifest."""
-        words = {
+        fields = {
             "experiments": list(self.experiments),
             "models": list(self.models),
             "newer": [self.newer],
             "older": [self.older],
         }
-        return {key: value for key, value in words.items() if any(value)}
+        return {key: value for key, value in fields.items() if any(value)}
 
 
 @dataclass(slots=True)
-class Chosen:
+class SelectedItems:
     """The things that are wanted, by kind."""
 
     owners: dict[Kind, set[Owner]] = field(default_factory=dict)
@@ -73,8 +73,8 @@ class Chosen:
         """Those of one kind."""
         return self.owners.setdefault(kind, set())
 
-    def takes(self, table: str, row: Record) -> bool:
-        """Whether a row belongs to something wanted. Tables that belong to nothing known are for whole backups only."""
+    def includes(self, table: str, row: Record) -> bool:
+        """Whether a row belongs to something wanted; never one of a table that no kind of thing owns."""
         if table == INPUTS:
             if input_run(row) in self.of("runs"):
                 self.inputs.add(row["input_uuid"])
@@ -82,11 +82,11 @@ class Chosen:
             return False
         if table == INPUT_TAGS:  # Read after their inputs.
             return row["input_uuid"] in self.inputs
-        belongs = BELONGS.get(table)
-        return belongs is not None and owner(table, row) in self.of(belongs.kind)
+        ownership = OWNERSHIP.get(table)
+        return ownership is not None and owner(table, row) in self.of(ownership.kind)
 
 
-def choose(selection: Selection, source: Rows) -> Chosen | None:
+def select(selection: Selection, source: Rows) -> SelectedItems | None:
     """The things that a selection names; None for all.
 
     Raises:
@@ -95,14 +95,14 @@ def choose(selection: Selection, source: Rows) -> Chosen | None:
     """
     if not selection:
         return None
-    chosen = Chosen()
-    by_time = _Window(selection)
+    selected = SelectedItems()
+    window = _Window(selection)
     if selection.experiments or not selection.models:
-        _choose_experiments(selection, source, chosen, by_time)
+        _select_experiments(selection, source, selected, window)
     for reference in selection.models:
-        _choose_model(reference, source, chosen)
-    _complete(source, chosen)
-    return chosen
+        _select_model(reference, source, selected)
+    _complete(source, selected)
+    return selected
 
 
 class _Window:
@@ -113,7 +113,7 @@ class _Window:
         self._from = now - _milliseconds(selection.newer) if selection.newer else 0
         self._to = now - _milliseconds(selection.older) if selection.older else float("inf")
 
-    def holds(self, moment: int | None) -> bool:
+    def contains(self, moment: int | None) -> bool:
         return self._from <= (moment or 0) <= self._to
 
 
@@ -124,33 +124,30 @@ def _milliseconds(age: str) -> int:
     return int(match[1]) * _HOURS[match[2]] * 3_600_000
 
 
-def _choose_experiments(selection: Selection, source: Rows, chosen: Chosen, window: _Window) -> None:
+def _select_experiments(selection: Selection, source: Rows, selected: SelectedItems, window: _Window) -> None:
     named = set(selection.experiments)
     ids = {r["experiment_id"]: r["name"] for r in source.rows("experiments") if not named or r["name"] in named}
     if missing := named - set(ids.values()):
         raise NotFoundError(f"there is no experiment {min(missing)}", "see the names in MLflow's page")
     if named:
-        chosen.of("experiments").update(ids)
-    runs, models = chosen.of("runs"), chosen.of("models")
+        selected.of("experiments").update(ids)
+    runs, models = selected.of("runs"), selected.of("models")
     runs.update(
-        r["run_uuid"] for r in source.rows("runs") if r["experiment_id"] in ids and window.holds(r["start_time"])
+        r["run_uuid"] for r in source.rows("runs") if r["experiment_id"] in ids and window.contains(r["start_time"])
     )
     for row in source.rows("logged_models"):
-        by_run = row["source_run_id"] in runs
-        if by_run or (
-            not row["source_run_id"] and row["experiment_id"] in ids and window.holds(row["creation_timestamp_ms"])
-        ):
+        # One that a run logged goes with its run, whenever it was created.
+        is_wanted = row["experiment_id"] in ids and window.contains(row["creation_timestamp_ms"])
+        if row["source_run_id"] in runs or (not row["source_run_id"] and is_wanted):
             models.add(row["model_id"])
     for row in source.rows("trace_info"):
-        if row["experiment_id"] in ids and window.holds(row["timestamp_ms"]):
-            chosen.of("traces").add(row["request_id"])
+        if row["experiment_id"] in ids and window.contains(row["timestamp_ms"]):
+            selected.of("traces").add(row["request_id"])
 
 
-def _choose_model(reference: str, source: Rows, chosen: Chosen) -> None:
+def _select_model(reference: str, source: Rows, selected: SelectedItems) -> None:
     name, alias, number = _parse(reference)
-    found = [
-        row for row in source.rows("model_versions") if row["name"] == name and row["current_stage"] != DELETED_VERSION
-    ]
+    found = [r for r in source.rows("model_versions") if r["name"] == name and not is_deleted_version(r)]
     if alias:
         aliases = [r for r in source.rows("registered_model_aliases") if (r["name"], r["alias"]) == (name, alias)]
         number = aliases[0]["version"] if aliases else -1
@@ -159,11 +156,12 @@ def _choose_model(reference: str, source: Rows, chosen: Chosen) -> None:
     models = [r for r in source.rows("registered_models") if r["name"] == name]
     if not models or (not found and number is not None):
         raise NotFoundError(f"there is no model {reference}", "see the names in MLflow's page")
-    chosen.of("registered").update(owner("registered_models", row) for row in models)
-    chosen.of("versions").update(owner("model_versions", row) for row in found)
-    wanted = {row["source"].removeprefix("models:/") for row in found if row["source"].startswith("models:/m-")}
-    chosen.of("models").update(wanted)
-    chosen.of("runs").update(row["run_id"] for row in found if row["run_id"])
+    selected.of("registered").update(owner("registered_models", row) for row in models)
+    selected.of("versions").update(owner("model_versions", row) for row in found)
+    # A logged model's id begins with m-. The source of a copied version is `models:/NAME/NUMBER`.
+    logged = {row["source"].removeprefix("models:/") for row in found if row["source"].startswith("models:/m-")}
+    selected.of("models").update(logged)
+    selected.of("runs").update(row["run_id"] for row in found if row["run_id"])
 
 
 def _parse(reference: str) -> tuple[str, str, int | None]:
@@ -176,19 +174,21 @@ def _parse(reference: str) -> tuple[str, str, int | None]:
     return reference, "", None
 
 
-def _complete(source: Rows, chosen: Chosen) -> None:
-    """Add what the chosen things cannot be without: runs of logged models, experiments of both."""
-    runs, models = chosen.of("runs"), chosen.of("models")
+def _complete(source: Rows, selected: SelectedItems) -> None:
+    """Add what the selected things need: runs of logged models, experiments of both."""
+    runs, models = selected.of("runs"), selected.of("models")
     rows = [row for row in source.rows("logged_models") if row["model_id"] in models]
     runs.update(row["source_run_id"] for row in rows if row["source_run_id"])
-    experiments = chosen.of("experiments")
+    experiments = selected.of("experiments")
     experiments.update(row["experiment_id"] for row in rows)
     experiments.update(row["experiment_id"] for row in source.rows("runs") if row["run_uuid"] in runs)
-    experiments.update(r["experiment_id"] for r in source.rows("trace_info") if r["request_id"] in chosen.of("traces"))
+    experiments.update(
+        r["experiment_id"] for r in source.rows("trace_info") if r["request_id"] in selected.of("traces")
+    )
 
 
-def only(rows: Iterable[Mapping[str, Any]], table: str, chosen: Chosen | None) -> Iterator[Mapping[str, Any]]:
+def only(rows: Iterable[Mapping[str, Any]], table: str, selected: SelectedItems | None) -> Iterator[Mapping[str, Any]]:
     """The rows that are wanted."""
-    if chosen is None:
+    if selected is None:
         return iter(rows)
-    return (row for row in rows if chosen.takes(table, row))
+    return (row for row in rows if selected.includes(table, row))

@@ -16,7 +16,7 @@ class ServingClient:
 
     Args:
         address: such as http://127.0.0.1:8000.
-        timeout: seconds to wait for one answer.
+        timeout: seconds to wait for one response.
         key: an API key, where the server asks for one.
 
     Every method raises `UnavailableError` when the server does not answer.
@@ -37,8 +37,8 @@ class ServingClient:
 
     def readiness(self) -> str:
         """`ready`, or why it is not."""
-        answer = self._call("GET", "/health/ready")
-        return "ready" if answer.is_success else f"not ready: {_detail(answer)}"
+        response = self._call("GET", "/health/ready")
+        return "ready" if response.is_success else f"not ready: {_detail(response)}"
 
     def predict(self, image: Path, **options: str | float | None) -> dict[str, Any]:
         """The answer of POST /predict for an image file.
@@ -56,10 +56,10 @@ class ServingClient:
         except OSError as error:
             raise DataError(f"{image} cannot be read ({error.strerror})", "name an image file") from error
         params = {key: value for key, value in options.items() if value is not None}
-        answer = self._call("POST", "/predict", params=params, files={"image": (image.name, content)})
-        if answer.is_error:
-            raise _error(answer, image)
-        result: dict[str, Any] = answer.json()
+        response = self._call("POST", "/predict", params=params, files={"image": (image.name, content)})
+        if response.is_error:
+            raise _error(response, image)
+        result: dict[str, Any] = response.json()
         return result
 
     def _call(self, method: str, path: str, **arguments: Any) -> httpx.Response:
@@ -73,20 +73,20 @@ class ServingClient:
             ) from error
 
 
-def _error(answer: httpx.Response, image: Path) -> HandfulError:
-    if answer.status_code == httpx.codes.UNAUTHORIZED:
+def _error(response: httpx.Response, image: Path) -> HandfulError:
+    if response.status_code == httpx.codes.UNAUTHORIZED:
         return ConfigError("the server asks for an API key that it knows", "set HANDFUL_API_KEY")
-    line = f"{image}: {_detail(answer)}"
-    if answer.status_code == httpx.codes.NOT_FOUND:
+    line = f"{image}: {_detail(response)}"
+    if response.status_code == httpx.codes.NOT_FOUND:
         return NotFoundError(line)
-    if answer.status_code >= 500:
+    if response.status_code >= 500:
         return UnavailableError(line)
     return DataError(line)
 
 
-def _detail(answer: httpx.Response) -> str:
+def _detail(response: httpx.Response) -> str:
     try:
-        problem = answer.json()
+        problem = response.json()
     except ValueError:
-        return f"status {answer.status_code}"
+        return f"status {response.status_code}"
     return str(problem.get("detail", problem)) if isinstance(problem, dict) else str(problem)

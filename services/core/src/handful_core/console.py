@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import (
@@ -19,6 +21,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+
+from handful_core.errors import HandfulError
 
 out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)
@@ -47,6 +51,34 @@ def progress(*more: ProgressColumn) -> Progress:
 def say(message: str) -> None:
     """A line for the person at the terminal."""
     err.print(message, highlight=False)
+
+
+class Step:
+    """A part of a longer job, as a context manager: how long it took and what came of it.
+
+        with Step("package") as step:
+            step.result = f"{build().size} bytes"
+
+    Attributes:
+        name: what a table of all steps calls it.
+        seconds: how long it took.
+        result: what came of it, in words. A failed step says why, if the error is one of Handful's.
+        failed: whether it ended with an error.
+    """
+
+    def __init__(self, name: str, result: str = "done", seconds: float = 0) -> None:
+        self.name, self.result, self.seconds, self.failed = name, result, seconds, False
+
+    def __enter__(self) -> Self:
+        self._began = time.perf_counter()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.seconds = time.perf_counter() - self._began
+        # An interruption is no failure: the job can be resumed.
+        if isinstance(error, Exception):
+            self.failed = True
+            self.result = f"failed: {error.message}" if isinstance(error, HandfulError) else "failed"
 
 
 @contextlib.contextmanager

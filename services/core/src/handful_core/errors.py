@@ -16,6 +16,7 @@ turns it into that line and its exit code; serving maps it to an HTTP status in 
 from __future__ import annotations
 
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 
 class HandfulError(Exception):
@@ -84,3 +85,12 @@ class RefusedError(HandfulError):
     """A check said no: parity, the gate."""
 
     exit_code = 8
+
+
+def redact_credentials(address: str) -> str:
+    """The address without `user:password@`: what may stand in a message, a log, a page or a file."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # It is none; whoever uses it says so.
+        return address
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if "@" in parts.netloc else address

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 
 def write_atomically(path: Path, content: str | bytes, *, mode: int = 0o644, durable: bool = False) -> None:
@@ -22,12 +24,35 @@ def write_atomically(path: Path, content: str | bytes, *, mode: int = 0o644, dur
     Raises:
         OSError: it cannot be written; what was there is left as it was.
     """
-    data = content.encode() if isinstance(content, str) else content
-    part = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
+    with open_atomically(path, mode=mode, durable=durable) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextlib.contextmanager
+def open_atomically(
+    path: Path, *, mode: int = 0o644, durable: bool = False, part: Path | None = None
+) -> Iterator[IO[bytes]]:
+    """A stream whose content becomes a file in one step, if the block ends without an error.
+
+    For what is too large for `write_atomically`; readers meet the same.
+
+    Args:
+        path: the file; its folder exists.
+        mode: permissions of the new file, less the process's umask.
+        durable: bring it to the disk before this returns, so that it also outlives a loss of power.
+        part: where the content is until it is whole, in the same folder; by default a name of its own. A fixed one is
+            for files that one process writes: what a killed one left there is overwritten by the next.
+
+    Raises:
+        OSError: it cannot be written; what was there is left as it was.
+    """
+    # A name of its own is nobody else's file; a fixed one may be that of a killed process.
+    flags = os.O_TRUNC if part else os.O_EXCL
+    part = part or path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | flags | getattr(os, "O_BINARY", 0), mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             if durable:
                 os.fsync(file.fileno())

@@ -3,7 +3,7 @@
 MLflow loads this file by itself ("models from code"): it holds nothing but the model.
 
 Input: a table with a column `image`: an image file, base64 text. Output: one row per image with `count` (-1 where
-nothing counts) and `detections`, JSON text as POST /predict answers it.
+nothing counts), `detections` and, of a classifier, `probabilities`: both JSON text as POST /predict answers it.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from mlflow.models import set_model
 
 from handful_core.errors import DataError
 from handful_core.package.archive import read_folder
-from handful_core.runtime.model import Prediction, VisionModel, load_model
+from handful_core.runtime.model import VisionModel, load_model
 from handful_core.vision.decode import decode_image
-from handful_core.vision.prediction import to_dict
+from handful_core.vision.prediction import Prediction, to_dict
 
 
 class PackageModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc,name-defined]  # mlflow ships no types here.
@@ -36,15 +36,18 @@ class PackageModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc,name-defined
     def predict(self, context, model_input: pd.DataFrame, params=None):  # type: ignore[no-untyped-def]  # noqa: ARG002
         """Answer each row's image. `params` may hold `confidence` and `iou`."""
         options = {key: value for key, value in (params or {}).items() if value is not None and value >= 0}
-        answers = [self._model.predict(decode_image(_bytes(text)), **options) for text in model_input["image"]]
-        return pd.DataFrame([self._row(answer) for answer in answers])
+        predictions = [self._model.predict(decode_image(_bytes(text)), **options) for text in model_input["image"]]
+        return pd.DataFrame([self._row(prediction) for prediction in predictions])
 
-    def _row(self, answer: Prediction) -> dict[str, Any]:
-        described = to_dict(answer, self._model.manifest)
-        return {
-            "count": -1 if answer.count is None else answer.count,
-            "detections": json.dumps(described["detections"]),
+    def _row(self, prediction: Prediction) -> dict[str, Any]:
+        fields = to_dict(prediction, self._model.manifest)
+        row = {
+            "count": -1 if prediction.count is None else prediction.count,
+            "detections": json.dumps(fields["detections"]),
         }
+        if "probabilities" in fields:
+            row["probabilities"] = json.dumps(fields["probabilities"])
+        return row
 
 
 def _bytes(text: str) -> bytes:

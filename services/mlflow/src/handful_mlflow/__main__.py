@@ -1,29 +1,44 @@
-"""`python -m handful_mlflow WORD`."""
+"""`python -m handful_mlflow JOB`."""
 
 from __future__ import annotations
 
 import sys
 
+from compose.errors import ComposeError
+from compose.secret_files import validate_all
 from handful_mlflow.bucket import make_bucket
 from handful_mlflow.errors import JobError
 from handful_mlflow.migrate import migrate
-from handful_mlflow.preflight import preflight
 from handful_mlflow.server import serve
+from handful_mlflow.settings import SECRETS
 
-_WORDS = {"preflight": preflight, "bucket": make_bucket, "migrate": migrate, "serve": serve}
+
+def preflight() -> None:
+    """Refuse placeholders among the secrets, before anything is started with them.
+
+    Raises:
+        JobError: a secret is missing, is a placeholder, or is too short.
+    """
+    try:
+        validate_all(SECRETS)
+    except ComposeError as error:
+        raise JobError(str(error)) from error
 
 
-def main(words: list[str]) -> int:
-    """Do what the word says.
+_JOBS = {"preflight": preflight, "bucket": make_bucket, "migrate": migrate, "serve": serve}
+
+
+def main(argv: list[str]) -> int:
+    """Run the job.
 
     Returns:
-        0, or 1 after one line that says what is wrong, or 2 for a word that is none of ours.
+        0, or 1 after one line that says what is wrong, or 2 for an unknown job.
     """
-    if len(words) != 1 or words[0] not in _WORDS:
-        print(f"usage: {' | '.join(_WORDS)}", file=sys.stderr)  # noqa: T201  # The container's log.
+    if len(argv) != 1 or argv[0] not in _JOBS:
+        print(f"usage: {' | '.join(_JOBS)}", file=sys.stderr)  # noqa: T201  # The container's log.
         return 2
     try:
-        _WORDS[words[0]]()
+        _JOBS[argv[0]]()
     except JobError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201  # The container's log.
         return 1

@@ -7,11 +7,11 @@ import time
 from typing import Any
 
 from handful_mlflow.errors import JobError
-from handful_mlflow.settings import ObjectStore
+from handful_mlflow.settings import ObjectStoreSettings
 
-_PATIENCE = 60
+_TIMEOUT = 60
 """Seconds in which the object store must answer."""
-_THERE_ALREADY = {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}
+_EXISTS_ALREADY = {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}
 
 
 def make_bucket() -> None:
@@ -20,24 +20,26 @@ def make_bucket() -> None:
     Raises:
         JobError: the object store does not answer, or refuses the keys.
     """
-    store = ObjectStore.read(os.environ)
+    store = ObjectStoreSettings.read(os.environ)
     client = _client(store)
-    if _wait_for(client, store):
+    if _exists(client, store):
         print(f"the bucket {store.bucket} is there", flush=True)  # noqa: T201  # The job's log.
         return
     from botocore.exceptions import ClientError
 
-    # Amazon's first region must not be named.
-    place = {} if store.region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": store.region}}
+    # S3 refuses the name of its default region as a location constraint.
+    location = (
+        {} if store.region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": store.region}}
+    )
     try:
-        client.create_bucket(Bucket=store.bucket, **place)
+        client.create_bucket(Bucket=store.bucket, **location)
     except ClientError as error:
-        if error.response["Error"]["Code"] not in _THERE_ALREADY:
+        if error.response["Error"]["Code"] not in _EXISTS_ALREADY:
             raise JobError(f"the bucket {store.bucket} cannot be made ({error})") from error
     print(f"made the bucket {store.bucket}", flush=True)  # noqa: T201  # The job's log.
 
 
-def _client(store: ObjectStore) -> Any:
+def _client(store: ObjectStoreSettings) -> Any:
     import boto3
     from botocore.config import Config
 
@@ -58,11 +60,11 @@ def _client(store: ObjectStore) -> Any:
     )
 
 
-def _wait_for(client: Any, store: ObjectStore) -> bool:
-    """Whether the bucket is there, as soon as the object store answers."""
+def _exists(client: Any, store: ObjectStoreSettings) -> bool:
+    """Whether the bucket exists, as soon as the object store answers."""
     from botocore.exceptions import BotoCoreError, ClientError
 
-    until = time.monotonic() + _PATIENCE
+    until = time.monotonic() + _TIMEOUT
     while True:
         try:
             client.head_bucket(Bucket=store.bucket)

@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from handful_mlflow.settings import Database, ObjectStore
+from handful_mlflow.settings import DatabaseSettings, ObjectStoreSettings
 
 
 def serve() -> None:
-    """Become the MLflow server. The secrets are in its own environment only, which nobody outside sees."""
+    """Replace this process by the MLflow server. Only its own environment has the secrets: nobody outside sees it."""
     # All addresses: a container's own. Serving asks every two seconds, which would fill the log.
-    where = ["--host", "0.0.0.0", "--port", "5000"]  # noqa: S104
-    words = ["mlflow", "server", *where, "--workers", "1", "--uvicorn-opts=--no-access-log"]
-    environment = os.environ | server_environment(Database.read(os.environ), ObjectStore.read(os.environ))
-    os.execvpe("mlflow", words, environment)  # noqa: S606  # There is no shell to go through.
+    address = ["--host", "0.0.0.0", "--port", "5000"]  # noqa: S104
+    command = ["mlflow", "server", *address, "--workers", "1", "--uvicorn-opts=--no-access-log"]
+    environment = os.environ | server_environment(
+        DatabaseSettings.read(os.environ), ObjectStoreSettings.read(os.environ)
+    )
+    os.execvpe("mlflow", command, environment)  # noqa: S606  # There is no shell to go through.
 
 
-def server_environment(database: Database, objects: ObjectStore) -> Mapping[str, str]:
+def server_environment(database: DatabaseSettings, objects: ObjectStoreSettings) -> Mapping[str, str]:
     """What the server gets beside its settings: the stores with their secrets.
 
     Checksums are sent only where S3 asks for them: some other stores refuse those that boto3 adds by itself.

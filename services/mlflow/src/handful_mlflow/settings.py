@@ -13,7 +13,7 @@ SECRETS = Path("/run/secrets")
 
 
 @dataclass(frozen=True, slots=True)
-class Database:
+class DatabaseSettings:
     """The Postgres database for runs and the registry."""
 
     host: str
@@ -29,7 +29,7 @@ class Database:
         return f"postgresql+psycopg2://{login}@{self.host}:{self.port}/{quote(self.name, safe='')}"
 
     @classmethod
-    def read(cls, environment: Mapping[str, str]) -> Database:
+    def read(cls, environment: Mapping[str, str]) -> DatabaseSettings:
         """From `POSTGRES_*` and the secret `postgres_password`.
 
         Raises:
@@ -48,7 +48,7 @@ class Database:
 
 
 @dataclass(frozen=True, slots=True)
-class ObjectStore:
+class ObjectStoreSettings:
     """The S3 bucket for artifacts. An empty endpoint is Amazon's own."""
 
     endpoint: str
@@ -59,7 +59,7 @@ class ObjectStore:
     secret_key: str = field(repr=False)
 
     @classmethod
-    def read(cls, environment: Mapping[str, str]) -> ObjectStore:
+    def read(cls, environment: Mapping[str, str]) -> ObjectStoreSettings:
         """From `S3_*` and the secrets `s3_access_key` and `s3_secret_key`.
 
         Raises:

@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 
-from handful_core.addresses import redact_credentials
+from handful_core.errors import redact_credentials
 from handful_core.registry import Registry
 from handful_core.runtime.cpus import available_cpus
 from handful_core.settings import CoreSettings

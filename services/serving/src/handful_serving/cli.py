@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from handful_core import logs
-from handful_core.addresses import redact_credentials
 from handful_core.console import say
+from handful_core.errors import redact_credentials
 from handful_core.settings import CoreSettings, load
 from handful_serving.settings import ServingSettings
 

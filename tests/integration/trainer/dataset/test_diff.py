@@ -11,13 +11,19 @@ from fakes.exports import PicselliaExport, encoded, picture, rectangle, twelve, 
 from handful_core.cli.main import main
 from handful_core.errors import DataError
 from handful_trainer.dataset.preparation.prepare import prepare
-from handful_trainer.dataset.report.diff import compare
+from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.dataset.settings import DatasetConfig
+from handful_trainer.tasks.detection.diff import Comparison
+from handful_trainer.tasks.detection.diff import compare as compare_datasets
 
 
 def prepared(export: PicselliaExport, home: Path, **settings: object) -> Path:
     config = {"source": "picsellia-export", "path": export.write(), "classes": ["cat", "dog"], **settings}
     return prepare(DatasetConfig.model_validate(config), home).root
+
+
+def compare(first: Path, second: Path) -> Comparison:
+    return compare_datasets(PreparedDataset.open(first), PreparedDataset.open(second))
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ def test_a_folder_named_by_its_fingerprint(export: PicselliaExport, house: Path)
     assert dataset.split_sizes == {split: len(list(dataset.split(split))) for split in ("train", "val", "test")}
     assert sum(dataset.split_sizes.values()) == 12
     assert min(dataset.split_sizes.values()) >= 1
-    for path, boxes, ids in dataset.split("train"):
+    for path, (boxes, ids) in dataset.split("train"):
         number = int(path.stem.removeprefix("asset-"))
         cat, dog = [4 + number, 5, 24 + number, 23], [30, 10 + number, 46, 30 + number]
         truth = [[cat], [dog], [cat, dog], []][number % 4]
@@ -206,7 +206,7 @@ def test_identical_images_stay_on_one_side(export: PicselliaExport, house: Path)
 def test_turned_photos_are_written_upright(export: PicselliaExport, house: Path) -> None:
     export.add("turned", ("cat", 4, 6, 10, 20), content=turned(40, 6))
     dataset = prepare(config(export, path=export.write()), house)
-    found = {p.stem: boxes for split in dataset.split_sizes for p, boxes, _ in dataset.split(split)}
+    found = {p.stem: boxes for split in dataset.split_sizes for p, (boxes, _) in dataset.split(split)}
     assert found["turned"] == pytest.approx(np.array([[4, 6, 14, 26]]), abs=1e-3)
     assert dataset.report["exif_rotated"] == 1
 
@@ -345,7 +345,7 @@ def test_own_splits_are_kept_and_the_missing_one_is_taken_from_train(tmp_path: P
     (folder / "data.yaml").write_text("names: [cat, dog]\ntrain: images/train\nvalid: images/valid\n")
     dataset = prepare(DatasetConfig(source="yolo", path=folder), house)
     assert dataset.split_sizes == {"train": 18, "val": 1, "test": 2}
-    assert [path.name for path, _, _ in dataset.split("val")] == ["valid_v.png"]
+    assert [path.name for path in dataset.images("val")] == ["valid_v.png"]
 
 
 def test_an_image_on_two_sides_of_the_source_comes_to_one(tmp_path: Path, house: Path) -> None:
@@ -353,7 +353,7 @@ def test_an_image_on_two_sides_of_the_source_comes_to_one(tmp_path: Path, house:
     folder = yolo_folder(tmp_path / "y", {f"{s}/{n}.jpg": box for s in ("train", "val", "test") for n in range(3)})
     shutil.copy(folder / "images/test/1.jpg", folder / "images/train/copy.jpg")
     dataset = prepare(DatasetConfig(source="yolo", path=folder), house)
-    assert {path.stem for path, _, _ in dataset.split("test")} == {"test_0", "test_1", "test_2", "train_copy"}
+    assert {path.stem for path in dataset.images("test")} == {"test_0", "test_1", "test_2", "train_copy"}
     assert any("more than one split" in warning for warning in dataset.report["warnings"])
 
 
@@ -362,7 +362,7 @@ def test_what_was_written_is_read_back_to_the_pixel(export: PicselliaExport, hou
     again = prepare(DatasetConfig(source="yolo", path=first.root, name="again"), house)
     assert (again.classes, again.split_sizes) == (first.classes, first.split_sizes)
     for split in first.split_sizes:
-        for (path, boxes, ids), (other, same, also) in zip(first.split(split), again.split(split), strict=True):
+        for (path, (boxes, ids)), (other, (same, also)) in zip(first.split(split), again.split(split), strict=True):
             assert other.name == f"{split}_{path.name}"
             assert same == pytest.approx(boxes, abs=0.01)
             assert ids.tolist() == also.tolist()
@@ -380,7 +380,7 @@ def test_coco_gives_the_same_boxes_as_picsellia(export: PicselliaExport, house: 
     for split in ours.split_sizes:
         for mine, other in zip(ours.split(split), theirs.split(split), strict=True):
             assert mine[0].name == other[0].name
-            assert np.array_equal(mine[1], other[1])
+            assert np.array_equal(mine[1][0], other[1][0])
 
 
 def test_drawn_hands_are_prepared_like_anything_else(house: Path) -> None:
@@ -389,7 +389,7 @@ def test_drawn_hands_are_prepared_like_anything_else(house: Path) -> None:
     assert dataset.name == "drawn-hands"
     assert sum(dataset.split_sizes.values()) == 40
     assert dataset.counts == {str(n): n for n in range(6)}
-    assert all(path.name.startswith("drawn-") for path, _, _ in dataset.split("test"))
+    assert all(path.name.startswith("drawn-") for path in dataset.images("test"))
     assert "drawn by a program" in (dataset.root / "report.html").read_text()
     assert prepare(settings, house) == dataset
 
@@ -400,7 +400,7 @@ def test_foreign_datasets_can_be_opened(tmp_path: Path) -> None:
         dataset = PreparedDataset.open(path)
         assert (dataset.name, dataset.fingerprint, dataset.classes) == ("theirs", "unknown", ("cat", "dog"))
         assert dataset.split_sizes == {"train": 1, "val": 1}
-        ((image, boxes, ids),) = dataset.split("train")
+        ((image, (boxes, ids)),) = dataset.split("train")
         assert image == folder / "images" / "train" / "a.jpg"
         assert (boxes.tolist(), ids.tolist()) == ([[24, 12, 40, 36]], [1])
         with pytest.raises(NotFoundError, match=r"no split 'test': it has train, val"):

@@ -27,7 +27,7 @@ def test_every_known_defect_is_found(shared_data: Path, tmp_path: Path) -> None:
     expected = json.loads((folder / "expected.json").read_text())
     assert {key: dataset.report[key] for key in expected} == expected
     assert sum(dataset.split_sizes.values()) == expected["usable_images"]
-    boxes = [found for split in dataset.split_sizes for _, found, _ in dataset.split(split)]
+    boxes = [found for split in dataset.split_sizes for _, (found, _) in dataset.split(split)]
     assert sum(map(len, boxes)) == expected["boxes_kept"]
     assert sum(len(found) == 0 for found in boxes) == expected["usable_without_boxes"]
 

@@ -75,7 +75,7 @@ def found(dataset: PreparedDataset) -> dict[str, set[tuple[str, int, int, int, i
             (dataset.classes[class_id], *np.rint(box).astype(int).tolist())
             for box, class_id in zip(boxes, ids, strict=True)
         }
-        for path, boxes, ids in samples
+        for path, (boxes, ids) in samples
     }
 
 

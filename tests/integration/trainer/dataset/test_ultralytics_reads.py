@@ -42,13 +42,13 @@ def test_it_finds_all_images_whole_and_upright(dataset: PreparedDataset, tmp_pat
 
     source = {path: path.read_bytes() for path in (tmp_path / "pets" / "assets").iterdir()}
     prepared = {path: path.read_bytes() for path in dataset.root.rglob("images/*/*")}
-    data = check_det_dataset(str(dataset.data_yaml), autodownload=False)
+    data = check_det_dataset(str(dataset.description), autodownload=False)
     assert list(data["names"].values()) == list(dataset.classes)
     seen = 0
     for split in ("train", "val", "test"):
         theirs = YOLODataset(img_path=data[split], data=data, task="detect", augment=False)
         found = {Path(label["im_file"]): label for label in theirs.labels}
-        for path, boxes, ids in dataset.split(split):
+        for path, (boxes, ids) in dataset.split(split):
             label = found.pop(path)
             height, width = label["shape"]
             assert (width, height) == (64, 48)

@@ -18,6 +18,7 @@ from handful_trainer.dataset.preparation.assets import Asset, classify_asset
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources import open_source
 from handful_trainer.dataset.sources.base import RawDataset, RawItem
+from handful_trainer.tasks.detection.label_format import BoxFormat
 
 WIDTH, HEIGHT = 64, 48
 IDS = {"cat": 0, "dog": 1}
@@ -61,12 +62,12 @@ def read(source: str, path: Path) -> RawDataset | str:
 
 
 def cleaned(item: RawItem) -> Asset:
-    return classify_asset(item, ImageFacts(width=WIDTH, height=HEIGHT), IDS)
+    return classify_asset(item, ImageFacts(width=WIDTH, height=HEIGHT), IDS, BoxFormat())
 
 
 def check(asset: Asset) -> None:
     """Every box is accounted for, and what is kept lies in the image."""
-    assert len(asset.kept) + len(asset.boxes.dropped) == (len(asset.item.boxes) if asset.outcome == "usable" else 0)
+    assert len(asset.kept) + len(asset.labels.dropped) == (len(asset.item.boxes) if asset.outcome == "usable" else 0)
     for box in asset.kept:
         assert all(map(math.isfinite, box[1:5]))
         assert 0 <= box.left < box.right <= WIDTH

@@ -1,17 +1,36 @@
 from __future__ import annotations
 
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 from pydantic import ValidationError
 
+from handful_core.errors import ConfigError
+from handful_trainer.dataset import sources
 from handful_trainer.dataset.settings import DatasetConfig, SourceName, class_values
-from handful_trainer.dataset.sources import SOURCES
+from handful_trainer.dataset.sources import SOURCES, find_source, open_source
 
 
 def test_every_source_that_can_be_named_exists() -> None:
-    assert set(get_args(SourceName)) == set(SOURCES)
+    assert set(SOURCES) < set(get_args(SourceName))
+    for name in get_args(SourceName):
+        assert callable(find_source(name).read)
+
+
+def test_a_source_that_is_not_installed_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "entry_points", lambda **which: ())
+    with pytest.raises(ConfigError) as caught:
+        open_source(DatasetConfig(source="sample"), Path())
+    assert str(caught.value) == "the dataset source sample is not installed: install the package handful-quickstart"
+
+
+def test_a_source_that_cannot_be_imported_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = EntryPoint("sample", "no_such_package:Source", sources.GROUP)
+    monkeypatch.setattr(sources, "entry_points", lambda **which: (broken,))
+    with pytest.raises(ConfigError, match=r"cannot be loaded \(.*no_such_package.*\): install the package handful-q"):
+        find_source("sample")
 
 
 def test_class_names_that_yaml_reads_as_numbers_are_words() -> None:

@@ -25,6 +25,7 @@ def create(stream: IO[bytes], passphrase: str | None) -> zipfile.ZipFile:
 def entry(name: str, *, deflated: bool, locked: bool) -> zipfile.ZipInfo:
     """A member to be written."""
     kind = pyzipper.zipfile_aes.AESZipInfo if locked else zipfile.ZipInfo
+    # The earliest time that ZIP knows: a member's time means nothing, and one now would make equal backups differ.
     member: zipfile.ZipInfo = kind(name, (1980, 1, 1, 0, 0, 0))
     member.compress_type = zipfile.ZIP_DEFLATED if deflated else zipfile.ZIP_STORED
     member.external_attr = 0o600 << 16

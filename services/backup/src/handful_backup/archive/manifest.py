@@ -34,13 +34,13 @@ class Manifest(BaseModel):
     """Major and minor: a reader takes any minor version of its own major one."""
     id: str = Field(default_factory=lambda: uuid4().hex)
     created: datetime = Field(default_factory=lambda: datetime.now(UTC))
-    """When the picture was taken, in UTC."""
+    """When the server was read, in UTC."""
     way: Literal["exact", "portable"]
     handful_version: str
     mlflow_version: str = ""
-    """Empty where no server was asked."""
+    """Empty where the server did not answer."""
     schema_revision: str = ""
-    """MLflow's database schema; empty where only REST was asked."""
+    """MLflow's database schema; empty where the server was read over REST."""
     source: str = ""
     """Where it was read from, without passwords."""
     selection: dict[str, list[str]] = {}
@@ -50,7 +50,7 @@ class Manifest(BaseModel):
     not_carried: dict[str, int] = {}
     """What the server has and the backup has not, with its count; -1 where it could not be counted."""
     not_kept: list[str] = []
-    """Fields that the way of this export could not see."""
+    """Fields that the mode of this export could not see."""
     unreadable: list[str] = []
     """Artifacts that could not be reached or read, or changed again and again while they were read; places of which
     nothing could be reached."""

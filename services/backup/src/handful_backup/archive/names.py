@@ -42,7 +42,7 @@ def is_safe(member: str) -> bool:
         return False
     if not member.startswith(ARTIFACTS):
         return True
-    # Quoted parts become paths below an artifact store's folder.
+    # Unquoted, the parts become paths below an artifact store's folder: `%2e%2e` would be `..`.
     return len(parts) >= 4 and all(_is_plain(part) for part in map(unquote, parts[2:]))
 
 
@@ -53,9 +53,9 @@ def _is_plain(part: str) -> bool:
 def _quoted(part: str) -> str:
     """A name with what some systems forbid percent-encoded; `/` too: it is one part of a path."""
     text = "".join(_percent(c) if _UNSAFE.fullmatch(c) or c == "/" else c for c in part)
-    if _RESERVED.match(text):
+    if _RESERVED.match(text):  # Windows opens a device under such a name, whatever comes after a dot.
         return _percent(text[0]) + text[1:]
-    if text.endswith((".", " ")):
+    if text.endswith((".", " ")):  # Windows drops them silently: two names would become one.
         return text[:-1] + _percent(text[-1])
     return text
 

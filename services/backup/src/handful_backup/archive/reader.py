@@ -24,8 +24,9 @@ _CHUNK = 1 << 20
 _BROKEN = (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError, OSError)
 _BOMB_SIZE = 100 << 20
 _BOMB_RATIO = 250
-"""Handful's own tables shrink to a thirtieth; larger files are stored."""
+"""How many times larger than packed a member may be: tables shrink to a thirtieth, and large files are stored."""
 _LONGEST_LINE = 64 << 20
+"""Bytes of a row. A longer one is cut off here, and refused as no row, before it fills the memory."""
 _LARGEST_MANIFEST = 512 << 20
 
 
@@ -103,7 +104,7 @@ class BackupReader:
         """Read all of it and compare every hash and count.
 
         Args:
-            advance: told of the bytes that were read.
+            advance: called with the number of bytes after each chunk.
 
         Raises:
             DamagedBackupError: a member is not what the manifest says.

@@ -75,7 +75,7 @@ class BackupWriter:
             name: the member's.
             content: the file's.
             size: bytes that are expected.
-            advance: told of each chunk's bytes.
+            advance: called with the number of bytes after each chunk.
         """
         first = content.read(_SAMPLE)
         deflated = size <= _NEVER and len(zlib.compress(first, 1)) < _PAYS * len(first)

@@ -1,6 +1,6 @@
-"""Where artifacts lie: a folder, an object store, or behind the MLflow server."""
+"""Where artifacts are stored: a folder, an object store, or behind the MLflow server."""
 
-from handful_backup.artifacts.places import Places, is_elsewhere
-from handful_backup.artifacts.store import Content, Entry, Store
+from handful_backup.artifacts.resolver import StoreResolver, is_missing_folder
+from handful_backup.artifacts.stores import ArtifactFile, Content, Store
 
-__all__ = ["Content", "Entry", "Places", "Store", "is_elsewhere"]
+__all__ = ["ArtifactFile", "Content", "Store", "StoreResolver", "is_missing_folder"]

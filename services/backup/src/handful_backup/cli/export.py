@@ -11,34 +11,31 @@ from typing import Annotated
 import typer
 
 from handful_backup.archive import BackupReader, BackupWriter, Manifest
-from handful_backup.cli.fetch import fetched
 from handful_backup.cli.options import (
     Artifacts,
     AsJson,
-    ChosenWay,
     Database,
     Experiments,
     Jobs,
     Models,
+    ModeOption,
     Newer,
     Older,
     PassphraseFile,
+    load_settings,
     passphrase,
-    settings_with,
-    strong,
+    validate_passphrase,
 )
 from handful_backup.exact.source import DatabaseSource
-from handful_backup.exporting import Source
-from handful_backup.exporting import export as write_export
-from handful_backup.increment import Base
-from handful_backup.leftovers import remove_forgotten_work
-from handful_backup.output import STDOUT, output
+from handful_backup.export_backup import ExportJob, Source, export_backup
+from handful_backup.increment import BaseBackup
+from handful_backup.location import STANDARD_STREAM, backup_name, fetch_backup, open_output, rotate
+from handful_backup.mlflow_target import MlflowTarget, Mode, open_target
 from handful_backup.portable.source import RestSource
 from handful_backup.progress import Progress, size
-from handful_backup.rotation import file_name, rotate
 from handful_backup.selection import Selection
 from handful_backup.settings import BackupSettings
-from handful_backup.ways import Server, Way, server
+from handful_backup.temp_cleanup import remove_stale_work_folders
 from handful_core.console import print_json, say
 from handful_core.errors import ConfigError
 from handful_core.settings import CoreSettings, load
@@ -46,9 +43,8 @@ from handful_core.settings import CoreSettings, load
 Out = Annotated[
     str, typer.Option("--out", help="A file, a folder (its name is made), s3://BUCKET/PATH, or - for standard output.")
 ]
-
-
-_TOLD = {"experiments": "experiments", "runs": "runs", "metrics": "metric points", "model_versions": "versions"}
+_REPORTED = {"experiments": "experiments", "runs": "runs", "metrics": "metric points", "model_versions": "versions"}
+"""Tables whose rows are counted in the last line, by their names there."""
 
 
 def export(
@@ -59,7 +55,7 @@ def export(
     older_than: Older = "",
     since: Annotated[str, typer.Option("--since", help="Only what changed since this backup.")] = "",
     keep: Annotated[int, typer.Option("--keep", help="Remove all but the newest backups in the folder.", min=0)] = 0,
-    way: ChosenWay = Way.AUTO,
+    way: ModeOption = Mode.AUTO,
     database: Database = "",
     artifacts: Artifacts = "",
     passphrase_file: PassphraseFile = None,
@@ -67,64 +63,55 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write all of an MLflow server into one ZIP file."""
-    if as_json and out == STDOUT:
+    if as_json and out == STANDARD_STREAM:
         raise ConfigError("standard output takes the backup or the JSON", "leave --json out, or name a file")
     started = time.monotonic()
-    remove_forgotten_work()
-    settings = settings_with(database, artifacts, passphrase_file, jobs)
-    secret = strong(passphrase(settings))
+    remove_stale_work_folders()
+    settings = load_settings(database, artifacts, passphrase_file, jobs)
+    secret = validate_passphrase(passphrase(settings))
     selection = Selection(tuple(experiment or ()), tuple(model or ()), newer_than, older_than)
     with ExitStack() as stack:
         base = _base(stack, since, settings)
-        found = stack.enter_context(server(load(CoreSettings), settings, way))
-        say(found.why)
+        target = stack.enter_context(open_target(load(CoreSettings), settings, way))
+        say(target.why)
         created = datetime.now(UTC)
-        source = _source(stack, found, settings.jobs)
-        target = _target(out, created, base, keep)
-        with output(target, settings) as stream, BackupWriter(stream, secret) as writer, Progress() as progress:
-            manifest = write_export(
-                source,
-                found.places,
-                writer,
-                selection=selection,
-                base=base,
-                created=created,
-                origin={"source": found.shown, "mlflow_version": found.version()},
-                progress=progress,
-                jobs=settings.jobs,
-            )
-    removed = rotate(target, keep, settings) if keep else []
-    _report(manifest, target, removed, time.monotonic() - started, as_json=as_json)
+        source = _source(stack, target, settings.jobs)
+        location = _location(out, created, base, keep)
+        job = ExportJob(selection, base, created, target.display_url, target.version(), settings.jobs)
+        with open_output(location, settings) as stream, BackupWriter(stream, secret) as writer, Progress() as progress:
+            manifest = export_backup(source, target.stores, writer, job, progress)
+    removed = rotate(location, keep, settings) if keep else []
+    _report(manifest, location, removed, time.monotonic() - started, as_json=as_json)
 
 
-def _base(stack: ExitStack, since: str, settings: BackupSettings) -> Base | None:
+def _base(stack: ExitStack, since: str, settings: BackupSettings) -> BaseBackup | None:
     if not since:
         return None
-    path = stack.enter_context(fetched(since, settings))
-    return Base(stack.enter_context(BackupReader(path, passphrase(settings))))
+    path = stack.enter_context(fetch_backup(since, settings))
+    return BaseBackup(stack.enter_context(BackupReader(path, passphrase(settings))))
 
 
-def _source(stack: ExitStack, found: Server, jobs: int) -> Source:
-    if found.database is not None:
-        return DatabaseSource(stack.enter_context(found.database.snapshot()))
-    return stack.enter_context(RestSource(found.rest, jobs))
+def _source(stack: ExitStack, target: MlflowTarget, jobs: int) -> Source:
+    if target.database is not None:
+        return DatabaseSource(stack.enter_context(target.database.snapshot()))
+    return stack.enter_context(RestSource(target.rest, jobs))
 
 
-def _target(out: str, created: datetime, base: Base | None, keep: int) -> str:
-    """The file's name; made here for a folder, so that backups can be told apart and rotated."""
-    name = file_name(created, base.created if base else None)
+def _location(out: str, created: datetime, base: BaseBackup | None, keep: int) -> str:
+    """Where the backup goes; its name is made here for a folder, so that backups can be told apart and rotated."""
+    name = backup_name(created, base.created if base else None)
     if out.startswith("s3://"):
-        target = out if out.endswith(".zip") else f"{out.rstrip('/')}/{name}"
-    elif out == STDOUT:
-        target = out
+        location = out if out.endswith(".zip") else f"{out.rstrip('/')}/{name}"
+    elif out == STANDARD_STREAM:
+        location = out
     else:
-        target = str(Path(out) / name) if Path(out).is_dir() or out.endswith("/") else out
-    if keep and not target.endswith(name):
+        location = str(Path(out) / name) if Path(out).is_dir() or out.endswith("/") else out
+    if keep and not location.endswith(name):
         raise ConfigError("--keep rotates backups whose names Handful makes", "give --out a folder")
-    return target
+    return location
 
 
-def _report(manifest: Manifest, target: str, removed: list[str], seconds: float, *, as_json: bool) -> None:
+def _report(manifest: Manifest, location: str, removed: list[str], seconds: float, *, as_json: bool) -> None:
     counts = manifest.counts
     for field in manifest.not_kept:
         say(f"not kept this way: {field}")
@@ -134,15 +121,9 @@ def _report(manifest: Manifest, target: str, removed: list[str], seconds: float,
         say(f"not read: {len(manifest.unreadable)} artifacts or folders of them, such as {manifest.unreadable[0]}")
     for name in removed:
         say(f"removed the old backup {name}")
-    things = (
-        ("experiments", "experiments"),
-        ("runs", "runs"),
-        ("metrics", "metric points"),
-        ("model_versions", "versions"),
-    )
-    words = ", ".join(f"{counts.get(table, 0):,} {word}" for table, word in things)
+    rows = ", ".join(f"{counts.get(table, 0):,} {name}" for table, name in _REPORTED.items())
     files = f"{counts['artifacts']:,} artifacts ({size(counts['artifact_bytes'])})"
-    say(f"{target}: {words}, {files}, in {seconds:.1f} s")
+    say(f"{location}: {rows}, {files}, in {seconds:.1f} s")
     if as_json:
         summary = manifest.model_dump(mode="json", exclude={"members", "inherited"})
-        print_json({**summary, "file": target, "seconds": round(seconds, 2), "removed": removed})
+        print_json({**summary, "file": location, "seconds": round(seconds, 2), "removed": removed})

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 from pydantic import SecretStr
 
+from handful_backup.mlflow_target import Mode
 from handful_backup.settings import BackupSettings
-from handful_backup.ways import Way
 from handful_core.errors import ConfigError
 from handful_core.settings import load
 
@@ -20,7 +20,7 @@ Artifacts = Annotated[
     str,
     typer.Option("--artifacts", help="MLflow's artifacts destination: a folder or s3://BUCKET; else by way of MLflow."),
 ]
-ChosenWay = Annotated[Way, typer.Option("--way", help="exact (database), portable (REST), or exact where it can be.")]
+ModeOption = Annotated[Mode, typer.Option("--way", help="exact (database), portable (REST), or exact where it can be.")]
 PassphraseFile = Annotated[
     Path | None,
     typer.Option("--passphrase-file", help="File of the passphrase [HANDFUL_BACKUP_PASSPHRASE, ..._PASSPHRASE_FILE]."),
@@ -38,25 +38,25 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON."
 _SHORTEST = 12
 
 
-def settings_with(database: str, artifacts: str, passphrase_file: Path | None, jobs: int) -> BackupSettings:
+def load_settings(database: str, artifacts: str, passphrase_file: Path | None, jobs: int) -> BackupSettings:
     """The environment's settings, with what the command line says.
 
     Raises:
         ConfigError: the passphrase's file cannot be read, or is empty.
     """
-    said: dict[str, object] = {}
+    overrides: dict[str, object] = {}
     if database:
-        said["database_url"] = SecretStr(database)
+        overrides["database_url"] = SecretStr(database)
     if artifacts:
-        said["artifacts"] = artifacts
+        overrides["artifacts"] = artifacts
     if jobs:
-        said["jobs"] = jobs
+        overrides["jobs"] = jobs
     settings = load(BackupSettings)
     if passphrase_file is not None:
-        said["passphrase"] = SecretStr(_read(passphrase_file, "--passphrase-file"))
+        overrides["passphrase"] = SecretStr(_read(passphrase_file, "--passphrase-file"))
     elif settings.passphrase_file is not None and not settings.passphrase:
-        said["passphrase"] = SecretStr(_read(settings.passphrase_file, "HANDFUL_BACKUP_PASSPHRASE_FILE"))
-    return settings.model_copy(update=said)
+        overrides["passphrase"] = SecretStr(_read(settings.passphrase_file, "HANDFUL_BACKUP_PASSPHRASE_FILE"))
+    return settings.model_copy(update=overrides)
 
 
 def passphrase(settings: BackupSettings) -> str | None:
@@ -64,24 +64,24 @@ def passphrase(settings: BackupSettings) -> str | None:
     return settings.passphrase.get_secret_value() or None if settings.passphrase else None
 
 
-def strong(words: str | None) -> str | None:
-    """A passphrase to lock with.
+def validate_passphrase(passphrase: str | None) -> str | None:
+    """Make sure that a passphrase is good enough to lock a backup with; None is.
 
     Raises:
         ConfigError: it is too short to withstand being tried out.
     """
-    if words is not None and len(words) < _SHORTEST:
+    if passphrase is not None and len(passphrase) < _SHORTEST:
         raise ConfigError(f"the passphrase has less than {_SHORTEST} characters", "take several words")
-    return words
+    return passphrase
 
 
 def _read(path: Path, named_by: str) -> str:
     try:
-        words = path.read_text(encoding="utf-8").strip()
+        passphrase = path.read_text(encoding="utf-8").strip()
     except OSError as error:
         raise ConfigError(f"{path} cannot be read ({error.strerror})", f"correct {named_by}") from error
-    if not words:  # Taken for none, it would leave a backup unlocked that somebody believes is locked.
+    if not passphrase:  # Taken for none, it would leave a backup unlocked that somebody believes is locked.
         raise ConfigError(
             f"the passphrase's file {path} is empty", f"write a passphrase into it, or leave {named_by} out"
         )
-    return words
+    return passphrase

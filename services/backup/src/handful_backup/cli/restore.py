@@ -8,31 +8,40 @@ from typing import Annotated
 import typer
 
 from handful_backup.archive import BackupReader
-from handful_backup.cli.fetch import fetched
 from handful_backup.cli.options import (
     Artifacts,
     AsJson,
-    ChosenWay,
     Database,
     Experiments,
     Jobs,
     Models,
+    ModeOption,
     Newer,
     Older,
     PassphraseFile,
+    load_settings,
     passphrase,
-    settings_with,
 )
-from handful_backup.importing import bring
-from handful_backup.leftovers import remove_forgotten_work
-from handful_backup.plan import Plan, Wish
+from handful_backup.errors import DatabaseModeUnavailableError
+from handful_backup.exact.importer import DatabaseImport
+from handful_backup.location import fetch_backup
+from handful_backup.mlflow_target import MlflowTarget, Mode, open_target
+from handful_backup.plan import ConflictPolicy, ImportJob, ImportPlan
+from handful_backup.portable.importer import RestImport
 from handful_backup.progress import Progress
-from handful_backup.selection import Selection, choose
-from handful_backup.ways import Way, server
+from handful_backup.selection import Selection, select
+from handful_backup.tables import REST_TABLES
+from handful_backup.temp_cleanup import remove_stale_work_folders
 from handful_core.console import print_json, print_table, say
+from handful_core.errors import ConfigError
 from handful_core.settings import CoreSettings, load
 
 Backup = Annotated[str, typer.Argument(metavar="BACKUP", help="A file, s3://BUCKET/KEY, or - for standard input.")]
+
+_NOT_KEPT_OVER_REST = (
+    "ids of experiments, runs and logged models (kept as tags handful.source_*)",
+    "creation times of experiments, logged models and versions, and users of versions (kept in handful.source_times)",
+)
 
 
 def restore(
@@ -46,7 +55,7 @@ def restore(
         str, typer.Option("--rename-prefix", help="Make copies: put this before names of experiments and models.")
     ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and write nothing.")] = False,
-    way: ChosenWay = Way.AUTO,
+    way: ModeOption = Mode.AUTO,
     database: Database = "",
     artifacts: Artifacts = "",
     passphrase_file: PassphraseFile = None,
@@ -55,27 +64,80 @@ def restore(
 ) -> None:
     """Bring a backup back: what exists is left as it is."""
     started = time.monotonic()
-    remove_forgotten_work()
-    settings = settings_with(database, artifacts, passphrase_file, jobs)
+    remove_stale_work_folders()
+    settings = load_settings(database, artifacts, passphrase_file, jobs)
     selection = Selection(tuple(experiment or ()), tuple(model or ()), newer_than, older_than)
-    with fetched(backup, settings) as path, BackupReader(path, passphrase(settings)) as reader:
+    with fetch_backup(backup, settings) as path, BackupReader(path, passphrase(settings)) as reader:
         with Progress() as progress:
             progress.bytes("checking", sum(member.size for member in reader.manifest.members.values()))
             reader.check(progress.advance)
-        chosen = choose(selection, reader)
-        with server(load(CoreSettings), settings, way) as found:
-            plan = bring(found, reader, chosen, Wish(overwrite, rename_prefix), way, dry=dry_run, jobs=settings.jobs)
-    _report(plan, backup, time.monotonic() - started, dry=dry_run, as_json=as_json)
+        policy = ConflictPolicy(overwrite, rename_prefix)
+        job = ImportJob(reader, settings.jobs, select(selection, reader), policy)
+        with open_target(load(CoreSettings), settings, way) as target:
+            plan = import_backup(target, job, way, dry_run=dry_run)
+    _report(plan, backup, time.monotonic() - started, dry_run=dry_run, as_json=as_json)
 
 
-def _report(plan: Plan, backup: str, seconds: float, *, dry: bool, as_json: bool) -> None:
+def import_backup(target: MlflowTarget, job: ImportJob, mode: Mode, *, dry_run: bool) -> ImportPlan:
+    """Import a backup, into the database where that can be.
+
+    Args:
+        target: the server.
+        job: what is imported.
+        mode: what was asked for.
+        dry_run: whether to plan only.
+
+    Raises:
+        DatabaseModeUnavailableError: the database was asked for and has another schema.
+        ConfigError: the database was asked for, and copies under new names.
+    """
+    if job.backup.manifest.base and not job.policy.overwrite:
+        say("it adds to another backup: what that one brought is brought up to this one with --overwrite only")
+    if job.policy.prefix and mode is Mode.DATABASE:
+        raise ConfigError("--rename-prefix makes copies, which get new ids", "leave --way exact out")
+    # Rows keep their ids, so copies are only made over REST.
+    if target.database is not None and not job.policy.prefix:
+        try:
+            return _import_rows(DatabaseImport(target.database, target.stores, job), target.why, dry_run=dry_run)
+        except DatabaseModeUnavailableError as error:
+            if mode is Mode.DATABASE:
+                raise
+            say(f"not the exact way: {error}")
+    return _import_over_rest(target, job, dry_run=dry_run)
+
+
+def _import_rows(database_import: DatabaseImport, why: str, *, dry_run: bool) -> ImportPlan:
+    say(why)
+    if dry_run:
+        return database_import.plan()
+    with Progress() as progress:
+        return database_import.run(progress)
+
+
+def _import_over_rest(target: MlflowTarget, job: ImportJob, *, dry_run: bool) -> ImportPlan:
+    with Progress() as progress, RestImport(target.rest, target.stores, job, progress) as rest_import:
+        plan = rest_import.plan()
+        if plan.nothing_to_do:
+            return plan
+        say(f"portable: over REST to {target.rest.uri}")
+        for field in _NOT_KEPT_OVER_REST:
+            say(f"not kept this way: {field}")
+        for table, count in job.backup.manifest.counts.items():
+            if count and table not in REST_TABLES and not table.startswith("artifact"):
+                say(f"not carried this way: {table} ({count} rows)")
+        if not dry_run:
+            rest_import.run(plan)
+        return plan
+
+
+def _report(plan: ImportPlan, backup: str, seconds: float, *, dry_run: bool, as_json: bool) -> None:
     if as_json:
-        print_json({**plan.as_json(), "dry_run": dry, "seconds": round(seconds, 2)})
+        print_json({**plan.as_json(), "dry_run": dry_run, "seconds": round(seconds, 2)})
         return
-    if plan.nothing_to_do and not dry:
+    if plan.nothing_to_do and not dry_run:
         say(f"{backup}: all of it is there already, nothing to do")
         return
     for note in plan.notes:
         say(note)
-    title = "What an import would do" if dry else f"Imported in {seconds:.1f} s"
+    title = "What an import would do" if dry_run else f"Imported in {seconds:.1f} s"
     print_table(title, ("", "new", "changed", "there already"), plan.table())

@@ -7,26 +7,28 @@ from typing import Annotated
 import typer
 
 from handful_backup.archive import BackupReader
-from handful_backup.cli.fetch import fetched
 from handful_backup.cli.options import (
     Artifacts,
     AsJson,
-    ChosenWay,
     Database,
     Jobs,
+    ModeOption,
     PassphraseFile,
+    load_settings,
     passphrase,
-    settings_with,
 )
-from handful_backup.errors import CannotBeExactError
-from handful_backup.leftovers import remove_forgotten_work
+from handful_backup.errors import DatabaseModeUnavailableError
+from handful_backup.location import fetch_backup
+from handful_backup.mlflow_target import MlflowTarget, Mode, open_target
 from handful_backup.progress import Progress, size
 from handful_backup.settings import BackupSettings
-from handful_backup.verifying import Report
-from handful_backup.ways import Server, Way, server
+from handful_backup.temp_cleanup import remove_stale_work_folders
+from handful_backup.verification import Report
 from handful_core.console import print_json, print_table, say
 from handful_core.errors import RefusedError, UnavailableError
 from handful_core.settings import CoreSettings, load
+
+_SHOWN = {"id", "created", "way", "format_version", "mlflow_version", "base", "counts", "not_carried", "unreadable"}
 
 
 def verify(
@@ -34,7 +36,7 @@ def verify(
     against_server: Annotated[
         bool, typer.Option("--server", help="Also look for all of it on the MLflow server: every row, every hash.")
     ] = False,
-    way: ChosenWay = Way.AUTO,
+    way: ModeOption = Mode.AUTO,
     database: Database = "",
     artifacts: Artifacts = "",
     passphrase_file: PassphraseFile = None,
@@ -42,17 +44,21 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Prove that a backup is whole, or that a server holds what it holds."""
-    remove_forgotten_work()
-    settings = settings_with(database, artifacts, passphrase_file, jobs)
+    remove_stale_work_folders()
+    settings = load_settings(database, artifacts, passphrase_file, jobs)
     report = None
-    with fetched(backup, settings) as path, BackupReader(path, passphrase(settings)) as reader, Progress() as progress:
+    with (
+        fetch_backup(backup, settings) as path,
+        BackupReader(path, passphrase(settings)) as reader,
+        Progress() as progress,
+    ):
         members = reader.manifest.members
         total = sum(member.size for member in members.values())
         progress.bytes("reading", total)
         reader.check(progress.advance)
         if against_server:
-            with server(load(CoreSettings), settings, way) as found:
-                report = _compare(found, reader, settings, way, progress)
+            with open_target(load(CoreSettings), settings, way) as target:
+                report = _compare(target, reader, settings, way, progress)
     made = f"made {reader.manifest.created:%Y-%m-%d %H:%M} UTC, {reader.manifest.way}"
     say(f"{backup} is whole: {len(members):,} members, {size(total)}, {made}")
     if unreadable := reader.manifest.unreadable:
@@ -65,34 +71,33 @@ def verify(
         _conclude(report, as_json=as_json)
 
 
-_SHOWN = {"id", "created", "way", "format_version", "mlflow_version", "base", "counts", "not_carried", "unreadable"}
+def _compare(
+    target: MlflowTarget, reader: BackupReader, settings: BackupSettings, mode: Mode, progress: Progress
+) -> Report:
+    from handful_backup.verification.database import verify_database
+    from handful_backup.verification.server import verify_server
 
-
-def _compare(found: Server, reader: BackupReader, settings: BackupSettings, way: Way, progress: Progress) -> Report:
-    from handful_backup.verifying.exact import verify_database
-    from handful_backup.verifying.portable import verify_server
-
-    # What REST told has empty words where the database has none.
-    if found.database is not None and reader.manifest.way == "exact":
+    # A backup made over REST has empty strings where the database has NULL, so its rows cannot be compared with rows.
+    if target.database is not None and reader.manifest.way == "exact":
         try:
-            with found.database.snapshot() as connection:
-                report = verify_database(connection, found.places, reader, progress, settings.jobs)
-        except CannotBeExactError as error:
-            if way is Way.EXACT:
+            with target.database.snapshot() as connection:
+                report = verify_database(connection, target.stores, reader, progress, settings.jobs)
+        except DatabaseModeUnavailableError as error:
+            if mode is Mode.DATABASE:
                 raise
             say(f"not the exact way: {error}")
         else:
-            if report.holds or way is Way.EXACT or not _is_mapped(report):
+            if report.holds or mode is Mode.DATABASE or not _is_mapped(report):
                 return report
             try:
-                return verify_server(found.rest, found.places, reader, progress, settings.jobs)
+                return verify_server(target.rest, target.stores, reader, progress, settings.jobs)
             except UnavailableError:
                 return report
-    return verify_server(found.rest, found.places, reader, progress, settings.jobs)
+    return verify_server(target.rest, target.stores, reader, progress, settings.jobs)
 
 
 def _is_mapped(report: Report) -> bool:
-    """Whether no run has its id of old: the backup came in over REST then, and is looked for by its marks."""
+    """Whether no run has its original id: the backup was imported over REST then, and its tags tell where."""
     (runs,) = (finding for finding in report.findings if finding.name == "run ids")
     return runs.expected > 0 and runs.missing == runs.expected
 

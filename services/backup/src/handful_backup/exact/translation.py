@@ -1,4 +1,4 @@
-"""From a backup's ids and places to the database's."""
+"""From a backup's ids and artifact URIs to the database's."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from urllib.parse import urlsplit
 
 from handful_backup.archive import BackupReader
 from handful_backup.archive.names import parse_artifact
-from handful_backup.artifacts.places import PROXIED
-from handful_backup.exact.decision import Decision
-from handful_backup.holders import TRACE_LOCATION, Holder, Holders, version_id
+from handful_backup.artifact_folders import TRACE_LOCATION, ArtifactFolder, ArtifactFolders, version_id
+from handful_backup.artifacts.resolver import PROXY_SCHEME
+from handful_backup.exact.diff import DatabaseDiff
 from handful_backup.tables import INPUTS, owner
 
-_PLACES = {
+_URI_COLUMNS = {
     "experiments": ("artifact_location",),
     "runs": ("artifact_uri",),
     "logged_models": ("artifact_location",),
@@ -21,38 +21,44 @@ _PLACES = {
 
 
 class Translation:
-    """Says what a row is called here.
+    """Translates a backup's rows for the database that they are written to.
 
-    Artifacts that did not lie behind the server do from now on: a folder or bucket of another machine is not here.
+    Artifacts that were not stored behind the MLflow server are from now on: a folder or bucket of another machine
+    cannot be reached from here.
+
+    Attributes:
+        folders: the backup's artifact folders, by kind and id.
     """
 
-    def __init__(self, backup: BackupReader, decision: Decision) -> None:
-        self._decision = decision
+    def __init__(self, backup: BackupReader, diff: DatabaseDiff) -> None:
+        self._diff = diff
         self._datasets: dict[str, str] = {}
-        self.holders: dict[tuple[str, str], Holder] = {}
+        self.folders: dict[tuple[str, str], ArtifactFolder] = {}
         self._moved: dict[str, str] = {}
-        self._find(backup)
+        self._find_folders(backup)
 
-    def use_datasets(self, known: dict[tuple[int, str, str], str], backup: BackupReader) -> None:
-        """Datasets that are there keep their ids: what names them must use those."""
+    def keep_datasets(self, existing: dict[tuple[int, str, str], str], backup: BackupReader) -> None:
+        """Let datasets that exist keep their ids: rows that refer to them use those.
+
+        Args:
+            existing: ids by experiment, name and digest.
+            backup: has the datasets.
+        """
         for row in backup.rows("datasets"):
-            key = (
-                self._decision.experiments.get(row["experiment_id"], row["experiment_id"]),
-                row["name"],
-                row["digest"],
-            )
-            if key in known:
-                self._datasets[row["dataset_uuid"]] = known[key]
+            experiment = self._diff.experiments.get(row["experiment_id"], row["experiment_id"])
+            key = experiment, row["name"], row["digest"]
+            if key in existing:
+                self._datasets[row["dataset_uuid"]] = existing[key]
 
     def row(self, table: str, row: dict[str, Any]) -> dict[str, Any]:
-        """The row as it is written here."""
+        """A row as the database has it."""
         here = dict(row)
         if table in {"model_versions", "model_version_tags", "registered_model_aliases"}:
-            here["version"] = self._decision.versions.get(owner(table, row), row["version"])
-        for column in _PLACES.get(table, ()):
-            here[column] = self.place(row.get(column))
-        if table == "model_versions" and ("versions", version_id(row)) in self.holders:
-            self._own_place(here, version_id(row))
+            here["version"] = self._diff.versions.get(owner(table, row), row["version"])
+        for column in _URI_COLUMNS.get(table, ()):
+            here[column] = self.uri(row.get(column))
+        if table == "model_versions" and (folder := self.folders.get(("versions", version_id(row)))):
+            here["storage_location"] = self.uri(folder.uri)
         if row.get("experiment_id") is not None:
             self._renumber(table, here)
         if table == INPUTS and row["source_type"] == "DATASET":
@@ -60,11 +66,11 @@ class Translation:
         if row.get("dataset_uuid"):
             here["dataset_uuid"] = self._datasets.get(row["dataset_uuid"], row["dataset_uuid"])
         if table == "trace_tags" and row["key"] == TRACE_LOCATION:
-            here["value"] = self.place(row["value"])
+            here["value"] = self.uri(row["value"])
         return here
 
-    def place(self, uri: str | None) -> str | None:
-        """Where artifacts of a place in the backup are here."""
+    def uri(self, uri: str | None) -> str | None:
+        """The new URI of artifacts: that of the longest part which was moved, and the rest as it was."""
         if not uri:
             return uri
         parts = uri.split("/")
@@ -75,29 +81,23 @@ class Translation:
 
     def _renumber(self, table: str, here: dict[str, Any]) -> None:
         number = here["experiment_id"]
-        here["experiment_id"] = self._decision.experiments.get(number, number)
+        here["experiment_id"] = self._diff.experiments.get(number, number)
         if table == "experiments" and here["experiment_id"] != number:
-            here["artifact_location"] = f"{PROXIED}:/{here['experiment_id']}"
+            # New runs go there; under the old number, they would be among those of another experiment.
+            here["artifact_location"] = f"{PROXY_SCHEME}:/{here['experiment_id']}"
 
-    def _own_place(self, here: dict[str, Any], name: str) -> None:
-        here["storage_location"] = self.place(self.holders["versions", name].uri)
-
-    def _find(self, backup: BackupReader) -> None:
-        holders = Holders()
-        for table in ("experiments", "runs", "logged_models", "trace_tags", "model_versions"):
-            for row in backup.rows(table):
-                if table == "experiments":
-                    self._move(row["artifact_location"], f"{PROXIED}:/{row['experiment_id']}")
-                elif holders.wants(table):
-                    holders.see(table, row)
-        held = {parse_artifact(member)[:2] for member in backup.artifacts}
-        for holder in holders:
-            if holder.kind == "versions" and (holder.kind, holder.id) not in held:
+    def _find_folders(self, backup: BackupReader) -> None:
+        for row in backup.rows("experiments"):
+            self._move(row["artifact_location"], f"{PROXY_SCHEME}:/{row['experiment_id']}")
+        carried = {parse_artifact(member)[:2] for member in backup.artifacts}
+        for folder in ArtifactFolders.of(backup):
+            # The URI of a version whose files could not be exported is kept as it is: it may be right elsewhere.
+            if folder.kind == "versions" and (folder.kind, folder.id) not in carried:
                 continue
-            self.holders[holder.kind, holder.id] = holder
-            if self.place(holder.uri) == holder.uri:
-                self._move(holder.uri, f"{PROXIED}:/restored/{holder.kind}/{holder.id}/artifacts")
+            self.folders[folder.kind, folder.id] = folder
+            if self.uri(folder.uri) == folder.uri:
+                self._move(folder.uri, f"{PROXY_SCHEME}:/restored/{folder.kind}/{folder.id}/artifacts")
 
-    def _move(self, uri: str | None, place: str) -> None:
-        if uri and urlsplit(uri).scheme != PROXIED:
-            self._moved[uri.rstrip("/")] = place
+    def _move(self, uri: str | None, new: str) -> None:
+        if uri and urlsplit(uri).scheme != PROXY_SCHEME:
+            self._moved[uri.rstrip("/")] = new

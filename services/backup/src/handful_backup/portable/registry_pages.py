@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from handful_backup.portable.api import API
-from handful_backup.portable.numbers import Json, whole
-from handful_backup.portable.spool import Spool
-from handful_backup.tables import DEFAULT_WORKSPACE
+from handful_backup.portable.mlflow_api import API, Json, optional_int
+from handful_backup.portable.staging import Spool
+from handful_backup.tables import DEFAULT_WORKSPACE, stage_of
 from handful_core.errors import NotFoundError
 from handful_core.registry.rest import Rest
 
 _PROMPTS = "tags.`mlflow.prompt.is_prompt` = 'true'"
 """MLflow keeps prompts among registered models and leaves them out unless asked for."""
-_HERE = {"workspace": DEFAULT_WORKSPACE}
+_DEFAULT = {"workspace": DEFAULT_WORKSPACE}
 
 
 class RegistryPages:
@@ -28,7 +27,7 @@ class RegistryPages:
         """Read all."""
         for query in ({}, {"filter": _PROMPTS}):
             models = self._rest.pages(f"{API}/registered-models/search", "registered_models", query)
-            for model in list(models):
+            for model in list(models):  # All pages first: what is created meanwhile moves their borders.
                 self._model(model)
                 self._versions(model["name"])
 
@@ -36,27 +35,27 @@ class RegistryPages:
         name = model["name"]
         self._spool.add(
             "registered_models",
-            **_HERE,
+            **_DEFAULT,
             name=name,
-            creation_time=whole(model.get("creation_timestamp")),
-            last_updated_time=whole(model.get("last_updated_timestamp")),
+            creation_time=optional_int(model.get("creation_timestamp")),
+            last_updated_time=optional_int(model.get("last_updated_timestamp")),
             description=model.get("description"),
         )
         for tag in model.get("tags", ()):
-            self._spool.add("registered_model_tags", **_HERE, name=name, key=tag["key"], value=tag.get("value", ""))
+            self._spool.add("registered_model_tags", **_DEFAULT, name=name, key=tag["key"], value=tag.get("value", ""))
         for alias in model.get("aliases", ()):
             self._spool.add(
-                "registered_model_aliases", **_HERE, name=name, alias=alias["alias"], version=int(alias["version"])
+                "registered_model_aliases", **_DEFAULT, name=name, alias=alias["alias"], version=int(alias["version"])
             )
 
     def _versions(self, name: str) -> None:
         versions = versions_of(self._rest, name)
         with ThreadPoolExecutor(self._jobs) as pool:
-            places = list(pool.map(self._place, versions))
-        for version, place in sorted(zip(versions, places, strict=True), key=lambda pair: int(pair[0]["version"])):
-            self._version(version, place)
+            uris = list(pool.map(self._download_uri, versions))
+        for version, uri in sorted(zip(versions, uris, strict=True), key=lambda pair: int(pair[0]["version"])):
+            self._version(version, uri)
 
-    def _place(self, version: Json) -> str | None:
+    def _download_uri(self, version: Json) -> str | None:
         query = {"name": version["name"], "version": str(version["version"])}
         try:
             uri = self._rest.get(f"{API}/model-versions/get-download-uri", query).get("artifact_uri")
@@ -64,20 +63,20 @@ class RegistryPages:
             return None
         return str(uri) if uri else None
 
-    def _version(self, version: Json, place: str | None) -> None:
-        name, numeral = version["name"], int(version["version"])
+    def _version(self, version: Json, uri: str | None) -> None:
+        name, number = version["name"], int(version["version"])
         self._spool.add(
             "model_versions",
-            **_HERE,
+            **_DEFAULT,
             name=name,
-            version=numeral,
-            creation_time=whole(version.get("creation_timestamp")),
-            last_updated_time=whole(version.get("last_updated_timestamp")),
+            version=number,
+            creation_time=optional_int(version.get("creation_timestamp")),
+            last_updated_time=optional_int(version.get("last_updated_timestamp")),
             description=version.get("description"),
             user_id=version.get("user_id"),
-            current_stage=version.get("current_stage") or "None",
+            current_stage=stage_of(version),
             source=version.get("source", ""),
-            storage_location=place,
+            storage_location=uri,
             run_id=version.get("run_id") or None,
             run_link=version.get("run_link") or None,
             status=version.get("status"),
@@ -85,15 +84,20 @@ class RegistryPages:
         )
         for tag in version.get("tags", ()):
             self._spool.add(
-                "model_version_tags", **_HERE, name=name, version=numeral, key=tag["key"], value=tag.get("value", "")
+                "model_version_tags",
+                **_DEFAULT,
+                name=name,
+                version=number,
+                key=tag["key"],
+                value=tag.get("value", ""),
             )
 
 
 def versions_of(rest: Rest, name: str) -> list[Json]:
-    """All versions of a registered model or prompt."""
-    mark = '"' if "'" in name else "'"  # MLflow's filters know no escapes.
+    """All versions of a registered model or prompt, which MLflow finds by different searches."""
+    quote = '"' if "'" in name else "'"  # MLflow's filters know no escapes.
     found: list[Json] = []
     for more in ("", f" AND {_PROMPTS}"):
-        query = {"filter": f"name={mark}{name}{mark}{more}"}
+        query = {"filter": f"name={quote}{name}{quote}{more}"}
         found += rest.pages(f"{API}/model-versions/search", "model_versions", query)
     return list({version["version"]: version for version in found}.values())

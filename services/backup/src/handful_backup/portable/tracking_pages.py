@@ -7,17 +7,21 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from handful_backup.portable.api import API, RUNS
 from handful_backup.portable.columns import MODEL_STATUS
-from handful_backup.portable.history import number
-from handful_backup.portable.numbers import Json, whole
-from handful_backup.portable.spool import Spool
+from handful_backup.portable.mlflow_api import (
+    API,
+    EXPERIMENTS_PER_SEARCH,
+    RUNS_PER_PAGE,
+    Json,
+    metric_value,
+    optional_int,
+)
+from handful_backup.portable.staging import Spool
 from handful_backup.tables import DEFAULT_WORKSPACE
 from handful_core.errors import NotFoundError
 from handful_core.registry.rest import Rest
 
-_EXPERIMENTS = 100
-_HERE = {"workspace": DEFAULT_WORKSPACE}
+_DEFAULT = {"workspace": DEFAULT_WORKSPACE}
 
 
 class TrackingPages:
@@ -35,11 +39,11 @@ class TrackingPages:
         """Read all but the histories of metrics."""
         found = self._rest.search(f"{API}/experiments/search", "experiments", {"view_type": "ALL"})
         ids = [self._experiment(experiment) for experiment in found]
-        for start in range(0, len(ids), _EXPERIMENTS):
-            some = [str(number) for number in ids[start : start + _EXPERIMENTS]]
+        for start in range(0, len(ids), EXPERIMENTS_PER_SEARCH):
+            some = [str(number) for number in ids[start : start + EXPERIMENTS_PER_SEARCH]]
             # Oldest first: what is begun meanwhile comes at the end and moves no page.
             body = {"experiment_ids": some, "run_view_type": "ALL", "order_by": ["attributes.start_time ASC"]}
-            for run in self._rest.search(f"{API}/runs/search", "runs", body, RUNS):
+            for run in self._rest.search(f"{API}/runs/search", "runs", body, RUNS_PER_PAGE):
                 self._run(run)
             order = [{"field_name": "creation_timestamp", "ascending": True}]
             for model in self._logged_models(some, order):
@@ -59,13 +63,13 @@ class TrackingPages:
         number = int(experiment["experiment_id"])
         self._spool.add(
             "experiments",
-            **_HERE,
+            **_DEFAULT,
             experiment_id=number,
             name=experiment["name"],
             artifact_location=experiment.get("artifact_location"),
             lifecycle_stage=experiment["lifecycle_stage"],
-            creation_time=whole(experiment.get("creation_time")),
-            last_update_time=whole(experiment.get("last_update_time")),
+            creation_time=optional_int(experiment.get("creation_time")),
+            last_update_time=optional_int(experiment.get("last_update_time")),
         )
         for tag in experiment.get("tags", ()):
             self._spool.add("experiment_tags", experiment_id=number, key=tag["key"], value=tag.get("value", ""))
@@ -81,8 +85,8 @@ class TrackingPages:
             name=info.get("run_name"),
             user_id=info.get("user_id"),
             status=info["status"],
-            start_time=whole(info.get("start_time")),
-            end_time=whole(info.get("end_time")),
+            start_time=optional_int(info.get("start_time")),
+            end_time=optional_int(info.get("end_time")),
             lifecycle_stage=info["lifecycle_stage"],
             artifact_uri=info.get("artifact_uri"),
             experiment_id=int(info["experiment_id"]),
@@ -91,7 +95,7 @@ class TrackingPages:
             for entry in sorted(data.get(table, ()), key=lambda e: e["key"]):
                 self._spool.add(table, run_uuid=run_id, key=entry["key"], value=entry.get("value", ""))
         for metric in sorted(data.get("metrics", ()), key=lambda m: m["key"]):
-            value, is_nan = number(metric["value"])
+            value, is_nan = metric_value(metric["value"])
             self._spool.add(
                 "latest_metrics",
                 run_uuid=run_id,
@@ -113,7 +117,7 @@ class TrackingPages:
             self._input("RUN_OUTPUT", run_id, "MODEL_OUTPUT", entry["model_id"], int(entry.get("step") or 0))
 
     def _model_inputs(self) -> None:
-        """Ask each run for the models that went into it: the search tells all but these."""
+        """Ask for each run by itself: a search returns all of a run but the models that went into it."""
 
         def ask(run: str) -> tuple[str, Json]:
             return run, self._rest.get(f"{API}/runs/get", {"run_id": run})["run"].get("inputs", {})
@@ -161,8 +165,8 @@ class TrackingPages:
             **here,
             name=info.get("name"),
             artifact_location=info.get("artifact_uri"),
-            creation_timestamp_ms=whole(info.get("creation_timestamp_ms")),
-            last_updated_timestamp_ms=whole(info.get("last_updated_timestamp_ms")),
+            creation_timestamp_ms=optional_int(info.get("creation_timestamp_ms")),
+            last_updated_timestamp_ms=optional_int(info.get("last_updated_timestamp_ms")),
             status=MODEL_STATUS.get(info.get("status", ""), 0),
             lifecycle_stage="active",
             model_type=info.get("model_type") or None,
@@ -188,5 +192,5 @@ class TrackingPages:
 
 
 def _uuid(*words: object) -> str:
-    """An id that is the same whenever the same is read."""
+    """An id for what has none over REST: the same words give the same id, so that two exports agree."""
     return hashlib.blake2b("\0".join(map(str, words)).encode(), digest_size=16).hexdigest()

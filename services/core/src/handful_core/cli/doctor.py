@@ -91,18 +91,18 @@ def _mlflow(uri: str) -> Check:
 
 
 def _serving(server: str) -> Check:
-    def look() -> str:
+    def ask() -> str:
         from handful_core.client import ServingClient
 
         with ServingClient(server) as remote:
             return f"{server} is {remote.readiness()}"
 
-    return _reached("serving", look, "start it with `handful serve` or set HANDFUL_SERVER")
+    return _reached("serving", ask, "start it with `handful serve` or set HANDFUL_SERVER")
 
 
-def _reached(what: str, look: Callable[[], str], fix: str) -> Check:
+def _reached(what: str, ask: Callable[[], str], fix: str) -> Check:
     try:
-        return Check(what, "ok", look())
+        return Check(what, "ok", ask())
     except HandfulError as error:
         return Check(what, "missing", error.message, fix)
     except ImportError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import sys
 import traceback
@@ -16,7 +17,11 @@ from handful_core.console import err
 from handful_core.errors import ConfigError, HandfulError, ResourceError
 
 GROUP = "handful.commands"
-"""The entry-point group that an installed service adds its subcommands to: a function or a `typer.Typer`."""
+"""The entry-point group that an installed service adds its subcommands to: a function or a `typer.Typer`.
+
+The subcommands of a `typer.Typer` NAME are its own and those of the group `handful.commands.NAME`, by which one service
+adds to the commands of another.
+"""
 
 _INTERRUPTED = 130
 _INTERNAL = 70
@@ -33,24 +38,33 @@ def build_app() -> typer.Typer:
         rich_markup_mode=None,
     )
     app.callback()(_options)
-    for entry in sorted(entry_points(group=GROUP), key=lambda e: e.name):
-        command = _load(entry)
-        if isinstance(command, typer.Typer):
-            app.add_typer(command, name=entry.name)
-        else:
-            app.command(entry.name)(command)
+    _add_commands(app, GROUP)
     return app
 
 
-def _load(entry: EntryPoint) -> typer.Typer | Callable[..., None]:
+def _add_commands(app: typer.Typer, group: str) -> None:
+    for entry in sorted(entry_points(group=group), key=lambda e: e.name):
+        command = _load(entry, group)
+        if isinstance(command, typer.Typer):
+            # A copy: the service's own object stays as it is, however often the command is built.
+            inner = copy.copy(command)
+            inner.registered_commands = [*command.registered_commands]
+            _add_commands(inner, f"{group}.{entry.name}")
+            app.add_typer(inner, name=entry.name)
+        else:
+            app.command(entry.name)(command)
+
+
+def _load(entry: EntryPoint, group: str) -> typer.Typer | Callable[..., None]:
     """A service's subcommand; one that says why, where the service is not whole: the others must go on working."""
     try:
         command: typer.Typer | Callable[..., None] = entry.load()
     except ImportError as error:
         reason = str(error)
+        name = " ".join([*group.removeprefix(GROUP).split(".")[1:], entry.name])
 
         def broken() -> None:
-            raise ConfigError(f"handful {entry.name} cannot be loaded ({reason})", "install its service again")
+            raise ConfigError(f"handful {name} cannot be loaded ({reason})", "install its service again")
 
         broken.__doc__ = f"(cannot be loaded: {reason})"
         return broken
@@ -59,18 +73,18 @@ def _load(entry: EntryPoint) -> typer.Typer | Callable[..., None]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and exit: 0, or the error's own code with one line that says what is wrong."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in words or os.environ.get("HANDFUL_DEBUG", "") not in {"", "0"}
-    sys.exit(_run([word for word in words if word != "--debug"], debug=debug))
+    argv = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in argv or os.environ.get("HANDFUL_DEBUG", "") not in {"", "0"}
+    sys.exit(_run([word for word in argv if word != "--debug"], debug=debug))
 
 
-def _run(words: list[str], *, debug: bool) -> int:
+def _run(argv: list[str], *, debug: bool) -> int:
     try:
-        return int(build_app()(words, prog_name="handful", standalone_mode=False) or 0)
+        return int(build_app()(argv, prog_name="handful", standalone_mode=False) or 0)
     except typer.Exit as error:
         return error.exit_code
     except TyperException as error:
-        return _misused(error, debug=debug)
+        return _usage_error(error, debug=debug)
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", _INTERRUPTED, debug=False)
     except HandfulError as error:
@@ -83,13 +97,13 @@ def _run(words: list[str], *, debug: bool) -> int:
         return _fail(line, _INTERNAL, debug=debug)
 
 
-def _misused(error: TyperException, *, debug: bool) -> int:
-    """What Typer says of wrong words; the help, where a group was named alone."""
-    words = error.format_message().rstrip()
-    if "\n" in words:
-        typer.echo(words, err=True)
+def _usage_error(error: TyperException, *, debug: bool) -> int:
+    """Typer's message about wrong arguments; the help, where a group was named alone."""
+    message = error.format_message().rstrip()
+    if "\n" in message:
+        typer.echo(message, err=True)
         return error.exit_code
-    return _fail(f"{words.rstrip('.')}: see the command's --help", error.exit_code, debug=debug)
+    return _fail(f"{message.rstrip('.')}: see the command's --help", error.exit_code, debug=debug)
 
 
 def _fail(line: str, code: int, *, debug: bool) -> int:

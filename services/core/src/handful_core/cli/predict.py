@@ -32,17 +32,17 @@ def predict(
     if package is not None and (server or model or version or alias):
         raise ConfigError("--package runs here and knows no --server, --model, --version or --alias", "leave one out")
     if package is not None:
-        answers = _local(package, files, confidence, iou)
+        predictions = _local(package, files, confidence, iou)
     else:
         settings = load(CoreSettings)
         key = settings.api_key.get_secret_value() if settings.api_key else None
         options = {"model": model, "version": version, "alias": alias, "confidence": confidence, "iou": iou}
-        answers = _remote(server or settings.server, key, files, options)
+        predictions = _remote(server or settings.server, key, files, options)
     if as_json:
-        print_json(answers)
+        print_json(predictions)
         return
-    rows = [(a["file"], "" if a["count"] is None else a["count"], _words(a)) for a in answers]
-    print_table(f"{answers[0]['model']} version {answers[0]['version']}", ("file", "count", "found"), rows)
+    rows = [(p["file"], "" if p["count"] is None else p["count"], _found(p)) for p in predictions]
+    print_table(f"{predictions[0]['model']} version {predictions[0]['version']}", ("file", "count", "found"), rows)
 
 
 def _remote(address: str, key: str | None, files: list[Path], options: dict[str, Any]) -> list[dict[str, Any]]:
@@ -58,7 +58,7 @@ def _local(package: Path, files: list[Path], confidence: float | None, iou: floa
     from handful_core.vision.decode import decode_image
     from handful_core.vision.prediction import to_dict
 
-    answers = []
+    predictions = []
     with open_package(package) as opened:
         model = load_model(opened)
         for file in files:
@@ -68,12 +68,12 @@ def _local(package: Path, files: list[Path], confidence: float | None, iou: floa
                 raise DataError(f"{file} cannot be read ({error.strerror})", "name an image file") from error
             except DataError as error:
                 raise DataError(f"{file}: {error.message}", error.hint) from error
-            answer = to_dict(model.predict(pixels, confidence, iou), model.manifest)
-            answers.append({"file": str(file), "model": model.manifest.name, "version": None, **answer})
-    return answers
+            prediction = to_dict(model.predict(pixels, confidence, iou), model.manifest)
+            predictions.append({"file": str(file), "model": model.manifest.name, "version": None, **prediction})
+    return predictions
 
 
-def _words(answer: dict[str, Any]) -> str:
-    if answer.get("probabilities"):
-        return ", ".join(f"{item['name']} {item['probability']:.2f}" for item in answer["probabilities"][:3])
-    return ", ".join(f"{item['name']} {item['confidence']:.2f}" for item in answer["detections"]) or "nothing"
+def _found(prediction: dict[str, Any]) -> str:
+    if prediction.get("probabilities"):
+        return ", ".join(f"{item['name']} {item['probability']:.2f}" for item in prediction["probabilities"][:3])
+    return ", ".join(f"{item['name']} {item['confidence']:.2f}" for item in prediction["detections"]) or "nothing"

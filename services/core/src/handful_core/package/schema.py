@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from handful_core.files import write_atomically
 from handful_core.package.manifest import Manifest
 
 SCHEMA_FILE = Path(__file__).with_name("manifest.schema.json")
@@ -16,4 +17,4 @@ def schema_text() -> str:
 
 
 if __name__ == "__main__":
-    SCHEMA_FILE.write_text(schema_text(), encoding="utf-8")
+    write_atomically(SCHEMA_FILE, schema_text())

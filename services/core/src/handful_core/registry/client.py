@@ -28,19 +28,19 @@ _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
 
-def _understood(
+def _parses_responses(
     read: Callable[Concatenate[Registry, _Arguments], _Result],
 ) -> Callable[Concatenate[Registry, _Arguments], _Result]:
-    """Let a method that picks answers apart say so where they lack what MLflow's always have."""
+    """Let a method raise `NotMlflowError` where a response lacks what MLflow's always have."""
 
-    def reading(registry: Registry, /, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
+    def checked(registry: Registry, /, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
         try:
             return read(registry, *args, **kwargs)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise NotMlflowError(registry.uri) from error
 
-    update_wrapper(reading, read)
-    return reading
+    update_wrapper(checked, read)
+    return checked
 
 
 class Registry:
@@ -77,13 +77,13 @@ class Registry:
         """Close the connections."""
         self._rest.close()
 
-    @_understood
+    @_parses_responses
     def models(self) -> list[RegisteredModel]:
         """All registered models, by name."""
         pages = self._rest.pages(f"{_API}/registered-models/search", "registered_models", {})
         return sorted((RegisteredModel.from_json(m) for m in pages), key=lambda m: m.name)
 
-    @_understood
+    @_parses_responses
     def versions(self, name: str) -> list[Version]:
         """All versions of a model, the newest first."""
         mark = '"' if "'" in name else "'"  # MLflow's filters know no escapes.
@@ -96,7 +96,7 @@ class Registry:
         found = [replace(v, aliases=tuple(sorted(a for a in aliases if aliases[a] == v.version))) for v in found]
         return sorted(found, key=lambda v: -v.version)
 
-    @_understood
+    @_parses_responses
     def version(self, name: str, reference: str | int) -> Version:
         """The version with this number, or that this alias points at."""
         if isinstance(reference, int):
@@ -110,7 +110,7 @@ class Registry:
             )
         return self.version(name, aliases[reference])
 
-    @_understood
+    @_parses_responses
     def run(self, run_id: str) -> Run:
         """A training's metrics, with their curves."""
         return read_run(self._rest, run_id)
@@ -162,7 +162,7 @@ class Registry:
             self._rest.download(f"{_ARTIFACTS}/{quote(str(name))}", path)
         return target
 
-    @_understood
+    @_parses_responses
     def _artifact_path(self, version: Version) -> str:
         """The path of a version's artifacts in MLflow's artifact proxy."""
         query = {"name": version.name, "version": str(version.version)}
@@ -178,7 +178,7 @@ class Registry:
             )
         return str(parts.path).lstrip("/")
 
-    @_understood
+    @_parses_responses
     def _list(self, folder: PurePosixPath) -> list[PurePosixPath]:
         return list(self._files(folder))
 
@@ -190,10 +190,10 @@ class Registry:
             else:
                 yield path
 
-    @_understood
+    @_parses_responses
     def _aliases(self, name: str) -> Mapping[str, int]:
-        answer = self._rest.get(f"{_API}/registered-models/get", {"name": name})
-        return RegisteredModel.from_json(answer["registered_model"]).aliases
+        body = self._rest.get(f"{_API}/registered-models/get", {"name": name})
+        return RegisteredModel.from_json(body["registered_model"]).aliases
 
 
 def _plain(name: str) -> str:

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from handful_core.addresses import redact_credentials
-from handful_core.errors import ConfigError, HandfulError, NotFoundError, UnavailableError
+from handful_core.errors import ConfigError, HandfulError, NotFoundError, UnavailableError, redact_credentials
+from handful_core.retrying import is_transient_status, retrying
 
 _PAGE = 1000
 _CHUNK = 1 << 20
-_MOST, _PATIENCE = 256 << 20, 3
-"""Bytes of an answer, and how many times as long as for a piece of it all of it is waited for."""
+_MAX_RESPONSE_BYTES = 256 << 20
+_MAX_TIMEOUTS = 3
+"""A whole response may take this many times as long as one piece of it: httpx's timeout bounds each piece alone."""
 
 
 class NotMlflowError(UnavailableError):
@@ -70,11 +70,8 @@ class Rest:
         self.uri = redact_credentials(uri.rstrip("/"))
         """The server's address, without a password."""
         self._timeout = timeout
-        self._retrying = Retrying(
-            retry=retry_if_exception_type(_TransientError),
-            stop=stop_after_attempt(attempts),
-            wait=wait_random_exponential(multiplier=0.2, max=2),
-            reraise=True,
+        self._retrying = retrying(
+            lambda error: isinstance(error, _TransientError), attempts=attempts, first_pause=0.2, longest_pause=2
         )
         try:
             self._http = httpx.Client(base_url=uri.rstrip("/"), timeout=timeout, transport=transport)
@@ -111,9 +108,9 @@ class Rest:
     def _pages(self, key: str, ask: Callable[[dict[str, str]], dict[str, Any]]) -> Iterator[dict[str, Any]]:
         token = ""
         while True:
-            answer = ask({"page_token": token} if token else {})
-            yield from answer.get(key, ())
-            token = answer.get("next_page_token", "")
+            page = ask({"page_token": token} if token else {})
+            yield from page.get(key, ())
+            token = page.get("next_page_token", "")
             if not token:
                 return
 
@@ -154,8 +151,8 @@ class Rest:
 
     def _response(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         try:
-            with self._http.stream(method, path, **arguments) as coming:
-                response = self._read(coming)
+            with self._http.stream(method, path, **arguments) as stream:
+                response = self._read(stream)
         except httpx.RequestError as error:
             raise self._unreachable(error) from error
         if response.is_error:
@@ -163,25 +160,25 @@ class Rest:
         return response
 
     def _read(self, response: httpx.Response) -> httpx.Response:
-        """All of an answer, within bounds: a timeout of httpx is one of each piece."""
-        until = time.monotonic() + _PATIENCE * self._timeout
+        """All of a response, within bounds on its size and on the time it takes."""
+        until = time.monotonic() + _MAX_TIMEOUTS * self._timeout
         pieces, size = [], 0
         for piece in response.iter_bytes():
             pieces.append(piece)
             size += len(piece)
-            if size > _MOST or time.monotonic() > until:
+            if size > _MAX_RESPONSE_BYTES or time.monotonic() > until:
                 raise httpx.ReadTimeout(f"{size} bytes came, and the answer did not end", request=response.request)
         return httpx.Response(response.status_code, content=b"".join(pieces), request=response.request)
 
     def _call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
         response = self._response(method, path, **arguments)
         try:
-            answer = response.json()
+            body: Any = response.json()
         except (ValueError, RecursionError) as error:
             raise NotMlflowError(self.uri) from error
-        if not isinstance(answer, dict):
+        if not isinstance(body, dict):
             raise NotMlflowError(self.uri)
-        return answer
+        return body
 
     def _unreachable(self, error: httpx.RequestError) -> UnavailableError:
         reason = str(error) or type(error).__name__
@@ -193,7 +190,7 @@ class Rest:
         code, message = _error_of(response)
         if code == "RESOURCE_DOES_NOT_EXIST":
             return NotFoundError(message, "list what there is in MLflow's page")
-        if response.status_code >= 500 or response.status_code == httpx.codes.TOO_MANY_REQUESTS:
+        if is_transient_status(response.status_code):
             return _TransientError(
                 f"MLflow at {self.uri} failed with status {response.status_code} ({message})", "look into its log"
             )

@@ -1,45 +1,24 @@
-"""A model package, loaded: pixels in, an answer out."""
+"""A model package, loaded: pixels in, a prediction out."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
 
-from handful_core.package import Manifest, OutputLayout, Package
-from handful_core.package.errors import GraphError
+from handful_core.errors import DataError
+from handful_core.package import Golden, Manifest, OutputLayout, Package
+from handful_core.package.errors import GoldenError, GraphError
 from handful_core.runtime.cpus import available_cpus
-from handful_core.runtime.golden import check_golden
-from handful_core.runtime.onnx import OnnxSession, Session
-from handful_core.vision.decode import Pixels
+from handful_core.runtime.onnx import OnnxSession
+from handful_core.runtime.session import Session
+from handful_core.vision.agreement import MAX_SCORE_GAP, compare_detections
+from handful_core.vision.decode import Pixels, decode_image
 from handful_core.vision.detections import Detections
 from handful_core.vision.postprocess import PostprocessOptions, postprocess
+from handful_core.vision.prediction import Prediction
 from handful_core.vision.preprocess import Floats, ResizeTransform, to_input
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """What a model says of one image.
-
-    A detector fills `detections` and `count`; a classifier fills `probabilities`, one per class.
-    """
-
-    detections: Detections = field(default_factory=Detections.empty)
-    count: int | None = None
-    """None where no class of the model counts anything."""
-    probabilities: Floats | None = None
-    timings: dict[str, float] = field(default_factory=dict)
-    """Milliseconds by stage: preprocess, inference, postprocess."""
-
-    @property
-    def top(self) -> tuple[int, float] | None:
-        """A classifier's most probable class and how probable it is; None of a detector."""
-        if self.probabilities is None:
-            return None
-        first = int(np.argmax(self.probabilities))
-        return first, float(self.probabilities[first])
 
 
 class VisionModel:
@@ -64,8 +43,8 @@ class VisionModel:
         """What runs its graph: `onnxruntime` or `openvino`."""
         return self._session.backend
 
-    def reading(self, confidence: float | None = None, iou: float | None = None) -> PostprocessOptions:
-        """How this model's output is read: as its manifest says where a threshold is None."""
+    def postprocess_options(self, confidence: float | None = None, iou: float | None = None) -> PostprocessOptions:
+        """The manifest's options; a threshold that is not None replaces the manifest's."""
         limits = self.manifest.thresholds
         return PostprocessOptions(
             confidence=limits.confidence if confidence is None else confidence,
@@ -75,7 +54,7 @@ class VisionModel:
         )
 
     def predict(self, pixels: Pixels, confidence: float | None = None, iou: float | None = None) -> Prediction:
-        """Answer one image.
+        """Predict for one image.
 
         Args:
             pixels: (height, width, 3) uint8, BGR, upright.
@@ -83,14 +62,14 @@ class VisionModel:
             iou: overlap above which two boxes are one object; the manifest's threshold if None.
         """
         started = time.perf_counter()
-        tensor, geometry = to_input(pixels, self.manifest.input)
+        tensor, transform = to_input(pixels, self.manifest.input)
         prepared = time.perf_counter()
         output = self._session.run(tensor)
         inferred = time.perf_counter()
         if self.manifest.task == "classify":
             found, count, probabilities = Detections.empty(), None, _probabilities(output, self.manifest)
         else:
-            found = self._boxes(output, geometry, self.reading(confidence, iou))
+            found = self._boxes(output, transform, self.postprocess_options(confidence, iou))
             count = found.count(self.manifest.classes, self.manifest.counts) if self.manifest.counts else None
             probabilities = None
         timings = {
@@ -100,23 +79,23 @@ class VisionModel:
         }
         return Prediction(found, count, probabilities, timings)
 
-    def read(self, pixels: Pixels, *readings: PostprocessOptions) -> list[Detections]:
-        """Run a detector once and read its output in several ways: for measuring.
+    def detect(self, pixels: Pixels, *options: PostprocessOptions) -> list[Detections]:
+        """Run a detector once and postprocess its output in several ways: for measuring.
 
         Args:
             pixels: (height, width, 3) uint8, BGR, upright.
-            readings: each gives one answer, in this order.
+            options: each gives one set of detections, in this order.
         """
-        tensor, geometry = to_input(pixels, self.manifest.input)
+        tensor, transform = to_input(pixels, self.manifest.input)
         output = self._session.run(tensor)
-        return [self._boxes(output, geometry, reading) for reading in readings]
+        return [self._boxes(output, transform, each) for each in options]
 
-    def _boxes(self, output: Floats, geometry: ResizeTransform, reading: PostprocessOptions) -> Detections:
-        found = postprocess(output, self.manifest.output.head, reading)
+    def _boxes(self, output: Floats, transform: ResizeTransform, options: PostprocessOptions) -> Detections:
+        found = postprocess(output, self.manifest.output.head, options)
         if not len(found):
             return found
         _check_classes(found, self.manifest)
-        return Detections(geometry.to_image(found.boxes), found.scores, found.classes)
+        return Detections(transform.to_image(found.boxes), found.scores, found.classes)
 
 
 def load_model(
@@ -124,7 +103,7 @@ def load_model(
     threads: int | None = None,
     session_factory: Callable[[Package, int], Session] = OnnxSession,
 ) -> VisionModel:
-    """Load a package and let it answer its golden image, or a grey one: the first run is the slow one.
+    """Load a package and run it on its golden image, or on a grey one: the first run is the slow one.
 
     Args:
         package: a checked package.
@@ -133,7 +112,7 @@ def load_model(
 
     Raises:
         GraphError: the graph disagrees with the manifest.
-        GoldenError: the golden image's answer is not the expected one.
+        GoldenError: the prediction for the golden image is not the expected one.
     """
     model = VisionModel(package, session_factory(package, threads or available_cpus()))
     if package.manifest.golden is not None:
@@ -142,6 +121,37 @@ def load_model(
         spec = package.manifest.input
         model.predict(np.full((spec.height, spec.width, 3), spec.pad, np.uint8))
     return model
+
+
+def check_golden(model: VisionModel, golden: Golden) -> None:
+    """Compare a model's prediction for its golden image with the expected one.
+
+    Raises:
+        GoldenError: the image cannot be read, or the prediction differs.
+    """
+    try:
+        pixels = decode_image((model.package.root / golden.image).read_bytes())
+    except DataError as error:
+        raise GoldenError(
+            f"the golden image of model {model.manifest.name} cannot be read ({error.message})"
+        ) from error
+    prediction = model.predict(pixels, confidence=golden.confidence - MAX_SCORE_GAP)
+    if golden.probabilities is not None and prediction.probabilities is not None:
+        gap = float(np.max(np.abs(np.array(golden.probabilities, np.float32) - prediction.probabilities)))
+        agrees, how = gap <= MAX_SCORE_GAP, f"worst gap {gap:.4f}"
+    else:
+        expected = Detections(
+            np.array([d.box for d in golden.detections], np.float32).reshape(-1, 4),
+            np.array([d.confidence for d in golden.detections], np.float32),
+            np.array([d.class_id for d in golden.detections], np.int64),
+        )
+        agreement = compare_detections(expected, prediction.detections, golden.confidence)
+        agrees, how = agreement.ok, str(agreement)
+    if not agrees:
+        raise GoldenError(
+            f"model {model.manifest.name} does not give the expected answer on its golden image ({how})",
+            "package it again with the ONNX Runtime version that serves it",
+        )
 
 
 def _check_classes(found: Detections, manifest: Manifest) -> None:

@@ -7,54 +7,42 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import onnxruntime as ort
 
 from handful_core.package import Package
 from handful_core.package.errors import GraphError
-from handful_core.runtime.signature import check_graph, check_output
-from handful_core.runtime.thread_policy import AdaptivePolicy
+from handful_core.runtime.session import check_graph, check_output
+from handful_core.runtime.thread_policy import AdaptivePolicy, ThreadPolicy
 from handful_core.vision.preprocess import Floats
 
-_AS_MUCH_AS_IS_ASKED_FOR = 1
-"""kSameAsRequested of ONNX Runtime: an arena does not grow by powers of two."""
-
-
-class Session(Protocol):
-    """Runs a graph: the seam where another backend fits in."""
-
-    @property
-    def backend(self) -> str:
-        """What it is, in one word."""
-        ...
-
-    def run(self, tensor: Floats) -> Floats:
-        """The graph's output for one input. Safe to call from several threads at once."""
-        ...
+_SAME_AS_REQUESTED = 1
+"""kSameAsRequested of ONNX Runtime. By default an arena grows by powers of two, which would double what is kept."""
 
 
 class OrtGraph:
     """A graph in ONNX Runtime.
 
-    One run gets all processors, which answers it soonest. Of as many runs as there are processors each gets one, since
-    threads that share a run's work also wait for each other. The second way costs the weights' memory once more.
+    Where threads may spin it opens the graph twice: with all threads, which spin, and with a single one. The policy
+    chooses for each run. The second session costs the weights' memory once more.
 
     Args:
         path: an ONNX file.
         threads: processors that one run may use.
+        policy: decides how many threads a run gets; an `AdaptivePolicy` if None.
 
     Raises:
         GraphError: the file is no ONNX graph.
     """
 
-    def __init__(self, path: Path, threads: int) -> None:
-        self._wide = open_session(path, threads, spin=threads > 1)
-        self._narrow = open_session(path, 1) if threads > 1 else self._wide
-        self._breadth = AdaptivePolicy(threads)
-        self.inputs = _shapes(self._wide.get_inputs())
-        self.outputs = _shapes(self._wide.get_outputs())
+    def __init__(self, path: Path, threads: int, policy: ThreadPolicy | None = None) -> None:
+        self._policy = policy or AdaptivePolicy(threads)
+        spin = self._policy.spin and threads > 1
+        self._all_threads = open_session(path, threads, spin=spin)
+        self._single_thread = open_session(path, 1) if spin else self._all_threads
+        self.inputs = _shapes(self._all_threads.get_inputs())
+        self.outputs = _shapes(self._all_threads.get_outputs())
 
     def run(self, names: Sequence[str], feed: Mapping[str, Floats]) -> list[Floats]:
         """These outputs, for these inputs. Safe to call from several threads at once.
@@ -62,17 +50,18 @@ class OrtGraph:
         Raises:
             GraphError: the runtime cannot run it.
         """
-        run = self._breadth.begin()
-        found = None
+        ticket = self._policy.begin()
+        session = self._all_threads if ticket.all_threads else self._single_thread
+        outputs = None
         try:
-            found = (self._wide if run.wide else self._narrow).run(names, feed, _tidying() if run.tidy else None)
+            outputs = session.run(names, feed, _shrink_arena() if ticket.trim_memory else None)
         except Exception as error:  # ONNX Runtime's exceptions share no base but Exception.
             raise GraphError(f"ONNX Runtime cannot run the graph ({error})", "package the model again") from error
         finally:
-            self._breadth.end(run, failed=found is None)
-            if run.tidy:
-                _trim()
-        return [np.asarray(output, np.float32) for output in found]
+            self._policy.end(ticket, failed=outputs is None)
+            if ticket.trim_memory:
+                _trim_heap()
+        return [np.asarray(output, np.float32) for output in outputs]
 
 
 class OnnxSession:
@@ -81,6 +70,7 @@ class OnnxSession:
     Args:
         package: the package whose model is loaded.
         threads: processors that one run may use.
+        policy: decides how many threads a run gets; an `AdaptivePolicy` if None.
 
     Raises:
         GraphError: the file is no ONNX graph, or its input or output is not what the manifest says.
@@ -88,8 +78,8 @@ class OnnxSession:
 
     backend = "onnxruntime"
 
-    def __init__(self, package: Package, threads: int) -> None:
-        self._graph = OrtGraph(package.model_path, threads)
+    def __init__(self, package: Package, threads: int, policy: ThreadPolicy | None = None) -> None:
+        self._graph = OrtGraph(package.model_path, threads, policy)
         self._manifest = package.manifest
         self._output = package.manifest.output.name
         self._input = package.manifest.input.name
@@ -122,12 +112,15 @@ def open_session(path: Path, threads: int, *, spin: bool = False) -> ort.Inferen
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
+    # Stop spinning when a run ends. Otherwise idle threads go on for a while and take processor time from others.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     _share_arena()
     options.add_session_config_entry("session.use_env_allocators", "1")
-    # The weights stay outside: a model that is let go gives them back.
+    # Keep the weights out of the shared arena, which never shrinks below what is in use: unloading a model then gives
+    # its weights back to the system.
     options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
-    options.enable_mem_pattern = False  # One block for all of a run would lie in the arena beside the pieces it is for.
+    # The memory pattern would allocate one block of a whole run's size, in addition to the pieces that the arena holds.
+    options.enable_mem_pattern = False
     options.log_severity_level = 3
     providers = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in ort.get_available_providers()]
     try:
@@ -140,25 +133,29 @@ def open_session(path: Path, threads: int, *, spin: bool = False) -> ort.Inferen
 
 @cache
 def _share_arena() -> None:
-    """One place to work in for all sessions of this process, which grows to what runs at once need and is kept.
+    """Register one arena for the working memory of all sessions of this process.
 
-    Without any, each run of YOLO11n at 640 pixels takes 33 MB from the system and gives them back: 8,000 page faults,
-    a seventh of its time. An arena for each session would keep as much for every model that was ever asked.
+    It grows to what simultaneous runs need, and keeps it. Without an arena, each run of YOLO11n at 640 pixels takes
+    33 MB from the system and gives them back: 8,000 page faults, a seventh of its time. With an arena per session,
+    every model that was ever asked would keep that much.
     """
     info = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
-    ort.create_and_register_allocator(info, ort.OrtArenaCfg({"arena_extend_strategy": _AS_MUCH_AS_IS_ASKED_FOR}))
+    ort.create_and_register_allocator(info, ort.OrtArenaCfg({"arena_extend_strategy": _SAME_AS_REQUESTED}))
 
 
 @cache
-def _tidying() -> ort.RunOptions:
-    """Let a run give back what it does not need, and what it needed when it ends."""
+def _shrink_arena() -> ort.RunOptions:
+    """Options of a run at whose end the arena frees all chunks that nobody uses."""
     options = ort.RunOptions()
     options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
     return options
 
 
-def _trim() -> None:
-    """Give the system what was freed, where the C library is glibc: it keeps what lies below something in use."""
+def _trim_heap() -> None:
+    """Return freed memory to the system, where the C library is glibc.
+
+    `free` alone gives back only the top of the heap: freed chunks below memory in use stay with the process.
+    """
     if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
         trim(0)
 

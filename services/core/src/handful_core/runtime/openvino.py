@@ -13,7 +13,7 @@ import numpy as np
 from handful_core.errors import ConfigError
 from handful_core.package import Package
 from handful_core.package.errors import GraphError
-from handful_core.runtime.signature import check_graph, check_output
+from handful_core.runtime.session import check_graph, check_output
 from handful_core.vision.preprocess import Floats
 
 _OPTIONS = {
@@ -82,7 +82,8 @@ class OpenVinoSession:
             ) from error
         check_graph(_shapes(self._graph.inputs), _shapes(self._graph.outputs), self._manifest)
         self._idle: deque[Any] = deque()
-        """Requests nobody uses: each holds its own memory, and serves one caller at a time."""
+        """Requests nobody uses. Each holds its own memory and serves one caller at a time; there are as many as there
+        ever were calls at once. `pop` and `append` of a deque need no lock."""
 
     def run(self, tensor: Floats) -> Floats:
         """The graph's output for one input. Safe to call from several threads at once.

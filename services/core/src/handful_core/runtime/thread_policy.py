@@ -1,4 +1,8 @@
-"""How many processors a run of a graph gets: all of them, or one."""
+"""How many threads a run of a graph gets: all of them, which spin while they wait for each other, or a single one.
+
+The decision and its measurements: docs/adr/0011-adaptive-thread-spinning.md.
+The command that measures: `python tests/benchmarks/serving.py`.
+"""
 
 from __future__ import annotations
 
@@ -6,144 +10,202 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-_RECENT = 4
-_OURS = 0.9
-"""The share of all processors' time that a run gets which has them for itself: measured, 0.96 to 1. Beside a program
-that keeps one of two busy it gets 0.5 to 0.8."""
-_IN_A_ROW = 2
-_SHORTEST, _LONGEST = 0.1, 2.0
-"""Seconds that one processor is kept to, first and at last: twice as long each time, as long as others are busy."""
-_TIDY_SECONDS = 10.0
-"""As long after a rush the next may come, and would need the memory again."""
+# The six constants of AdaptivePolicy. All figures are of November 2026, YOLO11n at 320 and 640 pixels, on two cores of
+# a shared Xeon. Nobody has measured them on more than two cores yet.
+
+FULL_SHARE = 0.9
+"""A run got its processors for itself if it used this share of their time.
+
+Measured: 0.96 to 1 for a run alone on the machine, 0.5 to 0.8 beside a program that kept one of two processors busy.
+"""
+SLOW_RUNS = 2
+"""Runs in a row that did not get their processors before a single thread is tried.
+
+Measured: one slow run now and then is normal on a quiet machine, two in a row are not.
+"""
+FIRST_BACKOFF, LONGEST_BACKOFF = 0.1, 2.0
+"""Seconds of single-threaded runs after a trial that won: doubled after each further one, up to the second value.
+
+Measured: with a whole second from the start, a busy moment made half of the images slow. With two seconds at most, a
+training next to serving makes two images in two seconds slow. The longest is also the pause after a trial that lost.
+"""
+RECENT_RUNS = 4
+"""Runs whose number in flight still counts. Chosen, not measured: clients that take turns send the next image at once,
+so a gap of one run must not switch back to all threads."""
+TRIM_AFTER = 10.0
+"""Seconds after the last simultaneous runs until their memory is given back. Chosen, not measured: the next burst would
+need it again, and taking it anew from the system costs a seventh of a run (640 pixels)."""
 
 
 class Clock(NamedTuple):
-    """Seconds that never go back."""
+    """A point in time, in seconds that never go back."""
 
     wall: float
-    used: float
-    """What this process had of all processors."""
+    cpu: float
+    """Processor time of this process, of all its threads."""
 
 
 class RunTicket(NamedTuple):
-    """One that has begun."""
+    """What a policy decided for one run."""
 
-    wide: bool
-    """Whether it gets all processors."""
-    tidy: bool
-    """Whether it is to give back memory that only runs at the same time need."""
-    began: Clock
+    all_threads: bool
+    """All threads, or a single one."""
+    trim_memory: bool = False
+    """Whether the run gives back memory that only simultaneous runs needed."""
+    began: Clock = Clock(0.0, 0.0)
+
+
+class ThreadPolicy(Protocol):
+    """Decides for each run of one graph. Safe to use from several threads at once."""
+
+    @property
+    def spin(self) -> bool:
+        """Whether threads spin while they wait for each other. Where they may, a single thread is an alternative."""
+        ...
+
+    def begin(self) -> RunTicket:
+        """Decide for a run that begins now."""
+        ...
+
+    def end(self, ticket: RunTicket, *, failed: bool = False) -> None:
+        """Learn that a run has ended."""
+        ...
+
+
+class FixedPolicy:
+    """All threads for every run, and they sleep while they wait. It learns nothing and holds the weights once."""
+
+    spin = False
+
+    def begin(self) -> RunTicket:
+        """All threads."""
+        return RunTicket(all_threads=True)
+
+    def end(self, ticket: RunTicket, *, failed: bool = False) -> None:
+        """Nothing to learn."""
 
 
 class InFlightRuns:
-    """How many runs there are and were, of all graphs of a process. Whoever uses it holds its lock."""
+    """Counts the runs of all graphs of a process. Its users hold its lock while they call it."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.now = 0
-        self._recent: deque[int] = deque(maxlen=_RECENT)
-        """How many ran when the last runs began, themselves included."""
-        self._rush: float | None = None
-        """When runs were last together, if what they needed was not given back since."""
+        self._now = 0
+        self._recent: deque[int] = deque(maxlen=RECENT_RUNS)
+        """How many were in flight when the last runs began, themselves included."""
+        self._last_burst: float | None = None
+        """When runs were last simultaneous, until their memory is given back."""
 
     def enter(self, wall: float) -> None:
-        """One more."""
-        self.now += 1
-        self._recent.append(self.now)
-        if self.now > 1:
-            self._rush = wall
-
-    def tidy(self, wall: float) -> bool:
-        """Whether a rush is over: told once."""
-        if self._rush is None or wall < self._rush + _TIDY_SECONDS:
-            return False
-        self._rush = None
-        return True
+        """A run begins."""
+        self._now += 1
+        self._recent.append(self._now)
+        if self._now > 1:
+            self._last_burst = wall
 
     def leave(self) -> None:
-        """One less."""
-        self.now -= 1
+        """A run ends."""
+        self._now -= 1
+
+    def claim_trim(self, wall: float) -> bool:
+        """Whether memory is due to be given back. True once after each burst."""
+        if self._last_burst is None or wall < self._last_burst + TRIM_AFTER:
+            return False
+        self._last_burst = None
+        return True
 
     @property
-    def most(self) -> int:
-        """Of what was at once of late."""
+    def recent_peak(self) -> int:
+        """The most runs in flight when one of the last few began."""
         return max(self._recent)
 
     @property
-    def had_company(self) -> bool:
-        """Whether the run that began last was not alone."""
+    def last_was_shared(self) -> bool:
+        """Whether the run that began last was not the only one."""
         return self._recent[-1] > 1
 
 
-_EVERYBODY = InFlightRuns()
+_PROCESS_RUNS = InFlightRuns()
+"""One for all graphs: the face detector's runs compete with the model's."""
 
 
 class AdaptivePolicy:
-    """Decides it for a graph, run by run, by how many there are and were, and by what they got.
+    """All threads, which spin, while the processors are free; a single thread otherwise.
 
-    A run on all processors is answered soonest, for its threads spin while they wait for each other: a fifth sooner
-    than if they slept, and for hardly more work. Beside as many other runs as there are processors they would be in
-    each other's way. And if another program takes one of the processors, all others spin until it is given back: then
-    one processor may be faster, which is tried, and if it is, kept to for a moment, the longer the longer it lasts.
+    It falls back to a single thread in two cases:
+
+    - As many runs as processors are in flight, or were a moment ago. Each then gets one processor.
+    - Another program takes a processor. The other threads then spin until it is given back. This shows in the
+      processor time that a run got. After `SLOW_RUNS` such runs a single thread is tried. If it is faster, the policy
+      stays single-threaded for `FIRST_BACKOFF` seconds, doubling up to `LONGEST_BACKOFF` (exponential backoff). The
+      first run that gets all its processors resets this.
 
     Args:
-        processors: how many there are.
-        crowd: the runs of all graphs that share them.
-        clocks: tells the time.
+        threads: how many a run may use: as many as there are processors.
+        in_flight: the runs of all graphs that share them.
+        clock: tells the time.
     """
 
+    spin = True
+
     def __init__(
-        self, processors: int, crowd: InFlightRuns = _EVERYBODY, clocks: Callable[[], Clock] | None = None
+        self, threads: int, in_flight: InFlightRuns = _PROCESS_RUNS, clock: Callable[[], Clock] | None = None
     ) -> None:
-        self._processors = processors
-        self._crowd = crowd
-        self._clocks = clocks or _clocks
-        self._hindered: list[float] = []
-        """Seconds of the last runs on all processors that did not get them."""
-        self._trying = False
-        self._narrow_until = self._wide_until = 0.0
-        self._pause = _SHORTEST
+        self._threads = threads
+        self._in_flight = in_flight
+        self._clock = clock or _clock
+        self._slow_runs: list[float] = []
+        """Seconds of the last runs with all threads, if none of them got all its processors."""
+        self._trial_due = False
+        """Whether the next run that is alone tries a single thread."""
+        self._single_until = self._no_trial_until = 0.0
+        self._backoff = FIRST_BACKOFF
 
     def begin(self) -> RunTicket:
-        """A run begins."""
-        with self._crowd.lock:
-            began = self._clocks()
-            self._crowd.enter(began.wall)
-            tries = self._trying and not self._crowd.had_company
-            wide = self._crowd.most < self._processors and not tries and began.wall >= self._narrow_until
-            return RunTicket(wide, self._crowd.tidy(began.wall), began)
+        """Decide for a run that begins now."""
+        with self._in_flight.lock:
+            began = self._clock()
+            self._in_flight.enter(began.wall)
+            return RunTicket(self._may_use_all(began.wall), self._in_flight.claim_trim(began.wall), began)
 
-    def end(self, run: RunTicket, *, failed: bool = False) -> None:
-        """A run has ended."""
-        with self._crowd.lock:
-            self._crowd.leave()
-            if failed or self._crowd.had_company:
+    def _may_use_all(self, wall: float) -> bool:
+        if self._in_flight.recent_peak >= self._threads or wall < self._single_until:
+            return False
+        return not self._trial_due or self._in_flight.last_was_shared
+
+    def end(self, ticket: RunTicket, *, failed: bool = False) -> None:
+        """Learn from how long a run took and how much processor time it got."""
+        with self._in_flight.lock:
+            self._in_flight.leave()
+            # Processor time is counted for the whole process: of simultaneous runs nobody knows whose it was.
+            if failed or self._in_flight.last_was_shared:
                 return
-            now = self._clocks()
-            seconds = now.wall - run.began.wall
-            if run.wide:
-                had_all = now.used - run.began.used >= _OURS * seconds * self._processors
-                self._learn(seconds, had_all, now.wall)
-            elif self._trying:
-                self._decide(seconds, now.wall)
+            now = self._clock()
+            seconds = now.wall - ticket.began.wall
+            if ticket.all_threads:
+                got_all = now.cpu - ticket.began.cpu >= FULL_SHARE * seconds * self._threads
+                self._learn(seconds, got_all, now.wall)
+            elif self._trial_due:
+                self._judge_trial(seconds, now.wall)
 
-    def _learn(self, seconds: float, had_all: bool, now: float) -> None:
-        if had_all:
-            self._hindered, self._pause = [], _SHORTEST
+    def _learn(self, seconds: float, got_all: bool, wall: float) -> None:
+        if got_all:
+            self._slow_runs, self._backoff = [], FIRST_BACKOFF
             return
-        self._hindered = [*self._hindered[1 - _IN_A_ROW :], seconds]
-        self._trying = len(self._hindered) == _IN_A_ROW and now >= self._wide_until
+        self._slow_runs = [*self._slow_runs[1 - SLOW_RUNS :], seconds]
+        self._trial_due = len(self._slow_runs) == SLOW_RUNS and wall >= self._no_trial_until
 
-    def _decide(self, seconds: float, now: float) -> None:
-        if seconds < min(self._hindered):
-            self._narrow_until = now + self._pause
-            self._pause = min(2 * self._pause, _LONGEST)
+    def _judge_trial(self, seconds: float, wall: float) -> None:
+        if seconds < min(self._slow_runs):
+            self._single_until = wall + self._backoff
+            self._backoff = min(2 * self._backoff, LONGEST_BACKOFF)
         else:
-            self._wide_until = now + _LONGEST
-        self._hindered, self._trying = [], False
+            self._no_trial_until = wall + LONGEST_BACKOFF
+        self._slow_runs, self._trial_due = [], False
 
 
-def _clocks() -> Clock:
+def _clock() -> Clock:
+    # On Windows process_time ticks about every 16 ms: now and then a short run seems slow, and a trial is wasted on it.
     return Clock(time.perf_counter(), time.process_time())

@@ -1,4 +1,4 @@
-"""Do two answers to one image agree? Used by the parity gate and by the golden image."""
+"""Do two predictions for one image agree? Used by the parity gate and by the golden image."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ MAX_SCORE_GAP = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How well one answer's boxes are found again in another."""
+    """How well one prediction's boxes are found again in another."""
 
     matched: int
     unmatched: int
-    """Surely above the threshold in one answer, and without a partner in the other."""
+    """Surely above the threshold in one prediction, and without a partner in the other."""
     worst_iou: float
     worst_score_gap: float
 
@@ -29,6 +29,11 @@ class Agreement:
     def ok(self) -> bool:
         """Same boxes, same scores, within the tolerances."""
         return self.unmatched == 0 and self.worst_iou >= MIN_IOU and self.worst_score_gap <= MAX_SCORE_GAP
+
+    @property
+    def severity(self) -> tuple[float, ...]:
+        """Larger is worse: boxes without a partner first, then overlap, then scores."""
+        return self.unmatched, -self.worst_iou, self.worst_score_gap
 
     def __str__(self) -> str:
         return (
@@ -38,7 +43,7 @@ class Agreement:
 
 
 def compare_detections(expected: Detections, actual: Detections, confidence: float) -> Agreement:
-    """Pair the boxes of two answers, each made with a threshold of `confidence - MAX_SCORE_GAP` or lower.
+    """Pair the boxes of two predictions, each made with a threshold of `confidence - MAX_SCORE_GAP` or lower.
 
     A pair has the same class and the highest overlap left. A box within `MAX_SCORE_GAP` of the threshold may lack its
     partner, since a rounding error decides whether it is there.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import struct
 import threading
 import warnings
+import zlib
 from dataclasses import dataclass
 
 import cv2
@@ -14,8 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
 from handful_core.errors import DataError
-from handful_core.vision.jpeg import has_more_scans, is_endless, jpeg_header
-from handful_core.vision.tiff import largest_tile
+from handful_core.vision.image_headers import has_more_scans, is_endless, jpeg_header, largest_tile
 
 Pixels = NDArray[np.uint8]
 """(height, width, 3), blue green red, as OpenCV has it."""
@@ -24,14 +25,25 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 MAX_PIXELS = 50_000_000
 """A 50-megapixel photo. More than that is refused before anything is decoded."""
 
-_SCANS, _SCANNED_PIXELS = 64, 16 * MAX_PIXELS
-"""Scans of a JPEG, and pixels of all of them: programs write a dozen scans at most."""
-_HEAD = 1 << 20
-"""Bytes in which a PNG or GIF has to tell its size: Pillow goes through its blocks one by one."""
+PILLOW_ERRORS = (
+    OSError, SyntaxError, ValueError, TypeError, LookupError, AttributeError, EOFError, ArithmeticError, MemoryError,
+    RuntimeError, struct.error, zlib.error, Image.DecompressionBombError,
+)  # fmt: skip
+"""What Pillow's decoders raise on files that are broken in one way or another."""
+
+_MAX_SCANS, _SCANNED_PIXELS = 64, 16 * MAX_PIXELS
+"""Scans of a JPEG, and pixels of all of them. Programs write a dozen scans at most, and each costs a pass over all
+pixels."""
+_MAX_HEADER = 1 << 20
+"""Bytes in which a PNG or GIF has to tell its size. Pillow goes through its chunks one by one in Python, so a file of
+millions of empty chunks would keep it busy."""
 _TRANSPOSED = {5, 6, 7, 8}
-_JPEG, _IN_BLOCKS, _TIFFS = b"\xff\xd8", (b"\x89PNG", b"GIF8"), (b"II", b"MM")
+"""EXIF orientations that swap width and height."""
+_JPEG, _CHUNKED, _TIFFS = b"\xff\xd8", (b"\x89PNG", b"GIF8"), (b"II", b"MM")
 _WIDTH, _HEIGHT, _ORIENTATION = 0x0100, 0x0101, 0x0112
 _REDUCED = ((8, cv2.IMREAD_REDUCED_COLOR_8), (4, cv2.IMREAD_REDUCED_COLOR_4), (2, cv2.IMREAD_REDUCED_COLOR_2))
+"""Part of the size, and OpenCV's flag for it. libjpeg then computes the inverse DCT of each block at that size: most
+frequencies, the colour conversion of the full image and a later resize of it are skipped."""
 _FILTERS = threading.Lock()
 
 # OpenCV would print to stderr what is raised here anyhow.
@@ -74,14 +86,14 @@ def read_header(data: bytes, max_pixels: int = MAX_PIXELS) -> Header:
     pixels = header.width * header.height
     if pixels > max_pixels:
         raise _too_large(pixels, max_pixels)
-    most = min(_SCANS, _SCANNED_PIXELS // max(1, pixels))
+    most = min(_MAX_SCANS, _SCANNED_PIXELS // max(1, pixels))
     if header.format == "JPEG" and has_more_scans(data, most):
         raise ImageError(f"the JPEG goes over its pixels more than {most} times", "save it anew")
     return header
 
 
 def _of_plain_jpeg(data: bytes) -> Header | None:
-    """Of a whole JPEG without EXIF, in a fifth of the time that Pillow takes; None of all else."""
+    """Of a whole JPEG without EXIF, in a third of the time that Pillow takes; None of all else."""
     jpeg = jpeg_header(data)
     if jpeg is None or jpeg.has_app1 or jpeg.channels not in {1, 3}:
         return None
@@ -91,13 +103,14 @@ def _of_plain_jpeg(data: bytes) -> Header | None:
 def _by_pillow(data: bytes, max_pixels: int) -> Header:
     _check_before_pillow(data, max_pixels)
     try:
-        # Python keeps one list of warning filters for all threads: two that change it at once would leave it changed.
+        # Python has one list of warning filters for all threads. Without the lock, a thread that enters while another
+        # is inside would save the changed list, and restore that one last.
         with _FILTERS, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            head = data[:_HEAD] if data.startswith(_IN_BLOCKS) else data
+            head = data[:_MAX_HEADER] if data.startswith(_CHUNKED) else data
             with Image.open(io.BytesIO(head), formats=FORMATS) as image:
                 form, (width, height) = str(image.format), _stored_size(image)
-                orientation = _orientation(image)
+                orientation = exif_orientation(image)
     except UnidentifiedImageError as error:
         what = "the file is empty" if not data else "the file is not an image"
         raise UnsupportedImageError(what, f"send one of {', '.join(FORMATS)}") from error
@@ -173,7 +186,9 @@ def decode_reduced(data: bytes, max_pixels: int = MAX_PIXELS, enough: int | None
     if mode == cv2.IMREAD_COLOR:  # What was decoded counts, whatever the header says.
         return DecodedImage(pixels, pixels.shape[1], pixels.shape[0])
     height, width = pixels.shape[:2]
-    if (width - height) * (header.width - header.height) < 0:  # Turned by XMP: OpenCV goes by EXIF alone.
+    # OpenCV goes by EXIF alone. Where Pillow found an orientation in XMP, the header's sides are swapped and the
+    # pixels' are not: the longer side tells.
+    if (width - height) * (header.width - header.height) < 0:
         return DecodedImage(pixels, header.height, header.width)
     return DecodedImage(pixels, header.width, header.height)
 
@@ -202,11 +217,18 @@ def _stored_size(image: Image.Image) -> tuple[int, int]:
     return image.size
 
 
-def _orientation(image: Image.Image) -> int:
-    if image.format == "PNG" and "exif" not in image.info:
-        return 1  # Pillow would decode all the pixels to look behind them.
+def exif_orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; 1 if there is none.
+
+    Args:
+        image: opened by Pillow. Its pixels are not decoded.
+    """
+    # Without a block of EXIF, Pillow would look for XMP, which OpenCV does not honour, and in a PNG it would decode
+    # all the pixels to look behind them. The tags of a TIFF are EXIF themselves.
+    if "exif" not in image.info and image.format != "TIFF":
+        return 1
     try:
         value = image.getexif().get(_ORIENTATION, 1)
-    except (OSError, SyntaxError, ValueError, KeyError, TypeError):
+    except PILLOW_ERRORS:
         return 1  # A damaged EXIF block is common and harmless: OpenCV ignores it too.
     return value if isinstance(value, int) and 1 <= value <= 8 else 1

@@ -1,4 +1,4 @@
-"""The boxes that a model found, what they add up to, and which boxes of two answers belong together."""
+"""The boxes that a model found, what they add up to, and which boxes of two predictions belong together."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ def box_iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float3
 
 
 def match(a: Detections, b: Detections, min_iou: float, *, same_class: bool = False) -> list[tuple[int, int]]:
-    """Pair the boxes of two answers greedily: the highest overlap first, each box at most once.
+    """Pair the boxes of two predictions greedily: the highest overlap first, each box at most once.
 
     Args:
-        a: one answer.
-        b: the other one.
+        a: one prediction's boxes.
+        b: the other prediction's boxes.
         min_iou: boxes that overlap less are no pair; with 0 any overlap is enough.
         same_class: pair only boxes of one class.
 

@@ -44,18 +44,18 @@ def to_input(pixels: Pixels, spec: Input) -> tuple[Floats, ResizeTransform]:
         spec: the manifest's description of the input.
 
     Returns:
-        (1, 3, spec.height, spec.width) float32, and the geometry that leads back.
+        (1, 3, spec.height, spec.width) float32, and the transform whose inverse leads back.
     """
-    fitted, geometry = _RESIZE[spec.resize](pixels, spec)
+    fitted, transform = _RESIZE[spec.resize](pixels, spec)
     # What was cropped begins outside of the input (left and top are below 0), and fills it.
-    return _laid_in(fitted, max(0, int(geometry.left)), max(0, int(geometry.top)), spec), geometry
+    return _laid_in(fitted, max(0, int(transform.left)), max(0, int(transform.top)), spec), transform
 
 
 def _laid_in(pixels: Pixels, left: int, top: int, spec: Input) -> Floats:
     """Planes of normalised floats, padded around.
 
-    A pixel has one of 256 values: each is computed once and looked up, which gives the same floats as cv2.blobFromImage
-    or numpy in two thirds of the time.
+    A pixel has one of 256 values. Each is computed once and looked up, which gives the same floats as cv2.blobFromImage
+    or numpy in two thirds of the time. The lookup writes straight into the padded tensor, without another copy.
     """
     height, width = pixels.shape[:2]
     planes = cv2.split(pixels)
@@ -92,8 +92,8 @@ def _letterbox(pixels: Pixels, spec: Input) -> tuple[Pixels, ResizeTransform]:
 
 def _stretch(pixels: Pixels, spec: Input) -> tuple[Pixels, ResizeTransform]:
     height, width = pixels.shape[:2]
-    geometry = ResizeTransform(width, height, spec.width / width, spec.height / height, 0, 0)
-    return _resized(pixels, spec.width, spec.height), geometry
+    transform = ResizeTransform(width, height, spec.width / width, spec.height / height, 0, 0)
+    return _resized(pixels, spec.width, spec.height), transform
 
 
 def _crop(pixels: Pixels, spec: Input) -> tuple[Pixels, ResizeTransform]:

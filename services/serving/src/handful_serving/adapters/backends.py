@@ -14,8 +14,8 @@ from handful_core.package import Package
 from handful_core.package.archive import read_folder
 from handful_core.runtime.cpus import processor_name
 from handful_core.runtime.model import VisionModel, load_model
-from handful_core.runtime.onnx import Session
 from handful_core.runtime.openvino import OpenVinoSession, installed_version, is_installed, require_openvino
+from handful_core.runtime.session import Session
 from handful_core.vision.decode import Pixels, decode_image
 from handful_serving.adapters.backend_benchmark import (
     Backend,

@@ -8,8 +8,8 @@ import cv2
 
 from handful_core.errors import HandfulError
 from handful_core.package import Manifest
-from handful_core.runtime.model import Prediction
 from handful_core.vision.decode import Pixels
+from handful_core.vision.prediction import Prediction
 
 _QUALITY = 90
 _FONT = cv2.FONT_HERSHEY_SIMPLEX

@@ -11,8 +11,8 @@ from typing import Protocol
 
 from handful_core.package import Manifest, Package
 from handful_core.registry.records import Version
-from handful_core.runtime.model import Prediction
 from handful_core.vision.decode import Pixels
+from handful_core.vision.prediction import Prediction
 from handful_serving.domain.model_ref import ModelVersion
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from handful_core.package import Manifest
-from handful_core.runtime.model import Prediction
+from handful_core.vision.prediction import Prediction
 from handful_serving.domain.model_ref import ModelVersion
 
 Drawing = Literal["none", "plain", "annotated"]

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from handful_core.package import Manifest
-from handful_core.runtime.model import Prediction
 from handful_core.vision.decode import DecodedImage, Pixels, decode_reduced
+from handful_core.vision.prediction import Prediction
 from handful_serving.concurrency.admission import AdmissionQueue, Slot
 from handful_serving.concurrency.threads import WorkerPool
 from handful_serving.domain.model_manager import ModelManager

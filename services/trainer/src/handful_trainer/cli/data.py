@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,7 +37,8 @@ def prepare(
     from handful_trainer.config import load_config
     from handful_trainer.dataset.preparation.prepare import prepare as make
 
-    dataset = make(load_config(config, overrides or []).dataset, load(CoreSettings).home, output)
+    settings = load_config(config, overrides or [])
+    dataset = make(settings.dataset, load(CoreSettings).home, output, task=settings.task)
     if as_json:
         print_json(_as_json(dataset))
         return
@@ -95,61 +97,37 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """Tell what changed between two prepared datasets: images and boxes added, removed, changed."""
-    from handful_trainer.dataset.report.diff import compare, counts, moves
+    from handful_trainer.dataset.prepared import PreparedDataset
 
-    found = compare(first, second)
+    older, newer = PreparedDataset.open(first), PreparedDataset.open(second)
+    found = older.task.labels.compare(older, newer)
     if as_json:
         print_json(found.as_json())
         return
-    print_table("from the first to the second", ("", "added", "removed", "changed"), counts(found))
-    for move, images in sorted(moves(found).items()):
+    print_table("from the first to the second", ("", "added", "removed", "changed"), found.counts())
+    for move, images in sorted(Counter(found.moved.values()).items()):
         say(f"{images} images moved: {move}")
-    shown = [(i, "box " + kind, what) for i, kinds in found.boxes.items() for kind in kinds for what in kinds[kind]]
-    shown += [(i, "image changed", "") for i in found.changed]
-    if shown:
-        print_table("images in both", ("asset", "what", "which"), shown[:_DIFFERENCES])
-    if len(shown) > _DIFFERENCES:
-        say(f"and {len(shown) - _DIFFERENCES} more: see --json")
+    rows = found.rows()
+    if rows:
+        print_table("images in both", ("asset", "what", "which"), rows[:_DIFFERENCES])
+    if len(rows) > _DIFFERENCES:
+        say(f"and {len(rows) - _DIFFERENCES} more: see --json")
     say(f"{found.unchanged} images are the same in all")
 
 
-@app.command()
-def sample(
-    directory: Annotated[Path, typer.Argument(help="A new folder.")],
-    images: Annotated[int | None, typer.Option(help="How many images to draw.", show_default="360")] = None,
-    size: Annotated[int | None, typer.Option(help="Their side in pixels.", show_default="224")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same images.")] = 0,
-    as_json: AsJson = False,
-) -> None:
-    """Draw hands with 0 to 5 fingers up, and write them as a YOLO folder. They are drawings, no photos."""
-    from handful_trainer.config.loading import validated
-    from handful_trainer.data.drawn import draw_folder
-    from handful_trainer.dataset.prepared import PreparedDataset
-    from handful_trainer.dataset.settings import SampleConfig
-
-    given = {"images": images, "size": size}
-    settings = validated(SampleConfig, {key: value for key, value in given.items() if value is not None})
-    dataset = PreparedDataset.open(draw_folder(directory, settings, seed))
-    if as_json:
-        print_json({"folder": str(dataset.root), "classes": dataset.classes, "images": dataset.split_sizes})
-        return
-    sizes = ", ".join(f"{images} {split}" for split, images in dataset.split_sizes.items())
-    say(f"drew {sum(dataset.split_sizes.values())} images of hands ({sizes}) into {directory}")
-
-
 def _as_json(dataset: PreparedDataset) -> dict[str, Any]:
-    return {"folder": str(dataset.root), "data_yaml": str(dataset.data_yaml), **dataset.report}
+    return {"folder": str(dataset.root), "data_yaml": str(dataset.description), **dataset.report}
 
 
 def _show(dataset: PreparedDataset) -> None:
-    report = dataset.report
+    report, noun = dataset.report, dataset.task.labels.noun
     splits = report["splits"]
-    rows = [(name, *(splits[split]["boxes_per_class"][name] for split in splits)) for name in dataset.classes]
+    rows = [(name, *(splits[split][f"{noun}_per_class"][name] for split in splits)) for name in dataset.classes]
     rows.append(("images", *dataset.split_sizes.values()))
-    print_table(f"{dataset.name}: boxes by class", ("", *splits), rows)
-    dropped = sum(report["boxes_dropped"].values())
+    print_table(f"{dataset.name}: {noun} by class", ("", *splits), rows)
+    kept, dropped = report[f"{noun}_kept"], sum(report[f"{noun}_dropped"].values())
     say(
         f"{report['usable_images']} of {report['assets']} assets are usable ({report['undecodable']} broken, "
-        f"{sum(report['not_accepted'].values())} not accepted); {report['boxes_kept']} boxes kept, {dropped} left out"
+        f"{sum(report['not_accepted'].values())} not accepted); {kept} {noun} kept, {dropped} left out"
     )
     say(f"dataset: {dataset.root}\nreport:  {dataset.root / 'report.html'}")

@@ -23,23 +23,22 @@ def evaluate(
     """Measure a packaged model on a split of a dataset."""
     from handful_core.runtime.model import load_model
     from handful_trainer.dataset.prepared import PreparedDataset
-    from handful_trainer.tasks.detection.ultralytics import configure_ultralytics
 
     core = load(CoreSettings)
-    configure_ultralytics(core.home)
-    from handful_trainer.tasks.detection.evaluate import evaluate as measure
-    from handful_trainer.tasks.detection.report import write_evaluation
-
     dataset = PreparedDataset.open(data)
+    task = dataset.task
+    if task.engine is not None:
+        task.engine.configure(core.home)
     with only_results_on_stdout(), opened_package(package, model, core.mlflow_uri) as opened:
-        result = measure(load_model(opened), dataset, split)
+        result = task.evaluate(load_model(opened), dataset, split)
     if output is not None:
-        say(f"pictures and metrics in {write_evaluation(result, output)}")
+        say(f"pictures and metrics in {result.write(output)}")
     if as_json:
         print_json(result.as_json())
         return
     metrics = result.metrics()
     print_table(f"{result.images} images of {split}", tuple(metrics), [[f"{value:.4f}" for value in metrics.values()]])
-    columns = ("class", "boxes", "mAP50", "mAP50_95", "precision", "recall", "f1")
-    rows = [[name, int(v["boxes"]), *(f"{v[key]:.3f}" for key in columns[2:])] for name, v in result.per_class.items()]
-    print_table("Classes", columns, rows)
+    noun = task.labels.noun
+    columns = [key for key in next(iter(result.per_class.values()), {}) if key != noun]
+    rows = [[name, int(v[noun]), *(f"{v[key]:.3f}" for key in columns)] for name, v in result.per_class.items()]
+    print_table("Classes", ("class", noun, *columns), rows)

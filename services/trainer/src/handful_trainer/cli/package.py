@@ -18,7 +18,6 @@ from handful_trainer.cli.packages import opened_package
 
 if TYPE_CHECKING:
     from handful_core.package import Package
-    from handful_trainer.tasks.detection.quantize import Variant
 
 
 class Precision(StrEnum):
@@ -87,38 +86,18 @@ def _written(opened: Package, output: Path) -> dict[str, Any]:
 
 def _quantized(opened: Package, data: Path | None, output: Path, images: int, home: Path) -> dict[str, Any]:
     from handful_trainer.dataset.prepared import PreparedDataset
-    from handful_trainer.tasks.detection.ultralytics import configure_ultralytics
+    from handful_trainer.tasks import engine_of
 
     if data is None:
         raise ConfigError("--quantize needs --data", "name the prepared dataset that the model was trained on")
     if opened.manifest.precision != "fp32":
         raise ConfigError(f"this package is {opened.manifest.precision} already", "name an FP32 package")
     dataset = PreparedDataset.open(data)
-    configure_ultralytics(home)
-    from handful_trainer.tasks.detection.quantize import quantize
-
+    engine = engine_of(dataset.task.name)
+    engine.configure(home)
     with tempfile.TemporaryDirectory(prefix="handful-package-") as folder:
-        variant = quantize(opened, dataset, Path(folder) / "package", images)
-        _show(variant)
+        variant = engine.quantize(opened, dataset, Path(folder) / "package", images)
+        print_table("FP32 and INT8", ("", "FP32", "INT8"), variant.rows())  # On stderr: stdout is for the result.
         if variant.reason:
             raise RefusedError(f"the INT8 variant is not taken: {variant.reason}", "keep FP32")
-        return _as_json(variant) | _written(variant.package, output)
-
-
-def _show(variant: Variant) -> None:
-    """On stderr: stdout is for the result."""
-    rows = [
-        ("mAP@0.5:0.95", f"{variant.original.mAP50_95:.4f}", f"{variant.evaluation.mAP50_95:.4f}"),
-        ("mAP@0.5", f"{variant.original.mAP50:.4f}", f"{variant.evaluation.mAP50:.4f}"),
-        ("ms per image", f"{variant.original_ms:.2f}", f"{variant.ms:.2f}"),
-        ("graph, MB", f"{variant.original_bytes / 1e6:.1f}", f"{variant.bytes / 1e6:.1f}"),
-    ]
-    print_table("FP32 and INT8", ("", "FP32", "INT8"), rows)
-
-
-def _as_json(variant: Variant) -> dict[str, Any]:
-    return {
-        "mAP50_95": {"fp32": variant.original.mAP50_95, "int8": variant.evaluation.mAP50_95},
-        "ms": {"fp32": variant.original_ms, "int8": variant.ms},
-        "bytes": {"fp32": variant.original_bytes, "int8": variant.bytes},
-    }
+        return variant.as_json() | _written(variant.package, output)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from handful_core.console import only_results_on_stdout, print_json, say
+from handful_core.errors import ConfigError
 from handful_core.settings import CoreSettings, load
+
+if TYPE_CHECKING:
+    from handful_trainer.config import GateConfig
+    from handful_trainer.tasks.base import Task
 
 
 def register(
@@ -26,34 +31,37 @@ def register(
     run: Annotated[
         str | None, typer.Option("--run", help="MLflow run that it belongs to; a new one if not given.")
     ] = None,
-    metric: Annotated[str, typer.Option("--metric", help="What the gate compares.")] = "mAP50_95",
+    metric: Annotated[
+        str | None,
+        typer.Option("--metric", help="What the gate compares; mAP50_95 for detectors, macro_f1 for classifiers."),
+    ] = None,
     margin: Annotated[float, typer.Option("--margin", help="By so much it must be better.", min=0, max=1)] = 0.005,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Put a package that was made elsewhere into the registry."""
+    from handful_core.package import open_package
     from handful_trainer.config.loading import validated
-    from handful_trainer.config.settings import GateConfig, MlflowConfig
-    from handful_trainer.tasks.detection.ultralytics import configure_ultralytics
+    from handful_trainer.config.settings import MlflowConfig
+    from handful_trainer.dataset.prepared import PreparedDataset
+    from handful_trainer.registration.external import register_external_package
+    from handful_trainer.tasks import get_task
+    from handful_trainer.tracking.mlflow_calls import configure_client
 
-    gate = validated(GateConfig, {"metric": metric, "margin": margin})
     if name is not None:
         validated(MlflowConfig, {"model_name": name})
     core = load(CoreSettings)
-    configure_ultralytics(core.home)
-    from handful_core.package import open_package
-    from handful_trainer.dataset.prepared import PreparedDataset
-    from handful_trainer.registration.external import register_external_package
-    from handful_trainer.tracking.mlflow_calls import configure_client
-
     configure_client()
     dataset = PreparedDataset.open(data) if data else None
     with only_results_on_stdout(), open_package(package) as opened:
+        task = dataset.task if dataset else get_task(opened.manifest.task)
+        if task.engine is not None:
+            task.engine.configure(core.home)
         done = register_external_package(
             opened,
             core.mlflow_uri,
             name or opened.manifest.name,
             dataset=dataset,
-            gate=gate,
+            gate=_gate(task, metric, margin),
             experiment=experiment,
             run_id=run,
         )
@@ -62,3 +70,16 @@ def register(
         return
     reason = done.decision.reason if done.decision else "no alias was moved"
     say(f"{done.version.name} version {done.version.version} is registered; {reason}")
+
+
+def _gate(task: Task, metric: str | None, margin: float) -> GateConfig:
+    """What the gate compares.
+
+    Raises:
+        ConfigError: the task has no such metric.
+    """
+    from handful_trainer.config import GateConfig
+
+    if metric is not None and metric not in task.metrics:
+        raise ConfigError(f"--metric {metric} is none of {', '.join(task.metrics)}", "choose one of them")
+    return GateConfig(metric=metric or task.metrics[0], margin=margin)

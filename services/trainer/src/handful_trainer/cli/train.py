@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from handful_core.addresses import redact_credentials
 from handful_core.console import only_results_on_stdout, print_json, print_table, say
-from handful_core.errors import ConfigError
+from handful_core.errors import ConfigError, redact_credentials
 from handful_core.settings import CoreSettings, load
 
 if TYPE_CHECKING:
     from handful_trainer.config import TrainingConfig
     from handful_trainer.dataset.prepared import PreparedDataset
-    from handful_trainer.tasks.detection.estimate import Estimate
+    from handful_trainer.tasks.base import Estimate
 
 
 def train(
@@ -62,7 +61,7 @@ def train(
     if as_json:
         print_json(outcome.as_json())
         return
-    rows = [(name, f"{seconds:.1f} s", result) for name, seconds, result in outcome.steps]
+    rows = [(step.name, f"{step.seconds:.1f} s", step.result) for step in outcome.steps]
     print_table("Training", ("step", "time", "result"), rows)
     say(f"run {outcome.run_id} in MLflow at {redact_credentials(core.mlflow_uri)}; files in {outcome.folder}")
 

@@ -42,5 +42,9 @@ def tune(
         (t["trial"], t["state"], "" if t["score"] is None else f"{t['score']:.4f}", *(t["values"].get(k) for k in keys))
         for t in ordered
     ]
-    print_table(f"{result.name}: {len(result.trials)} trials", ("trial", "state", "mAP50_95", *keys), rows)
+    print_table(
+        f"{result.name}: {len(result.trials)} trials",
+        ("trial", "state", result.metric.removeprefix("val/"), *keys),
+        rows,
+    )
     say(f"train with the best: handful train --config {result.config}")

@@ -13,6 +13,10 @@ from pydantic import BaseModel, ValidationError
 
 from handful_core.errors import ConfigError
 from handful_trainer.config.settings import TrainingConfig
+from handful_trainer.tasks import DEFAULT, engine_of
+
+_TASK = "task"
+"""The key that names the task of a configuration."""
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainingConfig:
@@ -28,10 +32,11 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainingConfig:
     content = _read(path)
     for override in overrides:
         _apply(content, override)
+    kind = engine_of(str(content.pop(_TASK, DEFAULT))).config
     try:
-        return TrainingConfig.model_validate(content)
+        return kind.model_validate(content)
     except ValidationError as error:
-        raise _explained(error, path) from None
+        raise explained(error, path, kind) from None
 
 
 def with_values(config: TrainingConfig, values: Mapping[str, Any]) -> TrainingConfig:
@@ -44,7 +49,7 @@ def with_values(config: TrainingConfig, values: Mapping[str, Any]) -> TrainingCo
     known = flatten(content)
     for key, value in values.items():
         if key not in known:
-            near = _nearest(key.split("."))
+            near = _nearest(key.split("."), type(config))
             raise ConfigError(f"there is no setting {key}", f"did you mean {near}?" if near else "see --print-config")
         *parents, last = key.split(".")
         place = content
@@ -52,14 +57,20 @@ def with_values(config: TrainingConfig, values: Mapping[str, Any]) -> TrainingCo
             place = place[parent]
         place[last] = value
     try:
-        return TrainingConfig.model_validate(content)
+        return type(config).model_validate(content)
     except ValidationError as error:
-        raise _explained(error, Path("options")) from None
+        raise explained(error, Path("options"), type(config)) from None
 
 
 def to_yaml(config: TrainingConfig) -> str:
     """The whole configuration, defaults included, as a file that `load_config` reads."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(settings_of(config), sort_keys=False, allow_unicode=True)
+
+
+def settings_of(config: TrainingConfig) -> dict[str, Any]:
+    """All settings, and the task where it is not the usual one: runs log them."""
+    task = {} if config.task == DEFAULT else {_TASK: config.task}
+    return task | config.model_dump(mode="json")
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -95,14 +106,14 @@ def _apply(content: dict[str, Any], override: str) -> None:
         raise ConfigError(f"--set {override}: the value is not valid YAML", "quote it") from None
 
 
-def _explained(error: ValidationError, path: Path) -> ConfigError:
-    """The first thing that is wrong, in one line."""
+def explained(error: ValidationError, path: Path, kind: type[BaseModel]) -> ConfigError:
+    """The first thing that is wrong with a file's settings, in one line."""
     first = error.errors(include_url=False)[0]
     location = [str(part) for part in first["loc"]]
     key = ".".join(location)
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
-        near = _nearest(location)
+        near = _nearest(location, kind)
         hint = f"did you mean {near}?" if near else "see handful train --print-config for what there is"
         return ConfigError(f"{path}: there is no setting {key}{more}", hint)
     if first["type"] == "missing":
@@ -114,13 +125,13 @@ def _explained(error: ValidationError, path: Path) -> ConfigError:
     return ConfigError(f"{what} does not fit{more}", message[0].lower() + message[1:])
 
 
-def _nearest(location: Sequence[str]) -> str | None:
+def _nearest(location: Sequence[str], kind: type[BaseModel]) -> str | None:
     """The existing key that is most like the wrong one: in the same section, else anywhere."""
     *parents, wrong = location
-    here = _keys(TrainingConfig, depth=1, inside=tuple(parents))
+    here = _keys(kind, depth=1, inside=tuple(parents))
     if close := difflib.get_close_matches(wrong, here, n=1, cutoff=0.6):
         return ".".join([*parents, close[0]])
-    everywhere = _keys(TrainingConfig, depth=3)
+    everywhere = _keys(kind, depth=3)
     same_name = [key for key in everywhere if key.rsplit(".", 1)[-1] == wrong]
     by_name = {key.rsplit(".", 1)[-1]: key for key in reversed(everywhere)}
     close = difflib.get_close_matches(wrong, by_name, n=1, cutoff=0.7)
@@ -172,4 +183,4 @@ def validated(kind: type[_Model], values: Mapping[str, Any]) -> _Model:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise _explained(error, Path("options")) from None
+        raise explained(error, Path("options"), kind) from None

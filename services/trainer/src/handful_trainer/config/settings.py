@@ -1,10 +1,10 @@
-"""What a configuration file may say. Names and defaults of training and augmentation are Ultralytics' own."""
+"""What every training's configuration file may say; each task adds its own settings to these sections."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from handful_trainer.dataset.settings import DatasetConfig
 
@@ -13,35 +13,26 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """A part of the file. Keys that it does not know are refused."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
-class ModelConfig(_Section):
+class ModelConfig(Section):
     """Which network is trained, and from which weights."""
 
-    family: Literal["yolo11", "yolo26"] = "yolo11"
-    """The YOLO generation."""
-    size: Literal["n", "s", "m", "l", "x"] = "n"
-    """nano, small, medium, large or extra large."""
     pretrained: Literal[False] | str = False
-    """Weights to begin with: a name such as yolo11n.pt (downloaded once), a local file, a registered model
+    """Weights to begin with: a name that the task knows (downloaded once), a local file, a registered model
     (models:/NAME@ALIAS or models:/NAME/VERSION), or false for none."""
-
-    @field_validator("pretrained", mode="before")
-    @classmethod
-    def _no_true(cls, value: Any) -> Any:
-        if value is True:
-            raise ValueError("give the weights' name (such as yolo11n.pt), a local file, or false")
-        return value
 
     @property
     def architecture(self) -> str:
-        """Such as yolo11n."""
-        return f"{self.family}{self.size}"
+        """What the network is called."""
+        raise NotImplementedError
 
 
-class TrainingSettings(_Section):
+class TrainingSettings(Section):
     """How it is trained."""
 
     epochs: int = Field(default=100, ge=1)
@@ -50,7 +41,7 @@ class TrainingSettings(_Section):
     """Stop after so many epochs without a better validation result."""
     batch: int = Field(default=16, ge=1)
     """Images per step."""
-    imgsz: int = Field(default=640, ge=32, multiple_of=32)
+    imgsz: int = Field(default=224, ge=32)
     """Side of the square that the network sees, in pixels. The largest lever on speed."""
     device: str | int | list[int] = "auto"
     """auto (CUDA if there, else CPU), cpu, mps, a CUDA device's number, or several."""
@@ -58,107 +49,20 @@ class TrainingSettings(_Section):
     """Processes that load images; never more than there are processors."""
     seed: int = Field(default=0, ge=0)
     """Seed of all random choices."""
-    optimizer: Literal["auto", "SGD", "MuSGD", "Adam", "Adamax", "AdamW", "NAdam", "RAdam", "RMSProp"] = "auto"
-    """auto lets Ultralytics choose optimizer, learning rate and momentum by the length of the training."""
-    lr0: Positive = 0.01
-    """First learning rate (used if optimizer is not auto)."""
-    lrf: Positive = 0.01
-    """Last learning rate as a share of the first."""
-    momentum: Unit = 0.937
-    """SGD's momentum, Adam's beta1 (used if optimizer is not auto)."""
-    weight_decay: NotNegative = 0.0005
-    """L2 regularisation."""
-    warmup_epochs: NotNegative = 3.0
-    """Epochs in which the learning rate rises."""
-    warmup_momentum: Unit = 0.8
-    """Momentum at the beginning of the warm-up."""
-    warmup_bias_lr: NotNegative = 0.1
-    """Learning rate of biases at the beginning of the warm-up."""
-    cos_lr: bool = False
-    """Let the learning rate fall along a cosine."""
-    box: NotNegative = 7.5
-    """Weight of the box loss."""
-    cls: NotNegative = 0.5
-    """Weight of the class loss."""
-    dfl: NotNegative = 1.5
-    """Weight of the distribution focal loss."""
-    cls_pw: Unit = 0.0
-    """Class weights against imbalance: 0 none, 1 inverse to frequency."""
-    nbs: int = Field(default=64, ge=1)
-    """Nominal batch: gradients gather until so many images were seen."""
-    freeze: int | list[int] | None = None
-    """Freeze the first layers (how many), or these."""
-    multi_scale: Unit = 0.0
-    """Vary imgsz by this share."""
-    single_cls: bool = False
-    """Treat all classes as one."""
-    rect: bool = False
-    """Rectangular batches."""
-    fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Share of the training images that is used."""
-    cache: Literal[False, "ram", "disk"] = False
-    """Keep decoded images in memory or on disk."""
-    amp: bool = True
-    """Mixed precision on GPUs."""
-    deterministic: bool = True
-    """The same result from the same seed, on the same machine."""
-    max_time_hours: Positive | None = None
-    """Train so long, whatever `epochs` says."""
 
 
-class AugmentationConfig(_Section):
+class AugmentationConfig(Section):
     """How training images are varied."""
 
-    hsv_h: Unit = 0.015
-    """Hue, share of the circle."""
-    hsv_s: Unit = 0.7
-    """Saturation, share."""
-    hsv_v: Unit = 0.4
-    """Brightness, share."""
-    degrees: Annotated[float, Field(ge=0, le=180)] = 0.0
-    """Rotation, up to so many degrees both ways."""
-    translate: Unit = 0.1
-    """Shift, share of the image."""
-    scale: NotNegative = 0.5
-    """Size, share both ways."""
-    shear: Annotated[float, Field(ge=0, le=180)] = 0.0
-    """Shear, degrees."""
-    perspective: Annotated[float, Field(ge=0, le=0.001)] = 0.0
-    """Perspective, 0 to 0.001."""
-    flipud: Unit = 0.0
-    """Probability of a flip upside down."""
-    fliplr: Unit = 0.5
-    """Probability of a flip left to right."""
-    bgr: Unit = 0.0
-    """Probability of swapped colour channels."""
-    mosaic: Unit = 1.0
-    """Probability of four images in one."""
-    close_mosaic: int = Field(default=10, ge=0)
-    """No mosaic in so many last epochs."""
-    mixup: Unit = 0.0
-    """Probability of two images blended."""
-    cutmix: Unit = 0.0
-    """Probability of a patch from another image."""
-    erasing: Annotated[float, Field(ge=0, lt=1)] = 0.4
-    """Probability of an erased patch (classification)."""
 
-
-class PackageConfig(_Section):
+class PackageConfig(Section):
     """How the trained model is packaged."""
 
-    head: Literal["auto", "raw", "nms_free", "nms_in_graph"] = "auto"
-    """Output layout; auto is raw, as the trained model itself predicts. nms_free needs yolo26."""
-    confidence: Unit | Literal["auto"] = "auto"
-    """Threshold that serving uses by default; auto finds and counts best on the validation images."""
-    iou: Unit = 0.7
-    """Boxes of one class that overlap by more than this are one object."""
-    class_agnostic: bool | Literal["auto"] = "auto"
-    """Boxes that overlap so are one object whatever their classes; auto: where classes are counted."""
     weights: bool = True
     """Put the PyTorch weights into the package, for fine-tuning from it."""
 
 
-class MlflowConfig(_Section):
+class MlflowConfig(Section):
     """Where the training is written down."""
 
     experiment: str = Field(default="fingers", min_length=1)
@@ -171,28 +75,24 @@ class MlflowConfig(_Section):
     """Tags of the run."""
 
 
-class GateConfig(_Section):
+class GateConfig(Section):
     """When a new version becomes champion."""
 
-    metric: Literal["mAP50", "mAP50_95", "precision", "recall", "f1", "count_accuracy"] = "mAP50_95"
-    """What is compared on the new version's test images."""
+    metric: str
+    """What is compared on the new version's test images: one of the task's metrics."""
     margin: Unit = 0.005
     """By so much the new version must be better than the champion."""
 
 
-class TrainingConfig(_Section):
-    """A training, from data to champion."""
+class TrainingConfig(Section):
+    """A training, from data to champion. Each task has a subclass of its own: `task` in the file names it."""
 
-    model: ModelConfig = ModelConfig()
+    task: ClassVar[str]
+    """The task's name."""
+    model: ModelConfig
     dataset: DatasetConfig
-    training: TrainingSettings = TrainingSettings()
-    augmentation: AugmentationConfig = AugmentationConfig()
-    package: PackageConfig = PackageConfig()
+    training: TrainingSettings
+    augmentation: AugmentationConfig
+    package: PackageConfig
     mlflow: MlflowConfig = MlflowConfig()
-    gate: GateConfig = GateConfig()
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.package.head == "nms_free" and self.model.family != "yolo26":
-            raise ValueError("package.head: nms_free needs model.family: yolo26")
-        return self
+    gate: GateConfig

@@ -3,142 +3,139 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
 from handful_core.errors import NotFoundError
-from handful_core.vision.decode import read_header
 from handful_trainer.dataset.errors import DamagedFileError
 from handful_trainer.dataset.settings import class_values
 from handful_trainer.dataset.sources.base import SPLITS, SplitName
-from handful_trainer.dataset.sources.yolo_folder import PASSING, YoloFolder, open_yolo_folder
-from handful_trainer.dataset.sources.yolo_labels import label_path, read_labels
+from handful_trainer.tasks import DEFAULT, all_tasks, get_task
+from handful_trainer.tasks.base import OpenedFolder, Task
 
-DATA_YAML, REPORT = "data.yaml", "report.json"
+REPORT = "report.json"
 UNKNOWN_FINGERPRINT = "unknown"
-
-Sample = tuple[Path, NDArray[np.float32], NDArray[np.int64]]
-"""An image, its boxes (n, 4) as left, top, right, bottom in pixels of the upright image, and their class ids (n,)."""
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedDataset:
-    """A folder in YOLO's layout with what is known about it.
+    """A folder in the layout of a task, with what is known about it.
 
     Made by `prepare`, or by somebody else: then there is no report, and the fingerprint is "unknown".
     """
 
     root: Path
     """Folder, absolute."""
-    data_yaml: Path
+    description: Path
+    """The file that describes it (a detector's data.yaml), or the folder itself where the layout has none."""
     fingerprint: str
     """sha256 of the images, annotations and settings that it was made from."""
     name: str
     classes: tuple[str, ...]
     counts: dict[str, int]
-    """What a box of each class adds to an image's count."""
+    """What a label of each class adds to an image's count."""
     split_sizes: dict[str, int]
     """Images of train, val and test; a split that is missing is not in it."""
     report: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """Content of report.json; empty if Handful did not prepare it."""
+    task_name: str = DEFAULT
+
+    @property
+    def task(self) -> Task:
+        """What it is for."""
+        return get_task(self.task_name)
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open a prepared dataset, or any YOLO dataset.
+        """Open a prepared dataset, or any folder in a task's layout.
 
         Args:
-            path: its folder or its data.yaml.
+            path: its folder, or the file that describes it.
 
         Raises:
             DataError: it is not there or damaged.
         """
-        folder = open_yolo_folder(path)
-        root = folder.data_yaml.resolve().parent
-        report = _report(root / REPORT, folder)
+        task = _task_of(path)
+        folder = task.labels.open(path)
+        report = _report(folder.root / REPORT, folder)
         if not report:
-            sizes = {split: len(folder.images(split)) for split in folder.splits}
             return cls(
-                root=root,
-                data_yaml=folder.data_yaml.resolve(),
+                root=folder.root,
+                description=folder.description,
                 fingerprint=UNKNOWN_FINGERPRINT,
-                name=root.name,
-                classes=folder.names,
-                counts=class_values(folder.names, None),
-                split_sizes={split: images for split, images in sizes.items() if images},
+                name=folder.root.name,
+                classes=folder.classes,
+                counts=class_values(folder.classes, None),
+                split_sizes=dict(folder.splits),
+                task_name=task.name,
             )
         return cls(
-            root=root,
-            data_yaml=folder.data_yaml.resolve(),
+            root=folder.root,
+            description=folder.description,
             fingerprint=report["fingerprint"],
             name=report["name"],
-            classes=folder.names,
+            classes=folder.classes,
             counts=report["counts"],
             split_sizes={split: content["images"] for split, content in report["splits"].items()},
             report=report,
+            task_name=task.name,
         )
 
     def is_whole(self) -> bool:
         """Are all images and labels that Handful wrote still there? Links that lead nowhere are not."""
-        return all(
-            _files_in(self.root / kind / split) >= images
-            for split, images in self.split_sizes.items()
-            for kind in ("images", "labels")
-        )
+        return self.task.labels.is_whole(self.root, self.split_sizes)
 
-    def split(self, name: str) -> Iterator[Sample]:
-        """The images of a split with their boxes, in the order of their names.
+    def split(self, name: str) -> Iterator[tuple[Path, Any]]:
+        """The images of a split with their labels (as the task has them), in the order of their names.
 
         Raises:
             NotFoundError: there is no such split.
             DataError: a label file or an image is damaged.
         """
-        split = next((known for known in SPLITS if known == name), None)
+        split: SplitName | None = next((known for known in SPLITS if known == name), None)
         if split is None or not self.split_sizes.get(split):
             raise NotFoundError(
                 f"the dataset {self.root} has no split {name!r}", f"it has {', '.join(self.split_sizes) or 'none'}"
             )
-        return self._samples(open_yolo_folder(self.data_yaml), split)
+        return self.task.labels.samples(self, split)
 
-    def _samples(self, folder: YoloFolder, split: SplitName) -> Iterator[Sample]:
-        for image in folder.images(split):
-            path = label_path(image)
-            raw = read_labels(path, folder.names)
-            if unknown := next((box.label for box in raw if box.label not in folder.names), None):
-                raise DamagedFileError(f"{path} has the {unknown}, which data.yaml does not name", "prepare it again")
-            header = read_header(image.read_bytes())
-            ids = np.asarray([folder.names.index(box.label) for box in raw], np.int64)
-            corners = [(b.x, b.y, b.x + b.width, b.y + b.height) for b in raw]
-            scale = np.asarray([header.width, header.height] * 2, np.float64)
-            boxes = np.asarray(corners, np.float64).reshape(-1, 4) * scale
-            yield image, np.clip(boxes, 0, scale).astype(np.float32), ids
+    def images(self, name: str) -> list[Path]:
+        """The images of a split, in the order of their names.
+
+        Raises:
+            NotFoundError: there is no such split.
+            DataError: a label file or an image is damaged.
+        """
+        return [path for path, _ in self.split(name)]
 
 
-def _files_in(folder: Path) -> int:
-    """How many files there are; only for links the disk is asked for more than their names."""
-    try:
-        with os.scandir(folder) as entries:
-            return sum(entry.is_file() for entry in entries if not entry.name.endswith(PASSING))
-    except OSError:
-        return 0
+def _task_of(path: Path) -> Task:
+    """The task whose layout a folder has: as its report says, else as it looks; detection where nothing fits."""
+    root = path if path.is_dir() else path.parent
+    stated = _content(root / REPORT).get("task")
+    if isinstance(stated, str):
+        return get_task(stated)
+    return next((task for task in all_tasks() if task.labels.opens(path)), get_task(DEFAULT))
 
 
-def _report(path: Path, folder: YoloFolder) -> dict[str, Any]:
-    """Content of report.json, empty if there is none that belongs to this dataset."""
+def _content(path: Path) -> dict[str, Any]:
     try:
         report = json.loads(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except ValueError as error:
         raise DamagedFileError(f"{path} is no valid JSON ({error})", "prepare the dataset again") from None
-    if not isinstance(report, dict) or "fingerprint" not in report:
+    return report if isinstance(report, dict) else {}
+
+
+def _report(path: Path, folder: OpenedFolder) -> dict[str, Any]:
+    """Content of report.json, empty if there is none that belongs to this dataset."""
+    report = _content(path)
+    if "fingerprint" not in report:
         return {}
     missing = {"name", "counts", "splits"} - report.keys()
-    if missing or tuple(report.get("names", ())) != folder.names:
-        raise DamagedFileError(f"{path} contradicts {folder.data_yaml.name}", "prepare the dataset again")
+    if missing or tuple(report.get("names", ())) != folder.classes:
+        raise DamagedFileError(f"{path} contradicts {folder.description.name}", "prepare the dataset again")
     return report

@@ -1,4 +1,4 @@
-"""Builds a model package step by step: export, threshold, parity, golden image, evaluation."""
+"""Builds a model package step by step: export, thresholds, parity, golden image, evaluation."""
 
 from __future__ import annotations
 
@@ -8,25 +8,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from handful_core import __version__
-from handful_core.package import Dataset, Manifest, Package, Producer, Thresholds, write_package
+from handful_core.package import Dataset, Manifest, Package, Producer, write_package
 from handful_core.package.archive import describe_files
 from handful_core.runtime.model import VisionModel, load_model
-from handful_core.vision.agreement import Agreement
-from handful_trainer.config import TrainingConfig
-from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.packaging.golden import write_golden
 from handful_trainer.packaging.parity import check_parity
+from handful_trainer.pipeline.job import TrainingJob
 from handful_trainer.pipeline.provenance import git_commit, package_versions
-from handful_trainer.tasks.detection.checkpoint import write_checkpoint
-from handful_trainer.tasks.detection.evaluate import Evaluation, best_confidence, collect, evaluate
-from handful_trainer.tasks.detection.export import ExportedGraph, export_onnx, wanted_head
-
-_MODEL, _WEIGHTS = "model.onnx", "weights.pt"
-_FALLBACK_CONFIDENCE = 0.25
+from handful_trainer.tasks.base import WEIGHTS, Agreement, Evaluation, ExportedGraph
 
 
 @dataclass(frozen=True, slots=True)
-class Built:
+class BuiltPackage:
     """A package and what was measured while it was made."""
 
     package: Package
@@ -35,78 +28,54 @@ class Built:
     parity: Agreement
 
 
-def build_package(
-    config: TrainingConfig, weights: Path, dataset: PreparedDataset, folder: Path, run_id: str | None = None
-) -> Built:
-    """Make a package from trained weights.
+def build_package(job: TrainingJob, weights: Path, run_id: str | None = None) -> BuiltPackage:
+    """Make a package from trained weights, in the job's folder; what is there is replaced.
+
+    The dataset gives the images for thresholds, parity and golden image (all validation) and the evaluation (test).
 
     Args:
-        config: the training's configuration.
-        weights: a `.pt` file.
-        dataset: gives the images for threshold, parity, golden image (all validation) and evaluation (test).
-        folder: where the package goes; what is there is replaced.
+        job: the training.
+        weights: its best weights.
         run_id: the MLflow run that the package belongs to.
 
     Raises:
-        RefusedError: the package finds other boxes than the weights.
+        RefusedError: the package answers otherwise than the weights.
     """
+    folder = job.folder.package
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    fixed = config.package.confidence
-    baked = _FALLBACK_CONFIDENCE if fixed == "auto" else fixed
-    plain = folder / _WEIGHTS
-    write_checkpoint(weights, plain)
-    graph = export_onnx(
-        plain, folder / _MODEL, config.training.imgsz, wanted_head(config.package), baked, config.package.iou
-    )
-    if not config.package.weights:
-        plain.unlink()
-    manifest = _manifest(config, graph, dataset, folder, run_id, baked)
+    manifest = _manifest(job, job.engine.export(job.config, weights, folder), run_id)
     model = _load(folder, manifest)
-    if fixed == "auto" and manifest.counts:
-        chosen = best_confidence(collect(model, dataset, "val"), model)
-        manifest = manifest.model_copy(
-            update={"thresholds": manifest.thresholds.model_copy(update={"confidence": chosen})}
-        )
+    if thresholds := job.engine.tuned(job.config, model, job.dataset):
+        manifest = manifest.model_copy(update={"thresholds": thresholds})
         model = _load(folder, manifest)
-    images = [path for path, _, _ in dataset.split("val")]
-    parity = check_parity(model, weights, images)
+    images = job.dataset.images("val")
+    parity = check_parity(job.engine.reference(model, weights), images)
     golden = write_golden(model, images, folder)
     manifest = manifest.model_copy(update={"golden": golden, "files": describe_files(folder)})
-    evaluation = evaluate(_load(folder, manifest), dataset, "test")
+    evaluation = job.task.evaluate(_load(folder, manifest), job.dataset, "test")
     manifest = manifest.model_copy(update={"metrics": evaluation.as_json()})
-    return Built(write_package(folder, manifest), evaluation, parity)
+    return BuiltPackage(write_package(folder, manifest), evaluation, parity)
 
 
 def _load(folder: Path, manifest: Manifest) -> VisionModel:
     return load_model(write_package(folder, manifest))
 
 
-def _manifest(
-    config: TrainingConfig,
-    graph: ExportedGraph,
-    dataset: PreparedDataset,
-    folder: Path,
-    run_id: str | None,
-    confidence: float,
-) -> Manifest:
-    counts = {name: worth for name, worth in dataset.counts.items() if name in graph.classes}
-    agnostic = config.package.class_agnostic
+def _manifest(job: TrainingJob, graph: ExportedGraph, run_id: str | None) -> Manifest:
+    config, dataset, folder = job.config, job.dataset, job.folder.package
+    counts = {name: value for name, value in dataset.counts.items() if name in graph.classes}
     return Manifest(
         name=config.mlflow.model_name,
-        task="detect",
+        task=job.task.package_task,
         architecture=config.model.architecture,
         classes=graph.classes,
         counts=counts,
         input=graph.input,
         output=graph.output,
-        thresholds=Thresholds(
-            confidence=confidence,
-            iou=config.package.iou,
-            class_agnostic=bool(counts) if agnostic == "auto" else agnostic,
-        ),
+        thresholds=job.engine.thresholds(config, counts),
         opset=graph.opset,
-        weights=_WEIGHTS if config.package.weights else None,
+        weights=WEIGHTS if (folder / WEIGHTS).is_file() else None,
         files=describe_files(folder),
         dataset=Dataset(name=dataset.name, fingerprint=dataset.fingerprint, images=dict(dataset.split_sizes)),
         producer=Producer(handful=__version__, versions=package_versions(), git_commit=git_commit()),

@@ -14,6 +14,7 @@ from handful_core.package.archive import describe_files
 from handful_core.runtime.model import VisionModel, load_model
 from handful_core.vision.decode import Pixels, decode_image
 from handful_core.vision.detections import Detections
+from handful_core.vision.prediction import Prediction
 
 GOLDEN_FILE = "golden.png"
 _TRIED = 50
@@ -28,10 +29,13 @@ def write_golden(model: VisionModel, images: Sequence[Path], folder: Path) -> Go
     """
     confidence = model.manifest.thresholds.confidence
     candidates = [_small(decode_image(path.read_bytes()), model) for path in images[:_TRIED]]
-    pixels = max(candidates, key=lambda image: _clarity(model.predict(image, confidence / 2).detections, confidence))
+    pixels = max(candidates, key=lambda image: _clarity(model.predict(image, confidence / 2), confidence))
     cv2.imwrite(str(folder / GOLDEN_FILE), pixels)
-    found = model.predict(pixels, confidence).detections
-    return Golden(image=GOLDEN_FILE, confidence=confidence, detections=_expected(found))
+    prediction = model.predict(pixels, confidence)
+    if prediction.probabilities is not None:
+        expected = tuple(round(value, 6) for value in prediction.probabilities.tolist())
+        return Golden(image=GOLDEN_FILE, confidence=confidence, probabilities=expected)
+    return Golden(image=GOLDEN_FILE, confidence=confidence, detections=_expected(prediction.detections))
 
 
 def with_golden(package: Package, picture: Path, folder: Path) -> Package:
@@ -51,8 +55,11 @@ def with_golden(package: Package, picture: Path, folder: Path) -> Package:
     return write_package(folder, manifest)
 
 
-def _clarity(found: Detections, confidence: float) -> tuple[bool, bool, float]:
-    """Something found, nothing near the threshold, and the weakest box as sure as can be."""
+def _clarity(prediction: Prediction, confidence: float) -> tuple[bool, bool, float]:
+    """Something found, nothing near the threshold, and the weakest box (or the class) as sure as can be."""
+    if prediction.probabilities is not None:
+        return True, True, float(np.max(prediction.probabilities))
+    found = prediction.detections
     sure = found.above(confidence)
     near = any(abs(score - confidence) < _MARGIN for score in found.scores.tolist())
     return (len(sure) > 0, not near, float(np.min(sure.scores)) if len(sure) else 0.0)

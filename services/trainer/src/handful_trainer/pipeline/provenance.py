@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
@@ -12,7 +13,10 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from handful_core.runtime.cpus import available_cpus, processor_name
+from handful_trainer.dataset.prepared import PreparedDataset
 
+_MAX_DIGEST = 36
+"""Characters that MLflow keeps of a dataset's digest."""
 _PACKAGES = (
     *("torch", "torchvision", "ultralytics-opencv-headless", "onnx", "onnxruntime", "opencv-python-headless"),
     *("numpy", "mlflow", "picsellia", "handful-core", "handful-trainer"),
@@ -113,3 +117,15 @@ def _git(folder: Path, *words: str) -> bytes | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return result.stdout
+
+
+def dataset_record(dataset: PreparedDataset) -> dict[str, str]:
+    """A prepared dataset as MLflow's dataset input: name, digest, source, schema and profile."""
+    return {
+        "name": dataset.name,
+        "digest": dataset.fingerprint[:_MAX_DIGEST],
+        "source_type": "local",
+        "source": json.dumps({"uri": dataset.root.resolve().as_uri()}),
+        "schema": json.dumps({"classes": list(dataset.classes), "task": dataset.task.name}),
+        "profile": json.dumps({"images": dict(dataset.split_sizes)}),
+    }

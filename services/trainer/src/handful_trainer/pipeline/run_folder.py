@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ValidationError
 
 from handful_core.errors import DataError, NotFoundError, ResourceError
+from handful_core.files import write_atomically
 from handful_trainer.config import TrainingConfig, load_config, to_yaml
 
 
@@ -40,31 +41,6 @@ class RunFolder:
     def config(self) -> Path:
         """The resolved configuration."""
         return self.path / "config.yaml"
-
-    @property
-    def yolo(self) -> Path:
-        """What Ultralytics writes."""
-        return self.path / "yolo"
-
-    @property
-    def results(self) -> Path:
-        """Ultralytics' table: a heading, and a line for each epoch."""
-        return self.yolo / "results.csv"
-
-    @property
-    def epochs_done(self) -> int:
-        """How many epochs were trained."""
-        return len(self.results.read_text(encoding="utf-8").splitlines()) - 1
-
-    @property
-    def last_weights(self) -> Path:
-        """The checkpoint of the last epoch: with the optimizer's state, until training ends."""
-        return self.yolo / "weights" / "last.pt"
-
-    @property
-    def best_weights(self) -> Path:
-        """The checkpoint of the best epoch."""
-        return self.yolo / "weights" / "best.pt"
 
     @property
     def package(self) -> Path:
@@ -97,9 +73,7 @@ class RunFolder:
 
     def save(self, state: RunState) -> None:
         """Write the state in one step."""
-        temporary = self._state.with_suffix(".part")
-        temporary.write_text(state.model_dump_json(indent=2), encoding="utf-8")
-        temporary.replace(self._state)
+        write_atomically(self._state, state.model_dump_json(indent=2), durable=True)
 
     def state(self) -> RunState:
         """Read the state.

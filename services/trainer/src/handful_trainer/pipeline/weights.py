@@ -1,13 +1,13 @@
-"""The weights that a training begins with: a local file, Ultralytics' own, or those of a registered version."""
+"""The weights that a training begins with: a local file, the engine's own, or those of a registered version."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from urllib.error import URLError
 
-from handful_core.errors import ConfigError, HandfulError, NotFoundError, UnavailableError
+from handful_core.errors import ConfigError, NotFoundError
 from handful_core.package import open_package
 from handful_core.registry import Registry, Version, parse_reference
 from handful_trainer.config import TrainingConfig
@@ -33,14 +33,15 @@ def resolve_alias(config: TrainingConfig, uri: str) -> TrainingConfig:
     return config.model_copy(update={"model": config.model.model_copy(update={"pretrained": exact})})
 
 
-def find_weights(pretrained: str, home: Path, uri: str) -> Path:
+def find_weights(pretrained: str, home: Path, uri: str, download: Callable[[str, Path], Path]) -> Path:
     """The file of the weights to begin with.
 
     Args:
-        pretrained: a local file, a name of Ultralytics' own (downloaded once), `models:/NAME@ALIAS` or
+        pretrained: a local file, a name of the engine's own (downloaded once), `models:/NAME@ALIAS` or
             `models:/NAME/VERSION`.
         home: Handful's folder; what is downloaded goes to `weights` in it.
         uri: MLflow's address.
+        download: brings weights by their name to a file.
 
     Raises:
         ConfigError: a path, model, version or alias that does not exist, or a version without weights.
@@ -56,7 +57,7 @@ def find_weights(pretrained: str, home: Path, uri: str) -> Path:
             f"model.pretrained: {pretrained} does not exist",
             "name a .pt file or a registered model (models:/NAME@ALIAS), or set it to false",
         )
-    return _downloaded(pretrained, home.resolve() / "weights" / pretrained)
+    return download(pretrained, home.resolve() / "weights" / pretrained)
 
 
 def _version(registry: Registry, reference: str) -> Version:
@@ -86,23 +87,3 @@ def _registered(reference: str, home: Path, uri: str) -> Path:
         target = folder / f"{version.name}-{version.version}-{digest[:12]}.pt"
         shutil.move(root / weights, target)
     return target
-
-
-def _downloaded(name: str, target: Path) -> Path:
-    from ultralytics.utils.downloads import attempt_download_asset
-
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        found = Path(attempt_download_asset(target))
-    except (OSError, URLError, ValueError, KeyError) as error:
-        raise _no_download(name) from error
-    if not found.is_file():
-        raise _no_download(name)
-    return found
-
-
-def _no_download(name: str) -> HandfulError:
-    return UnavailableError(
-        f"the weights {name} cannot be downloaded",
-        "put the file on this machine and give its path as model.pretrained, or set model.pretrained to false",
-    )

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from handful_core.console import say
-from handful_core.errors import HandfulError
 from handful_core.package import Package, open_package
 from handful_core.registry import Registry, Version
 from handful_core.runtime.model import load_model
@@ -20,9 +16,9 @@ from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.pipeline.provenance import run_tags
 from handful_trainer.registration.gate import Decision, pass_gate
 from handful_trainer.registration.mlflow_model import register_package
-from handful_trainer.tasks.detection.evaluate import Evaluation, evaluate
-from handful_trainer.tracking.mlflow_calls import end_run, find_experiment, log_metrics, start_run
-from handful_trainer.tracking.reaper import RunReaper
+from handful_trainer.tasks.base import Evaluation
+from handful_trainer.tracking.managed_run import managed_run
+from handful_trainer.tracking.mlflow_calls import find_experiment, log_metrics, start_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +61,14 @@ def register_external_package(
         experiment: of the run that is made.
         run_id: a run that the version joins instead; how it is marked is left to whoever began it.
     """
-    evaluation = evaluate(load_model(package), dataset, "test") if dataset else None
+    evaluation = dataset.task.evaluate(load_model(package), dataset, "test") if dataset else None
     if run_id is not None:
         return _register(package, uri, name, run_id, evaluation, dataset, gate)
-    with own_run(uri, experiment, f"register-{name}") as made:
+    made = start_run(uri, find_experiment(uri, experiment), f"register-{name}", run_tags())
+    with (
+        tempfile.TemporaryDirectory(prefix="handful-journal-", ignore_cleanup_errors=True) as folder,
+        managed_run(uri, made, Path(folder) / "journal.jsonl"),
+    ):
         return _register(package, uri, name, made, evaluation, dataset, gate)
 
 
@@ -92,32 +92,3 @@ def _register(
         return Registered(version, run_id, None, None)
     with Registry(uri) as registry:
         return Registered(version, run_id, evaluation, pass_gate(registry, version, evaluation, dataset, gate))
-
-
-@contextmanager
-def own_run(uri: str, experiment: str, name: str) -> Iterator[str]:
-    """A new run that ends marked as what happened: FINISHED, FAILED with the reason as tag `failure`, or KILLED.
-
-    A small process marks it where this one cannot: MLflow is away, or this process was killed outright.
-    """
-    run_id = start_run(uri, find_experiment(uri, experiment), name, run_tags())
-    with RunReaper(uri, run_id) as watchdog:
-        ending, tags = "KILLED", {}
-        try:
-            yield run_id
-            ending = "FINISHED"
-        except Exception as error:
-            ending, tags = "FAILED", {"failure": str(error)}
-            raise
-        finally:
-            _mark(uri, run_id, ending, tags, watchdog)
-
-
-def _mark(uri: str, run_id: str, ending: str, tags: dict[str, str], watchdog: RunReaper) -> None:
-    try:
-        end_run(uri, run_id, ending, tags)
-    except HandfulError as error:
-        watchdog.status(ending)
-        say(f"the run is marked {ending} as soon as MLflow answers ({error.message})")
-    else:
-        watchdog.done()

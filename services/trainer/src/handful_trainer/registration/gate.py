@@ -13,7 +13,7 @@ from handful_core.registry import CHAMPION, Registry, Version
 from handful_core.runtime.model import load_model
 from handful_trainer.config import GateConfig
 from handful_trainer.dataset.prepared import PreparedDataset
-from handful_trainer.tasks.detection.evaluate import Evaluation, evaluate
+from handful_trainer.tasks.base import Evaluation
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,4 +100,4 @@ def _decide(
 def _score_of(champion: Version, dataset: PreparedDataset, metric: str, registry: Registry) -> float:
     with tempfile.TemporaryDirectory(prefix="handful-champion-") as folder:
         package = read_folder(registry.download_package(champion, Path(folder)))
-        return evaluate(load_model(package), dataset, "test").metrics().get(metric, 0.0)
+        return dataset.task.evaluate(load_model(package), dataset, "test").metrics().get(metric, 0.0)

@@ -15,12 +15,11 @@ import handful_core
 from handful_core.errors import HandfulError, UnavailableError
 from handful_core.package import Manifest, Package
 from handful_core.registry import Registry, Version
+from handful_trainer.tasks import get_task
 from handful_trainer.tracking.mlflow_calls import is_transient
 
 _REQUIREMENTS = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "pydantic", "pandas")
 """What the package needs to run under `mlflow models serve`; handful_core itself travels with the model."""
-
-_SHOWN_METRICS = ("mAP50", "mAP50_95", "precision", "recall", "f1", "count_accuracy")
 
 
 def register_package(uri: str, package: Package, name: str, run_id: str) -> Version:
@@ -57,7 +56,8 @@ def register_package(uri: str, package: Package, name: str, run_id: str) -> Vers
 def version_tags(package: Package) -> dict[str, str]:
     """What the registry shows of a version without opening its package."""
     manifest = package.manifest
-    numbers = {key: manifest.metrics[key] for key in _SHOWN_METRICS if key in manifest.metrics}
+    metrics = get_task(manifest.task).metrics
+    numbers = {key: manifest.metrics[key] for key in metrics if key in manifest.metrics}
     return {
         "task": manifest.task,
         "architecture": manifest.architecture,
@@ -79,10 +79,10 @@ def _log(package: Package, run_id: str) -> Any:
     with _active(run_id):
         return mlflow.pyfunc.log_model(
             name="model",
-            python_model=str(code / "pyfunc.py"),
+            python_model=str(code / "mlflow_model.py"),
             artifacts={"package": str(package.root)},
             code_paths=[str(code)],
-            signature=_signature(),
+            signature=_signature(package.manifest),
             input_example=_example(package),
             pip_requirements=[f"{requirement}=={version(requirement)}" for requirement in _REQUIREMENTS],
             metadata={"handful": {"task": package.manifest.task, "classes": list(package.manifest.classes)}},
@@ -106,15 +106,16 @@ def _active(run_id: str) -> Iterator[None]:
             client.update_run(run_id, before.status)
 
 
-def _signature() -> Any:
+def _signature(manifest: Manifest) -> Any:
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
     # A negative number stands for "the package's own": MLflow's parameters always have a value.
     parameters = [ParamSpec(name, DataType.double, -1.0) for name in ("confidence", "iou")]
+    probabilities = [ColSpec(DataType.string, "probabilities")] if manifest.task == "classify" else []
     return ModelSignature(
         inputs=Schema([ColSpec(DataType.string, "image")]),
-        outputs=Schema([ColSpec(DataType.long, "count"), ColSpec(DataType.string, "detections")]),
+        outputs=Schema([ColSpec(DataType.long, "count"), ColSpec(DataType.string, "detections"), *probabilities]),
         params=ParamSchema(parameters),
     )
 

@@ -1,1 +1,69 @@
-"""One folder for each kind of model that can be trained."""
+"""One folder for each kind of model that can be trained, and the register of them.
+
+Another distribution adds a task by an entry point of the group `handful.tasks` that names an object like `Task`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, cast
+
+from handful_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from handful_trainer.tasks.base import Engine, Task
+
+GROUP = "handful.tasks"
+DEFAULT = "detect"
+"""The task of configurations and datasets that name none: there was no other once."""
+_OWN = {
+    "detect": "handful_trainer.tasks.detection.task",
+    "classify": "handful_trainer.tasks.classification.task",
+}
+"""Modules that hold a `TASK`. They are imported when they are asked for, and what is heavy in them even later."""
+
+
+def task_names() -> list[str]:
+    """All tasks that are installed, the trainer's own first."""
+    return [*_OWN, *sorted(entry.name for entry in entry_points(group=GROUP) if entry.name not in _OWN)]
+
+
+def get_task(name: str) -> Task:
+    """A task by its name.
+
+    Raises:
+        ConfigError: no such task is installed.
+    """
+    if name not in task_names():
+        raise ConfigError(f"there is no task {name!r}", f"the tasks are {', '.join(task_names())}")
+    return _load(name)
+
+
+def engine_of(name: str) -> Engine:
+    """What trains a task's models.
+
+    Raises:
+        ConfigError: there is no such task, or nothing that trains it.
+    """
+    engine = get_task(name).engine
+    if engine is None:
+        raise ConfigError(
+            f"models of the task {name} cannot be trained here", "register a package that was made elsewhere"
+        )
+    return engine
+
+
+def all_tasks() -> Iterator[Task]:
+    """Every task."""
+    return map(_load, task_names())
+
+
+@cache
+def _load(name: str) -> Task:
+    if name in _OWN:
+        return cast("Task", importlib.import_module(_OWN[name]).TASK)
+    (entry,) = entry_points(group=GROUP, name=name)
+    return cast("Task", entry.load())

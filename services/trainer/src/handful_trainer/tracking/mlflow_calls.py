@@ -13,12 +13,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from mlflow.tracking import MlflowClient
 
-from handful_core.addresses import redact_credentials
-from handful_core.errors import HandfulError, UnavailableError
+from handful_core.errors import HandfulError, UnavailableError, redact_credentials
+from handful_core.retrying import is_transient_status
 from handful_trainer.tracking.journal import Entry
-
-_CLIENT_ERRORS = range(400, 500)
-_WORTH_ANOTHER_TRY = {408, 425, 429}
 
 
 def configure_client() -> None:
@@ -36,8 +33,7 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, FileNotFoundError):
         return False
     if isinstance(error, MlflowException):
-        status = int(error.get_http_status_code())  # type: ignore[no-untyped-call]
-        return status not in _CLIENT_ERRORS or status in _WORTH_ANOTHER_TRY
+        return is_transient_status(int(error.get_http_status_code()))  # type: ignore[no-untyped-call]
     return isinstance(error, OSError)
 
 
@@ -173,3 +169,12 @@ def end_run(uri: str, run_id: str, status: str, tags: Mapping[str, str]) -> None
         if tags:
             client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
         client.set_terminated(run_id, status=status)
+
+
+def mlflow_name(name: str) -> str:
+    """The name of a parameter or metric, or a part of one, without what MLflow refuses: class names may hold anything.
+
+    Letters, digits and some marks are allowed; as a path, it must lead nowhere else.
+    """
+    plain = "".join(c if c.isalnum() or c in " _-./" else "_" for c in name)
+    return "/".join(part if part.strip(".") else "_" for part in plain.split("/"))

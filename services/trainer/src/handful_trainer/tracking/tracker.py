@@ -23,8 +23,7 @@ from tenacity import (
 
 from handful_core.errors import UnavailableError
 from handful_trainer.tracking.journal import Entry, Journal
-from handful_trainer.tracking.mlflow_calls import is_transient, send
-from handful_trainer.tracking.names import mlflow_name
+from handful_trainer.tracking.mlflow_calls import is_transient, mlflow_name, send
 
 _log = logging.getLogger(__name__)
 _MAX_VALUE = 6000

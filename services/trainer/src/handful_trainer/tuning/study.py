@@ -18,12 +18,12 @@ from handful_core.console import say
 from handful_core.errors import DataError, ResourceError
 from handful_trainer.config import TrainingConfig, to_yaml, with_values
 from handful_trainer.dataset.preparation.prepare import prepare
-from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.pipeline import provenance
 from handful_trainer.pipeline.weights import resolve_alias
+from handful_trainer.tasks import engine_of
 from handful_trainer.tracking.mlflow_calls import find_experiment, start_run
 from handful_trainer.tuning.search import SearchConfig
-from handful_trainer.tuning.trial import METRIC, train_trial
+from handful_trainer.tuning.trial import StudyContext, train_trial
 
 _PARENT, _ADDED = "handful.parent_run", "handful.enqueued_again"
 _FAILURES = 3
@@ -31,7 +31,7 @@ _FAILURES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class StudyResult:
     """What a search found."""
 
     name: str
@@ -39,8 +39,10 @@ class Result:
     """The run above the trials'."""
     best: dict[str, Any]
     """The settings that were best."""
+    metric: str
+    """What was maximised: a validation metric, as the trials' runs carry it."""
     score: float
-    """Their validation mAP@0.5:0.95."""
+    """The best that there was."""
     config: Path
     """The whole configuration with them, ready for `handful train`."""
     trials: list[dict[str, Any]]
@@ -50,7 +52,7 @@ class Result:
         return {
             "name": self.name,
             "run_id": self.run_id,
-            "metric": METRIC,
+            "metric": self.metric,
             "score": self.score,
             "best": self.best,
             "config": str(self.config),
@@ -58,15 +60,13 @@ class Result:
         }
 
 
-def tune(config: TrainingConfig, search: SearchConfig, name: str, trials: int, home: Path, uri: str) -> Result:
+def tune(config: TrainingConfig, search: SearchConfig, name: str, trials: int, home: Path, uri: str) -> StudyResult:
     """Search until there are so many trials, those of an earlier call by the same name included.
 
     Raises:
         ResourceError: a search of this name is running.
         DataError: no trial came to an end.
     """
-    from handful_trainer.tasks.detection.ultralytics import configure_ultralytics
-
     search.check(config)
     config = resolve_alias(config, uri)
     folder = (home / "tune" / name).resolve()
@@ -74,12 +74,13 @@ def tune(config: TrainingConfig, search: SearchConfig, name: str, trials: int, h
     try:
         with FileLock(folder / "lock", timeout=0):
             experiment = find_experiment(uri, config.mlflow.experiment)
-            dataset = prepare(config.dataset, home)
-            configure_ultralytics(home)
+            dataset = prepare(config.dataset, home, task=config.task)
+            engine_of(config.task).configure(home)
             study = _open(folder, name, config.training.seed)
             parent = _parent(study, uri, experiment, name)
-            _Search(config, search, dataset, folder, uri, experiment, parent, home).go_on(study, trials)
-            return _finish(study, config, folder, parent, uri)
+            context = StudyContext(dataset, folder, home, uri, experiment, parent)
+            _Search(config, search, context).go_on(study, trials)
+            return _finish(study, config, context)
     except Timeout:
         raise ResourceError(
             f"a search called {name} is running already", "wait for it, or give another --name"
@@ -90,12 +91,7 @@ def tune(config: TrainingConfig, search: SearchConfig, name: str, trials: int, h
 class _Search:
     config: TrainingConfig
     search: SearchConfig
-    dataset: PreparedDataset
-    folder: Path
-    uri: str
-    experiment: str
-    parent: str
-    home: Path
+    context: StudyContext
 
     def go_on(self, study: Study, trials: int) -> None:
         """Run what is missing."""
@@ -112,10 +108,7 @@ class _Search:
                 raise DataError(f"{_FAILURES} trials in a row failed", "see their runs in MLflow")
 
     def _run(self, trial: Trial, values: dict[str, Any]) -> tuple[TrialState, float | None]:
-        config = with_values(self.config, values)
-        return train_trial(
-            trial, config, values, self.dataset, self.folder, self.uri, self.experiment, self.parent, self.home
-        )
+        return train_trial(trial, with_values(self.config, values), values, self.context)
 
 
 def _open(folder: Path, name: str, seed: int) -> Study:
@@ -155,18 +148,19 @@ def _ended(study: Study) -> list[FrozenTrial]:
     return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
 
 
-def _finish(study: Study, config: TrainingConfig, folder: Path, parent: str, uri: str) -> Result:
+def _finish(study: Study, config: TrainingConfig, context: StudyContext) -> StudyResult:
     from mlflow.tracking import MlflowClient
 
     if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         raise DataError("no trial came to an end", "try more of them")
-    target = folder / "best.yaml"
+    metric = engine_of(config.task).validation_metric
+    target = context.folder / "best.yaml"
     target.write_text(to_yaml(with_values(config, study.best_params)), encoding="utf-8")
-    client = MlflowClient(uri)
-    client.log_artifact(parent, str(target))
-    client.log_metric(parent, f"best/{METRIC}", study.best_value)
-    client.set_terminated(parent)
+    client = MlflowClient(context.uri)
+    client.log_artifact(context.parent, str(target))
+    client.log_metric(context.parent, f"best/{metric}", study.best_value)
+    client.set_terminated(context.parent)
     rows = [
         {"trial": t.number, "state": t.state.name.lower(), "score": t.value, "values": t.params} for t in _ended(study)
     ]
-    return Result(study.study_name, parent, study.best_params, study.best_value, target, rows)
+    return StudyResult(study.study_name, context.parent, study.best_params, metric, study.best_value, target, rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,78 +13,84 @@ from optuna.trial import Trial, TrialState
 from handful_core.console import say
 from handful_core.errors import HandfulError
 from handful_trainer.config import TrainingConfig
-from handful_trainer.config.loading import flatten
+from handful_trainer.config.loading import flatten, settings_of
 from handful_trainer.dataset.prepared import PreparedDataset
+from handful_trainer.pipeline.job import TrainingJob
+from handful_trainer.pipeline.listener import RunListener
 from handful_trainer.pipeline.run_folder import RunState, create_run
-from handful_trainer.tasks.detection.train import fit, sigterm_raises
-from handful_trainer.tracking import Tracker, open_tracker
+from handful_trainer.pipeline.signals import sigterm_raises
+from handful_trainer.tracking import Tracker
+from handful_trainer.tracking.managed_run import KILLED, managed_run
 from handful_trainer.tracking.mlflow_calls import start_run
-from handful_trainer.tracking.reaper import RunReaper
 
-METRIC = "val/mAP50_95"
 _PARENT_TAG = "mlflow.parentRunId"
 """By this MLflow shows a run below another."""
 
 
+@dataclass(frozen=True, slots=True)
+class StudyContext:
+    """What all trials of a study share."""
+
+    dataset: PreparedDataset
+    folder: Path
+    """The study's own."""
+    home: Path
+    uri: str
+    """MLflow's address."""
+    experiment: str
+    """Its id."""
+    parent: str
+    """The run above the trials'."""
+
+
 def train_trial(
-    trial: Trial,
-    config: TrainingConfig,
-    values: Mapping[str, Any],
-    dataset: PreparedDataset,
-    folder: Path,
-    uri: str,
-    experiment: str,
-    parent: str,
-    home: Path,
+    trial: Trial, config: TrainingConfig, values: Mapping[str, Any], study: StudyContext
 ) -> tuple[TrialState, float | None]:
     """Train with a trial's settings.
 
     Returns:
-        How it ended, and the best validation mAP@0.5:0.95 of its epochs; None where it failed or was pruned.
+        How it ended, and the best validation result of its epochs; None where it failed or was pruned.
     """
     name = f"trial-{trial.number}"
-    tags = {_PARENT_TAG: parent, "handful.kind": "trial", "dataset.fingerprint": dataset.fingerprint}
-    run_id = start_run(uri, experiment, name, tags)
-    run = create_run(folder, name, config)
-    run.save(RunState(run_id=run_id, dataset=dataset.root, register_version=False))
-    tracker = open_tracker(uri, run_id, run.journal)
-    tracker.params({**flatten(config.model_dump(mode="json")), **{f"trial.{key}": v for key, v in values.items()}})
-    watchdog = RunReaper(uri, run_id)
-    status, scores = "KILLED", [0.0]
-
-    def report(epoch: int, metrics: Mapping[str, float]) -> None:
-        score = metrics.get(METRIC, 0.0)
-        scores.append(score)
-        trial.report(score, epoch)
-        if trial.should_prune():
-            raise optuna.TrialPruned
-
+    tags = {_PARENT_TAG: study.parent, "handful.kind": "trial", "dataset.fingerprint": study.dataset.fingerprint}
+    run_id = start_run(study.uri, study.experiment, name, tags)
+    run = create_run(study.folder, name, config)
+    run.save(RunState(run_id=run_id, dataset=study.dataset.root, register_version=False))
+    job = TrainingJob(config, study.dataset, run, study.home, study.uri)
+    finished = False
     try:
-        with sigterm_raises():
-            fit(config, dataset.data_yaml, run, tracker, home, uri, resume=False, on_epoch=report)
-        status = "FINISHED"
-        return TrialState.COMPLETE, max(scores)
-    except optuna.TrialPruned:
-        tracker.tags({"pruned": f"after epoch {len(scores) - 1}"})
-        say(f"{name} lags behind after epoch {len(scores) - 1} and is given up")
+        with managed_run(study.uri, run_id, run.journal, killed_by=(*KILLED, optuna.TrialPruned)) as tracker:
+            tracker.params({**flatten(settings_of(config)), **{f"trial.{key}": v for key, v in values.items()}})
+            score = _train(trial, job, tracker)
+        finished = True
+    except optuna.TrialPruned as pruned:
+        say(f"{name} lags behind {pruned} and is given up")
         return TrialState.PRUNED, None
     except HandfulError as error:
-        status = "FAILED"
-        tracker.tags({"failure": str(error)})
         say(f"{name} failed: {error}")
         return TrialState.FAIL, None
     finally:
-        _end(tracker, watchdog, status)
-        _drop_checkpoints(run.yolo / "weights", status)
+        # Dozens of trials would fill the disk.
+        job.engine.discard_checkpoints(run.path, keep_best=finished)
+    return TrialState.COMPLETE, score
 
 
-def _end(tracker: Tracker, watchdog: RunReaper, status: str) -> None:
-    tracker.status(status)
-    watchdog.done() if tracker.close() else watchdog.status(status)
+def _train(trial: Trial, job: TrainingJob, tracker: Tracker) -> float:
+    """The best validation result of all epochs.
 
+    Raises:
+        TrialPruned: it lags behind the others.
+    """
+    metric, scores = job.engine.validation_metric, [0.0]
 
-def _drop_checkpoints(weights: Path, status: str) -> None:
-    """Dozens of trials would fill the disk; a finished one keeps its best weights."""
-    for path in weights.glob("*.pt"):
-        if path.name != "best.pt" or status != "FINISHED":
-            path.unlink()
+    def report(epoch: int, metrics: Mapping[str, float]) -> None:
+        scores.append(metrics.get(metric, 0.0))
+        trial.report(scores[-1], epoch)
+        if trial.should_prune():
+            tracker.tags({"pruned": f"after epoch {epoch}"})
+            raise optuna.TrialPruned(f"after epoch {epoch}")
+
+    listener = RunListener(tracker, job.config.training.epochs, metric, on_epoch=report)
+    with sigterm_raises(), listener:
+        job.engine.train(job, listener, resume=False)
+    return max(scores)

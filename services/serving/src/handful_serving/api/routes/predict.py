@@ -12,7 +12,6 @@ from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
 from handful_core.errors import HandfulError
-from handful_serving.api.body import UploadedFile, read_upload
 from handful_serving.api.disconnect import cancel_on_disconnect
 from handful_serving.api.errors import problem_responses, reject_reason, to_problem
 from handful_serving.api.parameters import PredictParameters, openapi_parameters, query_parameters
@@ -20,6 +19,7 @@ from handful_serving.api.request_ids import request_id_of
 from handful_serving.api.schemas import BatchAnswer, PredictionAnswer, prediction_json
 from handful_serving.api.security import authenticate
 from handful_serving.api.state import AppState, app_state
+from handful_serving.api.upload import UploadedFile, read_upload
 from handful_serving.domain.auth import Caller
 from handful_serving.domain.prediction import PredictionResult
 from handful_serving.errors import BadRequestError

@@ -11,7 +11,7 @@ import numpy as np
 from fastapi import APIRouter, Path, Request, Response
 
 from handful_core.package import Manifest
-from handful_core.runtime.model import Prediction
+from handful_core.vision.prediction import Prediction
 from handful_serving import __version__
 from handful_serving.api.disconnect import cancel_on_disconnect
 from handful_serving.api.errors import problem_responses

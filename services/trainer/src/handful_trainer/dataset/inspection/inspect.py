@@ -15,18 +15,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from handful_core.vision.decode import FORMATS, MAX_PIXELS
-from handful_core.vision.jpeg import JpegHeader, jpeg_header
+from handful_core.vision.decode import FORMATS, MAX_PIXELS, PILLOW_ERRORS, exif_orientation
+from handful_core.vision.image_headers import JpegHeader, jpeg_header
 from handful_trainer.dataset.inspection.facts import ImageFacts, WriteMode
 from handful_trainer.dataset.inspection.formats import image_format, is_markup, lacks_end, other_format
 from handful_trainer.dataset.inspection.phash import SIDE, perceptual_hashes, upright
 from handful_trainer.dataset.inspection.pillow import (
-    BROKEN,
     SMALLEST_SIDE,
     Inspection,
     decoded,
     open_image,
-    orientation_of,
 )
 
 _CUT_OFF_WORDS = ("truncated", "unexpected end", "end of file", "eof", "not enough")
@@ -81,7 +79,7 @@ def _sight(data: bytes, decode: bool) -> Inspection:
     facts = ImageFacts(len(data), sha256, "", "", form)
     try:
         return (_quickly(facts, data, decode) if form == "JPEG" else None) or decoded(facts, data)
-    except BROKEN as error:
+    except PILLOW_ERRORS as error:
         detail = " ".join(str(error).replace(repr(error), "").split()) or type(error).__name__
         return Inspection(facts._replace(defect=_how_broken(form, data, detail), detail=detail[:120]))
 
@@ -96,7 +94,7 @@ def _quickly(facts: ImageFacts, data: bytes, decode: bool) -> Inspection | None:
         return None
     if header.has_app1:
         with open_image(data) as image:
-            orientation = orientation_of(image)
+            orientation = exif_orientation(image)
     decode |= orientation != 1  # It will be, to be turned.
     grey = _decoded_small(header, data) if decode else None
     if decode and grey is None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import struct
-import zlib
 from typing import NamedTuple
 
 import numpy as np
@@ -12,18 +10,13 @@ from numpy.typing import NDArray
 from PIL import GifImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 from PIL.BmpImagePlugin import BmpImageFile
 
-from handful_core.vision.decode import MAX_PIXELS
+from handful_core.vision.decode import MAX_PIXELS, exif_orientation
 from handful_trainer.dataset.inspection.facts import ImageFacts, WriteMode
 from handful_trainer.dataset.inspection.formats import image_format, lacks_end
 from handful_trainer.dataset.inspection.phash import SIDE, upright
 
 SMALLEST_SIDE = 10
 """Pixels. Ultralytics leaves out images that are smaller."""
-BROKEN = (
-    OSError, SyntaxError, ValueError, TypeError, LookupError, AttributeError, EOFError, ArithmeticError, MemoryError,
-    RuntimeError, struct.error, zlib.error, Image.DecompressionBombError,
-)  # fmt: skip
-"""What Pillow's decoders raise on files that are broken in one way or another."""
 
 # A format's own class, not Image.open: that tries one format after the other, and Ultralytics replaces it by a function
 # that installs packages when it meets a file that is no image.
@@ -35,7 +28,6 @@ _READERS: dict[str, type[ImageFile.ImageFile]] = {
     "TIFF": TiffImagePlugin.TiffImageFile,
     "GIF": GifImagePlugin.GifImageFile,
 }
-_ORIENTATION = 0x0112
 _BOX = Image.Resampling.BOX
 
 
@@ -68,14 +60,14 @@ def decoded(facts: ImageFacts, data: bytes) -> Inspection:
         data: the file's content.
 
     Raises:
-        BROKEN: one of these, if it is.
+        PILLOW_ERRORS: one of these, if it is.
     """
     with open_image(data) as image:
         width, height = image.size
         if width * height > MAX_PIXELS:
             detail = f"{width} x {height} pixels, {MAX_PIXELS / 1e6:.0f} megapixels are allowed"
             return Inspection(facts._replace(defect="too_large", detail=detail))
-        orientation = orientation_of(image)
+        orientation = exif_orientation(image)
         treatment = _treatment(facts.format, data, image, orientation)
         if facts.format == "JPEG":
             image.draft("L", (max(1, width // 8), max(1, height // 8)))
@@ -90,17 +82,6 @@ def decoded(facts: ImageFacts, data: bytes) -> Inspection:
     if orientation >= 5:
         width, height = height, width
     return Inspection(facts._replace(width=width, height=height, orientation=orientation, treatment=treatment), small)
-
-
-def orientation_of(image: ImageFile.ImageFile) -> int:
-    """The EXIF orientation, 1 to 8; 1 if there is none."""
-    if "exif" not in image.info and image.format != "TIFF":
-        return 1
-    try:
-        value = image.getexif().get(_ORIENTATION, 1)
-    except BROKEN:
-        return 1  # A damaged EXIF block is common and harmless: all readers ignore it.
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def _treatment(form: str, data: bytes, image: ImageFile.ImageFile, orientation: int) -> WriteMode:

@@ -14,6 +14,7 @@ from pathlib import Path
 import requests
 
 from handful_core.errors import NotFoundError, UnavailableError
+from handful_core.retrying import is_transient_status
 from handful_trainer.dataset.errors import DiskSpaceError
 from handful_trainer.dataset.picsellia.ledger import DownloadIndex
 from handful_trainer.dataset.picsellia.listing import ListedAsset
@@ -124,7 +125,7 @@ class Downloads:
         status = answer.status_code
         if status == 200:
             return
-        if status == 429 or status >= 500:
+        if is_transient_status(status):
             after = answer.headers.get("Retry-After", "")
             raise BusyError(status, float(after) if after.isdecimal() else 0)
         if status == 403 and not asset.renewed:  # The address is good for an hour only.

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-import tenacity
 from picsellia.exceptions import BadGatewayError, InternalServerError, NetworkError, PicselliaError, TooManyRequestError
 from requests import RequestException
 from requests.exceptions import (
@@ -17,6 +16,9 @@ from requests.exceptions import (
     InvalidURL,
     MissingSchema,
 )
+from tenacity import sleep_using_event
+
+from handful_core.retrying import retrying
 
 _Result = TypeVar("_Result")
 _PASSING = (TooManyRequestError, InternalServerError, BadGatewayError, NetworkError)
@@ -66,21 +68,12 @@ def with_retries(
         but_not: failures that are not worth another attempt here.
         stop: ends the pauses when it is set; `work` should then fail for good.
     """
-    retrying = tenacity.Retrying(
-        stop=tenacity.stop_after_attempt(_ATTEMPTS),
-        wait=_pause,
-        retry=tenacity.retry_if_exception(lambda error: is_transient(error) and not isinstance(error, but_not)),
-        reraise=True,
-        sleep=tenacity.sleep_using_event(stop or threading.Event()),
+    tries = retrying(
+        lambda error: is_transient(error) and not isinstance(error, but_not),
+        attempts=_ATTEMPTS,
+        first_pause=1,
+        longest_pause=_LONGEST,
+        asked_pause=lambda error: error.after if isinstance(error, BusyError) else 0,
+        sleep=sleep_using_event(stop or threading.Event()),
     )
-    return retrying(work)
-
-
-_backoff = tenacity.wait_random_exponential(multiplier=1, max=_LONGEST)
-
-
-def _pause(state: tenacity.RetryCallState) -> float:
-    """The pause that was asked for, if one was, else one that grows."""
-    error = state.outcome.exception() if state.outcome else None
-    asked = error.after if isinstance(error, BusyError) else 0
-    return min(_LONGEST, max(asked, _backoff(state)))
+    return tries(work)

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from handful_core.files import write_atomically
 from handful_trainer.dataset.preparation.fingerprint import FORMAT
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import Source
 from handful_trainer.dataset.sources.yolo_folder import PASSING, SUFFIXES
+from handful_trainer.tasks import DEFAULT
 
 _IMAGES = tuple(f"{suffix} " for suffix in sorted(SUFFIXES))
 """How names of images end, with what stands behind them in a line."""
@@ -36,7 +38,7 @@ class Index:
     state: State
 
     @classmethod
-    def of(cls, config: DatasetConfig, source: Source, home: Path, output: Path | None) -> Self:
+    def of(cls, config: DatasetConfig, source: Source, home: Path, output: Path | None, task: str = DEFAULT) -> Self:
         """Look at the source's files: names, sizes and times of change, nothing of their content.
 
         Args:
@@ -44,12 +46,14 @@ class Index:
             source: where the images come from.
             home: Handful's folder.
             output: the folder that was asked for, if one was.
+            task: what the dataset is for.
 
         Raises:
             DataError: the source is not there.
         """
         roots = source.roots()
         settings = config.model_dump(mode="json", exclude={"path", "images"})
+        settings |= {} if task == DEFAULT else {"task": task}
         places = [str(root.resolve()) for root in roots] + [str(output.resolve()) if output else ""]
         key = hashlib.sha256(json.dumps([FORMAT, settings, places], sort_keys=True).encode()).hexdigest()
         return cls(home / "datasets" / ".index" / f"{key[:24]}.json", state_of(roots))
@@ -67,9 +71,7 @@ class Index:
     def remember(self, folder: Path) -> None:
         """Write down what came of it."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_suffix(f".{os.getpid()}")
-        partial.write_text(json.dumps({"stamp": self.state.stamp, "folder": str(folder.resolve())}), encoding="utf-8")
-        partial.replace(self.path)
+        write_atomically(self.path, json.dumps({"stamp": self.state.stamp, "folder": str(folder.resolve())}))
 
 
 def state_of(roots: Iterable[Path]) -> State:

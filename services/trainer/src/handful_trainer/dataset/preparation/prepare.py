@@ -15,30 +15,33 @@ from handful_core.console import progress, say
 from handful_core.errors import DataError
 from handful_trainer.dataset.errors import EmptyDatasetError, OutputExistsError
 from handful_trainer.dataset.inspection.scan import scan
-from handful_trainer.dataset.preparation.assets import Asset, check_labels, check_polygons, classify_asset
+from handful_trainer.dataset.preparation.assets import Asset, check_labels, classify_asset
 from handful_trainer.dataset.preparation.fingerprint import Fingerprint
 from handful_trainer.dataset.preparation.index import Index
-from handful_trainer.dataset.preparation.write import make_folders, whole_folder, write_files, write_lists, write_report
-from handful_trainer.dataset.prepared import DATA_YAML, REPORT, PreparedDataset
+from handful_trainer.dataset.preparation.write import make_folders, whole_folder, write_files, write_list, write_report
+from handful_trainer.dataset.prepared import REPORT, PreparedDataset
 from handful_trainer.dataset.report.build import build_report
 from handful_trainer.dataset.report.page import template, write_page
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources import open_source
 from handful_trainer.dataset.sources.base import RawDataset, RawItem
 from handful_trainer.dataset.splitting.groups import assign_splits
+from handful_trainer.tasks import DEFAULT, get_task
+from handful_trainer.tasks.base import LabelFormat, Task
 from handful_trainer.workers.pool import WorkerPool
 
 _log = logging.getLogger(__name__)
 _SHOWN = 12
 
 
-def prepare(config: DatasetConfig, home: Path, output: Path | None = None) -> PreparedDataset:
+def prepare(config: DatasetConfig, home: Path, output: Path | None = None, *, task: str = DEFAULT) -> PreparedDataset:
     """Validate, clean, split and write a dataset, once: the same input and settings give the same folder.
 
     Args:
         config: where the images come from and what is made of them.
         home: Handful's folder; the dataset goes to `datasets/<name>-<fingerprint>` in it.
         output: another folder for it.
+        task: what it is for: decides what counts of an annotation, and the layout on disk.
 
     Raises:
         DataError: the source is missing, damaged, or nothing in it can be used.
@@ -46,13 +49,13 @@ def prepare(config: DatasetConfig, home: Path, output: Path | None = None) -> Pr
         ResourceError: the disk is full.
     """
     source = open_source(config, home)
-    index = Index.of(config, source, home, output)
+    index = Index.of(config, source, home, output, task)
     folder = index.find()
     if folder is not None and (known := _opened(folder)) and known.is_whole():
         _log.info("unchanged since it was prepared: %s", folder)
         return known
     with _uncollected(), contextlib.closing(WorkerPool(index.state.images)) as crew:
-        dataset = _make(config, source.read(), crew, home, output)
+        dataset = _make(config, source.read(), get_task(task), crew, home, output)
     index.remember(dataset.root)
     for warning in dataset.report["warnings"][:_SHOWN]:
         say(f"warning: {warning}")
@@ -71,46 +74,53 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _make(config: DatasetConfig, raw: RawDataset, crew: WorkerPool, home: Path, output: Path | None) -> PreparedDataset:
+def _make(
+    config: DatasetConfig, raw: RawDataset, task: Task, crew: WorkerPool, home: Path, output: Path | None
+) -> PreparedDataset:
     Thread(target=template).start()  # It is compiled while images are decoded.
     items = sorted(raw.items, key=lambda item: item.id)
-    classes = config.classes or raw.classes or _no_classes(items)
+    classes = config.classes or raw.classes or _no_classes(items, task.labels)
     class_ids = {name: class_id for class_id, name in enumerate(classes)}
-    assets, fingerprint = _looked_at(config, raw, crew, items, class_ids)
+    assets, fingerprint = _inspected(config, raw, task, crew, items, class_ids)
     target = output or home / "datasets" / f"{config.title}-{fingerprint[:12]}"
     if known := _existing(target, fingerprint):
         return known
-    if config.polygons == "refuse":
-        check_polygons(assets)
+    task.labels.check(config, assets)
     if config.unknown_labels == "refuse":
-        check_labels(assets, class_ids)
-    _check_usable(assets, classes)
+        check_labels(assets, class_ids, task.labels.noun)
+    _check_usable(assets, classes, task.labels.one)
     assets = assign_splits(assets, config)
     try:
-        _write(target, config, classes, raw, assets, fingerprint, crew)
+        _write(target, config, task, classes, raw, assets, fingerprint, crew)
     except OutputExistsError:  # Another run may have prepared the same meanwhile.
         return _existing(target, fingerprint) or PreparedDataset.open(target)
     return PreparedDataset.open(target)
 
 
-def _looked_at(
-    config: DatasetConfig, raw: RawDataset, crew: WorkerPool, items: Sequence[RawItem], class_ids: Mapping[str, int]
+def _inspected(
+    config: DatasetConfig,
+    raw: RawDataset,
+    task: Task,
+    crew: WorkerPool,
+    items: Sequence[RawItem],
+    class_ids: Mapping[str, int],
 ) -> tuple[list[Asset], str]:
     """All assets with what was found in their files, and the fingerprint: made while other files are still decoded."""
-    fingerprint, assets = Fingerprint(config, tuple(class_ids), raw), []
+    fingerprint, assets = Fingerprint(config, task.name, tuple(class_ids), raw), []
     with progress() as bar:
-        task = bar.add_task("checking images", total=len(items))
+        shown = bar.add_task("checking images", total=len(items))
         paths, decode = [item.path for item in items], config.check == "decode"
-        found = scan(crew, paths, lambda done: bar.advance(task, done), decode=decode)
+        found = scan(crew, paths, lambda done: bar.advance(shown, done), decode=decode)
         for item, facts in zip(items, found, strict=True):
             fingerprint.add(item, facts)
-            assets.append(classify_asset(item, facts, class_ids))
+            assets.append(classify_asset(item, facts, class_ids, task.labels))
     return assets, str(fingerprint)
 
 
 def _write(
     target: Path,
     config: DatasetConfig,
+    task: Task,
     classes: tuple[str, ...],
     raw: RawDataset,
     assets: Sequence[Asset],
@@ -118,19 +128,20 @@ def _write(
     crew: WorkerPool,
 ) -> None:
     with progress() as bar, whole_folder(target) as folder:
-        task = bar.add_task("writing dataset", total=sum(asset.split is not None for asset in assets))
-        make_folders(folder)
-        written = write_files(folder, assets, crew, lambda done: bar.advance(task, done))
-        report = build_report(config, classes, raw, assets, fingerprint)  # While the crew writes.
-        write_page(folder, report, assets, crew)
-        write_lists(folder, classes, assets)
+        shown = bar.add_task("writing dataset", total=sum(asset.split is not None for asset in assets))
+        make_folders(folder, task.labels, classes)
+        written = write_files(folder, assets, classes, task.labels, crew, lambda done: bar.advance(shown, done))
+        report = build_report(config, task, classes, raw, assets, fingerprint)  # While the workers write.
+        write_page(folder, report, assets, task.labels, crew)
+        task.labels.describe(folder, classes)
+        write_list(folder, assets, classes, task.labels)
         deque(written, 0)
         write_report(folder, report)
 
 
 def _opened(folder: Path) -> PreparedDataset | None:
     """A dataset that Handful prepared, None if it is gone or damaged."""
-    if not (folder / DATA_YAML).is_file() or not (folder / REPORT).is_file():
+    if not (folder / REPORT).is_file():
         return None
     try:
         return PreparedDataset.open(folder)
@@ -162,17 +173,17 @@ def _existing(target: Path, fingerprint: str) -> PreparedDataset | None:
     return None
 
 
-def _no_classes(items: Sequence[RawItem]) -> tuple[str, ...]:
-    labels = sorted({box.label for item in items for box in item.boxes})
-    found = f"the labels found are {', '.join(labels[:20])}" if labels else "no label was found"
+def _no_classes(items: Sequence[RawItem], labels: LabelFormat) -> tuple[str, ...]:
+    names = sorted({name for item in items for name in labels.named(item)})
+    found = f"the labels found are {', '.join(names[:20])}" if names else "no label was found"
     raise EmptyDatasetError("the source has no list of classes and dataset.classes is empty", f"set it; {found}")
 
 
-def _check_usable(assets: Sequence[Asset], classes: tuple[str, ...]) -> None:
+def _check_usable(assets: Sequence[Asset], classes: tuple[str, ...], one: str) -> None:
     """Refuse what nothing can be learnt from.
 
     Raises:
-        EmptyDatasetError: no usable image, no box of any class, or fewer different images than splits.
+        EmptyDatasetError: no usable image, no label of any class, or fewer different images than splits.
     """
     usable = [asset for asset in assets if asset.outcome == "usable"]
     if not usable:
@@ -182,9 +193,9 @@ def _check_usable(assets: Sequence[Asset], classes: tuple[str, ...]) -> None:
             "check dataset.path, and that annotations are accepted",
         )
     if not any(asset.kept for asset in usable):
-        lost = sum(len(asset.boxes.dropped) for asset in usable)
+        lost = sum(len(asset.labels.dropped) for asset in usable)
         raise EmptyDatasetError(
-            f"none of the {len(usable)} usable images has a box of {', '.join(classes)} ({lost} others were left out)",
+            f"none of the {len(usable)} usable images has {one} of {', '.join(classes)} ({lost} others were left out)",
             "check dataset.classes against the labels of the source",
         )
     if (different := len({asset.facts.sha256 for asset in usable})) < 3:

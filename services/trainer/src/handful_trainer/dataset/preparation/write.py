@@ -12,17 +12,14 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import Any, NamedTuple
 
 from handful_trainer.dataset.errors import DiskSpaceError, OutputExistsError
 from handful_trainer.dataset.inspection.facts import WriteMode
 from handful_trainer.dataset.preparation.assets import Asset
-from handful_trainer.dataset.preparation.entries import ImageEntry, LabelEntry, place_images, write_labels
 from handful_trainer.dataset.preparation.link import FileLinker
-from handful_trainer.dataset.prepared import DATA_YAML, REPORT
-from handful_trainer.dataset.sources.base import SPLITS
+from handful_trainer.dataset.prepared import REPORT
+from handful_trainer.tasks.base import LabelFormat
 from handful_trainer.workers.pool import WorkerPool
 
 ASSETS = "assets.jsonl"
@@ -64,15 +61,29 @@ def whole_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def make_folders(folder: Path) -> None:
-    """The folders of YOLO's layout."""
-    for kind in ("images", "labels"):
-        for split in SPLITS:
-            (folder / kind / split).mkdir(parents=True)
+class ImageEntry(NamedTuple):
+    """An image that is put somewhere. Small: it is sent to another process."""
+
+    source: str
+    """Its file."""
+    name: str
+    """Where it goes, relative to the prepared folder."""
+    treatment: WriteMode
+
+
+def make_folders(folder: Path, labels: LabelFormat, classes: Sequence[str]) -> None:
+    """The folders of the task's layout."""
+    for name in labels.folders(classes):
+        (folder / name).mkdir(parents=True)
 
 
 def write_files(
-    folder: Path, assets: Sequence[Asset], crew: WorkerPool, advance: Callable[[int], object]
+    folder: Path,
+    assets: Sequence[Asset],
+    classes: Sequence[str],
+    labels: LabelFormat,
+    crew: WorkerPool,
+    advance: Callable[[int], object],
 ) -> Iterator[None]:
     """Begin to write images and labels; take what is given back to its end to wait for it.
 
@@ -82,6 +93,8 @@ def write_files(
     Args:
         folder: where to.
         assets: all assets.
+        classes: the class names.
+        labels: knows the layout.
         crew: those who do it.
         advance: told of each image.
 
@@ -91,26 +104,42 @@ def write_files(
     usable = [asset for asset in assets if asset.split and asset.item.path]
     placer = FileLinker()
     copies = _check_space(folder, usable, placer)
-    images = [ImageEntry(str(a.item.path), f"{a.split}/{a.file_name}", a.facts.treatment) for a in usable]
-    labels = [LabelEntry(f"{a.split}/{a.item.id}.txt", a.facts.width, a.facts.height, a.kept) for a in usable]
+    images = [ImageEntry(str(a.item.path), labels.image_name(a, classes), a.facts.treatment) for a in usable]
     quick = [image for image in images if image.treatment is WriteMode.LINK and not copies]
     slow = [image for image in images if image.treatment is not WriteMode.LINK or copies]
-    place = partial(place_images, str(folder / "images"), placer)
-    write = partial(write_labels, str(folder / "labels"))
+    place = partial(place_images, str(folder), placer)
+    write = partial(labels.write, str(folder))
     return chain(
-        crew.run(write, labels, again=partial(write, again=True), chunk=_AT_ONCE),
+        crew.run(write, labels.entries(usable), again=partial(write, again=True), chunk=_AT_ONCE),
         crew.run(place, quick, advance, again=partial(place, again=True), chunk=_AT_ONCE),
         crew.run(place, slow, advance, again=partial(place, again=True)),
     )
 
 
-def write_lists(folder: Path, classes: Sequence[str], assets: Sequence[Asset]) -> None:
-    """Write data.yaml and the list of assets."""
-    # Without `path`, Ultralytics takes the splits from the folder that data.yaml lies in: it may be moved.
-    description = {split: f"images/{split}" for split in SPLITS} | {"names": dict(enumerate(classes))}
-    (folder / DATA_YAML).write_text(yaml.safe_dump(description, sort_keys=False, allow_unicode=True), encoding="utf-8")
+def place_images(folder: str, placer: FileLinker, entries: Sequence[ImageEntry], *, again: bool = False) -> list[None]:
+    """Bring images into the folder. Runs in another process.
+
+    Args:
+        folder: where to.
+        placer: knows how.
+        entries: the images.
+        again: some may be there already, or half of one: they are replaced.
+
+    Raises:
+        OSError: one cannot be written, or is there already.
+    """
+    if again:
+        for entry in entries:
+            Path(folder, entry.name).unlink(missing_ok=True)
+    for source, name, treatment in entries:
+        placer.place(source, f"{folder}/{name}", treatment)
+    return [None] * len(entries)
+
+
+def write_list(folder: Path, assets: Sequence[Asset], classes: Sequence[str], labels: LabelFormat) -> None:
+    """Write the list of assets."""
     encode = json.JSONEncoder(check_circular=False).encode
-    lines = "".join([f"{encode(_line(asset))}\n" for asset in assets])
+    lines = "".join([f"{encode(_line(asset, classes, labels))}\n" for asset in assets])
     (folder / ASSETS).write_text(lines, encoding="utf-8", newline="\n")
 
 
@@ -120,18 +149,18 @@ def write_report(folder: Path, report: dict[str, Any]) -> None:
     (folder / REPORT).write_text(text, encoding="utf-8", newline="\n")
 
 
-def _line(asset: Asset) -> dict[str, Any]:
+def _line(asset: Asset, classes: Sequence[str], labels: LabelFormat) -> dict[str, Any]:
     """A line of the list in which every asset is accounted for."""
-    status = {"undecodable": asset.facts.defect, "not_accepted": asset.item.status, "usable": "usable"}
+    status = {"undecodable": asset.facts.defect, "not_accepted": asset.item.status}
     return {
         "id": asset.item.id,
         "name": asset.item.name,
-        "status": status[asset.outcome],
-        "image": f"images/{asset.split}/{asset.file_name}" if asset.split else None,
+        "status": status.get(asset.outcome, asset.outcome),
+        "image": labels.image_name(asset, classes) if asset.split else None,
         "sha256": asset.facts.sha256,
         "width": asset.facts.width,
         "height": asset.facts.height,
-        "boxes": len(asset.kept),
+        labels.noun: len(asset.kept),
     }
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from handful_trainer.dataset.preparation.assets import Asset, identical
-from handful_trainer.dataset.report.thumbnails import Thumbnail, picture_of
-from handful_trainer.dataset.report.warnings import is_tiny
+from handful_trainer.dataset.report.thumbnails import Outline, Thumbnail, picture_of
 from handful_trainer.dataset.sources.base import SPLITS
+from handful_trainer.tasks.base import LabelFormat
 from handful_trainer.workers.pool import WorkerPool
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _SAMPLES = 15
 """Pictures of each split."""
 _AT_ONCE = 3
 """Pictures that are drawn in one go."""
-_TITLES = {
+_FILE_TITLES = {
     "truncated": "Files that break off",
     "empty": "Empty files",
     "html": "Web pages saved as images",
@@ -33,16 +33,11 @@ _TITLES = {
     "garbled": "Images that decode to nothing",
     "unsupported": "Formats that are not read",
     "missing": "Assets without a file",
-    "box_outside": "Boxes outside the image",
-    "box_zero_area": "Boxes without an area",
-    "box_negative": "Boxes with a negative side",
-    "box_duplicate": "Boxes given twice",
-    "box_unknown_label": "Boxes with an unknown label",
-    "box_clipped": "Boxes cut to the image",
+}
+_IMAGE_TITLES = {
     "rotated": "Photos turned by their EXIF orientation",
     "identical": "Identical images under several ids",
     "alike": "Images that look alike, kept on one side of the split",
-    "tiny": "Tiny boxes",
 }
 
 
@@ -69,14 +64,20 @@ def template() -> Template:
     return pages.get_template("page.html.j2")
 
 
-def write_page(folder: Path, report: dict[str, Any], assets: Sequence[Asset], crew: WorkerPool) -> None:
+def write_page(
+    folder: Path, report: dict[str, Any], assets: Sequence[Asset], labels: LabelFormat, crew: WorkerPool
+) -> None:
     """Write report.html into the dataset's folder; the crew draws its pictures."""
-    classes = report["names"]
-    defects = [_drawn(crew, name, found, classes, _EXAMPLES) for name, found in _defects(assets, report).items()]
-    samples = [_drawn(crew, s, _spread([a for a in assets if a.split == s]), classes, _SAMPLES) for s in SPLITS]
-    largest = max((n for split in SPLITS for n in report["splits"][split]["boxes_per_class"].values()), default=0)
+    titles = {**_FILE_TITLES, **labels.titles, **_IMAGE_TITLES}
+    draw = partial(_drawn, crew, report["names"], labels)
+    found = _defects(assets, report, labels, titles)
+    defects = [draw(titles.get(name, name.replace("_", " ")), found[name], _EXAMPLES) for name in found]
+    samples = [draw(split, _spread([a for a in assets if a.split == split]), _SAMPLES) for split in SPLITS]
+    per_class = f"{labels.noun}_per_class"
+    largest = max((n for split in SPLITS for n in report["splits"][split][per_class].values()), default=0)
     html = template().render(
         report=report,
+        noun=labels.noun,
         splits=SPLITS,
         galleries=[finish() for finish in defects],
         samples=[finish() for finish in samples],
@@ -86,18 +87,26 @@ def write_page(folder: Path, report: dict[str, Any], assets: Sequence[Asset], cr
 
 
 def _drawn(
-    crew: WorkerPool, name: str, found: Sequence[tuple[Asset, str]], classes: Sequence[str], most: int
+    crew: WorkerPool,
+    classes: Sequence[str],
+    labels: LabelFormat,
+    title: str,
+    found: Sequence[tuple[Asset, str]],
+    most: int,
 ) -> Callable[[], Gallery]:
     """Begin to draw the first of some assets; what is given back waits for the pictures."""
-    pictures = crew.run(partial(_pictures, classes), found[:most], chunk=_AT_ONCE)
-    return lambda: Gallery(_TITLES.get(name, name.replace("_", " ")), len(found), list(pictures))
+    shown = [(asset, tuple(labels.outlines(asset, classes)), note) for asset, note in found[:most]]
+    pictures = crew.run(_pictures, shown, chunk=_AT_ONCE)
+    return lambda: Gallery(title, len(found), list(pictures))
 
 
-def _pictures(classes: Sequence[str], found: Sequence[tuple[Asset, str]]) -> list[Thumbnail]:
-    return [picture_of(asset, classes, note) for asset, note in found]
+def _pictures(shown: Sequence[tuple[Asset, tuple[Outline, ...], str]]) -> list[Thumbnail]:
+    return [picture_of(asset, outlines, note) for asset, outlines, note in shown]
 
 
-def _defects(assets: Sequence[Asset], report: dict[str, Any]) -> dict[str, list[tuple[Asset, str]]]:
+def _defects(
+    assets: Sequence[Asset], report: dict[str, Any], labels: LabelFormat, titles: Iterable[str]
+) -> dict[str, list[tuple[Asset, str]]]:
     """Assets by what is wrong with them, each with a note."""
     found: dict[str, list[tuple[Asset, str]]] = defaultdict(list)
     for asset in assets:
@@ -105,7 +114,7 @@ def _defects(assets: Sequence[Asset], report: dict[str, Any]) -> dict[str, list[
             found[asset.facts.defect].append(
                 (asset, f"{asset.item.id}: {asset.facts.detail}, {asset.facts.size} bytes")
             )
-        for problem in _problems(asset):
+        for problem in _problems(asset, labels):
             found[problem].append((asset, ""))
     for same in identical(assets):
         if len(same) > 1:
@@ -114,25 +123,22 @@ def _defects(assets: Sequence[Asset], report: dict[str, Any]) -> dict[str, list[
     found["alike"] = [
         (by_id[i], f"{i}, in {by_id[i].split}") for same in report["near_duplicates"]["examples"] for i in same
     ]
-    order = [*_TITLES, *sorted(found.keys() - _TITLES.keys())]
+    order = dict.fromkeys([*titles, *sorted(found)])
     return {name: found[name] for name in order if found[name]}
 
 
-def _problems(asset: Asset) -> Iterator[str]:
-    yield from dict.fromkeys(f"box_{reason}" for _, reason in asset.boxes.dropped)
-    if any(box.clipped for box in asset.kept):
-        yield "box_clipped"
-    if any(is_tiny(box) for box in asset.kept):
-        yield "tiny"
+def _problems(asset: Asset, labels: LabelFormat) -> Iterator[str]:
+    yield from dict.fromkeys(problem for problem, _ in labels.problems(asset))
+    yield from labels.oddities(asset)
     if asset.outcome == "usable" and asset.facts.orientation != 1:
         yield "rotated"
 
 
 def _spread(assets: Sequence[Asset]) -> list[tuple[Asset, str]]:
-    """The assets so ordered that the first show every class in turn, and one without boxes."""
+    """The assets so ordered that the first show every class in turn, and one without labels."""
     by_class: dict[int, list[Asset]] = defaultdict(list)
     for asset in assets:
-        for class_id in {box.class_id for box in asset.kept} or {-1}:
+        for class_id in {label.class_id for label in asset.kept} or {-1}:
             by_class[class_id].append(asset)
     chosen: dict[str, Asset] = {}
     for position in range(_SAMPLES):

@@ -1,17 +1,17 @@
-"""Small pictures for the report, with boxes as vector lines over them."""
+"""Small pictures for the report, with vector lines over them."""
 
 from __future__ import annotations
 
 import base64
 import contextlib
 import io
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import ImageOps
 
-from handful_trainer.dataset.inspection.pillow import BROKEN, open_image
+from handful_core.vision.decode import PILLOW_ERRORS
+from handful_trainer.dataset.inspection.pillow import open_image
 from handful_trainer.dataset.preparation.assets import Asset
 
 _SIDE = 320
@@ -65,37 +65,21 @@ class Thumbnail:
         return left, top, right - left, bottom - top
 
 
-def picture_of(asset: Asset, classes: Sequence[str], note: str = "") -> Thumbnail:
-    """An asset with its boxes, the dropped ones too."""
+def picture_of(asset: Asset, outlines: tuple[Outline, ...], note: str = "") -> Thumbnail:
+    """An asset with what is drawn over it."""
     name, facts = asset.item.name, asset.facts
     note = note or f"{asset.item.id}, {facts.width} x {facts.height}"
     if asset.item.path is None or facts.defect in {"missing", "unreadable"}:
         return Thumbnail(name, note, words="there is no file")
     if facts.defect:
         return _broken(asset.item.path, name, note)
-    outlines = (*_kept(asset, classes), *_dropped(asset))
     try:
         address, _, _ = _thumbnail(asset.item.path.read_bytes())
-    except BROKEN:
+    except PILLOW_ERRORS:
         if facts.decoded:
             raise
         return Thumbnail(name, note, words="its pixels make no sense")
-    return Thumbnail(name, note, address, facts.width, facts.height, tuple(outlines))
-
-
-def _kept(asset: Asset, classes: Sequence[str]) -> Iterator[Outline]:
-    for box in asset.kept:
-        kind, hue = "clipped" if box.clipped else "kept", box.class_id * 67 % 360
-        width, height = box.right - box.left, box.bottom - box.top
-        yield Outline(box.left, box.top, width, height, classes[box.class_id], kind, hue)
-
-
-def _dropped(asset: Asset) -> Iterator[Outline]:
-    """Dropped boxes; one without an area becomes a line."""
-    for box, reason in asset.boxes.dropped:
-        left, top = min(box.x, box.x + box.width), min(box.y, box.y + box.height)
-        text = f"{box.label}: {reason.replace('_', ' ')}"
-        yield Outline(left, top, max(1, abs(box.width)), max(1, abs(box.height)), text, "dropped")
+    return Thumbnail(name, note, address, facts.width, facts.height, outlines)
 
 
 def _broken(path: Path, name: str, note: str) -> Thumbnail:

@@ -7,30 +7,33 @@ from typing import Any
 
 from handful_trainer.dataset.preparation.assets import Asset
 from handful_trainer.dataset.sources.base import SPLITS
-from handful_trainer.tasks.detection.labels import Box
+from handful_trainer.tasks.base import LabelFormat
 
-TINY = 8
-"""Pixels. YOLO's finest map has one cell for so many: a box with a shorter side is less than one."""
 IMBALANCE = 10
-"""A class with so many times fewer boxes than the commonest is told."""
+"""A class with so many times fewer labels than the commonest is told."""
 
 
-def warnings_of(report: dict[str, Any], assets: Sequence[Asset], families: Iterable[Sequence[Asset]]) -> list[str]:
+def warnings_of(
+    report: dict[str, Any], assets: Sequence[Asset], families: Iterable[Sequence[Asset]], labels: LabelFormat
+) -> list[str]:
     """Sentences for people, the gravest first.
 
     Args:
         report: the counts.
         assets: all assets.
         families: usable assets by content.
+        labels: the task's labels.
     """
+    noun = labels.noun
     usable = [asset for asset in assets if asset.outcome == "usable"]
     return [
         *_undecoded(report),
-        *_missing_classes(report),
+        *_missing_classes(report, noun),
         *_leaks(report),
-        *_imbalance(report),
-        *_strange_boxes(report, usable),
-        *_strange_images(usable, families),
+        *_imbalance(report, noun),
+        *_unknown_labels(report, noun),
+        *labels.warnings(report, usable),
+        *_strange_images(usable, families, noun),
         *_strays(report),
     ]
 
@@ -43,13 +46,13 @@ def _undecoded(report: dict[str, Any]) -> Iterator[str]:
         )
 
 
-def _missing_classes(report: dict[str, Any]) -> Iterator[str]:
-    absent = [name for name, boxes in report["boxes_per_class"].items() if not boxes]
+def _missing_classes(report: dict[str, Any], noun: str) -> Iterator[str]:
+    absent = [name for name, number in report[f"{noun}_per_class"].items() if not number]
     if absent:
         yield f"no image shows {_words(absent)}: the model cannot learn it"
     for split in SPLITS:
-        counted = report["splits"][split]["boxes_per_class"]
-        if lacking := [name for name, boxes in counted.items() if not boxes and name not in absent]:
+        counted = report["splits"][split][f"{noun}_per_class"]
+        if lacking := [name for name, number in counted.items() if not number and name not in absent]:
             yield f"no image of {split} shows {_words(lacking)}: there are too few"
 
 
@@ -61,38 +64,34 @@ def _leaks(report: dict[str, Any]) -> Iterator[str]:
         )
 
 
-def _imbalance(report: dict[str, Any]) -> Iterator[str]:
-    """A class with a fraction of the boxes of the commonest one."""
-    counted = {name: boxes for name, boxes in report["boxes_per_class"].items() if boxes}
+def _imbalance(report: dict[str, Any], noun: str) -> Iterator[str]:
+    """A class with a fraction of the labels of the commonest one."""
+    counted = {name: number for name, number in report[f"{noun}_per_class"].items() if number}
     if not counted:
         return
     common = max(counted, key=lambda name: counted[name])
-    rare = [name for name, boxes in counted.items() if boxes * IMBALANCE < counted[common]]
+    rare = [name for name, number in counted.items() if number * IMBALANCE < counted[common]]
     if rare:
         few = ", ".join(f"{name} {counted[name]}" for name in rare)
-        yield f"the classes are out of balance: {common} has {counted[common]} boxes, {few}; label more of them"
+        yield f"the classes are out of balance: {common} has {counted[common]} {noun}, {few}; label more of them"
 
 
-def _strange_boxes(report: dict[str, Any], usable: Sequence[Asset]) -> Iterator[str]:
-    if tiny := report["tiny_boxes"]:
-        yield f"{tiny} boxes are smaller than {TINY} pixels on one side: too small to be seen in a smaller image"
-    for label, boxes in report["unknown_labels"].items():
-        yield f"{boxes} boxes of the unknown label {label!r} were left out"
-    if lost := sum(asset.lost_all for asset in usable):
-        yield f"{lost} images lost all their boxes and now count as images that show nothing"
+def _unknown_labels(report: dict[str, Any], noun: str) -> Iterator[str]:
+    for label, number in report["unknown_labels"].items():
+        yield f"{number} {noun} of the unknown label {label!r} were left out"
 
 
-def _strange_images(usable: Sequence[Asset], families: Iterable[Sequence[Asset]]) -> Iterator[str]:
+def _strange_images(usable: Sequence[Asset], families: Iterable[Sequence[Asset]], noun: str) -> Iterator[str]:
     doubled = [same for same in families if len(same) > 1]
     torn = sum(len({asset.item.split for asset in same}) > 1 for same in doubled)
     if torn:
         yield f"{torn} identical images were in more than one split of the source and are now in one"
-    unlike = sum(len({frozenset(box[:5] for box in asset.kept) for asset in same}) > 1 for same in doubled)
+    unlike = sum(len({asset.labels.content for asset in same}) > 1 for same in doubled)
     if unlike:
-        yield f"{unlike} identical images carry different boxes: only one of them can be right"
+        yield f"{unlike} identical images carry different {noun}: only one of them can be right"
     resized = sum(a.item.size is not None and a.item.size != (a.facts.width, a.facts.height) for a in usable)
     if resized:
-        yield f"{resized} images have another size than the source says: their boxes may not fit"
+        yield f"{resized} images have another size than the source says: their {noun} may not fit"
 
 
 def _strays(report: dict[str, Any]) -> Iterator[str]:
@@ -100,11 +99,6 @@ def _strays(report: dict[str, Any]) -> Iterator[str]:
         yield f"{strays} annotations belong to no asset"
     if files := report["files_without_asset"]:
         yield f"{files} image files belong to no asset"
-
-
-def is_tiny(box: Box) -> bool:
-    """Can a box hardly be seen by a network?"""
-    return min(box.right - box.left, box.bottom - box.top) < TINY
 
 
 def _words(names: Sequence[str]) -> str:

@@ -3,28 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.metadata import entry_points
 from pathlib import Path
 
+from handful_core.errors import ConfigError
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import Source
 from handful_trainer.dataset.sources.coco import CocoSource
 from handful_trainer.dataset.sources.picsellia import PicselliaSource
 from handful_trainer.dataset.sources.picsellia_export import PicselliaExportSource
-from handful_trainer.dataset.sources.sample import SampleSource
 from handful_trainer.dataset.sources.voc import VocSource
 from handful_trainer.dataset.sources.yolo import YoloSource
 
+GROUP = "handful.dataset_sources"
+"""The entry-point group of the sources that other distributions bring: a name and a class as `Source` describes it."""
 SOURCES: Mapping[str, type[Source]] = {
     "picsellia": PicselliaSource,
     "picsellia-export": PicselliaExportSource,
     "yolo": YoloSource,
     "coco": CocoSource,
     "voc": VocSource,
-    "sample": SampleSource,
 }
-"""A source's name in the configuration → its class. `settings.SourceName` lists the same names."""
+"""The trainer's own sources by their name in the configuration."""
+_BROUGHT_BY = {"sample": "handful-quickstart"}
+"""The distributions of the other names in `settings.SourceName`."""
 
 
 def open_source(config: DatasetConfig, home: Path) -> Source:
-    """The source that a configuration names."""
-    return SOURCES[config.source](config, home)
+    """The source that a configuration names.
+
+    Raises:
+        ConfigError: the distribution that brings the source is not installed.
+    """
+    return find_source(config.source)(config, home)
+
+
+def find_source(name: str) -> type[Source]:
+    """The class of a source: the trainer's own, or one of another distribution.
+
+    Raises:
+        ConfigError: the distribution that brings the source is not installed, or cannot be imported.
+    """
+    if name in SOURCES:
+        return SOURCES[name]
+    package = _BROUGHT_BY[name]
+    for entry in entry_points(group=GROUP, name=name):
+        try:
+            source: type[Source] = entry.load()
+        except ImportError as error:
+            raise ConfigError(
+                f"the dataset source {name} cannot be loaded ({error})", f"install the package {package} again"
+            ) from error
+        return source
+    raise ConfigError(f"the dataset source {name} is not installed", f"install the package {package}")

@@ -76,7 +76,10 @@ class RawDataset:
 
 
 class Source(Protocol):
-    """A place that labelled images come from. Another kind is one more class in `sources`."""
+    """A place that labelled images come from.
+
+    Another kind is one more class in `sources`, or an entry point of another distribution: see `sources.GROUP`.
+    """
 
     def __init__(self, config: DatasetConfig, home: Path) -> None:
         """Take the settings; touch nothing yet.

@@ -6,17 +6,16 @@ import contextlib
 import statistics
 import tempfile
 import time
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from handful_core.errors import ResourceError
-from handful_trainer.config import TrainingConfig
-from handful_trainer.dataset.prepared import PreparedDataset
-from handful_trainer.pipeline.weights import find_weights
-from handful_trainer.tasks.detection.train import translated_errors, use_channels_last
+from handful_trainer.pipeline.job import TrainingJob
+from handful_trainer.tasks.base import Estimate
+from handful_trainer.tasks.detection.settings import detection_config
+from handful_trainer.tasks.detection.train import first_weights, translated_errors, use_channels_last
 from handful_trainer.tasks.detection.ultralytics import new_model, training_arguments
 
 _WARM_UP = 2
@@ -28,55 +27,25 @@ _BYTES_PER_PARAMETER = 12
 """Of a checkpoint on disk: half-precision weights and average, the optimizer's two moments."""
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """What a training would take."""
-
-    device: str
-    parameters: int
-    train_images: int
-    val_images: int
-    batches: int
-    """In an epoch."""
-    epochs: int
-    batch_seconds: float
-    """Median of the batches that were trained."""
-    epoch_seconds: float
-    """Training and validation."""
-    seconds: float
-    """Of all epochs; less, if patience ends it early."""
-    memory_bytes: int
-    """Most that this process used, the GPU's memory where there is one."""
-    memory_available: int
-    disk_bytes: int
-    """What the checkpoints take."""
-
-    def as_json(self) -> dict[str, Any]:
-        """What `handful train --dry-run --json` prints."""
-        return asdict(self)
-
-
 class _EnoughError(Exception):
     """So many batches say how long the others take."""
 
 
-def estimate(config: TrainingConfig, dataset: PreparedDataset, home: Path, uri: str) -> Estimate:
+def estimate(job: TrainingJob) -> Estimate:
     """Train some batches in a folder that is thrown away.
 
     Args:
-        config: the training's configuration.
-        dataset: what it would be trained on.
-        home: where downloaded weights lie.
-        uri: MLflow's address, asked where the training begins with a registered model.
+        job: what would be trained, on what.
 
     Raises:
         ResourceError: not enough memory even for these.
     """
     with tempfile.TemporaryDirectory(prefix="handful-dry-run-") as folder:
-        model = new_model(config)
-        arguments = training_arguments(config, dataset.data_yaml, Path(folder) / "yolo") | {"plots": False}
-        weights = config.model.pretrained
-        arguments["pretrained"] = str(find_weights(weights, home, uri)) if weights else False
+        model = new_model(detection_config(job.config))
+        arguments = training_arguments(detection_config(job.config), job.dataset.description, Path(folder) / "yolo") | {
+            "plots": False
+        }
+        arguments["pretrained"] = first_weights(job)
         watch = _Stopwatch()
         model.add_callback("on_train_start", use_channels_last)
         model.add_callback("on_train_batch_start", watch.begin)
@@ -85,7 +54,7 @@ def estimate(config: TrainingConfig, dataset: PreparedDataset, home: Path, uri: 
             model.train(**arguments)
     if not watch.times:
         raise ResourceError("not one batch was trained", "use more images or a smaller training.batch")
-    return _estimate(config, dataset, watch)
+    return _estimate(job, watch)
 
 
 class _Stopwatch:
@@ -121,16 +90,16 @@ def _validation_seconds(trainer: Any) -> float:
     return (time.perf_counter() - began) / len(images)
 
 
-def _estimate(config: TrainingConfig, dataset: PreparedDataset, watch: _Stopwatch) -> Estimate:
+def _estimate(job: TrainingJob, watch: _Stopwatch) -> Estimate:
     trainer = watch.trainer
     steady = watch.times[_WARM_UP:] or watch.times
     batch_seconds = statistics.median(steady)
-    batches, epochs = len(trainer.train_loader), config.training.epochs
-    val_images = dataset.split_sizes.get("val", 0)
+    batches, epochs = len(trainer.train_loader), job.config.training.epochs
+    val_images = job.dataset.split_sizes.get("val", 0)
     epoch_seconds = batches * batch_seconds + val_images * watch.val_seconds
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
     used, available = _memory(trainer.device)
-    limit = config.training.max_time_hours
+    limit = detection_config(job.config).training.max_time_hours
     return Estimate(
         device=str(trainer.device),
         parameters=parameters,

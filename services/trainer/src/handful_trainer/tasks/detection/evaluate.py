@@ -71,6 +71,11 @@ class Evaluation:
     """What each class is worth when counted."""
     samples: tuple[Sample, ...] = field(default=(), repr=False)
 
+    @property
+    def example(self) -> Path:
+        """One of the images."""
+        return self.samples[0].image
+
     def metrics(self) -> dict[str, float]:
         """The numbers that runs and versions carry."""
         values = {
@@ -93,6 +98,12 @@ class Evaluation:
             "per_class": self.per_class,
             "confusion": {"classes": [*self.classes, "background"], "matrix": self.confusion.tolist()},
         }
+
+    def write(self, folder: Path) -> Path:
+        """Write metrics.json, the confusion matrix, the curves and the page of test pictures."""
+        from handful_trainer.tasks.detection.report import write_evaluation
+
+        return write_evaluation(self, folder)
 
 
 def evaluate(model: VisionModel, dataset: PreparedDataset, split: str) -> Evaluation:
@@ -167,12 +178,12 @@ def scored(samples: Iterable[Sample], classes: Sequence[str]) -> Scorer:
 def collect(model: VisionModel, dataset: PreparedDataset, split: str) -> Iterator[Sample]:
     """What a model says of each image of a split."""
     ids = _class_ids(dataset.classes, model.manifest.classes)
-    served = model.reading(LOWEST_CONFIDENCE)
+    served = model.postprocess_options(LOWEST_CONFIDENCE)
     ranked = replace(served, class_agnostic=False, every_class=True)
     with progress() as bar:
         items = list(dataset.split(split))
-        for path, boxes, classes in bar.track(items, description=f"evaluating {split}"):
-            found, proposed = model.read(decode_image(path.read_bytes()), served, ranked)
+        for path, (boxes, classes) in bar.track(items, description=f"evaluating {split}"):
+            found, proposed = model.detect(decode_image(path.read_bytes()), served, ranked)
             truth = Detections(boxes, np.ones(len(boxes), np.float32), ids[classes])
             count = sum(dataset.counts.get(dataset.classes[i], 0) for i in classes.tolist())
             yield Sample(path, truth, count, found, proposed)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import ast
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import onnx
 
 from handful_core.errors import ConfigError, PackageError
-from handful_core.package import Input, Output, OutputLayout
-from handful_trainer.config import PackageConfig
+from handful_core.package import Input, Output, OutputLayout, Thresholds
+from handful_trainer.tasks.base import WEIGHTS, ExportedGraph
+from handful_trainer.tasks.detection.settings import DetectionConfig
 
+_PATHS = ("data", "model", "pretrained", "project", "save_dir")
+"""Arguments that name a place on the machine that trained."""
+_OF_THE_MACHINE = ("git",)
+"""Where the code lay, its branch and its newest commit's message; the manifest names the commit."""
 OPSET = 20
 """Supported by ONNX Runtime since 1.17."""
 
@@ -25,20 +29,27 @@ NMS_OPTION: dict[OutputLayout, bool | None] = {
 """Ultralytics' `nms` argument for each layout (8.4.142 and newer; before, it was `end2end`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExportedGraph:
-    """An ONNX file and what its manifest has to say of it."""
+def export(config: DetectionConfig, weights: Path, folder: Path, thresholds: Thresholds) -> ExportedGraph:
+    """Write the graph as `model.onnx`, and the weights where the package is to hold them.
 
-    path: Path
-    classes: tuple[str, ...]
-    input: Input
-    output: Output
-    opset: int
+    Args:
+        config: the training's configuration.
+        weights: a `.pt` file.
+        folder: the package's folder.
+        thresholds: are baked into a graph with NMS in it.
 
-
-def wanted_head(config: PackageConfig) -> OutputLayout:
-    """The layout that the configuration asks for."""
-    return OutputLayout.RAW if config.head == "auto" else OutputLayout(config.head)
+    Raises:
+        ConfigError: the network cannot be exported with this layout.
+    """
+    # Ultralytics also writes the dataset's path into what it exports: what is exported is the cleaned copy.
+    plain = folder / WEIGHTS
+    write_checkpoint(weights, plain)
+    head = OutputLayout.RAW if config.package.head == "auto" else OutputLayout(config.package.head)
+    target = folder / "model.onnx"
+    graph = export_onnx(plain, target, config.training.imgsz, head, thresholds.confidence, thresholds.iou)
+    if not config.package.weights:
+        plain.unlink()
+    return graph
 
 
 def export_onnx(
@@ -116,3 +127,36 @@ def _literal(metadata: dict[str, str], key: str) -> Any:
 
 def _shape(node: onnx.ValueInfoProto) -> tuple[int, ...]:
     return tuple(int(dim.dim_value) for dim in node.type.tensor_type.shape.dim)
+
+
+def write_checkpoint(weights: Path, target: Path) -> None:
+    """Copy Ultralytics' weights without the paths of the machine that trained them.
+
+    What they say of the training stays, what they say of the machine goes.
+
+    Args:
+        weights: a `.pt` file.
+        target: where the copy goes.
+    """
+    import torch
+    from ultralytics.utils.patches import torch_load
+
+    checkpoint: dict[str, Any] = torch_load(weights, map_location="cpu")
+    kept = {key: value for key, value in checkpoint.items() if key not in _OF_THE_MACHINE}
+    if "train_args" in kept:
+        kept["train_args"] = {**kept["train_args"], **_names(kept["train_args"])}
+    for key in ("model", "ema"):
+        arguments = getattr(kept.get(key), "args", None)
+        if isinstance(arguments, dict):
+            arguments.update(_names(arguments))
+        elif arguments is not None:
+            vars(arguments).update(_names(vars(arguments)))
+        origin = getattr(kept.get(key), "pt_path", None)
+        if isinstance(origin, str):
+            kept[key].pt_path = Path(origin).name
+    torch.save(kept, target)
+
+
+def _names(arguments: dict[str, Any]) -> dict[str, str]:
+    """The last part of each path."""
+    return {key: Path(arguments[key]).name for key in _PATHS if isinstance(arguments.get(key), str)}

@@ -1,13 +1,19 @@
-"""From annotated boxes to boxes that can be trained on."""
+"""From annotated boxes to boxes that can be trained on, and to label files.
+
+Processes that write label files import this module alone: it stays light.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from handful_trainer.dataset.sources.base import RawBox, RawItem
 
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 DROP_REASONS = ("outside", "zero_area", "negative", "duplicate", "unknown_label")
 """Why a box is left out; besides these, crowd where a source has some."""
 _SMALLEST_SIDE = 1e-3
@@ -27,6 +33,11 @@ class Box(NamedTuple):
     clipped: bool = False
     """True if it reached over the edge and was cut."""
 
+    @property
+    def sides(self) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom."""
+        return self.left, self.top, self.right, self.bottom
+
 
 class DroppedBox(NamedTuple):
     """A box that was left out, and why."""
@@ -35,12 +46,35 @@ class DroppedBox(NamedTuple):
     """In pixels."""
     reason: str
 
+    @property
+    def label(self) -> str:
+        """The class it names."""
+        return self.box.label
+
 
 class CleanBoxes(NamedTuple):
     """An image's boxes, sorted out."""
 
     kept: tuple[Box, ...] = ()
     dropped: tuple[DroppedBox, ...] = ()
+    required: bool = False
+
+    @property
+    def content(self) -> frozenset[tuple[float, ...]]:
+        """The same for two images with the same boxes, whether cut or not."""
+        return frozenset((box.class_id, *box.sides) for box in self.kept)
+
+
+class LabelEntry(NamedTuple):
+    """An image's label file. Small: it is sent to another process."""
+
+    name: str
+    """Relative to the dataset's folder."""
+    width: int
+    """Pixels of the image."""
+    height: int
+    """Pixels of the image."""
+    boxes: tuple[Box, ...]
 
 
 def clean_boxes(item: RawItem, width: int, height: int, class_ids: Mapping[str, int]) -> CleanBoxes:
@@ -67,6 +101,30 @@ def clean_boxes(item: RawItem, width: int, height: int, class_ids: Mapping[str, 
         if reason:
             dropped.append(DroppedBox(in_pixels, reason))
     return CleanBoxes(tuple(kept.values()), tuple(dropped))
+
+
+def write_labels(folder: str, entries: Sequence[LabelEntry], *, again: bool = False) -> list[None]:
+    """Write label files. Without Path, which would take longer than the writing.
+
+    Args:
+        folder: the dataset's folder.
+        entries: the label files.
+        again: some may be there already, or half of one: they are replaced.
+
+    Raises:
+        OSError: one cannot be written, or is there already.
+    """
+    if again:
+        for entry in entries:
+            Path(folder, entry.name).unlink(missing_ok=True)
+    for name, width, height, boxes in entries:
+        lines = "".join([f"{label_line(box, width, height)}\n" for box in boxes])
+        file = os.open(f"{folder}/{name}", _NEW)
+        try:
+            os.write(file, lines.encode())
+        finally:
+            os.close(file)
+    return [None] * len(entries)
 
 
 def label_line(box: Box, width: int, height: int) -> str:
@@ -108,4 +166,4 @@ def _scaled(box: RawBox, width: int, height: int) -> RawBox:
 
 def _key(box: Box) -> tuple[float, ...]:
     """Boxes that agree in this are one and the same."""
-    return (box.class_id, *(round(side, 2) for side in box[1:5]))
+    return (box.class_id, *(round(side, 2) for side in box.sides))

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -43,7 +44,7 @@ _PART = re.compile(r"/model\.(\d+)/")
 
 
 @dataclass(frozen=True, slots=True)
-class Variant:
+class Int8Variant:
     """An INT8 package beside the FP32 one it was made from."""
 
     package: Package
@@ -71,8 +72,25 @@ class Variant:
             return f"it takes {self.ms:.1f} ms here, and FP32 {self.original_ms:.1f} ms"
         return ""
 
+    def rows(self) -> list[tuple[str, str, str]]:
+        """A table: what, FP32, INT8."""
+        return [
+            ("mAP@0.5:0.95", f"{self.original.mAP50_95:.4f}", f"{self.evaluation.mAP50_95:.4f}"),
+            ("mAP@0.5", f"{self.original.mAP50:.4f}", f"{self.evaluation.mAP50:.4f}"),
+            ("ms per image", f"{self.original_ms:.2f}", f"{self.ms:.2f}"),
+            ("graph, MB", f"{self.original_bytes / 1e6:.1f}", f"{self.bytes / 1e6:.1f}"),
+        ]
 
-def quantize(package: Package, dataset: PreparedDataset, folder: Path, images: int = 128) -> Variant:
+    def as_json(self) -> dict[str, Any]:
+        """What `handful package --json` prints of it."""
+        return {
+            "mAP50_95": {"fp32": self.original.mAP50_95, "int8": self.evaluation.mAP50_95},
+            "ms": {"fp32": self.original_ms, "int8": self.ms},
+            "bytes": {"fp32": self.original_bytes, "int8": self.bytes},
+        }
+
+
+def quantize(package: Package, dataset: PreparedDataset, folder: Path, images: int = 128) -> Int8Variant:
     """Make an INT8 variant of a package and measure both.
 
     Weights and activations become 8-bit integers (static, QDQ, per channel); the head, whose outputs are boxes in
@@ -92,24 +110,23 @@ def quantize(package: Package, dataset: PreparedDataset, folder: Path, images: i
         update={"precision": "int8", "weights": None, "golden": None, "files": describe_files(folder), "metrics": {}}
     )
     variant = load_model(write_package(folder, plain))
-    golden = write_golden(variant, [path for path, _, _ in dataset.split("val")], folder)
+    golden = write_golden(variant, dataset.images("val"), folder)
     plain = plain.model_copy(update={"golden": golden, "files": describe_files(folder)})
     variant = load_model(write_package(folder, plain))
     evaluation = evaluate(variant, dataset, "test")
     original = load_model(package)
     judged = evaluate(original, dataset, "test")
-    ms, original_ms = _median_ms(variant, original, decode_image(evaluation.samples[0].image.read_bytes()))
+    ms, original_ms = _median_ms(variant, original, decode_image(evaluation.example.read_bytes()))
     written = write_package(folder, plain.model_copy(update={"metrics": evaluation.as_json()}))
     sizes = written.model_path.stat().st_size, package.model_path.stat().st_size
-    return Variant(written, evaluation, judged, ms, original_ms, *sizes)
+    return Int8Variant(written, evaluation, judged, ms, original_ms, *sizes)
 
 
 class _Calibration(CalibrationDataReader):  # type: ignore[misc]
     """Training images, prepared as serving prepares them."""
 
     def __init__(self, manifest: Manifest, dataset: PreparedDataset, images: int) -> None:
-        paths = [path for path, _, _ in dataset.split("train")]
-        self._paths = iter(_spread(paths, images))
+        self._paths = iter(_spread(dataset.images("train"), images))
         self._spec = manifest.input
 
     def get_next(self) -> dict[str, Floats] | None:

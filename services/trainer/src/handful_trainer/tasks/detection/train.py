@@ -1,4 +1,4 @@
-"""Training with Ultralytics, watched by our own callbacks."""
+"""Training with Ultralytics, watched by its callbacks."""
 
 from __future__ import annotations
 
@@ -6,21 +6,18 @@ import contextlib
 import errno
 import pickle
 import re
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from typing import Any, Literal
 
-from handful_core.console import progress, say
+from handful_core.console import say
 from handful_core.errors import DataError, HandfulError, ResourceError
-from handful_trainer.config import TrainingConfig
-from handful_trainer.pipeline.run_folder import RunFolder
+from handful_trainer.pipeline.job import TrainingJob
 from handful_trainer.pipeline.weights import find_weights
-from handful_trainer.tasks.detection.ultralytics import new_model, training_arguments
-from handful_trainer.tracking import Tracker
+from handful_trainer.tasks.base import TrainingListener
+from handful_trainer.tasks.detection.settings import detection_config
+from handful_trainer.tasks.detection.ultralytics import download_weights, new_model, training_arguments
 
 _METRICS = {
     "metrics/precision(B)": "val/precision",
@@ -30,35 +27,14 @@ _METRICS = {
 }
 """Ultralytics' names and ours: MLflow allows no brackets."""
 
-OnEpoch = Callable[[int, Mapping[str, float]], None]
 
-
-class Terminated(KeyboardInterrupt):
-    """The process was asked to end by SIGTERM."""
-
-
-def fit(
-    config: TrainingConfig,
-    data_yaml: Path,
-    folder: RunFolder,
-    tracker: Tracker,
-    home: Path,
-    uri: str,
-    *,
-    resume: bool,
-    on_epoch: OnEpoch | None = None,
-) -> Path:
+def train(job: TrainingJob, listener: TrainingListener, *, resume: bool) -> Path:
     """Train, or go on where a training stopped.
 
     Args:
-        config: what is trained, and how.
-        data_yaml: the prepared dataset's description.
-        folder: where checkpoints and plots go.
-        tracker: takes parameters and metrics.
-        home: where downloaded weights lie.
-        uri: MLflow's address, asked where the training begins with a registered model.
+        job: what is trained, on what.
+        listener: told of parameters, batches and epochs.
         resume: go on with the folder's last checkpoint.
-        on_epoch: gets every epoch's number, from 1, and its metrics; what it raises ends the training.
 
     Returns:
         The weights of the best epoch.
@@ -69,23 +45,30 @@ def fit(
     """
     from ultralytics import YOLO
 
-    arguments = training_arguments(config, data_yaml, folder.yolo)
-    checkpoint = _checkpoint(folder) if resume else None
+    folder = job.folder.path / "yolo"
+    best = folder / "weights" / "best.pt"
+    arguments = training_arguments(detection_config(job.config), job.dataset.description, folder)
+    checkpoint = _checkpoint(folder / "weights") if resume else None
     if checkpoint is not None and checkpoint.finished:
-        return folder.best_weights
+        return best
     if checkpoint is not None:
-        say(f"going on after epoch {checkpoint.epochs_done} of {config.training.epochs}")
+        say(f"going on after epoch {checkpoint.epochs_done} of {job.config.training.epochs}")
         model, arguments = YOLO(str(checkpoint.path)), arguments | {"resume": True}
     else:
-        model = new_model(config)
-        weights = config.model.pretrained
-        arguments["pretrained"] = str(find_weights(weights, home, uri)) if weights else False
-    watch = TrainingCallback(model, tracker, config.training.epochs, log_params=not resume, on_epoch=on_epoch)
-    with watch, translated_errors():
+        model = new_model(detection_config(job.config))
+        arguments["pretrained"] = first_weights(job)
+    TrainingCallbacks(listener, job.config.training.epochs).attach(model)
+    with translated_errors():
         model.train(**arguments)
-    if not folder.best_weights.is_file():
+    if not best.is_file():
         raise DataError("the training left no weights", "look at the losses: were they NaN? Lower lr0")
-    return folder.best_weights
+    return best
+
+
+def first_weights(job: TrainingJob) -> str | Literal[False]:
+    """The file of the weights to begin with, or none."""
+    wanted = job.config.model.pretrained
+    return str(find_weights(wanted, job.home, job.uri, download_weights)) if wanted else False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +81,11 @@ class _Checkpoint:
     """The last epoch is done: Ultralytics marks it by taking the optimizer out."""
 
 
-def _checkpoint(folder: RunFolder) -> _Checkpoint | None:
+def _checkpoint(weights: Path) -> _Checkpoint | None:
     """The last whole checkpoint: a kill in the middle of writing leaves last.pt in pieces, but best.pt whole."""
     from ultralytics.utils.patches import torch_load
 
-    for path in (folder.last_weights, folder.best_weights):
+    for path in (weights / "last.pt", weights / "best.pt"):
         try:
             epoch = int(torch_load(path, map_location="cpu")["epoch"])
         except FileNotFoundError:
@@ -114,40 +97,35 @@ def _checkpoint(folder: RunFolder) -> _Checkpoint | None:
     return None
 
 
-class TrainingCallback:
-    """Logs every epoch and shows the progress."""
+class TrainingCallbacks:
+    """Ultralytics' callbacks, which tell a listener.
 
-    def __init__(
-        self, model: Any, tracker: Tracker, epochs: int, *, log_params: bool, on_epoch: OnEpoch | None
-    ) -> None:
-        self._tracker = tracker
+    Args:
+        listener: is told.
+        epochs: of the whole training.
+    """
+
+    def __init__(self, listener: TrainingListener, epochs: int) -> None:
+        self._listener = listener
         self._epochs = epochs
-        self._bar = progress()
-        self._task = self._bar.add_task("training", total=None)
         self._trained = False
-        self._log_params = log_params
-        self._tell = on_epoch
+
+    def attach(self, model: Any) -> None:
+        """Let a model call them."""
         model.add_callback("on_train_start", self._on_start)
-        model.add_callback("on_train_batch_end", self._on_batch)
+        model.add_callback("on_train_batch_end", lambda _: self._listener.batch())
         model.add_callback("on_train_epoch_end", self._on_trained)
         model.add_callback("on_fit_epoch_end", self._on_epoch)
 
-    def __enter__(self) -> None:
-        self._bar.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
     def _on_start(self, trainer: Any) -> None:
         use_channels_last(trainer)
-        if self._log_params:  # MLflow lets nobody change a parameter, and a resumed training resolves some otherwise.
-            resolved = {f"ultralytics.{key}": value for key, value in sorted(vars(trainer.args).items())}
-            self._tracker.params(resolved | {"ultralytics.optimizer_used": type(trainer.optimizer).__name__})
+        resolved = {f"ultralytics.{key}": value for key, value in sorted(vars(trainer.args).items())}
         batches = len(trainer.train_loader)
-        self._bar.update(self._task, total=self._epochs * batches, completed=trainer.start_epoch * batches)
-
-    def _on_batch(self, _: Any) -> None:
-        self._bar.advance(self._task)
+        self._listener.started(
+            resolved | {"ultralytics.optimizer_used": type(trainer.optimizer).__name__},
+            batches=self._epochs * batches,
+            done=trainer.start_epoch * batches,
+        )
 
     def _on_trained(self, _: Any) -> None:
         self._trained = True
@@ -163,12 +141,7 @@ class TrainingCallback:
             **trainer.lr,
             "epoch_seconds": trainer.epoch_time,
         }
-        metrics = _renamed(values)
-        self._tracker.metrics(metrics, step=trainer.epoch + 1)
-        if self._tell is not None:
-            self._tell(trainer.epoch + 1, metrics)
-        score = float(trainer.metrics.get("metrics/mAP50(B)", 0))
-        self._bar.update(self._task, description=f"epoch {trainer.epoch + 1}/{self._epochs}  mAP50 {score:.3f}")
+        self._listener.epoch(trainer.epoch + 1, _renamed(values))
 
 
 def use_channels_last(trainer: Any) -> None:
@@ -207,20 +180,3 @@ def _translated(error: MemoryError | RuntimeError | OSError) -> HandfulError:
     if "nan" in re.findall("[a-z]+", words):
         return DataError("the loss is no number any more", "lower training.lr0, or look at the boxes of the dataset")
     return HandfulError(f"the training failed ({text.splitlines()[0] if text else type(error).__name__})")
-
-
-@contextlib.contextmanager
-def sigterm_raises() -> Iterator[None]:
-    """Let SIGTERM end the process in the same orderly way as Ctrl-C."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def end(number: int, _: FrameType | None) -> None:
-        raise Terminated(f"signal {number}")
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -6,11 +6,13 @@ import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.error import URLError
 
 from PIL import Image
 
+from handful_core.errors import HandfulError, UnavailableError
 from handful_core.runtime.cpus import available_cpus
-from handful_trainer.config import TrainingConfig
+from handful_trainer.tasks.detection.settings import DetectionConfig
 
 if TYPE_CHECKING:
     from ultralytics import YOLO
@@ -75,14 +77,14 @@ def _own_font(font: str = "Arial.ttf") -> str:  # noqa: ARG001  # The signature 
     return font_manager.findfont("DejaVu Sans")
 
 
-def new_model(config: TrainingConfig) -> YOLO:
+def new_model(config: DetectionConfig) -> YOLO:
     """An untrained network."""
     from ultralytics import YOLO
 
     return YOLO(f"{config.model.architecture}.yaml", task="detect")
 
 
-def training_arguments(config: TrainingConfig, data_yaml: Path, folder: Path) -> dict[str, Any]:
+def training_arguments(config: DetectionConfig, data_yaml: Path, folder: Path) -> dict[str, Any]:
     """The configuration as Ultralytics' own training arguments.
 
     Args:
@@ -106,3 +108,32 @@ def training_arguments(config: TrainingConfig, data_yaml: Path, folder: Path) ->
         "plots": True,
         "verbose": False,
     }
+
+
+def download_weights(name: str, target: Path) -> Path:
+    """Bring weights of Ultralytics' own.
+
+    Args:
+        name: such as yolo11n.pt.
+        target: where they go.
+
+    Raises:
+        UnavailableError: they cannot be downloaded.
+    """
+    from ultralytics.utils.downloads import attempt_download_asset
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        found = Path(attempt_download_asset(target))
+    except (OSError, URLError, ValueError, KeyError) as error:
+        raise _no_download(name) from error
+    if not found.is_file():
+        raise _no_download(name)
+    return found
+
+
+def _no_download(name: str) -> HandfulError:
+    return UnavailableError(
+        f"the weights {name} cannot be downloaded",
+        "put the file on this machine and give its path as model.pretrained, or set model.pretrained to false",
+    )

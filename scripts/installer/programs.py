@@ -1,0 +1,77 @@
+"""Programs that the tests use: a Chromium for the dashboard, and Postgres for the clusters of the backup's tests."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from console import print_status
+from installer import debian
+from installer.command import UNAVAILABLE, InstallError, run_command
+from installer.layout import Layout
+
+_CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_MAC_CHROME = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
+_PRINT_CHROMIUM = (
+    "from playwright.sync_api import sync_playwright as p\nwith p() as it: print(it.chromium.executable_path)"
+)
+_DEBIAN_POSTGRES = Path("/usr/lib/postgresql")
+_POSTGRES_PACKAGE = "postgresql"
+
+
+def ensure_browser(layout: Layout) -> str:
+    """The path of a Chromium or Chrome, which is installed if there is none.
+
+    Without one the browser tests are skipped, so a failure does not stop: the path is empty then.
+    """
+    if found := find_browser(layout):
+        return found
+    try:
+        if debian.is_debian() and debian.root_prefix() is not None:
+            debian.install("chromium")
+        else:
+            _install_playwright_chromium(layout)
+    except InstallError as error:
+        print_status(f"no Chromium, so the tests in a browser are skipped ({error})")
+    return find_browser(layout)
+
+
+def find_browser(layout: Layout) -> str:
+    """The machine's own Chromium or Chrome, or Playwright's; empty if there is none."""
+    on_path = next(filter(None, map(shutil.which, _CHROMIUM_NAMES)), None)
+    return on_path or (str(_MAC_CHROME) if _MAC_CHROME.exists() else _playwright_chromium(layout))
+
+
+def _playwright_chromium(layout: Layout) -> str:
+    """Playwright's own build, if it was installed: Playwright knows where."""
+    done = subprocess.run([layout.python, "-c", _PRINT_CHROMIUM], capture_output=True, text=True, check=False)
+    path = done.stdout.strip()
+    return path if done.returncode == 0 and Path(path).exists() else ""
+
+
+def _install_playwright_chromium(layout: Layout) -> None:
+    """Install Playwright's build, with the libraries that it needs where they can be installed."""
+    libraries = sys.platform == "linux" and debian.has_apt() and debian.root_prefix() is not None
+    print_status("installing Chromium with Playwright")
+    failure = InstallError("Playwright could not fetch it, see above: install Chromium or Chrome", UNAVAILABLE)
+    run_command([layout.tool("playwright"), "install", *(["--with-deps"] if libraries else []), "chromium"], failure)
+
+
+def ensure_postgres() -> None:
+    """Install Postgres if there is none. Without one its tests are skipped, so a failure does not stop."""
+    if find_postgres():
+        return
+    if not (debian.has_apt() and debian.root_prefix() is not None):
+        print_status(f"no Postgres, so its tests are skipped: install the package {_POSTGRES_PACKAGE}")
+        return
+    try:
+        debian.install(_POSTGRES_PACKAGE)
+    except InstallError as error:
+        print_status(f"no Postgres, so its tests are skipped ({error})")
+
+
+def find_postgres() -> bool:
+    """Whether there is one. Debian keeps its programs off the PATH."""
+    return shutil.which("initdb") is not None or any(_DEBIAN_POSTGRES.glob("*/bin/initdb"))

@@ -1,5 +1,0 @@
-"""Proof that a server holds what a backup holds."""
-
-from handful_backup.verifying.report import Finding, Report
-
-__all__ = ["Finding", "Report"]

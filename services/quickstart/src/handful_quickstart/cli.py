@@ -1,0 +1,65 @@
+"""`handful quickstart` and `handful data sample`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from handful_core.console import print_json, say
+from handful_core.settings import CoreSettings, load
+
+
+def quickstart(
+    exit_: Annotated[bool, typer.Option("--exit", help="End after the check, with status 0 or 1.")] = False,
+    retrain: Annotated[bool, typer.Option("--retrain", help="Train again, though a champion serves already.")] = False,
+    config: Annotated[Path, typer.Option("--config", "-c", help="The training's YAML file.")] = Path(
+        "configs/sample.yaml"
+    ),
+    port: Annotated[
+        int | None,
+        typer.Option("--port", min=1, max=65535, help="Port of the API and the dashboard; 8000 if not given."),
+    ] = None,
+    mlflow_port: Annotated[
+        int | None, typer.Option("--mlflow-port", min=1, max=65535, help="Port of MLflow; 5000 or the next free one.")
+    ] = None,
+) -> None:
+    """From nothing to a served model on this machine: MLflow, a drawn dataset, a training, the API, a check."""
+    from handful_quickstart.plan import Options
+    from handful_quickstart.run import quickstart as run
+
+    run(
+        Options(
+            folder=Path.cwd(),
+            home=load(CoreSettings).home.resolve(),
+            config=config,
+            port=port,
+            mlflow_port=mlflow_port,
+            retrain=retrain,
+            stay=not exit_,
+        )
+    )
+
+
+def sample(
+    directory: Annotated[Path, typer.Argument(help="A new folder.")],
+    images: Annotated[int | None, typer.Option(help="How many images to draw.", show_default="360")] = None,
+    size: Annotated[int | None, typer.Option(help="Their side in pixels.", show_default="224")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same images.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Draw hands with 0 to 5 fingers up, and write them as a YOLO folder. They are drawings, no photos."""
+    from handful_quickstart.sample import draw_folder
+    from handful_trainer.config.loading import validated
+    from handful_trainer.dataset.prepared import PreparedDataset
+    from handful_trainer.dataset.settings import SampleConfig
+
+    given = {"images": images, "size": size}
+    settings = validated(SampleConfig, {key: value for key, value in given.items() if value is not None})
+    dataset = PreparedDataset.open(draw_folder(directory, settings, seed))
+    if as_json:
+        print_json({"folder": str(dataset.root), "classes": dataset.classes, "images": dataset.split_sizes})
+        return
+    sizes = ", ".join(f"{images} {split}" for split, images in dataset.split_sizes.items())
+    say(f"drew {sum(dataset.split_sizes.values())} images of hands ({sizes}) into {directory}")

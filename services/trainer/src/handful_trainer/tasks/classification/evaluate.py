@@ -1,0 +1,106 @@
+"""How often a packaged classifier is right on a split of a dataset, measured the way it is served."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handful_core.console import progress
+from handful_core.errors import DataError
+from handful_core.runtime.model import VisionModel
+from handful_core.vision.decode import decode_image
+from handful_trainer.dataset.prepared import PreparedDataset
+
+_TOP = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Metrics of a classifier on a split."""
+
+    split: str
+    classes: tuple[str, ...]
+    """Of the model, then those that only the dataset has: they are never found."""
+    truth: NDArray[np.int64] = field(repr=False)
+    """(n,): class ids."""
+    probabilities: NDArray[np.float32] = field(repr=False)
+    """(n, classes of the model)."""
+    example: Path
+
+    @property
+    def images(self) -> int:
+        """How many there are."""
+        return len(self.truth)
+
+    @property
+    def confusion(self) -> NDArray[np.int64]:
+        """(classes, classes): rows what was answered, columns what was there."""
+        matrix = np.zeros((len(self.classes), len(self.classes)), np.int64)
+        np.add.at(matrix, (self.probabilities.argmax(axis=1), self.truth), 1)
+        return matrix
+
+    @property
+    def per_class(self) -> dict[str, dict[str, float]]:
+        """Number of labels, precision, recall and F1 of every class that the split shows or the model answers."""
+        confusion = self.confusion
+        right, answered, there = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
+        found = {}
+        for name, r, a, t in zip(self.classes, right.tolist(), answered.tolist(), there.tolist(), strict=True):
+            if a or t:
+                values = {"precision": r / a if a else 0.0, "recall": r / t if t else 0.0, "f1": 2 * r / (a + t)}
+                found[name] = {"labels": float(t), **values}
+        return found
+
+    def metrics(self) -> dict[str, float]:
+        """Macro F1 (mean of the classes' F1), accuracy, and how often the truth is among the first five answers."""
+        best = np.argsort(-self.probabilities, axis=1)[:, :_TOP]
+        values = {
+            "macro_f1": float(np.mean([values["f1"] for values in self.per_class.values()])),
+            "accuracy": float(np.mean(best[:, 0] == self.truth)),
+        }
+        top = {f"top{_TOP}": float(np.mean((best == self.truth[:, None]).any(axis=1)))}
+        return values | (top if self.probabilities.shape[1] > _TOP else {})
+
+    def as_json(self) -> dict[str, Any]:
+        """What `handful evaluate --json` prints and a manifest carries."""
+        return {
+            "split": self.split,
+            "images": self.images,
+            **self.metrics(),
+            "per_class": self.per_class,
+            "confusion": {"classes": list(self.classes), "matrix": self.confusion.tolist()},
+        }
+
+    def write(self, folder: Path) -> Path:
+        """Write metrics.json."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "metrics.json").write_text(json.dumps(self.as_json(), indent=2) + "\n", encoding="utf-8")
+        return folder
+
+
+def evaluate(model: VisionModel, dataset: PreparedDataset, split: str) -> Evaluation:
+    """Measure a classifier on a split. Class names tie the two together.
+
+    Raises:
+        DataError: the split has no images, the model is no classifier, or the two share no class.
+    """
+    manifest = model.manifest
+    if manifest.task != "classify":
+        raise DataError(f"the model's task is {manifest.task}, the dataset has classes", "name a classifier")
+    if not set(manifest.classes) & set(dataset.classes):
+        raise DataError(
+            f"the model knows {', '.join(manifest.classes)}, the dataset has {', '.join(dataset.classes)}",
+            "evaluate it on a dataset with its classes",
+        )
+    classes = (*manifest.classes, *(name for name in dataset.classes if name not in manifest.classes))
+    samples: list[tuple[Path, int]] = list(dataset.split(split))
+    with progress() as bar:
+        shown = bar.track(samples, description=f"evaluating {split}")
+        answers = [model.predict(decode_image(path.read_bytes())).probabilities for path, _ in shown]
+    truth = np.asarray([classes.index(dataset.classes[class_id]) for _, class_id in samples], np.int64)
+    return Evaluation(split, classes, truth, np.asarray(answers, np.float32), samples[0][0])

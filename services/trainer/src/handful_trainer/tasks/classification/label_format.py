@@ -1,0 +1,184 @@
+"""Classes of whole images as a task's labels."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from handful_trainer.dataset.errors import AnnotationError, DamagedFileError
+from handful_trainer.dataset.inspection.facts import ImageFacts
+from handful_trainer.dataset.preparation.assets import Asset
+from handful_trainer.dataset.preparation.write import ASSETS
+from handful_trainer.dataset.prepared import PreparedDataset
+from handful_trainer.dataset.report.build import tally
+from handful_trainer.dataset.report.thumbnails import Outline
+from handful_trainer.dataset.settings import DatasetConfig
+from handful_trainer.dataset.sources.base import SPLITS, RawItem, SplitName
+from handful_trainer.tasks.base import OpenedFolder
+from handful_trainer.tasks.classification import layout
+from handful_trainer.tasks.classification.labels import DROP_REASONS, CleanClass, clean_class, write_nothing
+
+
+class ClassFormat:
+    """One class for each image, in folders by class."""
+
+    noun = "labels"
+    one = "a label"
+    write = staticmethod(write_nothing)
+    titles: Mapping[str, str] = {
+        "label_unknown_label": "Images with an unknown label",
+        "label_several_labels": "Images with several labels",
+    }
+
+    def named(self, item: RawItem) -> Iterable[str]:
+        """What the image was classified as."""
+        return item.labels
+
+    def clean(self, item: RawItem, facts: ImageFacts, class_ids: Mapping[str, int]) -> CleanClass:  # noqa: ARG002
+        """Its one class."""
+        return clean_class(item, class_ids)
+
+    def empty(self) -> CleanClass:
+        """No class."""
+        return CleanClass()
+
+    def check(self, config: DatasetConfig, assets: Sequence[Asset]) -> None:
+        """Refuse classes that cannot be the names of folders.
+
+        Raises:
+            AnnotationError: one cannot.
+        """
+        del assets
+        if bad := [name for name in config.classes if name in {".", ".."} or any(c in name for c in '/\\:*?"<>|')]:
+            raise AnnotationError(f"the class {bad[0]!r} cannot be the name of a folder", "give it another name")
+
+    def kept_counts(self, usable: Sequence[Asset]) -> dict[str, Any]:
+        """How many labels are kept and left out."""
+        dropped = Counter(label.reason for asset in usable for label in asset.labels.dropped)
+        return {
+            "usable_without_labels": sum(not asset.kept for asset in usable),
+            "labels_kept": sum(len(asset.kept) for asset in usable),
+            "labels_dropped": tally(dropped.elements(), DROP_REASONS),
+        }
+
+    def odd_counts(self, usable: Sequence[Asset]) -> dict[str, int]:  # noqa: ARG002
+        """Nothing."""
+        return {}
+
+    def problems(self, asset: Asset) -> Iterator[tuple[str, str]]:
+        """Labels that were left out."""
+        return ((f"label_{dropped.reason}", dropped.label) for dropped in asset.labels.dropped)
+
+    def oddities(self, asset: Asset) -> Iterator[str]:  # noqa: ARG002
+        """Nothing."""
+        return iter(())
+
+    def warnings(self, report: Mapping[str, Any], usable: Sequence[Asset]) -> Iterator[str]:  # noqa: ARG002
+        """Images that lost their only label."""
+        if several := report["labels_dropped"]["several_labels"]:
+            yield f"{several} labels were left out because their images have several"
+
+    def outlines(self, asset: Asset, classes: Sequence[str]) -> Iterator[Outline]:
+        """The image's edge, with the class."""
+        for label in asset.kept:
+            hue = label.class_id * 67 % 360
+            yield Outline(0, 0, asset.facts.width, asset.facts.height, classes[label.class_id], "kept", hue)
+
+    def folders(self, classes: Sequence[str]) -> Iterator[str]:
+        """SPLIT/CLASS."""
+        return (f"{split}/{name}" for split in SPLITS for name in classes)
+
+    def image_name(self, asset: Asset, classes: Sequence[str]) -> str:
+        """SPLIT/CLASS/NAME."""
+        return f"{asset.split}/{classes[asset.kept[0].class_id]}/{asset.file_name}"
+
+    def entries(self, usable: Sequence[Asset]) -> Sequence[Any]:  # noqa: ARG002
+        """None: the folders say all."""
+        return ()
+
+    def describe(self, folder: Path, classes: Sequence[str]) -> None:
+        """Write the list of classes."""
+        layout.write_classes(folder, classes)
+
+    def is_whole(self, root: Path, splits: Mapping[str, int]) -> bool:
+        """Are all images still there?"""
+        return layout.is_whole(root, splits)
+
+    def opens(self, path: Path) -> bool:
+        """Splits with folders of images in them."""
+        return layout.looks_like(path)
+
+    def open(self, path: Path) -> OpenedFolder:
+        """Read which classes and images there are."""
+        return layout.open_folder(path)
+
+    def samples(self, dataset: PreparedDataset, split: SplitName) -> Iterator[tuple[Path, int]]:
+        """Images with their class ids."""
+        return layout.read_split(dataset.root, split, dataset.classes)
+
+    def compare(self, first: PreparedDataset, second: PreparedDataset) -> ClassComparison:
+        """Images that were added, removed, changed, moved or given another class."""
+        old, new = _images(first), _images(second)
+        both = sorted(old.keys() & new.keys())
+        found = ClassComparison(sorted(new.keys() - old.keys()), sorted(old.keys() - new.keys()))
+        found.changed = [i for i in both if old[i].sha256 != new[i].sha256]
+        found.moved = {i: f"{old[i].split} → {new[i].split}" for i in both if old[i].split != new[i].split}
+        found.relabelled = {i: f"{old[i].label} → {new[i].label}" for i in both if old[i].label != new[i].label}
+        found.unchanged = sum(old[i] == new[i] for i in both)
+        return found
+
+
+@dataclass(slots=True)
+class ClassComparison:
+    """What the second dataset has other than the first."""
+
+    added: list[str]
+    """Ids of assets that only the second has."""
+    removed: list[str]
+    changed: list[str] = field(default_factory=list)
+    """Those whose image has another content."""
+    moved: dict[str, str] = field(default_factory=dict)
+    relabelled: dict[str, str] = field(default_factory=dict)
+    unchanged: int = 0
+
+    def counts(self) -> list[tuple[str, int, int, int]]:
+        """Rows of a table: what, and how many were added, removed and changed."""
+        return [
+            ("images", len(self.added), len(self.removed), len(self.changed)),
+            ("labels", len(self.added), len(self.removed), len(self.relabelled)),
+        ]
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """What differs in images that both have."""
+        labels = [(asset_id, "label changed", what) for asset_id, what in self.relabelled.items()]
+        return labels + [(asset_id, "image changed", "") for asset_id in self.changed]
+
+    def as_json(self) -> dict[str, Any]:
+        """For another program."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class _LabelledImage:
+    sha256: str
+    split: str
+    label: str
+
+
+def _images(dataset: PreparedDataset) -> dict[str, _LabelledImage]:
+    """The images of a prepared dataset by asset id."""
+    listed = dataset.root / ASSETS
+    try:
+        entries = [json.loads(line) for line in listed.read_text(encoding="utf-8").splitlines()]
+        shown = [(entry, Path(entry["image"])) for entry in entries if entry["image"]]
+        return {e["id"]: _LabelledImage(e["sha256"], p.parts[0], p.parts[1]) for e, p in shown}
+    except FileNotFoundError:
+        raise DamagedFileError(
+            f"{dataset.root} was not prepared by Handful", "handful data prepare makes such a folder"
+        ) from None
+    except (ValueError, KeyError, TypeError, IndexError):
+        raise DamagedFileError(f"{listed} is damaged", "prepare the dataset again") from None

@@ -1,0 +1,83 @@
+"""A folder for each class below one for each split, as torchvision, timm and Ultralytics read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from handful_trainer.dataset.errors import DamagedFileError, MissingSourceError
+from handful_trainer.dataset.sources.base import SPLIT_WORDS, SplitName
+from handful_trainer.dataset.sources.yolo_folder import SUFFIXES
+from handful_trainer.tasks.base import OpenedFolder
+
+CLASSES = "classes.txt"
+"""Names of the classes in their order, a line each; without it they are in the order of their names."""
+
+
+def looks_like(path: Path) -> bool:
+    """Does a folder have splits with folders of images in them?"""
+    return any(_images(folder) for split in _splits(path).values() for folder in _folders(split))
+
+
+def open_folder(path: Path) -> OpenedFolder:
+    """Read which classes and images there are.
+
+    Raises:
+        DataError: there is no such folder, or a class of its list has none.
+    """
+    root = path.resolve()
+    splits = _splits(root)
+    if not splits:
+        raise MissingSourceError(
+            f"{path} has no folders called train, val or test", "name a folder with classes in them"
+        )
+    found = sorted({folder.name for split in splits.values() for folder in _folders(split)})
+    classes = _listed(root) or tuple(found)
+    if unlisted := [name for name in found if name not in classes]:
+        raise DamagedFileError(
+            f"{root / CLASSES} does not list {', '.join(unlisted)}", "add them, or remove the folders"
+        )
+    sizes = {name: sum(len(_images(folder)) for folder in _folders(split)) for name, split in splits.items()}
+    return OpenedFolder(root, root, classes, {name: images for name, images in sizes.items() if images})
+
+
+def read_split(root: Path, split: SplitName, classes: Sequence[str]) -> Iterator[tuple[Path, int]]:
+    """The images of a split with their class ids, class by class, each in the order of their names."""
+    for folder in _folders(_splits(root)[split]):
+        for image in _images(folder):
+            yield image, classes.index(folder.name)
+
+
+def is_whole(root: Path, splits: Mapping[str, int]) -> bool:
+    """Are all images still there?"""
+    there = _splits(root)
+    return all(
+        name in there and sum(len(_images(folder)) for folder in _folders(there[name])) >= images
+        for name, images in splits.items()
+    )
+
+
+def write_classes(folder: Path, classes: Sequence[str]) -> None:
+    """Write the list of classes."""
+    (folder / CLASSES).write_text("".join(f"{name}\n" for name in classes), encoding="utf-8", newline="\n")
+
+
+def _splits(root: Path) -> dict[SplitName, Path]:
+    if not root.is_dir():
+        return {}
+    return {SPLIT_WORDS[path.name]: path for path in _folders(root) if path.name in SPLIT_WORDS}
+
+
+def _folders(path: Path) -> list[Path]:
+    return sorted(inner for inner in path.iterdir() if inner.is_dir() and not inner.name.startswith((".", "@", "__")))
+
+
+def _images(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+
+
+def _listed(root: Path) -> tuple[str, ...]:
+    try:
+        return tuple(line for line in (root / CLASSES).read_text(encoding="utf-8").splitlines() if line)
+    except FileNotFoundError:
+        return ()

@@ -1,0 +1,140 @@
+"""Detection, as the rest of the trainer knows it. What is heavy is imported when it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from handful_core.package import Thresholds
+from handful_trainer.tasks.detection.label_format import BoxFormat
+from handful_trainer.tasks.detection.settings import DetectionConfig, detection_config
+
+if TYPE_CHECKING:
+    from handful_core.package import Package
+    from handful_core.runtime.model import VisionModel
+    from handful_trainer.config import TrainingConfig
+    from handful_trainer.dataset.prepared import PreparedDataset
+    from handful_trainer.pipeline.job import TrainingJob
+    from handful_trainer.tasks.base import Estimate, ExportedGraph, TrainingListener
+    from handful_trainer.tasks.detection.evaluate import Evaluation
+    from handful_trainer.tasks.detection.layout import BoxTruth
+    from handful_trainer.tasks.detection.parity import UltralyticsReference
+    from handful_trainer.tasks.detection.quantize import Int8Variant
+
+_FALLBACK_CONFIDENCE = 0.25
+"""Ultralytics' own, where nothing chooses a better one."""
+_YOLO = "yolo"
+"""Ultralytics' folder in a run's folder."""
+
+
+class UltralyticsEngine:
+    """YOLO, by Ultralytics."""
+
+    config = DetectionConfig
+    validation_metric = "val/mAP50_95"
+
+    def configure(self, home: Path) -> None:
+        """Set Ultralytics up."""
+        from handful_trainer.tasks.detection.ultralytics import configure_ultralytics
+
+        configure_ultralytics(home)
+
+    def validate(self, config: TrainingConfig, dataset: PreparedDataset, *, register: bool) -> None:
+        """Refuse what would only fail once the training is over."""
+        from handful_trainer.tasks.detection.validate import validate_against_dataset
+
+        validate_against_dataset(detection_config(config), dataset, register=register)
+
+    def estimate(self, job: TrainingJob) -> Estimate:
+        """Train some batches in a folder that is thrown away."""
+        from handful_trainer.tasks.detection.estimate import estimate
+
+        return estimate(job)
+
+    def train(self, job: TrainingJob, listener: TrainingListener, *, resume: bool) -> Path:
+        """Train, or go on."""
+        from handful_trainer.tasks.detection.train import train
+
+        return train(job, listener, resume=resume)
+
+    def best_weights(self, run: Path) -> Path:
+        """The checkpoint of the best epoch."""
+        return run / _YOLO / "weights" / "best.pt"
+
+    def epochs_done(self, run: Path) -> int:
+        """Lines of Ultralytics' table, less its heading."""
+        return len((run / _YOLO / "results.csv").read_text(encoding="utf-8").splitlines()) - 1
+
+    def plots(self, run: Path) -> list[Path]:
+        """Ultralytics' pictures and its table."""
+        folder = run / _YOLO
+        return [*sorted(folder.glob("*.png")), *sorted(folder.glob("*.jpg")), folder / "results.csv"]
+
+    def discard_checkpoints(self, run: Path, *, keep_best: bool) -> None:
+        """Remove checkpoints, all or all but the best epoch's."""
+        for path in (run / _YOLO / "weights").glob("*.pt"):
+            if path.name != "best.pt" or not keep_best:
+                path.unlink()
+
+    def export(self, config: TrainingConfig, weights: Path, folder: Path) -> ExportedGraph:
+        """Write the graph and the weights, without paths of this machine."""
+        from handful_trainer.tasks.detection.export import export
+
+        own = detection_config(config)
+        return export(own, weights, folder, self.thresholds(own, {}))
+
+    def thresholds(self, config: TrainingConfig, counts: Mapping[str, int]) -> Thresholds:
+        """As configured; where classes count, one object is one box."""
+        package = detection_config(config).package
+        return Thresholds(
+            confidence=_FALLBACK_CONFIDENCE if package.confidence == "auto" else package.confidence,
+            iou=package.iou,
+            class_agnostic=bool(counts) if package.class_agnostic == "auto" else package.class_agnostic,
+        )
+
+    def tuned(self, config: TrainingConfig, model: VisionModel, dataset: PreparedDataset) -> Thresholds | None:
+        """The confidence that finds and counts best on the validation images, where it is to be chosen."""
+        from handful_trainer.tasks.detection.evaluate import best_confidence, collect
+
+        if detection_config(config).package.confidence != "auto" or not model.manifest.counts:
+            return None
+        chosen = best_confidence(collect(model, dataset, "val"), model)
+        return model.manifest.thresholds.model_copy(update={"confidence": chosen})
+
+    def reference(self, model: VisionModel, weights: Path) -> UltralyticsReference:
+        """The weights, run by Ultralytics."""
+        from handful_trainer.tasks.detection.parity import UltralyticsReference
+
+        return UltralyticsReference(model, weights)
+
+    def quantize(self, package: Package, dataset: PreparedDataset, folder: Path, images: int) -> Int8Variant:
+        """Make an INT8 variant."""
+        from handful_trainer.tasks.detection.quantize import quantize
+
+        return quantize(package, dataset, folder, images)
+
+
+class DetectionTask:
+    """Boxes around objects."""
+
+    name = "detect"
+    package_task: Literal["detect"] = "detect"
+    metrics: tuple[str, ...] = ("mAP50_95", "mAP50", "precision", "recall", "f1", "count_accuracy")
+    labels = BoxFormat()
+    engine = UltralyticsEngine()
+    answered = "counted"
+
+    def evaluate(self, model: VisionModel, dataset: PreparedDataset, split: str) -> Evaluation:
+        """Average precision, precision, recall, F1, and whether it counts right."""
+        from handful_trainer.tasks.detection.evaluate import evaluate
+
+        return evaluate(model, dataset, split)
+
+    def is_right(self, answer: Mapping[str, Any], dataset: PreparedDataset, labels: BoxTruth) -> bool:
+        """Does it count what it should?"""
+        _, class_ids = labels
+        return bool(answer["count"] == sum(dataset.counts.get(dataset.classes[i], 0) for i in class_ids.tolist()))
+
+
+TASK = DetectionTask()

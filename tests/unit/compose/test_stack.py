@@ -1,0 +1,108 @@
+"""Starting and stopping: the order, and what is left when it fails."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from compose.errors import CONFIG, INTERRUPTED, ComposeError
+from compose.stack import ContainerJob, down, run_job, up
+from fakes.docker import FakeDockerCli
+
+_TRAIN = ContainerJob("trainer", "train", built_by="trainer")
+_UP = ("up", "--wait", "--wait-timeout", "600")
+
+
+def test_a_first_start_makes_settings_secrets_and_the_folder_of_exports(engine: FakeDockerCli, root: Path) -> None:
+    up(engine, root)
+    assert engine.calls == [("build",), _UP]
+    assert (root / "backups").is_dir()
+    assert not (root / "x").exists()
+    assert sorted(path.name for path in (root / "secrets").iterdir())[0] == "postgres_password"
+    user = next(line for line in (root / ".env").read_text().splitlines() if line.startswith("HANDFUL_UID="))
+    assert user == f"HANDFUL_UID={getattr(os, 'getuid', int)() or 10001}", (
+        "exports belong to who runs this, never to root"
+    )
+
+
+def test_settings_that_are_there_stay(engine: FakeDockerCli, root: Path) -> None:
+    (root / ".env").write_text("mine")
+    up(engine, root)
+    assert (root / ".env").read_text() == "mine"
+
+
+def test_placeholders_stop_it_before_anything_is_made(engine: FakeDockerCli, root: Path) -> None:
+    (root / "secrets").mkdir()
+    (root / "secrets" / "s3_secret_key").write_text("changeme")
+    with pytest.raises(ComposeError, match="s3_secret_key is a placeholder"):
+        up(engine, root)
+    assert engine.calls == []
+    assert not (root / ".env").exists()
+    assert not (root / "secrets" / "postgres_password").exists()
+
+
+def test_a_lost_password_of_a_database_that_is_there(engine: FakeDockerCli, root: Path) -> None:
+    engine.volumes.add("handful_postgres-data")
+    with pytest.raises(ComposeError, match="postgres_password is gone, but the database") as refused:
+        up(engine, root)
+    assert refused.value.exit_code == CONFIG
+    assert engine.calls == []
+
+
+def test_images_that_cannot_be_built_start_nothing(engine: FakeDockerCli, root: Path) -> None:
+    engine.codes["build"] = 17
+    with pytest.raises(ComposeError, match="could not be built"):
+        up(engine, root)
+    assert engine.calls == [("build",)]
+
+
+def test_a_failed_start_says_why_and_stops_all(
+    engine: FakeDockerCli, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine.codes["up"] = 1
+    well = {"Name": "h-postgres-1", "Service": "postgres", "State": "exited", "ExitCode": 0}
+    engine.running = [well, {"Name": "h-mlflow-1", "Service": "mlflow", "State": "exited", "ExitCode": 1}]
+    with pytest.raises(ComposeError, match="all is stopped again, the data is kept"):
+        up(engine, root, build=False)
+    assert engine.calls == [_UP, ("down",)]
+    assert "error: mlflow: h-mlflow-1 said so\n" in capsys.readouterr().err
+
+
+def test_a_failed_start_beside_a_running_stack_stops_nothing(engine: FakeDockerCli, root: Path) -> None:
+    engine.codes["up"] = 1
+    engine.running = [{"Name": "h-postgres-1", "Service": "postgres", "State": "running"}]
+    with pytest.raises(ComposeError, match="what ran before runs on"):
+        up(engine, root, build=False)
+    assert engine.calls == [_UP]
+
+
+@pytest.mark.parametrize(("delete", "words"), [(False, ()), (True, ("--volumes",))])
+def test_down_keeps_the_data_unless_told(engine: FakeDockerCli, delete: bool, words: tuple[str, ...]) -> None:
+    down(engine, delete_data=delete)
+    assert engine.calls == [("--profile", "*", "down", "--remove-orphans", *words)]
+
+
+def test_a_job_gets_its_words_as_they_are_and_gives_its_code(engine: FakeDockerCli, root: Path) -> None:
+    engine.codes["run"] = 8
+    assert run_job(engine, root, _TRAIN, ["--config", "configs/a.yaml", "--set", "training.epochs=1"]) == 8
+    built, calls = engine.calls
+    assert built == ("build", "trainer")
+    assert calls[:2] == ("run", "--rm")
+    assert calls[-6:] == ("trainer", "train", "--config", "configs/a.yaml", "--set", "training.epochs=1")
+
+
+def test_a_job_that_needs_nothing_starts_nothing_beside_it(engine: FakeDockerCli, root: Path) -> None:
+    run_job(engine, root, ContainerJob("trainer", "train", built_by="trainer", alone=True), ["--print-config"])
+    assert "--no-deps" in engine.calls[-1]
+    run_job(engine, root, _TRAIN, [])
+    assert "--no-deps" not in engine.calls[-1]
+
+
+def test_an_interrupted_start_is_no_failure_and_stops_nothing(engine: FakeDockerCli, root: Path) -> None:
+    engine.codes["up"] = INTERRUPTED
+    with pytest.raises(ComposeError, match=r"interrupted: what was started runs on") as interrupted:
+        up(engine, root)
+    assert interrupted.value.exit_code == INTERRUPTED
+    assert ("down",) not in engine.calls
