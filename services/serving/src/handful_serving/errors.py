@@ -38,7 +38,7 @@ class ForbiddenError(RefusedError):
 
 
 class RateError(HandfulError):
-    """A key has asked more often than it may.
+    """A caller has sent more images than its rate allows.
 
     Args:
         message: what is too much.

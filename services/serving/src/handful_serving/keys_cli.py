@@ -66,10 +66,10 @@ def remove(name: Name) -> None:
 
 
 def _scopes(words: list[str] | None) -> frozenset[Scope]:
-    chosen = words or ["predict"]
-    if unknown := [word for word in chosen if word not in SCOPES]:
+    scopes = words or ["predict"]
+    if unknown := [word for word in scopes if word not in SCOPES]:
         raise ConfigError(f"there is no scope {unknown[0]}", f"the scopes are {', '.join(SCOPES)}")
-    return frozenset(scope for scope in SCOPES if scope in chosen)
+    return frozenset(scope for scope in SCOPES if scope in scopes)
 
 
 def _file() -> KeyFile:

@@ -16,11 +16,11 @@ CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 InferenceBackend = Literal["auto", "onnxruntime", "openvino"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 _ORIGIN = re.compile(r"https?://[^/?#\s]+")
-"""What browsers send: with anything more it would never be met, and nobody would know why."""
+"""As browsers send it. An origin with a path would never match, and nothing would say why."""
 
 
 class ServingSettings(BaseSettings):
-    """What serving can be told. MLflow's address and the home folder are in `CoreSettings`."""
+    """The settings of serving. MLflow's address and the home folder are in `CoreSettings`."""
 
     model_config = SettingsConfigDict(
         env_prefix="HANDFUL_SERVING_", frozen=True, use_attribute_docstrings=True, populate_by_name=True

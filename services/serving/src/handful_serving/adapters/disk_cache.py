@@ -171,7 +171,7 @@ def _is_whole(package: Path) -> bool:
 
 
 def _identity(record: Version) -> tuple[object, ...]:
-    """Tells a version from one of the same name and number in a registry that was begun anew."""
+    """Differs from that of a version with the same name and number in a registry that was set up anew."""
     return record.created, record.run_id, record.source
 
 

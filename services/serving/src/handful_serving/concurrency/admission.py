@@ -1,4 +1,4 @@
-"""Admission control: who may work now, who waits, and who is told to come back later.
+"""Admission control: which images are worked on now, which wait, and which are refused.
 
 All of this runs on the event loop, so it needs no lock.
 """

@@ -58,7 +58,7 @@ class Caller:
     """Who sent a request."""
 
     key: ApiKey | None
-    """None where no keys are asked for."""
+    """None where no keys are required."""
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""What the registry held when it last answered, and which versions serving answers with."""
+"""The registry's models as it last answered, and the versions that serving answers with."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Catalog:
         self._default_model = default_model
         self._served = frozenset(served)
         self.models: dict[str, RegisteredModel] = {}
-        """By name, as the registry last told."""
+        """By name, as the registry last answered."""
         self.versions: dict[str, list[Version]] = {}
-        """By model name, as far as the registry was asked."""
+        """By model name, of the models whose versions were listed."""
         self.champions: dict[str, int] = {}
         """The version that answers for each model: the last champion that could be loaded."""
         self.saved_champions: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""The models in memory. Whoever uses one has a lease, and an evicted model lives on until its last lease is released.
+"""The models in memory. Their users have leases, and an evicted model lives on until its last lease is released.
 
 All of this runs on the event loop, so it needs no lock.
 """

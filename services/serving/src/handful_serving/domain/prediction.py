@@ -1,4 +1,4 @@
-"""What a prediction is asked with, and what comes of it."""
+"""The options of a prediction, and its result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trying a challenger: a share of the requests it answers (canary), or is asked beside the champion (shadow)."""
+"""Trying a challenger: it answers a share of the requests (canary), or shadows the champion for a share of them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class TrafficSplit:
 
 @dataclass(slots=True)
 class RolloutStats:
-    """What came of a model's challenger since the start, or since its shares were set."""
+    """What came of a model's challenger since the start, or since its split was set."""
 
     champion: int = 0
     """Requests that the champion answered."""

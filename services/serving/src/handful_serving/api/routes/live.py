@@ -30,17 +30,17 @@ async def live(socket: WebSocket, state: State) -> None:
     await socket.accept(subprotocol=PROTOCOL if PROTOCOL in offered else None)
     name = uuid.uuid4().hex
     with current_request_id(name):
-        # A browser cannot see why a connection was not accepted: it is accepted, told, and closed.
+        # A browser does not learn why a WebSocket was not accepted. So it is accepted, gets the problem, and is closed.
         try:
             caller = _authenticate(socket, state)
-            chosen = _parameters(socket)
+            parameters = _parameters(socket)
         except HandfulError as error:
             state.metrics.rejected(reject_reason(error))
             problem = to_problem(error, socket.url.path, name)
             await socket.send_json({"type": "error", "fatal": True, "problem": problem.model_dump()})
             await socket.close(_BUSY if isinstance(error, OverloadedError) else _REFUSED, problem.title)
             return
-        connection = LiveConnection(socket, state, caller, chosen, name)
+        connection = LiveConnection(socket, state, caller, parameters, name)
         state.live_connections.add(connection)
         state.metrics.live(len(state.live_connections))
         try:

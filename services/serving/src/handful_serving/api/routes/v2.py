@@ -121,8 +121,8 @@ async def _infer(request: Request, state: AppState, ref: ModelRef, caller: Calle
 
 
 def _parameters(request: InferRequest) -> PredictParameters:
-    given = {name: str(value) for name, value in request.parameters.items() if name in {"confidence", "iou"}}
-    return PredictParameters().with_fields(given)
+    fields = {name: str(value) for name, value in request.parameters.items() if name in {"confidence", "iou"}}
+    return PredictParameters().with_fields(fields)
 
 
 def _outputs(prediction: Prediction) -> dict[str, np.ndarray[Any, Any]]:
