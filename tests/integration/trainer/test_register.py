@@ -16,7 +16,8 @@ from fakes.packages import build_package, encode, filled
 from handful_core.package import open_package, zip_package
 from handful_core.registry import Registry
 from handful_core.runtime.model import load_model
-from handful_trainer.registration.external import own_run
+from handful_trainer.tracking.managed_run import managed_run
+from handful_trainer.tracking.mlflow_calls import find_experiment, start_run
 from support.mlflow_server import MlflowServer
 from support.training import Trainer
 
@@ -80,8 +81,9 @@ def test_a_registration_that_fails_leaves_a_failed_run(trainer: Trainer, tmp_pat
     assert "the test split gives no count_accuracy" in run.data.tags["failure"]
 
 
-def test_a_registration_that_is_stopped_leaves_a_killed_run(trainer: Trainer) -> None:
-    with pytest.raises(KeyboardInterrupt), own_run(trainer.uri, trainer.name, "register"):
+def test_a_registration_that_is_stopped_leaves_a_killed_run(trainer: Trainer, tmp_path: Path) -> None:
+    run_id = start_run(trainer.uri, find_experiment(trainer.uri, trainer.name), "register", {})
+    with pytest.raises(KeyboardInterrupt), managed_run(trainer.uri, run_id, tmp_path / "journal.jsonl"):
         raise KeyboardInterrupt
     run = trainer.mlflow_run()
     assert (run.info.status, "failure" in run.data.tags) == ("KILLED", False)

@@ -104,7 +104,7 @@ def test_a_second_run_takes_up_what_is_there(
 ) -> None:
     first = prepare(config(export), house)
     with monkeypatch.context() as patched:
-        patched.setattr("handful_trainer.dataset.inspection.scan.inspect_images", _must_not_be_called)
+        patched.setattr("handful_trainer.dataset.inspection.inspect.inspect_images", _must_not_be_called)
         assert prepare(config(export), house) == first
 
 

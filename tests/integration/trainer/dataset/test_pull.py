@@ -405,7 +405,7 @@ def test_a_disk_without_room_is_told(version: FakeVersion, tmp_path: Path, monke
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr("handful_trainer.dataset.picsellia.ledger.DownloadIndex.add", full)
+        patch.setattr("handful_trainer.dataset.picsellia.downloads.DownloadIndex.add", full)
         with pytest.raises(ResourceError, match="is full after 0 files: make room"):
             pulled(tmp_path)
     assert pulled(tmp_path).source["counts"]["files"] == 12

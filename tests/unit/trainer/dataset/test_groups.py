@@ -14,11 +14,11 @@ from handful_trainer.tasks.detection.labels import Box, CleanBoxes
 
 
 def asset(
-    number: int, *, name: str = "", look: int = -1, tags: tuple[str, ...] = (), own: SplitName | None = None
+    number: int, *, name: str = "", phash: int = -1, tags: tuple[str, ...] = (), own: SplitName | None = None
 ) -> Asset:
     item = RawItem(f"{number:03d}", None, name or f"{number}.jpg", ACCEPTED, split=own, tags=tags)
     boxes = CleanBoxes((Box(number % 3, 1, 1, 9, 9),))
-    return Asset(item, ImageFacts(sha256=str(number), width=64, height=48, look=look), boxes)
+    return Asset(item, ImageFacts(sha256=str(number), width=64, height=48, phash=phash), boxes)
 
 
 def config(**together: Any) -> DatasetConfig:
@@ -33,7 +33,7 @@ def torn(assets: list[Asset], key: Any) -> bool:
 
 
 def test_near_duplicates_stay_on_one_side() -> None:
-    assets = [asset(n, look=(n // 5) * 0x0101010101010101 ^ (1 << (n % 5))) for n in range(200)]
+    assets = [asset(n, phash=(n // 5) * 0x0101010101010101 ^ (1 << (n % 5))) for n in range(200)]
     together = assign_splits(assets, config())
     assert not torn(together, lambda found: int(found.item.id) // 5)
     assert {found.split for found in together} == {"train", "val", "test"}
@@ -61,7 +61,7 @@ def test_tags_tell_what_stays_together() -> None:
 
 def test_a_group_that_spans_the_sources_own_splits_is_moved_near_duplicates_are_told() -> None:
     own: list[SplitName] = ["train", "val", "test"]
-    assets = [asset(n, name=f"p{n % 10}_{n}.jpg", look=n % 10 * 0x0101010101010101, own=own[n % 3]) for n in range(60)]
+    assets = [asset(n, name=f"p{n % 10}_{n}.jpg", phash=n % 10 * 0x0101010101010101, own=own[n % 3]) for n in range(60)]
     kept = assign_splits(assets, config())
     assert all(found.split == found.item.split for found in kept)
     assert leaks(kept, config().keep_together)
@@ -71,14 +71,14 @@ def test_a_group_that_spans_the_sources_own_splits_is_moved_near_duplicates_are_
 
 def test_near_duplicates_on_one_side_belong_together_whatever_lies_between_them_on_another() -> None:
     own: list[SplitName | None] = ["train", "val", "train", "val", None]
-    assets = [asset(n, look=7, own=side) for n, side in enumerate(own)]
-    assets += [asset(n, look=6, own=side) for n, side in enumerate(["val", "train"], len(own))]
+    assets = [asset(n, phash=7, own=side) for n, side in enumerate(own)]
+    assets += [asset(n, phash=6, own=side) for n, side in enumerate(["val", "train"], len(own))]
     found = group_assets(assets, config().keep_together)
     assert [[int(one.item.id) for one in same] for same in found] == [[0, 2, 4, 6], [1, 3, 5]]
 
 
 def test_one_long_film_is_split_nevertheless() -> None:
-    film = assign_splits([asset(n, look=7) for n in range(30)], config())
+    film = assign_splits([asset(n, phash=7) for n in range(30)], config())
     assert {found.split for found in film} == {"train", "val", "test"}
     assert leaks(film, config().keep_together)
 

@@ -11,8 +11,8 @@ from PIL import Image, JpegImagePlugin
 
 from fakes.exports import encoded, picture, senseless, turned
 from handful_trainer.dataset.inspection.facts import WriteMode
-from handful_trainer.dataset.inspection.formats import READ
 from handful_trainer.dataset.inspection.inspect import inspect_bytes, inspect_images
+from handful_trainer.dataset.inspection.pillow import SIGNATURES
 
 PHOTO = encoded(picture(1), quality=90)
 
@@ -68,18 +68,18 @@ def test_what_is_not_there_is_missing(tmp_path) -> None:
 def test_whole_images_are_usable(form: str, options: dict[str, object], treatment: WriteMode) -> None:
     found = inspect_bytes(encoded(picture(1), form, **options))
     assert (found.defect, found.format, found.width, found.height) == ("", form, 64, 48)
-    assert found.treatment is treatment
+    assert found.write_mode is treatment
 
 
 @pytest.mark.parametrize("orientation", [3, 6, 8])
 def test_size_is_that_of_the_upright_image(orientation: int) -> None:
     found = inspect_bytes(turned(1, orientation))
     assert (found.width, found.height, found.orientation) == (64, 48, orientation)
-    assert found.treatment is WriteMode.UPRIGHT
+    assert found.write_mode is WriteMode.UPRIGHT
 
 
 def test_a_jpeg_with_something_behind_its_end_is_ended_anew() -> None:
-    assert inspect_bytes(PHOTO + b"trailer").treatment is WriteMode.SEAL
+    assert inspect_bytes(PHOTO + b"trailer").write_mode is WriteMode.SEAL
 
 
 def _fully_decodes(content: bytes) -> bool:
@@ -111,8 +111,8 @@ def test_the_structure_tells_of_every_cut_that_the_pixels_tell_of(
     content = encoded(picture(seed), **options)
     kept = content[: data.draw(st.integers(0, len(content)))]
     decoded, structure = inspect_bytes(kept), inspect_bytes(kept, decode=False)
-    assert structure == decoded._replace(look=structure.look, decoded=structure.decoded)
-    assert (structure.decoded, structure.look == -1) == (bool(decoded.defect), True)
+    assert structure == decoded._replace(phash=structure.phash, decoded=structure.decoded)
+    assert (structure.decoded, structure.phash == -1) == (bool(decoded.defect), True)
 
 
 def test_what_makes_no_sense_though_its_structure_does_is_found_by_decoding_alone() -> None:
@@ -127,7 +127,8 @@ def test_what_is_not_plain_is_decoded_all_the_same(content: bytes) -> None:
 
 @settings(deadline=None)
 @given(
-    st.sampled_from([start for starts in READ.values() for start in starts] + [b"RIFF\x10\0\0\0WEBP", b""]), st.data()
+    st.sampled_from([start for starts in SIGNATURES.values() for start in starts] + [b"RIFF\x10\0\0\0WEBP", b""]),
+    st.data(),
 )
 def test_no_content_crashes_it(start: bytes, data: st.DataObject) -> None:
     content = start + data.draw(st.binary(max_size=300))

@@ -62,7 +62,7 @@ def test_a_turned_photo_is_written_upright(orientation: int) -> None:
     content = turned(1, orientation)
     found = inspect_bytes(upright(content))
     assert (found.defect, found.orientation, found.width, found.height) == ("", 1, 64, 48)
-    assert found.treatment is WriteMode.LINK
+    assert found.write_mode is WriteMode.LINK
     with Image.open(io.BytesIO(content)) as before, Image.open(io.BytesIO(upright(content))) as after:
         grey = [np.asarray(image.convert("L"), np.int16) for image in (ImageOps.exif_transpose(before), after)]
     assert np.abs(grey[0] - grey[1]).mean() < 1  # Colours lose a little more, at the edges of this loud picture.
@@ -93,7 +93,7 @@ def test_a_jpeg_is_sealed_without_a_change_to_its_picture(tmp_path: Path) -> Non
     source.write_bytes(encoded(picture(1)) + b"trailer")
     FileLinker().place(str(source), str(target), WriteMode.SEAL)
     assert target.read_bytes().endswith(b"trailer\xff\xd9")
-    assert inspect_bytes(target.read_bytes()).treatment is WriteMode.LINK
+    assert inspect_bytes(target.read_bytes()).write_mode is WriteMode.LINK
     with Image.open(source) as before, Image.open(target) as after:
         assert before.tobytes() == after.tobytes()
 

@@ -14,9 +14,9 @@ from handful_trainer.dataset.inspection.phash import near_duplicates, perceptual
 
 
 def apart(one: bytes, other: bytes) -> int:
-    looks = [inspect_bytes(content).look for content in (one, other)]
-    assert min(looks) >= 0
-    return (looks[0] ^ looks[1]).bit_count()
+    hashes = [inspect_bytes(content).phash for content in (one, other)]
+    assert min(hashes) >= 0
+    return (hashes[0] ^ hashes[1]).bit_count()
 
 
 PHOTO = picture(3, 640, 480)
@@ -48,16 +48,16 @@ def test_turned_photos_are_looked_at_upright(orientation: int) -> None:
 
 
 def test_a_flat_picture_is_like_nothing() -> None:
-    assert inspect_bytes(encoded(Image.new("RGB", (640, 480), "grey"))).look == -1
+    assert inspect_bytes(encoded(Image.new("RGB", (640, 480), "grey"))).phash == -1
     assert perceptual_hashes([np.full((40, 50), 7, np.uint8)]) == [-1]
 
 
-def test_looks_of_many_are_those_of_each() -> None:
+def test_hashes_of_many_are_those_of_each() -> None:
     chance = np.random.default_rng(0)
     greys = [chance.integers(0, 256, shape, np.uint8) for shape in [(60, 80), (40, 50), (60, 80), (32, 32), (60, 80)]]
     greys.insert(1, np.full((60, 80), 7, np.uint8))
     together = perceptual_hashes(greys)
-    assert together == [look for grey in greys for look in perceptual_hashes([grey])]
+    assert together == [phash for grey in greys for phash in perceptual_hashes([grey])]
     assert len(set(together)) == len(greys)
     assert together[1] == -1
     assert perceptual_hashes([]) == []
@@ -67,22 +67,22 @@ def test_looks_of_many_are_those_of_each() -> None:
 @given(st.integers(0, 99), st.integers(0, 16), st.integers(2, 40))
 def test_no_near_pair_is_missed_and_no_far_one_found(seed: int, distance: int, size: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - the same every time
-    looks = [-1]
+    hashes = [-1]
     for _ in range(size):
-        near = chance.choice([look for look in looks if look >= 0] or [chance.getrandbits(64)])
+        near = chance.choice([phash for phash in hashes if phash >= 0] or [chance.getrandbits(64)])
         for bit in chance.sample(range(64), chance.randint(0, 2 * distance + 1)):
             near ^= 1 << bit
-        looks.append(near)
+        hashes.append(near)
     truth = {
         (a, b)
-        for a in range(len(looks))
+        for a in range(len(hashes))
         for b in range(a)
-        if min(looks[a], looks[b]) >= 0 and (looks[a] ^ looks[b]).bit_count() <= distance
+        if min(hashes[a], hashes[b]) >= 0 and (hashes[a] ^ hashes[b]).bit_count() <= distance
     }
-    found = {(max(pair), min(pair)) for pair in near_duplicates(looks, distance)}
+    found = {(max(pair), min(pair)) for pair in near_duplicates(hashes, distance)}
     assert found <= truth
-    distinct = {look: position for position, look in reversed(list(enumerate(looks)))}
-    assert {(a, b) for a, b in truth if distinct[looks[a]] == a and distinct[looks[b]] == b} <= found
+    distinct = {phash: position for position, phash in reversed(list(enumerate(hashes)))}
+    assert {(a, b) for a, b in truth if distinct[hashes[a]] == a and distinct[hashes[b]] == b} <= found
 
 
 def test_thousands_of_the_same_frame_are_no_trouble() -> None:

@@ -18,10 +18,10 @@ from handful_trainer.dataset.preparation.write import whole_folder
 from handful_trainer.dataset.settings import DatasetConfig, SampleConfig
 from handful_trainer.dataset.sources.base import SPLITS, RawDataset, SplitName
 from handful_trainer.dataset.sources.yolo import read_items
-from handful_trainer.dataset.sources.yolo_folder import open_yolo_folder
+from handful_trainer.dataset.sources.yolo_files import open_yolo_folder
 from handful_trainer.dataset.splitting.stratify import Group, stratify
 from handful_trainer.tasks.detection.labels import Box, label_line
-from handful_trainer.workers.pool import WorkerPool
+from handful_trainer.workers import WorkerPool
 
 _FRACTIONS: Mapping[SplitName, float] = {"train": 0.8, "val": 0.1, "test": 0.1}
 _QUALITY = 92

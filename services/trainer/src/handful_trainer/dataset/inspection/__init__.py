@@ -1,1 +1,1 @@
-"""What a file holds, without trusting its name."""
+"""Is a file an image that can be trained on, and what is in it?"""

@@ -1,4 +1,4 @@
-"""What is known of an image's file once it was looked at."""
+"""What the inspection of an image file found."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ from typing import NamedTuple
 
 
 class WriteMode(StrEnum):
-    """How an image comes into the prepared dataset, so that every reader sees it upright and whole."""
+    """How an image gets into the prepared dataset, so that every reader sees it upright and whole."""
 
     LINK = "link"
-    """As it is."""
+    """Unchanged: linked, or copied where links do not work."""
     SEAL = "seal"
-    """Copied and ended as a JPEG should be: otherwise Ultralytics would write it anew, with loss."""
+    """Copied, with the missing JPEG end marker added: else Ultralytics re-encodes the file, which loses quality."""
     UPRIGHT = "upright"
-    """Written upright: not every reader honours the EXIF orientation."""
+    """Rewritten upright, since not every reader applies the EXIF orientation."""
     PNG = "png"
-    """Written as PNG: a format, or several frames, that not every reader knows."""
+    """Rewritten as PNG: the format, or its several frames, are not supported by every reader."""
 
 
 class ImageFacts(NamedTuple):
-    """What a look at an image's file brought out."""
+    """What the inspection of one image file found.
+
+    A named tuple, since many thousands of them are pickled between processes.
+    """
 
     size: int = 0
     """Bytes."""
@@ -29,16 +32,17 @@ class ImageFacts(NamedTuple):
     """Empty if the image is usable; else missing, unreadable, empty, html, noise, unsupported, garbled, truncated,
     too_large or too_small."""
     detail: str = ""
-    """What the decoder said, for the report."""
+    """The decoder's message, for the report."""
     format: str = ""
+    """Pillow's name of the format."""
     width: int = 0
     """Pixels of the upright image."""
     height: int = 0
     """Pixels of the upright image."""
     orientation: int = 1
     """EXIF orientation, 1 to 8; 1 is upright."""
-    treatment: WriteMode = WriteMode.LINK
-    look: int = -1
-    """What it looks like: see `likeness`. -1 if nothing can be said."""
+    write_mode: WriteMode = WriteMode.LINK
+    phash: int = -1
+    """Perceptual hash, 64 bits: see `perceptual_hashes`. -1 if there is none."""
     decoded: bool = True
-    """False if only its structure was looked at: whether its pixels make sense is not known."""
+    """False if only the file's structure was checked, so that garbled pixels go unnoticed."""

@@ -1,15 +1,19 @@
-"""Is a file an image that can be trained on, and what is it?
+"""Is a file an image that can be trained on, and what is in it?
 
-A JPEG whose segments show that it is whole is decoded by OpenCV, in grey and small: that reads the whole stream in a
-fraction of the time, without Python's lock. Where the structure is enough, it is not decoded at all. All else is
-decoded by Pillow, which tells when a file breaks off.
+A JPEG whose segments show that it is whole is decoded by OpenCV, in grey and reduced: that reads the whole stream in a
+fraction of the time, without Python's lock. Where the structure is enough, it is not decoded at all. Everything else is
+decoded by Pillow, which reports truncated files.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+import os
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -18,47 +22,70 @@ from numpy.typing import NDArray
 from handful_core.vision.decode import FORMATS, MAX_PIXELS, PILLOW_ERRORS, exif_orientation
 from handful_core.vision.image_headers import JpegHeader, jpeg_header
 from handful_trainer.dataset.inspection.facts import ImageFacts, WriteMode
-from handful_trainer.dataset.inspection.formats import image_format, is_markup, lacks_end, other_format
-from handful_trainer.dataset.inspection.phash import SIDE, perceptual_hashes, upright
+from handful_trainer.dataset.inspection.phash import MIN_SIDE, apply_orientation, perceptual_hashes
 from handful_trainer.dataset.inspection.pillow import (
     SMALLEST_SIDE,
     Inspection,
-    decoded,
+    image_format,
+    inspect_with_pillow,
+    is_markup,
+    lacks_end,
     open_image,
+    unsupported_format,
 )
 
-_CUT_OFF_WORDS = ("truncated", "unexpected end", "end of file", "eof", "not enough")
-_SHRUNK = {
+if TYPE_CHECKING:  # Worker processes import this module: they start sooner without the pool.
+    from handful_trainer.workers import WorkerPool
+
+_TRUNCATION_WORDS = ("truncated", "unexpected end", "end of file", "eof", "not enough")
+_REDUCED = {
     8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
     4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
     2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
     1: cv2.IMREAD_GRAYSCALE,
 }
-"""How a decoder makes images smaller for next to nothing."""
+"""OpenCV's flag by the factor that an image is reduced by while it is decoded."""
 _AS_STORED = cv2.IMREAD_IGNORE_ORIENTATION
 
 
+def inspect_all(
+    workers: WorkerPool, paths: Sequence[Path | None], advance: Callable[[int], object], *, decode: bool = True
+) -> Iterator[ImageFacts]:
+    """Inspect files in parallel; yields in order, the first while others are still inspected.
+
+    Args:
+        workers: do the work.
+        paths: the images; None where there is no file.
+        advance: called with the number of files that are newly done.
+        decode: decode every image, not only those whose structure is odd.
+    """
+    files = [path and os.fspath(path) for path in paths]
+    with warnings.catch_warnings():  # Threads share the filters.
+        warnings.simplefilter("ignore")  # Pillow warns of odd but usable files.
+        yield from workers.run(partial(inspect_images, decode=decode), files, advance)
+
+
 def inspect_images(paths: Iterable[Path | str | None], decode: bool = True) -> list[ImageFacts]:
-    """Read and hash files, and look into them. Many at once: what is done in numpy is done for all of them together.
+    """Read, hash and inspect files. Many in one call: numpy makes their perceptual hashes all together.
 
     Args:
         paths: the files; None where there is none.
         decode: decode every image to its end; else not those JPEGs whose structure shows that they are whole.
     """
-    return _with_looks([_read(path, decode) for path in paths])
+    return _with_phashes([_inspect_file(path, decode) for path in paths])
 
 
 def inspect_bytes(data: bytes, decode: bool = True) -> ImageFacts:
-    """Hash an image file's content and look into it."""
-    return _with_looks([_sight(data, decode)])[0]
+    """Inspect an image file's content."""
+    return _with_phashes([_inspect(data, decode)])[0]
 
 
-def _with_looks(sights: Sequence[Inspection]) -> list[ImageFacts]:
-    looks = iter(perceptual_hashes([grey for _, grey in sights if grey is not None]))
-    return [facts if grey is None else facts._replace(look=next(looks)) for facts, grey in sights]
+def _with_phashes(inspections: Sequence[Inspection]) -> list[ImageFacts]:
+    phashes = iter(perceptual_hashes([grey for _, grey in inspections if grey is not None]))
+    return [facts if grey is None else facts._replace(phash=next(phashes)) for facts, grey in inspections]
 
 
-def _read(path: Path | str | None, decode: bool) -> Inspection:
+def _inspect_file(path: Path | str | None, decode: bool) -> Inspection:
     if path is None:
         return Inspection(ImageFacts(defect="missing", detail="there is no file"))
     try:
@@ -68,71 +95,73 @@ def _read(path: Path | str | None, decode: bool) -> Inspection:
         return Inspection(ImageFacts(defect="missing", detail="there is no file"))
     except OSError as error:
         return Inspection(ImageFacts(defect="unreadable", detail=error.strerror or str(error)))
-    return _sight(data, decode)
+    return _inspect(data, decode)
 
 
-def _sight(data: bytes, decode: bool) -> Inspection:
-    form, sha256 = image_format(data), hashlib.sha256(data).hexdigest()
+def _inspect(data: bytes, decode: bool) -> Inspection:
+    form, facts = image_format(data), ImageFacts(size=len(data), sha256=hashlib.sha256(data).hexdigest())
     if form is None:
-        defect, detail = _no_image(data)
-        return Inspection(ImageFacts(len(data), sha256, defect, detail))
-    facts = ImageFacts(len(data), sha256, "", "", form)
+        defect, detail = _why_no_image(data)
+        return Inspection(facts._replace(defect=defect, detail=detail))
+    facts = facts._replace(format=form)
     try:
-        return (_quickly(facts, data, decode) if form == "JPEG" else None) or decoded(facts, data)
+        return (_inspect_jpeg(facts, data, decode) if form == "JPEG" else None) or inspect_with_pillow(facts, data)
     except PILLOW_ERRORS as error:
+        # Some errors of Pillow quote another one: its repr is left out of what people read.
         detail = " ".join(str(error).replace(repr(error), "").split()) or type(error).__name__
-        return Inspection(facts._replace(defect=_how_broken(form, data, detail), detail=detail[:120]))
+        return Inspection(facts._replace(defect=_decode_defect(form, data, detail), detail=detail[:120]))
 
 
-def _quickly(facts: ImageFacts, data: bytes, decode: bool) -> Inspection | None:
-    """A JPEG that is whole, without Pillow's decoder. None if it is not, or not for certain."""
+def _inspect_jpeg(facts: ImageFacts, data: bytes, decode: bool) -> Inspection | None:
+    """The fast path for a JPEG that is whole: without Pillow's decoder. None if it is not, or not for certain."""
     header = jpeg_header(data)
     if header is None or header.channels not in {1, 3}:
         return None
-    width, height, orientation, treatment = header.width, header.height, 1, WriteMode.LINK
+    width, height = header.width, header.height
     if width * height > MAX_PIXELS or min(width, height) < SMALLEST_SIDE:
         return None
+    orientation = 1
     if header.has_app1:
         with open_image(data) as image:
             orientation = exif_orientation(image)
-    decode |= orientation != 1  # It will be, to be turned.
-    grey = _decoded_small(header, data) if decode else None
+    decode |= orientation != 1  # It will be rewritten upright, so it has to be readable.
+    grey = _decode_reduced(header, data) if decode else None
     if decode and grey is None:
         return None
+    write_mode = WriteMode.LINK
     if grey is not None and orientation != 1:
-        treatment, grey = WriteMode.UPRIGHT, upright(grey, orientation)
-        if orientation >= 5:
+        write_mode, grey = WriteMode.UPRIGHT, apply_orientation(grey, orientation)
+        if orientation >= 5:  # These four swap width and height.
             width, height = height, width
-    size, sha256 = facts[:2]
-    return Inspection(
-        ImageFacts(size, sha256, "", "", "JPEG", width, height, orientation, treatment, decoded=decode), grey
-    )
+    facts = facts._replace(width=width, height=height, orientation=orientation, write_mode=write_mode, decoded=decode)
+    return Inspection(facts, grey)
 
 
-def _decoded_small(header: JpegHeader, data: bytes) -> NDArray[np.uint8] | None:
-    """The image in grey, as it is stored; None if OpenCV does not make of it what the header says."""
-    least = min(header.width, header.height) // SIDE
-    shrink = 8 if least >= 8 else 4 if least >= 4 else 2 if least >= 2 else 1
-    grey = cv2.imdecode(np.frombuffer(data, np.uint8), _SHRUNK[shrink] | _AS_STORED)
-    if grey is None or grey.shape != (-(-header.height // shrink), -(-header.width // shrink)):
+def _decode_reduced(header: JpegHeader, data: bytes) -> NDArray[np.uint8] | None:
+    """(height, width): the image in grey, reduced, as stored. None if its size is not the one in the header."""
+    # As small as the perceptual hash allows: the inverse DCT is most of the time beside the Huffman code.
+    most = min(header.width, header.height) // MIN_SIDE
+    factor = 8 if most >= 8 else 4 if most >= 4 else 2 if most >= 2 else 1
+    grey = cv2.imdecode(np.frombuffer(data, np.uint8), _REDUCED[factor] | _AS_STORED)
+    if grey is None or grey.shape != (-(-header.height // factor), -(-header.width // factor)):
         return None
     return grey.view(np.uint8)
 
 
-def _no_image(data: bytes) -> tuple[str, str]:
-    """Defect and detail of a file that is of no format that is read."""
+def _why_no_image(data: bytes) -> tuple[str, str]:
+    """Defect and detail of a file of no supported format."""
     if not data:
         return "empty", "the file has no bytes"
-    if other := other_format(data):
-        return "unsupported", f"{other}; use {', '.join(FORMATS)}"
+    if name := unsupported_format(data):
+        return "unsupported", f"{name}; use {', '.join(FORMATS)}"
     if is_markup(data):
         return "html", "a web page or error answer, not an image"
     return "noise", "begins like no image format"
 
 
-def _how_broken(form: str, data: bytes, detail: str) -> str:
-    """Broken off, or whole but without sense?"""
-    cut_off = (
-        any(word in detail.lower() for word in _CUT_OFF_WORDS) if form in {"BMP", "TIFF"} else lacks_end(form, data)
+def _decode_defect(form: str, data: bytes, detail: str) -> str:
+    """Why decoding failed: the file is truncated, or complete but garbled."""
+    truncated = (
+        any(word in detail.lower() for word in _TRUNCATION_WORDS) if form in {"BMP", "TIFF"} else lacks_end(form, data)
     )
-    return "truncated" if cut_off else "garbled"
+    return "truncated" if truncated else "garbled"

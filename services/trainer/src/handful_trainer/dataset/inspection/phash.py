@@ -1,8 +1,8 @@
-"""Images that look alike: re-encoded, resized, brighter, or the next frame of a video.
+"""Perceptual hashes, and the search for near-duplicates: re-encoded, resized, brighter, or the next frame of a video.
 
-The hash is the common DCT hash: the image small and grey, the signs of its 64 lowest frequencies against their median.
-Measured on photos of 480 x 360: of copies with lower quality, another size or less contrast 99 in 100 differ in 4 bits
-at most, unrelated photos in about 20.
+The hash is the common DCT hash: the signs of the 64 lowest frequencies of the grey image against their median. Measured
+on photos of 480 x 360: 99 in 100 copies with lower quality, another size or less contrast differ in at most 4 bits,
+unrelated photos in about 20.
 """
 
 from __future__ import annotations
@@ -15,105 +15,111 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-SIDE = 32
-"""Pixels that the shorter side should have at least: with less the hash of a small copy differs more."""
+MIN_SIDE = 32
+"""Pixels that the shorter side should have at least: with fewer the hashes of resized copies differ more."""
 _BITS = 64
-_KEPT = 8
-_FLATTEST = 1.5
-"""Standard deviation of grey values, in the frequencies kept, below which there is nothing to tell images apart by."""
-_BATCH = 1 << 20
-"""Pixels that are worked on at once: four bytes of memory each."""
+_FREQUENCIES = 8
+"""Kept in each direction: 8 x 8 are the hash's 64 bits."""
+_MIN_DEVIATION = 1.5
+"""Standard deviation of grey values, in the kept frequencies, below which an image is too flat to have a hash."""
+_BATCH_PIXELS = 1 << 20
+"""Pixels that are transformed at once: four bytes of memory each."""
 
 
 def perceptual_hashes(greys: Sequence[NDArray[np.uint8]]) -> list[int]:
-    """The hashes of images, of many at once: one by one most of the time would go into calling numpy.
+    """The perceptual hashes of many images: one by one, most of the time would go into calling numpy.
 
     Args:
-        greys: (height, width) each, upright images made small: the less they have, the faster.
+        greys: (height, width) each, upright and reduced: the smaller, the faster.
 
     Returns:
         64 bits each; -1 for an image that is too flat to have a hash.
     """
     by_shape: dict[tuple[int, ...], list[int]] = defaultdict(list)
-    for position, grey in enumerate(greys):
-        by_shape[grey.shape].append(position)
-    looks = [-1] * len(greys)
-    for (height, width), positions in by_shape.items():
-        step = max(1, _BATCH // (height * width))
-        for some in (positions[start : start + step] for start in range(0, len(positions), step)):
-            for position, look in zip(some, _hashes([greys[place] for place in some]), strict=True):
-                looks[position] = look
-    return looks
+    for index, grey in enumerate(greys):
+        by_shape[grey.shape].append(index)
+    hashes = [-1] * len(greys)
+    for (height, width), indices in by_shape.items():
+        step = max(1, _BATCH_PIXELS // (height * width))
+        for batch in (indices[start : start + step] for start in range(0, len(indices), step)):
+            for index, phash in zip(batch, _hash_batch([greys[i] for i in batch]), strict=True):
+                hashes[index] = phash
+    return hashes
 
 
-def _hashes(greys: Sequence[NDArray[np.uint8]]) -> list[int]:
+def _hash_batch(greys: Sequence[NDArray[np.uint8]]) -> list[int]:
     """The hashes of images of one size."""
     pixels = np.array(greys, np.float32)
     _, height, width = pixels.shape
-    waves = (_cosines(height) @ pixels @ _cosines(width).T).reshape(-1, _BITS)
-    waves[:, 0] = 0
-    bits = waves >= np.partition(waves, _BITS // 2)[:, _BITS // 2, None]
+    coefficients = (_dct_matrix(height) @ pixels @ _dct_matrix(width).T).reshape(-1, _BITS)
+    coefficients[:, 0] = 0  # The mean brightness, which says nothing about what is shown.
+    bits = coefficients >= np.partition(coefficients, _BITS // 2)[:, _BITS // 2, None]
     hashes = np.packbits(bits, axis=1).view(">u8")[:, 0].tolist()
-    flat = np.einsum("ij,ij->i", waves, waves) < _FLATTEST**2 * height * width
-    return [-1 if nothing else look for look, nothing in zip(hashes, flat.tolist(), strict=True)]
+    # Parseval: the sum of squared coefficients of an orthonormal DCT is that of the pixels.
+    flat = np.einsum("ij,ij->i", coefficients, coefficients) < _MIN_DEVIATION**2 * height * width
+    return [-1 if is_flat else phash for phash, is_flat in zip(hashes, flat.tolist(), strict=True)]
 
 
 @cache
-def _cosines(size: int) -> NDArray[np.float32]:
-    """(kept, size): the lowest waves of the orthonormal DCT-II."""
+def _dct_matrix(size: int) -> NDArray[np.float32]:
+    """(frequencies, size): the lowest rows of the orthonormal DCT-II."""
     places = (np.arange(size) + 0.5) / size
-    waves = np.cos(np.pi * np.arange(_KEPT)[:, None] * places) * np.sqrt(2 / size)
-    waves[0] *= np.sqrt(0.5)
-    return np.asarray(waves, np.float32)
+    rows = np.cos(np.pi * np.arange(_FREQUENCIES)[:, None] * places) * np.sqrt(2 / size)
+    rows[0] *= np.sqrt(0.5)
+    return np.asarray(rows, np.float32)
 
 
-def upright(small: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """Undo an EXIF orientation."""
+def apply_orientation(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Turn an image upright, as its EXIF orientation says."""
     if orientation in {5, 6, 7, 8}:
-        small = small.T
+        pixels = pixels.T
     if orientation in {3, 4, 7, 8}:
-        small = small[::-1]
+        pixels = pixels[::-1]
     if orientation in {2, 3, 6, 7}:
-        small = small[:, ::-1]
-    return small
+        pixels = pixels[:, ::-1]
+    return pixels
 
 
-def near_duplicates(looks: Sequence[int], distance: int) -> Iterator[tuple[int, int]]:
-    """Pairs of images whose hashes differ in at most `distance` bits.
+def near_duplicates(hashes: Sequence[int], distance: int) -> Iterator[tuple[int, int]]:
+    """Pairs of images whose hashes have a Hamming distance of at most `distance` bits.
 
-    Hashes are cut into one part more than bits may differ: of such a pair one part is the same. So only images that
-    share a part are compared: sorted by it those beside each other, then those two places apart, and so on.
+    Multi-index hashing (Norouzi, Punjani, Fleet: Fast Search in Hamming Space with Multi-Index Hashing, 2012): hashes
+    are cut into `distance` + 1 parts. By the pigeonhole principle two hashes that differ in at most `distance` bits
+    have one part in common, so only images that share a part are compared.
 
     Args:
-        looks: hashes; -1 is like nothing.
+        hashes: perceptual hashes; -1 has no near-duplicates.
         distance: in bits, 0 to 63.
 
     Yields:
-        Positions. A pair may come more than once. Of images with one and the same hash only neighbours come as pairs:
-        that is enough to tell who belongs together.
+        Indices. A pair may come more than once. Images with equal hashes come as a chain of neighbours, not as all
+        pairs: that is enough to group them.
     """
-    order: dict[int, list[int]] = {}
-    for position, look in enumerate(looks):
-        if look >= 0:
-            order.setdefault(look, []).append(position)
-    for found in order.values():
-        yield from pairwise(found)
-    firsts = [found[0] for found in order.values()]
-    for one, other in _near(np.fromiter(order, np.uint64, len(order)), distance):
+    indices_by_hash: dict[int, list[int]] = {}
+    for index, phash in enumerate(hashes):
+        if phash >= 0:
+            indices_by_hash.setdefault(phash, []).append(index)
+    for indices in indices_by_hash.values():
+        yield from pairwise(indices)
+    firsts = [indices[0] for indices in indices_by_hash.values()]
+    distinct = np.fromiter(indices_by_hash, np.uint64, len(indices_by_hash))
+    for one, other in _near_pairs(distinct, distance):
         yield firsts[one], firsts[other]
 
 
-def _near(hashes: NDArray[np.uint64], distance: int) -> Iterator[tuple[int, int]]:
-    """Positions of distinct hashes that are near to each other."""
+def _near_pairs(hashes: NDArray[np.uint64], distance: int) -> Iterator[tuple[int, int]]:
+    """Indices of distinct hashes that are near to each other."""
     edges = [_BITS * part // (distance + 1) for part in range(distance + 2)]
     for low, high in pairwise(edges):
-        part = (hashes >> np.uint64(low)) & np.uint64((1 << (high - low)) - 1)
-        order = np.argsort(part, kind="stable")
-        part, ranked = part[order], hashes[order]
+        keys = (hashes >> np.uint64(low)) & np.uint64((1 << (high - low)) - 1)
+        order = np.argsort(keys, kind="stable")
+        keys, ranked = keys[order], hashes[order]
+        # Sorted by the part, hashes that share it lie in one run. All runs at once: compare those one place apart, then
+        # two, and so on, until no run is so long.
         places, step = np.arange(len(order)), 0
         while len(places):
             step += 1
             places = places[places + step < len(order)]
-            places = places[part[places] == part[places + step]]
+            places = places[keys[places] == keys[places + step]]
             near = places[np.bitwise_count(ranked[places] ^ ranked[places + step]) <= distance]
             yield from zip(order[near].tolist(), order[near + step].tolist(), strict=True)

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import requests
 
 from handful_core.errors import NotFoundError, UnavailableError
+from handful_core.files import write_atomically
 from handful_core.retrying import is_transient_status
 from handful_trainer.dataset.errors import DiskSpaceError
-from handful_trainer.dataset.picsellia.ledger import DownloadIndex
+from handful_trainer.dataset.picsellia.api import RemoteVersion
 from handful_trainer.dataset.picsellia.listing import ListedAsset
 from handful_trainer.dataset.picsellia.progress import Progress
-from handful_trainer.dataset.picsellia.remote import RemoteVersion
 from handful_trainer.dataset.picsellia.retrying import BusyError, CutOffError, with_retries
 
 _TIMEOUT = (10, 60)
@@ -40,6 +42,46 @@ class StoppedError(Exception):
     """The pull ends for another reason."""
 
 
+class DownloadedFile(NamedTuple):
+    """A file that came whole."""
+
+    content: str
+    """`ListedAsset.content` at that time."""
+    size: int
+    """Bytes."""
+
+
+class DownloadIndex:
+    """A file of lines that only grows, so that a pull that was killed loses no more than its last line."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._files = dict(_read_index(path))
+
+    def has(self, asset: ListedAsset, file: Path) -> bool:
+        """Is this asset's file here, whole and still the same?"""
+        known = self._files.get(asset.id)
+        if known is None or known.content != asset.content:
+            return False
+        try:
+            return file.stat().st_size == known.size
+        except FileNotFoundError:
+            return False
+
+    def add(self, asset: ListedAsset, size: int) -> None:
+        """Note that an asset's file came. May be called by several threads."""
+        file = DownloadedFile(asset.content, size)
+        with self._lock, self._path.open("a", encoding="utf-8") as lines:
+            self._files[asset.id] = file
+            lines.write(_line(asset.id, file))
+
+    def keep(self, ids: set[str]) -> None:
+        """Forget all other assets."""
+        self._files = {asset_id: file for asset_id, file in self._files.items() if asset_id in ids}
+        write_atomically(self._path, "".join([_line(asset_id, file) for asset_id, file in self._files.items()]))
+
+
 @dataclass(slots=True)
 class Downloads:
     """The files of a version on their way into a folder.
@@ -53,7 +95,7 @@ class Downloads:
     """Where they go."""
     parts: Path
     """Where they lie while they come; on the same disk."""
-    ledger: DownloadIndex
+    index: DownloadIndex
     missing: dict[str, str] = field(default_factory=dict)
     """Why an asset has no file, by its id."""
     bytes: int = 0
@@ -97,7 +139,7 @@ class Downloads:
         part = self.parts / asset.file_name
         size = with_retries(lambda: self._transfer(asset, part), stop=self._stop)
         part.replace(self.folder / asset.file_name)
-        self.ledger.add(asset, size)
+        self.index.add(asset, size)
         self.bytes += size
         self._came += 1
 
@@ -164,3 +206,24 @@ class Downloads:
         return DiskSpaceError(
             f"the disk of {self.folder.parent} {what}", "make room and run it again: it goes on where it stopped"
         )
+
+
+def _line(asset_id: str, entry: DownloadedFile) -> str:
+    return json.dumps({"asset": asset_id, **entry._asdict()}) + "\n"
+
+
+def _read_index(path: Path) -> list[tuple[str, DownloadedFile]]:
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return []
+    return [found for line in lines if (found := _parse_line(line))]
+
+
+def _parse_line(line: str) -> tuple[str, DownloadedFile] | None:
+    """The line's content, None where it broke off: that file is fetched again."""
+    try:
+        values: Any = json.loads(line)
+        return str(values["asset"]), DownloadedFile(str(values["content"]), int(values["size"]))
+    except (ValueError, KeyError, TypeError):
+        return None

@@ -1,21 +1,28 @@
-"""The assets of a version, as the platform lists them."""
+"""What a version holds, as the platform lists it: its assets, and their annotations."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
 from handful_core.errors import DataError
 from handful_trainer.dataset.errors import AnnotationError
-from handful_trainer.dataset.picsellia.remote import RemoteVersion
-from handful_trainer.dataset.sources.fields import entry, plain_name, text
+from handful_trainer.dataset.picsellia.api import RemoteVersion
+from handful_trainer.dataset.picsellia.progress import Progress
+from handful_trainer.dataset.sources.fields import expect_file_name, expect_object, expect_text
 
 _KEPT = ("id", "filename", "object_name", "type", "content_type", "upload_status", "meta", "custom_metadata")
 """What is written down of an asset's data. Not its address: that is signed, whoever has it has the file."""
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 _WHERE = "Picsellia's list of assets"
+_CHUNK = 100
+"""Annotations a call: what the SDK asks for, too."""
+_CALLS = 4
+"""Calls at once."""
 
 
 @dataclass(slots=True)
@@ -93,12 +100,40 @@ def list_assets(remote: RemoteVersion, tell: Callable[[int, int], object]) -> li
     return [found[asset_id] for asset_id in sorted(found)]
 
 
+def load_annotations(remote: RemoteVersion, workers: int, progress: Progress) -> dict[str, list[Any]]:
+    """All annotations by asset id, as the SDK's `load_annotations` gives them.
+
+    The SDK puts the answers together as they come in: of an asset whose annotations come in two answers the newest need
+    not be the first. Here they keep the order of the list of ids, or that of their times where they have some.
+
+    Raises:
+        DataError: the platform lists annotations that it does not hand out.
+    """
+    ids = remote.annotation_ids()
+    chunks = [ids[start : start + _CHUNK] for start in range(0, len(ids), _CHUNK)]
+    progress.step("loading annotations", len(ids))
+    found: dict[str, list[Any]] = defaultdict(list)
+    came = 0
+    with ThreadPoolExecutor(min(workers, _CALLS), thread_name_prefix="handful-pull") as pool:
+        for chunk, answer in zip(chunks, pool.map(remote.annotations, chunks), strict=True):
+            came += len(answer)
+            for annotation in answer:
+                asset_id = expect_text("Picsellia's annotations", "asset_id", annotation.pop("asset_id", None))
+                found[asset_id].append(annotation)
+            progress.advance(len(chunk))
+    if came < len(ids):
+        raise DataError(
+            f"Picsellia lists {len(ids)} annotations and gives {came}", "somebody may be changing them: try again"
+        )
+    return {asset_id: _newest_first(found[asset_id]) for asset_id in sorted(found)}
+
+
 def _asset(item: Any) -> ListedAsset:
-    entry(_WHERE, item)
-    asset_id = plain_name(_WHERE, "id", item.get("id"))
+    expect_object(_WHERE, item)
+    asset_id = expect_file_name(_WHERE, "id", item.get("id"))
     where = f"{_WHERE}, asset {asset_id}"
-    data = entry(f"{where}: data", item.get("data"))
-    if not text(where, "data.id", data.get("id")).isprintable():
+    data = expect_object(f"{where}: data", item.get("data"))
+    if not expect_text(where, "data.id", data.get("id")).isprintable():
         raise AnnotationError(f"{where}: data.id is no id", "look at it in Picsellia")
     address = data.get("presigned_url")
     return ListedAsset(asset_id, data, address if isinstance(address, str) else None)
@@ -108,3 +143,10 @@ def _tagged(tag: str) -> str:
     """The query for the assets that have a tag."""
     quoted = tag.replace('"', '\\"')
     return f'tags.name in ("{quoted}")'
+
+
+def _newest_first(annotations: list[Any]) -> list[Any]:
+    times = [annotation.get("created_at") for annotation in annotations]
+    if len(times) < 2 or not all(isinstance(time, str) for time in times):
+        return annotations
+    return sorted(annotations, key=lambda annotation: str(annotation["created_at"]), reverse=True)

@@ -26,19 +26,18 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from handful_core.errors import ConfigError, DataError, ResourceError
+from handful_core.files import write_atomically
 from handful_trainer.dataset.errors import EmptyDatasetError
-from handful_trainer.dataset.picsellia.annotations import load_annotations
-from handful_trainer.dataset.picsellia.downloads import Downloads
-from handful_trainer.dataset.picsellia.ledger import DownloadIndex
-from handful_trainer.dataset.picsellia.listing import ListedAsset, list_assets
+from handful_trainer.dataset.picsellia.api import RemoteVersion
+from handful_trainer.dataset.picsellia.downloads import DownloadIndex, Downloads
+from handful_trainer.dataset.picsellia.listing import ListedAsset, list_assets, load_annotations
 from handful_trainer.dataset.picsellia.progress import Progress
-from handful_trainer.dataset.picsellia.remote import RemoteVersion
 from handful_trainer.dataset.picsellia.settings import PicselliaSettings, Target
 from handful_trainer.dataset.settings import PicselliaConfig, plain
 from handful_trainer.dataset.sources.base import ACCEPTED, NO_ANNOTATION
 from handful_trainer.dataset.sources.picsellia_export import ANNOTATIONS, ASSETS, FILES, SOURCE, UNFINISHED
 
-_LEDGER, _PARTS, _LOCK = "files.jsonl", ".parts", ".lock"
+_INDEX, _PARTS, _LOCK = "files.jsonl", ".parts", ".lock"
 _SHOWN = 3
 
 
@@ -110,9 +109,9 @@ def _brought(remote: RemoteVersion, folder: Path, workers: int, progress: Progre
     annotations = load_annotations(remote, workers, progress)
     statuses = _statuses(assets, annotations)
     _check_accepted(statuses, remote)
-    ledger = DownloadIndex(folder / _LEDGER)
-    wanted = [asset for asset in assets if not ledger.has(asset, folder / FILES / asset.file_name)]
-    downloads = Downloads(remote, folder / FILES, folder / _PARTS, ledger)
+    index = DownloadIndex(folder / _INDEX)
+    wanted = [asset for asset in assets if not index.has(asset, folder / FILES / asset.file_name)]
+    downloads = Downloads(remote, folder / FILES, folder / _PARTS, index)
     texts = {ASSETS: _as_text([asset.as_json() for asset in assets]), ANNOTATIONS: _as_text(annotations)}
     names = {asset.file_name for asset in assets}
     with _unfinished(folder, when=bool(wanted) or _differ(folder, texts)):
@@ -121,7 +120,7 @@ def _brought(remote: RemoteVersion, folder: Path, workers: int, progress: Progre
         if downloads.missing and not accept_missing:
             _refuse(downloads.missing, len(assets))
         removed = _remove_others(folder / FILES, names - {a.file_name for a in assets if a.id in downloads.missing})
-        ledger.keep({asset.id for asset in assets})
+        index.keep({asset.id for asset in assets})
         for name, text in texts.items():
             _write_if_new(folder / name, text)
         source = _source(remote, labels, assets, annotations, statuses, downloads.missing)
@@ -247,9 +246,7 @@ def _write_if_new(path: Path, text: str) -> None:
     content = text.encode(errors="surrogatepass")
     if _read(path) == content:
         return
-    draft = path.with_suffix(".new")
-    draft.write_bytes(content)
-    draft.replace(path)
+    write_atomically(path, content)
 
 
 def _read(path: Path) -> bytes | None:

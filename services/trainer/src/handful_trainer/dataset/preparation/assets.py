@@ -46,7 +46,7 @@ class Asset(NamedTuple):
     @property
     def file_name(self) -> str:
         """Name of the prepared image: its suffix says what it is, whatever the source's file was called."""
-        suffix = ".png" if self.facts.treatment is WriteMode.PNG else _SUFFIXES[self.facts.format]
+        suffix = ".png" if self.facts.write_mode is WriteMode.PNG else _SUFFIXES[self.facts.format]
         return f"{self.item.id}{suffix}"
 
 

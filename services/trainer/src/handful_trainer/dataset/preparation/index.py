@@ -13,11 +13,11 @@ from typing import NamedTuple, Self
 from handful_core.files import write_atomically
 from handful_trainer.dataset.preparation.fingerprint import FORMAT
 from handful_trainer.dataset.settings import DatasetConfig
-from handful_trainer.dataset.sources.base import Source
-from handful_trainer.dataset.sources.yolo_folder import PASSING, SUFFIXES
+from handful_trainer.dataset.sources.base import IMAGE_SUFFIXES, Source
+from handful_trainer.dataset.sources.yolo_files import CACHE_SUFFIXES
 from handful_trainer.tasks import DEFAULT
 
-_IMAGES = tuple(f"{suffix} " for suffix in sorted(SUFFIXES))
+_IMAGES = tuple(f"{suffix} " for suffix in sorted(IMAGE_SUFFIXES))
 """How names of images end, with what stands behind them in a line."""
 
 
@@ -89,7 +89,7 @@ def _lines(folder: str) -> list[str]:
     lines = []
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.endswith(PASSING):
+            if entry.name.endswith(CACHE_SUFFIXES):
                 continue
             if entry.is_dir():
                 lines += _lines(entry.path)

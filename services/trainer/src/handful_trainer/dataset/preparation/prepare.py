@@ -14,7 +14,7 @@ from threading import Thread
 from handful_core.console import progress, say
 from handful_core.errors import DataError
 from handful_trainer.dataset.errors import EmptyDatasetError, OutputExistsError
-from handful_trainer.dataset.inspection.scan import scan
+from handful_trainer.dataset.inspection.inspect import inspect_all
 from handful_trainer.dataset.preparation.assets import Asset, check_labels, classify_asset
 from handful_trainer.dataset.preparation.fingerprint import Fingerprint
 from handful_trainer.dataset.preparation.index import Index
@@ -28,7 +28,7 @@ from handful_trainer.dataset.sources.base import RawDataset, RawItem
 from handful_trainer.dataset.splitting.groups import assign_splits
 from handful_trainer.tasks import DEFAULT, get_task
 from handful_trainer.tasks.base import LabelFormat, Task
-from handful_trainer.workers.pool import WorkerPool
+from handful_trainer.workers import WorkerPool
 
 _log = logging.getLogger(__name__)
 _SHOWN = 12
@@ -110,7 +110,7 @@ def _inspected(
     with progress() as bar:
         shown = bar.add_task("checking images", total=len(items))
         paths, decode = [item.path for item in items], config.check == "decode"
-        found = scan(crew, paths, lambda done: bar.advance(shown, done), decode=decode)
+        found = inspect_all(crew, paths, lambda done: bar.advance(shown, done), decode=decode)
         for item, facts in zip(items, found, strict=True):
             fingerprint.add(item, facts)
             assets.append(classify_asset(item, facts, class_ids, task.labels))

@@ -20,7 +20,7 @@ from handful_trainer.dataset.preparation.assets import Asset
 from handful_trainer.dataset.preparation.link import FileLinker
 from handful_trainer.dataset.prepared import REPORT
 from handful_trainer.tasks.base import LabelFormat
-from handful_trainer.workers.pool import WorkerPool
+from handful_trainer.workers import WorkerPool
 
 ASSETS = "assets.jsonl"
 _UNFINISHED = ".unfinished-"
@@ -104,7 +104,7 @@ def write_files(
     usable = [asset for asset in assets if asset.split and asset.item.path]
     placer = FileLinker()
     copies = _check_space(folder, usable, placer)
-    images = [ImageEntry(str(a.item.path), labels.image_name(a, classes), a.facts.treatment) for a in usable]
+    images = [ImageEntry(str(a.item.path), labels.image_name(a, classes), a.facts.write_mode) for a in usable]
     quick = [image for image in images if image.treatment is WriteMode.LINK and not copies]
     slow = [image for image in images if image.treatment is not WriteMode.LINK or copies]
     place = partial(place_images, str(folder), placer)
@@ -166,10 +166,10 @@ def _line(asset: Asset, classes: Sequence[str], labels: LabelFormat) -> dict[str
 
 def _check_space(folder: Path, usable: Sequence[Asset], placer: FileLinker) -> bool:
     """Is there room for them? Tells whether images have to be copied, because they cannot be linked."""
-    linked = next((a.item.path for a in usable if a.facts.treatment is WriteMode.LINK and a.item.path), None)
+    linked = next((a.item.path for a in usable if a.facts.write_mode is WriteMode.LINK and a.item.path), None)
     copies = linked is not None and placer.only_copies(linked, folder)
-    written = sum(a.facts.size * 2 for a in usable if a.facts.treatment is not WriteMode.LINK)
-    copied = sum(a.facts.size for a in usable if a.facts.treatment is WriteMode.LINK) if copies else 0
+    written = sum(a.facts.size * 2 for a in usable if a.facts.write_mode is not WriteMode.LINK)
+    copied = sum(a.facts.size for a in usable if a.facts.write_mode is WriteMode.LINK) if copies else 0
     needed = written + copied + len(usable) * _PER_IMAGE + _SPARE
     free = shutil.disk_usage(folder).free
     if free < needed:

@@ -13,7 +13,7 @@ from handful_trainer.dataset.preparation.assets import Asset, identical
 from handful_trainer.dataset.report.thumbnails import Outline, Thumbnail, picture_of
 from handful_trainer.dataset.sources.base import SPLITS
 from handful_trainer.tasks.base import LabelFormat
-from handful_trainer.workers.pool import WorkerPool
+from handful_trainer.workers import WorkerPool
 
 if TYPE_CHECKING:
     from jinja2 import Template

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:  # Processes that inspect images start sooner without it.
@@ -21,8 +22,10 @@ SPLIT_WORDS: Mapping[str, SplitName] = {
     "test": "test",
 }
 """What files and folders call them."""
+IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"})
 ACCEPTED = "accepted"
 NO_ANNOTATION = "none"
+_MAX_ID_LENGTH = 120
 
 
 class RawBox(NamedTuple):
@@ -73,6 +76,25 @@ class RawDataset:
     """Annotations that were left aside because a newer one of the same asset exists."""
     annotations_without_asset: int = 0
     files_without_asset: int = 0
+
+
+class AssetIds:
+    """Gives each path an id that can name a file: readable where the path allows it, never twice the same."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    def of(self, path: PurePath) -> str:
+        """The id of an image, from its path below the dataset's folder. Folders called images are left out of it.
+
+        Ids are compared without regard to case, as some file systems do.
+        """
+        whole = "_".join(part for part in path.with_suffix("").parts if part != "images")
+        name = "".join(c if c.isalnum() or c in "-_." else "-" for c in whole).lstrip(".")[:_MAX_ID_LENGTH]
+        if name != whole or name.casefold() in self._taken:
+            name = f"{name}-{hashlib.sha256(path.as_posix().encode(errors='surrogateescape')).hexdigest()[:8]}"
+        self._taken.add(name.casefold())
+        return name
 
 
 class Source(Protocol):

@@ -1,38 +1,71 @@
-"""Checks of single values in annotation files: the right value, or an error that names the place."""
+"""Reading JSON files from outside, and their values one by one: the right value, or an error that names the place."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from handful_trainer.dataset.errors import AnnotationError
+from handful_trainer.dataset.errors import AnnotationError, DamagedFileError, MissingSourceError
 from handful_trainer.dataset.sources.base import RawBox
-from handful_trainer.dataset.sources.jsonfile import kind_of
 
 _MAX_NAME = 200
 _RESERVED = frozenset('/\\:*?"<>|')
 
 
-def entry(where: str, value: Any) -> dict[str, Any]:
+def read_json(path: Path, what: str) -> Any:
+    """Read a JSON file.
+
+    Args:
+        path: the file.
+        what: what it holds, for the error line.
+
+    Raises:
+        MissingSourceError: it does not exist.
+        DamagedFileError: it is no JSON; the line names the place.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        raise MissingSourceError(f"{path} is missing", f"it holds {what}; name the folder that has it") from None
+    except IsADirectoryError:
+        raise MissingSourceError(f"{path} is a folder", f"it should be the file that holds {what}") from None
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise DamagedFileError(f"{path} is no valid JSON: {error.msg} at {place}", "export it again") from None
+    except UnicodeDecodeError as error:
+        raise DamagedFileError(f"{path} is no valid JSON: byte {error.start} is no UTF-8", "export it again") from None
+    except RecursionError:
+        raise DamagedFileError(f"{path} is nested too deeply", "export it again") from None
+
+
+def json_type(value: object) -> str:
+    """A JSON value's type in words, for error lines."""
+    names = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
+def expect_object(where: str, value: Any) -> dict[str, Any]:
     """An object."""
     if not isinstance(value, dict):
-        raise AnnotationError(f"{where}: {kind_of(value)} where an object should be", "export it again")
+        raise AnnotationError(f"{where}: {json_type(value)} where an object should be", "export it again")
     return value
 
 
-def text(where: str, key: str, value: Any) -> str:
+def expect_text(where: str, key: str, value: Any) -> str:
     """A text that is not empty."""
     if not isinstance(value, str) or not value:
-        what = "missing" if value is None else "empty" if value == "" else f"{kind_of(value)}, not a text"
+        what = "missing" if value is None else "empty" if value == "" else f"{json_type(value)}, not a text"
         raise AnnotationError(f"{where}: {key} is {what}", "correct it, or export it again")
     return value
 
 
-def number(where: str, key: str, value: Any) -> float:
+def expect_number(where: str, key: str, value: Any) -> float:
     """A finite number."""
     if type(value) is not float and type(value) is not int:  # As JSON gives them; true and false are neither.
-        what = "missing" if value is None else f"{kind_of(value)}, not a number"
+        what = "missing" if value is None else f"{json_type(value)}, not a number"
         raise AnnotationError(f"{where}: {key} is {what}", "correct it, or export it again")
     try:
         result = float(value)
@@ -43,24 +76,24 @@ def number(where: str, key: str, value: Any) -> float:
     return result
 
 
-def listed(where: str, value: dict[str, Any], key: str) -> list[Any]:
+def optional_list(where: str, value: dict[str, Any], key: str) -> list[Any]:
     """The list at `key`, empty if there is none."""
     found = value.get(key)
     if found is None:
         return []
     if not isinstance(found, list):
-        raise AnnotationError(f"{where}: {key} is {kind_of(found)}, not a list", "export it again")
+        raise AnnotationError(f"{where}: {key} is {json_type(found)}, not a list", "export it again")
     return found
 
 
-def point(where: str, key: str, value: Any) -> tuple[float, float]:
+def expect_point(where: str, key: str, value: Any) -> tuple[float, float]:
     """A list of two numbers."""
     if not isinstance(value, list) or len(value) != 2:
         raise AnnotationError(f"{where}: {key} has a point that is no list of two numbers", "export it again")
-    return number(where, key, value[0]), number(where, key, value[1])
+    return expect_number(where, key, value[0]), expect_number(where, key, value[1])
 
 
-def around(label: str, points: Sequence[tuple[float, float]]) -> RawBox:
+def bounding_box(label: str, points: Sequence[tuple[float, float]]) -> RawBox:
     """The box around a polygon's points; one without an area if there are none."""
     if not points:
         return RawBox(label, 0, 0, 0, 0, "polygon")
@@ -68,9 +101,9 @@ def around(label: str, points: Sequence[tuple[float, float]]) -> RawBox:
     return RawBox(label, min(across), min(down), max(across) - min(across), max(down) - min(down), "polygon")
 
 
-def plain_name(where: str, key: str, value: Any) -> str:
+def expect_file_name(where: str, key: str, value: Any) -> str:
     """A text that can name a file on any system, and no other place."""
-    name = text(where, key, value)
+    name = expect_text(where, key, value)
     bad = name.startswith(".") or name != name.strip() or len(name) > _MAX_NAME or not name.isprintable()
     if bad or _RESERVED & set(name):
         raise AnnotationError(f"{where}: {key} {name[:60]!r} cannot name a file", "correct it, or export it again")

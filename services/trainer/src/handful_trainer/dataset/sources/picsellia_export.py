@@ -10,8 +10,17 @@ from typing import Any
 from handful_trainer.dataset.errors import AnnotationError, DamagedFileError, MissingSourceError
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import NO_ANNOTATION, RawBox, RawDataset, RawItem
-from handful_trainer.dataset.sources.fields import around, entry, listed, number, plain_name, point, text
-from handful_trainer.dataset.sources.jsonfile import kind_of, read_json
+from handful_trainer.dataset.sources.fields import (
+    bounding_box,
+    expect_file_name,
+    expect_number,
+    expect_object,
+    expect_point,
+    expect_text,
+    json_type,
+    optional_list,
+    read_json,
+)
 
 ASSETS, ANNOTATIONS, FILES = "assets.json", "annotations.json", "assets"
 SOURCE = "source.json"
@@ -53,7 +62,9 @@ class PicselliaExportSource:
         path = self._folder / ANNOTATIONS
         annotations, place = read_json(path, "the annotations by asset id"), str(path)
         if not isinstance(annotations, dict):
-            raise DamagedFileError(f"{path} holds {kind_of(annotations)}, not an object by asset id", "export it again")
+            raise DamagedFileError(
+                f"{path} holds {json_type(annotations)}, not an object by asset id", "export it again"
+            )
         with os.scandir(self._folder / FILES) as found:
             files = {os.path.splitext(file.name)[0]: file.path for file in found}  # noqa: PTH122 - a Path is slow to make
         items = {}
@@ -87,7 +98,7 @@ class PicselliaExportSource:
         path = self._folder / ASSETS
         assets = read_json(path, "the list of assets")
         if not isinstance(assets, list):
-            raise DamagedFileError(f"{path} holds {kind_of(assets)}, not a list of assets", "export it again")
+            raise DamagedFileError(f"{path} holds {json_type(assets)}, not a list of assets", "export it again")
         for position, asset in enumerate(assets):
             yield _asset(str(path), position, asset, files)
 
@@ -95,14 +106,14 @@ class PicselliaExportSource:
 def _asset(path: str, position: int, asset: Any, files: dict[str, str]) -> RawItem:
     """An asset without its annotations."""
     where = f"{path}, entry {position + 1}"
-    asset_id = plain_name(where, "id", entry(where, asset).get("id"))
+    asset_id = expect_file_name(where, "id", expect_object(where, asset).get("id"))
     where = f"{path}, asset {asset_id}"
-    data = entry(where + ": data", asset.get("data") or {})
+    data = expect_object(where + ": data", asset.get("data") or {})
     filename, meta, file = data.get("filename"), data.get("meta"), files.get(asset_id)
     width, height = (meta.get("width"), meta.get("height")) if isinstance(meta, dict) else (None, None)
     stated = (width, height) if isinstance(width, int) and isinstance(height, int) else None
     name = filename if isinstance(filename, str) else asset_id
-    tags = tuple([text(where, "a tag", tag) for tag in listed(where, asset, "tags")])
+    tags = tuple([expect_text(where, "a tag", tag) for tag in optional_list(where, asset, "tags")])
     return RawItem(asset_id, Path(file) if file else None, name, NO_ANNOTATION, size=stated, tags=tags)
 
 
@@ -113,30 +124,30 @@ def _with_newest(path: str, bare: RawItem, annotations: Any) -> tuple[RawItem, i
         return bare, 0
     if not isinstance(annotations, list):
         raise AnnotationError(
-            f"{where}: {kind_of(annotations)} where the list of annotations should be", "export it again"
+            f"{where}: {json_type(annotations)} where the list of annotations should be", "export it again"
         )
     if not annotations:
         return bare, 0
-    newest = entry(where, annotations[0])
-    status = text(where, "status", newest.get("status")).lower()
-    boxes = [_box(where, rectangle) for rectangle in listed(where, newest, "rectangles")]
-    polygons = [_polygon(where, polygon) for polygon in listed(where, newest, "polygons")]
-    labels = tuple(_label(where, found) for found in listed(where, newest, "classifications"))
+    newest = expect_object(where, annotations[0])
+    status = expect_text(where, "status", newest.get("status")).lower()
+    boxes = [_box(where, rectangle) for rectangle in optional_list(where, newest, "rectangles")]
+    polygons = [_polygon(where, polygon) for polygon in optional_list(where, newest, "polygons")]
+    labels = tuple(_label(where, found) for found in optional_list(where, newest, "classifications"))
     return bare._replace(status=status, boxes=(*boxes, *polygons), labels=labels), len(annotations) - 1
 
 
 def _box(where: str, rectangle: Any) -> RawBox:
-    entry(where, rectangle)
-    x, y, width, height = [number(where, key, rectangle.get(key)) for key in "xywh"]
+    expect_object(where, rectangle)
+    x, y, width, height = [expect_number(where, key, rectangle.get(key)) for key in "xywh"]
     return RawBox(_label(where, rectangle), x, y, width, height)
 
 
 def _polygon(where: str, polygon: Any) -> RawBox:
     """The box around a polygon; it has no area if the polygon has no points."""
     label = _label(where, polygon)
-    points = [point(where, "polygon", value) for value in listed(where, polygon, "polygon")]
-    return around(label, points)
+    points = [expect_point(where, "polygon", value) for value in optional_list(where, polygon, "polygon")]
+    return bounding_box(label, points)
 
 
 def _label(where: str, shape: Any) -> str:
-    return text(where, "label", entry(where, shape).get("label"))
+    return expect_text(where, "label", expect_object(where, shape).get("label"))

@@ -6,10 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from handful_trainer.dataset.settings import DatasetConfig
-from handful_trainer.dataset.sources.asset_ids import AssetIds
-from handful_trainer.dataset.sources.base import ACCEPTED, SPLITS, RawDataset, RawItem, SplitName
-from handful_trainer.dataset.sources.yolo_folder import YoloFolder, open_yolo_folder
-from handful_trainer.dataset.sources.yolo_labels import label_path, read_labels
+from handful_trainer.dataset.sources.base import ACCEPTED, SPLITS, AssetIds, RawDataset, RawItem, SplitName
+from handful_trainer.dataset.sources.yolo_files import YoloFolder, label_path, open_yolo_folder, read_labels
 
 
 class YoloSource:

@@ -1,1 +1,1 @@
-"""Which images are trained on, and which judge."""
+"""Which images are in train, val and test."""

@@ -1,4 +1,4 @@
-"""Which images must be on one side of the split, and whether they are."""
+"""Groups of images that must be in one split, and whether they are."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from handful_trainer.dataset.inspection.phash import near_duplicates
 from handful_trainer.dataset.preparation.assets import Asset
 from handful_trainer.dataset.settings import DatasetConfig, TogetherConfig
 from handful_trainer.dataset.sources.base import SPLITS, SplitName
-from handful_trainer.dataset.splitting.stratify import Group, split_groups
+from handful_trainer.dataset.splitting.stratify import NO_LABEL, Group, split_groups
 
 
 class UnionFind:
-    """Assets that belong together, joined step by step (union-find)."""
+    """A partition of members 0 … size - 1, joined step by step (disjoint sets)."""
 
     def __init__(self, size: int) -> None:
         self._parents = list(range(size))
 
     def find(self, member: int) -> int:
-        """The one that stands for a member's family."""
+        """The member that stands for a set."""
         parents = self._parents
         while parents[member] != member:
-            parents[member] = parents[parents[member]]
+            parents[member] = parents[parents[member]]  # Path halving: keeps the trees flat.
             member = parents[member]
         return member
 
     def join(self, one: int, other: int) -> None:
-        """Make two families one."""
+        """Make the sets of two members one."""
         self._parents[self.find(one)] = self.find(other)
 
     def join_same(self, keys: Iterable[Hashable]) -> None:
@@ -39,76 +39,82 @@ class UnionFind:
             if key is not None:
                 self.join(member, first.setdefault(key, member))
 
-    def members(self) -> list[list[int]]:
-        """All families, each in the order of its members."""
+    def sets(self) -> list[list[int]]:
+        """All sets, each in the order of its members."""
         found: dict[int, list[int]] = defaultdict(list)
         for member in range(len(self._parents)):
             found[self.find(member)].append(member)
         return sorted(found.values())
 
 
-def group_assets(usable: Sequence[Asset], config: TogetherConfig) -> list[list[Asset]]:
-    """Usable assets by what must not be torn apart.
-
-    Near-duplicates that the source itself put on different sides stay there: see `leaks`.
-    """
-    families = UnionFind(len(usable))
-    families.join_same(asset.facts.sha256 for asset in usable)
-    if config.near_duplicates >= 0:
-        for one, other in _near_on_one_side(usable, config.near_duplicates):
-            families.join(one, other)
-    families.join_same(name_key(asset, config) for asset in usable)
-    for tag in sorted({tag for asset in usable for tag in _tags(asset, config)}):
-        families.join_same(True if tag in asset.item.tags else None for asset in usable)
-    return [[usable[member] for member in found] for found in families.members()]
-
-
-def _near_on_one_side(usable: Sequence[Asset], distance: int) -> Iterator[tuple[int, int]]:
-    """Positions of near-duplicates, one side of the source after the other: what stands between them is left out."""
-    for split in SPLITS:  # What has no side of its own is shared out together with the training images.
-        members = [position for position, asset in enumerate(usable) if (asset.item.split or "train") == split]
-        for one, other in near_duplicates([usable[member].facts.look for member in members], distance):
-            yield members[one], members[other]
-
-
 def assign_splits(assets: Sequence[Asset], config: DatasetConfig) -> list[Asset]:
-    """Put every usable asset into a split; what belongs together into the same.
+    """Put every usable asset into a split; those of one group into the same.
 
     Raises:
         EmptyDatasetError: names or tags leave fewer groups than there are splits.
     """
     usable = [asset for asset in assets if asset.outcome == "usable"]
-    families = group_assets(usable, config.keep_together)
-    if len(families) < len(SPLITS):  # A short film of one scene, say: better a split with a warning than none.
-        families = group_assets(usable, config.keep_together.model_copy(update={"near_duplicates": -1}))
-    if len(families) < len(SPLITS):
+    grouped = group_assets(usable, config.keep_together)
+    if len(grouped) < len(SPLITS):  # All frames of one short video, say: better a split with a warning than none.
+        grouped = group_assets(usable, config.keep_together.model_copy(update={"near_duplicates": -1}))
+    if len(grouped) < len(SPLITS):
         raise EmptyDatasetError(
-            f"what belongs together makes {len(families)} groups, train, val and test need at least one each",
+            f"what belongs together makes {len(grouped)} groups, train, val and test need at least one each",
             "make dataset.keep_together.pattern or .tags finer, or add images",
         )
-    groups = [_group(same) for same in families]
-    split = config.split
-    chosen = split_groups(groups, {"train": split.train, "val": split.val, "test": split.test}, config.seed)
-    side = {asset.item.id: name for same, name in zip(families, chosen, strict=True) for asset in same}
-    return [Asset(*asset[:3], side.get(asset.item.id)) for asset in assets]
+    shares = config.split
+    fractions: dict[SplitName, float] = {"train": shares.train, "val": shares.val, "test": shares.test}
+    splits = split_groups([_group(members) for members in grouped], fractions, config.seed)
+    split_by_id = {asset.item.id: split for members, split in zip(grouped, splits, strict=True) for asset in members}
+    return [asset._replace(split=split_by_id.get(asset.item.id)) for asset in assets]
 
 
-def _group(same: Sequence[Asset]) -> Group:
-    if len(same) == 1:  # Nearly all are.
-        labels = frozenset([box.class_id for box in same[0].kept])
-        return Group(1, labels, same[0].item.split)
-    shown = Counter(class_id for asset in same for class_id in {box.class_id for box in asset.kept} or (-1,))
-    return Group(len(same), frozenset(shown) - {-1}, _own_split(same), tuple(sorted(shown.items())))
+def group_assets(usable: Sequence[Asset], config: TogetherConfig) -> list[list[Asset]]:
+    """Groups of usable assets that must be in one split.
+
+    Near-duplicates that the source itself put into different splits stay there: see `leaks`.
+    """
+    groups = UnionFind(len(usable))
+    groups.join_same(asset.facts.sha256 for asset in usable)
+    if config.near_duplicates >= 0:
+        for one, other in _near_duplicates_by_split(usable, config.near_duplicates):
+            groups.join(one, other)
+    groups.join_same(name_key(asset, config) for asset in usable)
+    for tag in sorted({tag for asset in usable for tag in _group_tags(asset, config)}):
+        groups.join_same(True if tag in asset.item.tags else None for asset in usable)
+    return [[usable[member] for member in members] for members in groups.sets()]
 
 
-def _own_split(same: Sequence[Asset]) -> SplitName | None:
-    """Where the source has them. If it has one image on several sides, the training side gives way."""
-    own = {asset.item.split for asset in same}
-    return next((split for split in ("test", "val", "train") if split in own), None)
+def _near_duplicates_by_split(usable: Sequence[Asset], distance: int) -> Iterator[tuple[int, int]]:
+    """Indices of near-duplicates within each split of the source."""
+    # Each split alone: equal hashes come as a chain, which an image of another split must not interrupt.
+    for split in SPLITS:  # Images without a split of their own are shared out together with the training images.
+        indices = [index for index, asset in enumerate(usable) if (asset.item.split or "train") == split]
+        for one, other in near_duplicates([usable[index].facts.phash for index in indices], distance):
+            yield indices[one], indices[other]
+
+
+def _group(members: Sequence[Asset]) -> Group:
+    if len(members) == 1:  # Nearly all are.
+        labels = frozenset([box.class_id for box in members[0].kept])
+        return Group(1, labels, members[0].item.split)
+    images = Counter(class_id for asset in members for class_id in {box.class_id for box in asset.kept} or (NO_LABEL,))
+    return Group(
+        size=len(members),
+        labels=frozenset(images) - {NO_LABEL},
+        source_split=_source_split(members),
+        images_by_label=tuple(sorted(images.items())),
+    )
+
+
+def _source_split(members: Sequence[Asset]) -> SplitName | None:
+    """Where the source has them. If it has them in several splits, the training split gives way."""
+    splits = {asset.item.split for asset in members}
+    return next((split for split in ("test", "val", "train") if split in splits), None)
 
 
 def name_key(asset: Asset, config: TogetherConfig) -> str | None:
-    """What an asset's file name says about whom it belongs to; None if it says nothing."""
+    """The group that an asset's file name says, by `config.pattern`; None if it says none."""
     match = re.search(config.pattern, asset.item.name) if config.pattern else None
     if match is None:
         return None
@@ -116,33 +122,31 @@ def name_key(asset: Asset, config: TogetherConfig) -> str | None:
 
 
 def leaks(usable: Sequence[Asset], config: TogetherConfig) -> list[tuple[Asset, Asset]]:
-    """Pairs that are alike, or of one group, and yet ended on different sides: looked for anew, after the split."""
-    pairs = [(usable[a], usable[b]) for a, b in _suspects(usable, config)]
+    """Pairs of one group, or near-duplicates, that ended in different splits: looked for anew, after the split."""
+    pairs = [(usable[a], usable[b]) for a, b in _pairs_to_keep_together(usable, config)]
     return [(one, other) for one, other in pairs if one.split != other.split]
 
 
-def _suspects(usable: Sequence[Asset], config: TogetherConfig) -> Iterator[tuple[int, int]]:
-    for keys in (
-        [asset.facts.sha256 for asset in usable],
-        [name_key(asset, config) for asset in usable],
-    ):
+def _pairs_to_keep_together(usable: Sequence[Asset], config: TogetherConfig) -> Iterator[tuple[int, int]]:
+    """Indices: the first image of each content, name and tag with every other of it, then near-duplicates."""
+    for keys in ([asset.facts.sha256 for asset in usable], [name_key(asset, config) for asset in usable]):
         first: dict[str, int] = {}
-        for member, key in enumerate(keys):
-            if key is not None and first.setdefault(key, member) != member:
-                yield first[key], member
-    tagged: dict[str, int] = {}
-    for member, asset in enumerate(usable):
-        for tag in _tags(asset, config):
-            if tagged.setdefault(tag, member) != member:
-                yield tagged[tag], member
+        for index, key in enumerate(keys):
+            if key is not None and first.setdefault(key, index) != index:
+                yield first[key], index
+    first_tagged: dict[str, int] = {}
+    for index, asset in enumerate(usable):
+        for tag in _group_tags(asset, config):
+            if first_tagged.setdefault(tag, index) != index:
+                yield first_tagged[tag], index
     if config.near_duplicates >= 0:
         seen = set()
-        for one, other in near_duplicates([asset.facts.look for asset in usable], config.near_duplicates):
+        for one, other in near_duplicates([asset.facts.phash for asset in usable], config.near_duplicates):
             pair = min(one, other), max(one, other)
             if usable[one].split != usable[other].split and pair not in seen:
                 seen.add(pair)
                 yield pair
 
 
-def _tags(asset: Asset, config: TogetherConfig) -> list[str]:
+def _group_tags(asset: Asset, config: TogetherConfig) -> list[str]:
     return [tag for tag in asset.item.tags if config.tags and tag.startswith(config.tags)]

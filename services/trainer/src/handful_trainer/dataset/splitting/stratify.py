@@ -1,4 +1,4 @@
-"""Sharing images out among train, val and test."""
+"""Stratified splitting into train, val and test."""
 
 from __future__ import annotations
 
@@ -10,25 +10,27 @@ from typing import NamedTuple
 
 from handful_trainer.dataset.sources.base import SPLITS, SplitName
 
-_BY_WORTH: tuple[SplitName, ...] = ("train", "test", "val")
-"""Which split goes first when a class has too few images for all three."""
+NO_LABEL = -1
+"""Stands for the class of images without boxes."""
+_PRIORITY: tuple[SplitName, ...] = ("train", "test", "val")
+"""Which split comes first when a class has too few images for all three."""
 
 
 class Group(NamedTuple):
-    """Images that must stay together."""
+    """Images that must be in one split."""
 
     size: int
     """How many images."""
     labels: frozenset[int]
     """Classes that they show; empty for images without boxes."""
-    own: SplitName | None = None
+    source_split: SplitName | None = None
     """The split that the source put them in."""
-    shows: tuple[tuple[int, int], ...] = ()
-    """How many images show each class, those without boxes under -1; if not given, all images show all `labels`."""
+    images_by_label: tuple[tuple[int, int], ...] = ()
+    """(class, images that show it), those without boxes under `NO_LABEL`. If empty, all images show all `labels`."""
 
     def counts(self) -> tuple[tuple[int, int], ...]:
         """Images by class."""
-        return self.shows or tuple((label, self.size) for label in self.labels or (-1,))
+        return self.images_by_label or tuple((label, self.size) for label in self.labels or (NO_LABEL,))
 
 
 def split_groups(groups: Sequence[Group], fractions: Mapping[SplitName, float], seed: int) -> list[SplitName]:
@@ -37,9 +39,9 @@ def split_groups(groups: Sequence[Group], fractions: Mapping[SplitName, float], 
     A source's own splits are kept. Splits that it lacks are taken from its training images, in the fractions that they
     have to train; without any split of its own all is shared out by the fractions.
     """
-    own = {group.own for group in groups if group.own}
-    result: list[SplitName] = [group.own or "train" for group in groups]
-    open_splits = [split for split in SPLITS if split == "train" or split not in own]
+    present = {group.source_split for group in groups if group.source_split}
+    result: list[SplitName] = [group.source_split or "train" for group in groups]
+    open_splits = [split for split in SPLITS if split == "train" or split not in present]
     pool = [index for index, split in enumerate(result) if split == "train"]
     if open_splits == ["train"] or not pool:
         return result
@@ -62,74 +64,80 @@ def stratify(groups: Sequence[Group], fractions: Mapping[SplitName, float], seed
         fractions: of each split; 0 for a split that gets nothing.
         seed: decides between equals.
     """
-    chance = random.Random(seed)  # noqa: S311 - a reproducible choice, nothing secret
+    rng = random.Random(seed)  # noqa: S311 - a reproducible choice, nothing secret
     # Large groups first, while there is room for them: the small ones make up the rest.
-    order = sorted(chance.sample(range(len(groups)), len(groups)), key=lambda index: -groups[index].size)
-    members: dict[int, list[int]] = defaultdict(list)
+    order = sorted(rng.sample(range(len(groups)), len(groups)), key=lambda index: -groups[index].size)
+    groups_by_label: dict[int, list[int]] = defaultdict(list)
     for index in order:
         for label, _ in groups[index].counts():
-            members[label].append(index)
+            groups_by_label[label].append(index)
     totals = Counter[int]()
     for group in groups:
         for label, images in group.counts():
             totals[label] += images
-    want = {label: _quotas(totals[label], fractions) for label in members}
-    want_any = {split: fraction * sum(group.size for group in groups) for split, fraction in fractions.items()}
+    lacking = {label: _largest_remainder(totals[label], fractions) for label in groups_by_label}
+    lacking_any = {split: fraction * sum(group.size for group in groups) for split, fraction in fractions.items()}
     splits = [split for split in SPLITS if fractions[split] > 0]
     result: dict[int, SplitName] = {}
-    for label in _rarest_first(members):
-        for index in members[label]:
+    for label in _rarest_first(groups_by_label):
+        for index in groups_by_label[label]:
             if index in result:
                 continue
-            lacks = want[label]
-            result[index] = max([(lacks[split], want_any[split], split) for split in splits])[2]
-            _take(groups[index], result[index], want, want_any)
+            lacks = lacking[label]
+            result[index] = max([(lacks[split], lacking_any[split], split) for split in splits])[2]
+            _subtract(groups[index], result[index], lacking, lacking_any)
     assigned = [result[index] for index in range(len(groups))]
-    _fill_empty(groups, assigned, splits)
+    _fill_empty_splits(groups, assigned, splits)
     return assigned
 
 
-def _rarest_first(members: Mapping[int, Sequence[int]]) -> Iterable[int]:
-    """Labels by how many unassigned groups show them, looked at again after each one."""
-    left = {label: set(found) for label, found in members.items()}
-    while left:
-        label = min(left, key=lambda name: (len(left[name]), name))
+def _rarest_first(groups_by_label: Mapping[int, Sequence[int]]) -> Iterable[int]:
+    """Labels by how many unassigned groups show them, counted again after each one."""
+    unassigned = {label: set(indices) for label, indices in groups_by_label.items()}
+    while unassigned:
+        label = min(unassigned, key=lambda name: (len(unassigned[name]), name))
         yield label
-        done = left.pop(label)
-        for others in left.values():
+        done = unassigned.pop(label)
+        for others in unassigned.values():
             others.difference_update(done)
 
 
-def _take(
-    group: Group, split: SplitName, want: Mapping[int, dict[SplitName, float]], want_any: dict[SplitName, float]
+def _subtract(
+    group: Group, split: SplitName, lacking: Mapping[int, dict[SplitName, float]], lacking_any: dict[SplitName, float]
 ) -> None:
+    """Take a group off what its split lacks."""
     for label, images in group.counts():
-        want[label][split] -= images
-    want_any[split] -= group.size
+        lacking[label][split] -= images
+    lacking_any[split] -= group.size
 
 
-def _quotas(total: int, fractions: Mapping[SplitName, float]) -> dict[SplitName, float]:
-    """Whole images for each split: the nearest to the fractions, at least one each while there are enough."""
-    splits = [split for split in _BY_WORTH if fractions[split] > 0]
+def _largest_remainder(total: int, fractions: Mapping[SplitName, float]) -> dict[SplitName, float]:
+    """Whole images for each split by the largest remainder method, at least one each if there are enough.
+
+    Each split first gets its fraction rounded down. What is left over goes one by one to the split that is furthest
+    below its fraction. If the minimum of one gave out too many, the split that is furthest above its fraction gives.
+    """
+    splits = [split for split in _PRIORITY if fractions[split] > 0]
     quotas: dict[SplitName, float] = dict.fromkeys(SPLITS, 0)
     for split in splits[:total]:
         quotas[split] = max(1, math.floor(fractions[split] * total))
     while (over := sum(quotas.values()) - total) != 0:
+        # Never below one, which is why a split that has one does not give.
         lack = {split: fractions[split] * total - quotas[split] for split in splits if over < 0 or quotas[split] > 1}
         split = min(lack, key=lambda name: lack[name]) if over > 0 else max(lack, key=lambda name: lack[name])
         quotas[split] += 1 if over < 0 else -1
     return quotas
 
 
-def _fill_empty(groups: Sequence[Group], assigned: list[SplitName], splits: Sequence[SplitName]) -> None:
-    """Give a split that got nothing one group of a split that has several: the one whose classes are least missed."""
+def _fill_empty_splits(groups: Sequence[Group], assigned: list[SplitName], splits: Sequence[SplitName]) -> None:
+    """Give a split that got nothing one group of the largest split: the smallest, with the fewest classes."""
     for split in splits:
         if split in assigned:
             continue
-        rich = max(splits, key=assigned.count)
-        if assigned.count(rich) > 1:
+        largest = max(splits, key=assigned.count)
+        if assigned.count(largest) > 1:
             index = min(
-                (i for i, own in enumerate(assigned) if own == rich),
+                (i for i, current in enumerate(assigned) if current == largest),
                 key=lambda i: (groups[i].size, len(groups[i].labels)),
             )
             assigned[index] = split

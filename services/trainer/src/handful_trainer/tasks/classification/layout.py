@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from handful_trainer.dataset.errors import DamagedFileError, MissingSourceError
-from handful_trainer.dataset.sources.base import SPLIT_WORDS, SplitName
-from handful_trainer.dataset.sources.yolo_folder import SUFFIXES
+from handful_trainer.dataset.sources.base import IMAGE_SUFFIXES, SPLIT_WORDS, SplitName
 from handful_trainer.tasks.base import OpenedFolder
 
 CLASSES = "classes.txt"
@@ -73,7 +72,7 @@ def _folders(path: Path) -> list[Path]:
 
 
 def _images(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
 
 
 def _listed(root: Path) -> tuple[str, ...]:

@@ -14,8 +14,7 @@ from handful_core.vision.decode import read_header
 from handful_trainer.dataset.errors import DamagedFileError
 from handful_trainer.dataset.preparation.assets import Asset
 from handful_trainer.dataset.sources.base import SPLITS, SplitName
-from handful_trainer.dataset.sources.yolo_folder import PASSING, open_yolo_folder
-from handful_trainer.dataset.sources.yolo_labels import label_path, read_labels
+from handful_trainer.dataset.sources.yolo_files import CACHE_SUFFIXES, label_path, open_yolo_folder, read_labels
 from handful_trainer.tasks.base import OpenedFolder
 from handful_trainer.tasks.detection.labels import Box, LabelEntry
 
@@ -83,6 +82,6 @@ def _files_in(folder: Path) -> int:
     """How many files there are; only for links the disk is asked for more than their names."""
     try:
         with os.scandir(folder) as entries:
-            return sum(entry.is_file() for entry in entries if not entry.name.endswith(PASSING))
+            return sum(entry.is_file() for entry in entries if not entry.name.endswith(CACHE_SUFFIXES))
     except OSError:
         return 0

@@ -1,1 +1,0 @@
-"""Processes that share the work on many images."""
