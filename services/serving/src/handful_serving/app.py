@@ -81,24 +81,34 @@ def create_app(
         redoc_url=None,
         openapi_url=None,
         lifespan=lambda _: _running(state),
-        middleware=[
-            Middleware(RequestIds),
-            Middleware(AccessLog, on_response=state.metrics.answered, prefix=_PREFIX),
-            Middleware(SecurityHeaders),
-            *_cors(settings),
-        ],
+        middleware=_middleware(settings, state),
     )
     app.state.serving = state
-    app.router.routes.extend([*predict.plain_routes(), *predict.plain_routes(_PREFIX)])
-    for module in (predict, live, models, rollouts, v2, health, docs):
-        app.include_router(module.router)
-        app.include_router(module.router, prefix=_PREFIX, include_in_schema=False)
+    _add_routes(app)
     error_handlers.install(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     if dashboard is not None:
         compressed = GZipMiddleware(dashboard, compresslevel=_GZIP_LEVEL)
         app.router.default = with_fallback(compressed, app.router.default)
     return app
+
+
+def _middleware(settings: ServingSettings, state: AppState) -> list[Middleware]:
+    """The outermost first: whatever the others answer has a request id, and is logged."""
+    return [
+        Middleware(RequestIds),
+        Middleware(AccessLog, on_response=state.metrics.answered, prefix=_PREFIX),
+        Middleware(SecurityHeaders),
+        *_cors(settings),
+    ]
+
+
+def _add_routes(app: FastAPI) -> None:
+    # The first route that matches answers: these stand before the ones that only describe them.
+    app.router.routes.extend([*predict.plain_routes(), *predict.plain_routes(_PREFIX)])
+    for module in (predict, live, models, rollouts, v2, health, docs):
+        app.include_router(module.router)
+        app.include_router(module.router, prefix=_PREFIX, include_in_schema=False)
 
 
 def _build(
@@ -108,7 +118,7 @@ def _build(
     threads = settings.threads or available_cpus()
     cache = settings.cache_dir or core.home / "cache" / "models"
     dependencies = Dependencies(
-        # One attempt: the watcher asks again by itself, and a request should not wait for three.
+        # One attempt: the watcher polls again by itself, and a request should not wait for three.
         registry=registry or Registry(core.mlflow_uri, timeout=settings.registry_timeout, attempts=1),
         cache=DiskCache(cache, settings.cache_versions),
         open_model=open_model or model_opener(settings.inference_backend, threads, cache),
@@ -118,7 +128,8 @@ def _build(
     catalog = Catalog(settings.default_model, settings.models)
     manager = ModelManager(dependencies, catalog, settings.max_loaded, _budget(settings))
     rollout = Rollout(manager, TrafficSplit(settings.canary_share, settings.shadow_share))
-    # One more than there are threads: a thread that is done finds its next image without asking the event loop.
+    # One slot more than there are threads: its image waits in the pool, so a thread that is done begins with it at
+    # once, without a turn of the event loop in between.
     queue = AdmissionQueue(threads + 1, settings.queue_size, settings.deadline_seconds)
     metrics.watch(lambda: list(manager.store), catalog.is_champion, queue)
     keys = KeyFile(settings.keys_file or core.home / "keys.json")

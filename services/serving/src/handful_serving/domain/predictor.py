@@ -142,16 +142,8 @@ class Predictor:
         slot = await self.queue.acquire(deadline)
         waited = (time.perf_counter() - started) * 1e3
         prepared, image = await self._work(slot, loaded, data, options)
-        total = (time.perf_counter() - started) * 1e3
-        thresholds = loaded.model.manifest.thresholds
-        result = PredictionResult(
-            model_version=loaded.model_version,
-            manifest=loaded.model.manifest,
-            image=image,
-            confidence=thresholds.confidence if options.confidence is None else options.confidence,
-            iou=thresholds.iou if options.iou is None else options.iou,
-            timings={"queue": waited, **image.timings, "total": total},
-        )
+        timings = {"queue": waited, **image.timings, "total": (time.perf_counter() - started) * 1e3}
+        result = _result(loaded, image, options, timings)
         self._rollout.count(ref, loaded.model_version)
         # Metrics are recorded in a later turn of the event loop, after the response was handed over: nobody waits.
         asyncio.get_running_loop().call_soon(self._observer.predicted, result)
@@ -201,3 +193,17 @@ class Predictor:
             lease.release()
 
         return await self._pool.run(work, release)
+
+
+def _result(
+    loaded: LoadedModel, image: ImagePrediction, options: PredictOptions, timings: dict[str, float]
+) -> PredictionResult:
+    thresholds = loaded.model.manifest.thresholds
+    return PredictionResult(
+        model_version=loaded.model_version,
+        manifest=loaded.model.manifest,
+        image=image,
+        confidence=thresholds.confidence if options.confidence is None else options.confidence,
+        iou=thresholds.iou if options.iou is None else options.iou,
+        timings=timings,
+    )
