@@ -106,7 +106,7 @@ class DiskCache:
         if target.exists():  # The same package, for another version of this number: only its origin is new.
             os.replace(folder.parent / _ORIGIN, target / _ORIGIN)  # noqa: PTH105  # Atomic, unlike shutil.move.
         else:
-            folder.parent.chmod(0o755)
+            folder.parent.chmod(0o755)  # Temporary folders are private, and others may share this cache.
             folder.parent.rename(target)
         return CacheEntry(target / _PACKAGE, record)
 

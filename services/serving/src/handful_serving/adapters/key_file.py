@@ -72,6 +72,7 @@ class KeyFile:
         if time.monotonic() - self._checked_at < _REFRESH_SECONDS:
             return
         self._checked_at = time.monotonic()
+        # One `stat` a second, on the event loop: the file is read only when it has changed.
         stamp = _stamp(self.path)
         if stamp == self._stamp:
             return

@@ -17,6 +17,7 @@ from handful_serving.domain.model_store import LoadedModel
 from handful_serving.domain.prediction import PredictionResult
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_CONFIDENCES = tuple(tenth / 10 for tenth in range(1, 11))
 
 
 class Metrics:
@@ -106,12 +107,8 @@ class Metrics:
         self._frames.labels(outcome).inc()
 
 
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-_SHARES = tuple(tenth / 10 for tenth in range(1, 11))
-
-
 class PredictionMetrics:
-    """Counts predictions."""
+    """Counts predictions: stages, confidences, classes, faces."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._stages = Histogram(
@@ -130,7 +127,7 @@ class PredictionMetrics:
             "handful_confidence",
             "Confidence of detections, or of a classifier's first class.",
             version,
-            buckets=_SHARES,
+            buckets=_CONFIDENCES,
             registry=registry,
         )
         self._detections = Counter(
@@ -170,7 +167,7 @@ class PredictionMetrics:
 
 @dataclass(frozen=True, slots=True)
 class _Version:
-    """A version's metrics: to find them by their labels takes longer than to count."""
+    """A version's metrics, kept: looking them up by their labels takes longer than counting."""
 
     predictions: Counter
     empty: Counter

@@ -23,6 +23,8 @@ from handful_serving.domain.auth import Caller
 from handful_serving.errors import BadRequestError, UnauthorizedError
 
 _log = logging.getLogger("handful_serving.live")
+PROTOCOL = "handful.v1"
+_HEADER = struct.Struct(">Id")
 _IDLE, _TOO_LARGE, _REFUSED = 4000, 1009, 1008
 _DEADLINE = 2.0
 """Seconds that a frame may take, with its wait. Older predictions are of no use to a live view."""
@@ -58,8 +60,10 @@ class LiveConnection:
 
     async def run(self) -> None:
         """Answer frames until one side ends it."""
+        # Two tasks with the mailbox between them: while a frame is predicted, a newer one replaces the one that waits.
         tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._predict_frames())]
         try:
+            # Either may end the connection: the client by leaving, the worker by a key that was removed.
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in tasks:
@@ -105,12 +109,13 @@ class LiveConnection:
     async def _update(self, text: str) -> None:
         """Other thresholds or another model, for this connection alone."""
         try:
-            given = json.loads(text)
-            if not isinstance(given, dict):
+            changes = json.loads(text)
+            if not isinstance(changes, dict):
                 raise BadRequestError("a text message is a JSON object", "see docs/serving.md, Live")
-            named = {"model", "version", "alias"} & given.keys()
+            # Another model, version or alias replaces what was pinned before: the two cannot go together.
+            named = {"model", "version", "alias"} & changes.keys()
             kept = self._parameters.model_dump(exclude_unset=True, exclude={"version", "alias"} if named else set())
-            parameters = LiveParameters.model_validate(kept | given)
+            parameters = LiveParameters.model_validate(kept | changes)
             await self._state.manager.find(parameters.ref)
         except ValidationError as error:
             await self._send_problem(BadRequestError(describe_validation_error("setting", error.errors()[0])))
@@ -134,6 +139,7 @@ class LiveConnection:
                 await self._close(_REFUSED, "the API key was removed")
                 return
             await self._predict(frame)
+            # The rest of this frame's share of a second. Newer frames replace each other in the mailbox meanwhile.
             await asyncio.sleep(max(0.0, pause - (time.monotonic() - started)))
 
     async def _predict(self, frame: Frame) -> None:
@@ -192,10 +198,6 @@ class LiveConnection:
     async def _close(self, code: int, reason: str) -> None:
         async with asyncio.timeout(_SEND_SECONDS):
             await self._socket.close(code, reason)
-
-
-PROTOCOL = "handful.v1"
-_HEADER = struct.Struct(">Id")
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ class RequestIds:
                 message["headers"] = [*others, (_ON_THE_WIRE, request_id.encode())]
             await send(message)
 
+        # A context variable follows the task of this request: what it logs has this id, and no other request's.
         with current_request_id(request_id):
             await self._app(scope, receive, with_id)
 

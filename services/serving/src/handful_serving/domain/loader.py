@@ -20,6 +20,10 @@ from handful_serving.domain.ports import CacheEntry, ModelRegistry, Observer, Op
 from handful_serving.errors import OverloadedError, RefusedModelError, UnknownModelError
 
 _log = logging.getLogger(__name__)
+REFUSED_SECONDS = 600.0
+"""A bad package does not get better by itself; but somebody may repair it in place."""
+FAILED_SECONDS = 30.0
+"""A full disk or the like may pass."""
 _CORRUPT_PACKAGE = (DamagedPackageError, ManifestError, MissingPackageError)
 """What a broken disk makes of a package that was whole when it was fetched."""
 _CONCURRENT_LOADS, _MAX_PENDING_LOADS = 4, 64
@@ -87,7 +91,8 @@ class Loader:
             resource = isinstance(error, OSError | ResourceError)
             kind = "resource" if resource else "registry" if isinstance(error, HandfulError) else "internal"
             raise self._refuse(model_version, "failed", kind, error, FAILED_SECONDS) from error
-        loaded = LoadedModel(entry.record, model, await in_thread(lambda: model.package.digest), memory)
+        digest = await in_thread(lambda: model.package.digest)  # It reads a file.
+        loaded = LoadedModel(entry.record, model, digest, memory)
         self._store.add(loaded)
         self._dependencies.observer.reloaded(model_version.name, "ok", "")
         _log.info(
@@ -128,7 +133,7 @@ class Loader:
         """The registry's entry of a version; None if the registry is away and a cached package can be used instead."""
         cached = await in_thread(self._dependencies.cache.newest, model_version)
         if cached is not None and self._catalog.reachable is False:
-            return None
+            return None  # The watcher knows that the registry is away: no request waits for another timeout.
         try:
             return await in_thread(self._dependencies.registry.version, model_version.name, model_version.version)
         except NotFoundError as error:
@@ -175,12 +180,6 @@ class Loader:
             extra={"model": model_version.name, "version": model_version.version, "reason": kind},
         )
         return self._load_failures.add(model_version, kind, str(error), seconds).error()
-
-
-REFUSED_SECONDS = 600.0
-"""A bad package does not get better by itself; but somebody may repair it in place."""
-FAILED_SECONDS = 30.0
-"""A full disk or the like may pass."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ from handful_serving.errors import BadRequestError
 
 router = APIRouter(tags=["rollout"])
 Name = Annotated[str, Path(min_length=1, max_length=256)]
+_MAX_BYTES = 65_536
+_Model = TypeVar("_Model", bound=BaseModel)
 _ADMIN = problem_responses(400, 401, 403, 404, 408, 413, 503)
 
 
@@ -99,10 +101,6 @@ def _rollout(state: AppState, name: str) -> RolloutAnswer:
         answered={"champion": stats.champion, "challenger": stats.challenger},
         compared=dict(stats.compared),
     )
-
-
-_MAX_BYTES = 65_536
-_Model = TypeVar("_Model", bound=BaseModel)
 
 
 async def _read_json(request: Request, state: AppState, kind: type[_Model]) -> _Model:

@@ -102,6 +102,7 @@ async def _infer(request: Request, state: AppState, ref: ModelRef, caller: Calle
     state.rate_limiter.consume(caller)
     with state.body_budget.body(request) as body:
         content = await body.read()
+        # JSON with pixels in it is long. Threads parse it, a few at a time, so that the event loop goes on.
         async with state.json_readers:
             inputs = await in_thread(read_request, content, request.headers.get(_HEADER))
         options = _parameters(inputs.request).options
