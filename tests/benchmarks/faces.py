@@ -22,7 +22,7 @@ import cv2
 
 from handful_core.errors import DataError
 from handful_core.vision.decode import Pixels, decode_image
-from handful_serving.adapters.faces.blur import Finder
+from handful_serving.adapters.faces.blur import FaceDetector
 from handful_serving.adapters.faces.centerface import CenterFace
 from handful_serving.adapters.faces.haar import Haar
 
@@ -46,14 +46,18 @@ def main() -> None:
         _row(name, finder, hands, faces, chosen.save)
 
 
-def _finders() -> Iterator[tuple[str, Finder]]:
+def _finders() -> Iterator[tuple[str, FaceDetector]]:
     for size in (256, 320, 480):
         yield f"centerface {size}", CenterFace(size, 1)
     yield "haar 320", Haar(320)
 
 
 def _row(
-    name: str, finder: Finder, hands: list[tuple[str, Pixels, Any]], faces: list[tuple[Pixels, int]], save: Path | None
+    name: str,
+    finder: FaceDetector,
+    hands: list[tuple[str, Pixels, Any]],
+    faces: list[tuple[Pixels, int]],
+    save: Path | None,
 ) -> None:
     started, touched, fired = time.process_time(), 0, 0
     for file, pixels, boxes in hands:

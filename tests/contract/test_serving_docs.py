@@ -9,7 +9,7 @@ import pytest
 
 from fakes.registry import FakeMlflow
 from handful_serving.adapters.metrics import Metrics
-from handful_serving.api.problem import problem_names
+from handful_serving.api.errors import problem_names
 from handful_serving.settings import ServingSettings
 from support.serving_app import make_app
 

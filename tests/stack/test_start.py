@@ -14,7 +14,7 @@ from websockets.sync.client import connect
 from websockets.typing import Origin, Subprotocol
 
 from fakes.packages import encode, picture
-from handful_serving.api.browser_rules import _STRICT as POLICY
+from handful_serving.api.security_headers import STRICT_POLICY as CSP_HEADER
 from support.stack import SERVERS, Stack
 
 
@@ -33,7 +33,7 @@ def test_the_dashboard_is_served_with_serving_s_own_rules(stack: Stack) -> None:
         assert httpx.get(f"{stack.url('DASHBOARD_PORT')}/{path}").is_success, path
     api = httpx.get(f"{stack.url('DASHBOARD_PORT')}/api/health/ready")
     for answer in (page, api):
-        assert answer.headers.get_list("Content-Security-Policy") == [POLICY]
+        assert answer.headers.get_list("Content-Security-Policy") == [CSP_HEADER]
         assert answer.headers.get_list("X-Content-Type-Options") == ["nosniff"]
         assert answer.headers.get_list("Referrer-Policy") == ["no-referrer"]
     assert page.headers["Cache-Control"] == "no-cache"

@@ -19,9 +19,8 @@ import uvicorn
 from fakes.registry import FakeMlflow
 from handful_core.registry import Registry
 from handful_core.settings import CoreSettings
-from handful_serving.api.bounded_head import BoundedHead
-from handful_serving.api.bounded_live import BoundedLive
 from handful_serving.app import create_app
+from handful_serving.server.protocols import BoundedHttpProtocol, BoundedWebSocketProtocol
 from handful_serving.settings import ServingSettings
 from support.mlflow_server import free_port
 
@@ -62,8 +61,8 @@ class LiveServing:
             port=self.port,
             log_config=None,
             access_log=False,
-            http=BoundedHead,
-            ws=BoundedLive,
+            http=BoundedHttpProtocol,
+            ws=BoundedWebSocketProtocol,
             lifespan="on",
         )
         self._server = uvicorn.Server(config)

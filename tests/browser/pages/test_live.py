@@ -17,7 +17,7 @@ from browser.scene import SIDE, scene
 from browser.stock import LEAVES
 from fakes.packages import build_package, encode
 from handful_serving.adapters.key_file import KeyFile
-from handful_serving.domain.access import ApiKey, digest_of
+from handful_serving.domain.auth import ApiKey, digest_of
 from support.live_serving import LiveServing
 
 _SEEN = {(1, 2): "5", (5, 4): "2"}

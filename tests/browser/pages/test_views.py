@@ -12,7 +12,7 @@ from browser.scene import scene
 from browser.screen import Screen, file
 from fakes.packages import build_package, encode
 from handful_serving.adapters.key_file import KeyFile
-from handful_serving.domain.access import ApiKey, digest_of
+from handful_serving.domain.auth import ApiKey, digest_of
 from support.live_serving import LiveServing
 
 DATA = encode(scene({(1, 1): "5", (4, 4): "2"}))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from handful_serving.api.browser_rules import _STRICT as POLICY
+from handful_serving.api.security_headers import STRICT_POLICY as CSP_HEADER
 from handful_serving.settings import ServingSettings
 
 
@@ -18,7 +18,7 @@ def template(repository: Path) -> str:
 
 def test_its_policy_is_serving_s(template: str) -> None:
     (policy,) = re.findall(r'"(default-src [^"]+)";', template)
-    assert policy == POLICY
+    assert policy == CSP_HEADER
 
 
 def test_its_limit_is_serving_s(repository: Path) -> None:

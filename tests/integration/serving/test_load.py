@@ -14,7 +14,7 @@ import pytest
 
 from fakes.packages import build_package, encode, picture
 from handful_serving.adapters.memory import resident
-from handful_serving.domain.pipeline import Pipeline
+from handful_serving.domain.predictor import Pipeline
 from support.live_serving import LiveServing
 
 HAND = encode(picture({(2, 3): "5"}))

@@ -113,7 +113,7 @@ def test_a_bad_package_is_refused_and_the_old_one_serves(
     def newest() -> dict[str, Any]:
         return dict(httpx.get(f"{serving.url}/models/{name}", timeout=30).json()["versions"][0])
 
-    until(lambda: newest()["state"] == "refused", "the refusal is visible")
+    until(lambda: newest()["state"] == "refused", "the failure is visible")
     assert "golden image" in newest()["reason"]
     assert predict(serving.url)["version"] == 1
     assert httpx.get(f"{serving.url}/health/ready", timeout=30).status_code == 200

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from support.serving_house import House
+from support.serving_models import ServingModels
 
 
 @pytest.fixture
@@ -13,5 +13,5 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path)
+def serving(tmp_path: Path) -> ServingModels:
+    return ServingModels(tmp_path)

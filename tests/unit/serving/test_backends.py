@@ -23,11 +23,15 @@ from handful_core.runtime.openvino import is_installed
 from handful_core.settings import load
 from handful_core.vision.decode import Pixels
 from handful_core.vision.preprocess import Floats
-from handful_serving.adapters.backends import opener
-from handful_serving.adapters.backends.measured import MeasuredOpener
-from handful_serving.adapters.backends.memo import Memo
-from handful_serving.adapters.backends.race import race
-from handful_serving.domain.backends import Backend, Choice, Pace, choose
+from handful_serving.adapters.backend_benchmark import (
+    Backend,
+    BackendChoice,
+    BenchmarkCache,
+    Latency,
+    benchmark_backends,
+    choose_backend,
+)
+from handful_serving.adapters.backends import BenchmarkedOpener, model_opener
 from handful_serving.settings import ServingSettings
 from support.serving_app import make_app, running
 
@@ -35,7 +39,7 @@ needs_openvino = pytest.mark.skipif(not is_installed(), reason="OpenVINO is not 
 
 
 class Other(OnnxSession):
-    """In OpenVINO's place, where OpenVINO itself is not what is looked at."""
+    """In OpenVINO's slot, where OpenVINO itself is not what is looked at."""
 
     backend = "openvino"
 
@@ -52,18 +56,18 @@ class Unloadable(Other):
         raise ConfigError("OpenVINO cannot be loaded (no libtbb)")
 
 
-class Race:
-    """Tells paces, and counts how often it was asked."""
+class FixedLatencies:
+    """Gives latencies, and counts how often it was asked."""
 
     def __init__(self, openvino: float) -> None:
         self.openvino = openvino
         self.runs = 0
 
-    def __call__(self, models: Mapping[Backend, VisionModel], pixels: Pixels, threads: int) -> dict[Backend, Pace]:
+    def __call__(self, models: Mapping[Backend, VisionModel], pixels: Pixels, threads: int) -> dict[Backend, Latency]:
         assert list(models) == ["onnxruntime", "openvino"]
         assert [model.backend for model in models.values()] == ["onnxruntime", "openvino"]
         self.runs += 1
-        return {"onnxruntime": Pace(10, 10), "openvino": Pace(self.openvino, self.openvino)}
+        return {"onnxruntime": Latency(10, 10), "openvino": Latency(self.openvino, self.openvino)}
 
 
 @pytest.fixture
@@ -74,14 +78,14 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("openvino", "chosen"),
     [
-        (Pace(8.9, 5), "openvino"),
-        (Pace(9.1, 5), "onnxruntime"),  # Not by a clear margin.
-        (Pace(5, 5.1), "onnxruntime"),  # Slower under load.
-        (Pace(20, 3), "onnxruntime"),
+        (Latency(8.9, 5), "openvino"),
+        (Latency(9.1, 5), "onnxruntime"),  # Not by a clear margin.
+        (Latency(5, 5.1), "onnxruntime"),  # Slower under load.
+        (Latency(20, 3), "onnxruntime"),
     ],
 )
-def test_openvino_is_kept_only_if_it_is_clearly_faster(openvino: Pace, chosen: str) -> None:
-    choice = choose(Pace(10, 5), openvino)
+def test_openvino_is_kept_only_if_it_is_clearly_faster(openvino: Latency, chosen: str) -> None:
+    choice = choose_backend(Latency(10, 5), openvino)
     assert choice.backend == chosen
     assert f"OpenVINO {openvino.alone:.1f} ms alone, {openvino.together:.1f} ms an image under load" in choice.why
     assert "ONNX Runtime 10.0 ms alone, 5.0 ms" in choice.why
@@ -91,98 +95,100 @@ def test_a_package_is_measured_twice_on_a_machine(
     tmp_path: Path, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    runs, told = Race(openvino=5), []
+    runs, told = FixedLatencies(openvino=5), []
     for _ in range(4):
         caplog.clear()
-        assert MeasuredOpener(2, Memo(tmp_path / "backends.json"), Other, runs)(folder).backend == "openvino"
+        assert (
+            BenchmarkedOpener(2, BenchmarkCache(tmp_path / "backends.json"), Other, runs)(folder).backend == "openvino"
+        )
         assert "fingers runs in openvino (ONNX Runtime 10.0 ms alone" in caplog.text
         told.append("measured once more when it is loaded again" in caplog.text)
     assert runs.runs == 2
     assert told == [True, False, False, False]
-    memo = Memo(tmp_path / "backends.json")
-    MeasuredOpener(1, memo, Other, runs)(folder)  # With other threads it may be otherwise.
+    cache = BenchmarkCache(tmp_path / "backends.json")
+    BenchmarkedOpener(1, cache, Other, runs)(folder)  # With other threads it may be otherwise.
     assert runs.runs == 3
-    MeasuredOpener(2, memo, Other, runs)(build_package(tmp_path / "another", sharpness=5.0).root)
+    BenchmarkedOpener(2, cache, Other, runs)(build_package(tmp_path / "another", sharpness=5.0).root)
     assert runs.runs == 4
 
 
 def test_the_slower_one_is_let_go_and_that_is_remembered(tmp_path: Path, folder: Path) -> None:
-    memo, runs = Memo(tmp_path / "backends.json"), Race(openvino=9.5)
+    cache, runs = BenchmarkCache(tmp_path / "backends.json"), FixedLatencies(openvino=9.5)
     for _ in range(3):
-        assert MeasuredOpener(2, memo, Other, runs)(folder).backend == "onnxruntime"
+        assert BenchmarkedOpener(2, cache, Other, runs)(folder).backend == "onnxruntime"
     assert runs.runs == 2
 
 
 def test_a_choice_of_a_busy_moment_does_not_stay(tmp_path: Path, folder: Path) -> None:
-    memo = Memo(tmp_path / "backends.json")
-    paces, runs = [9.9, 5, 5, 9.9], []
-    for pace in paces:
-        race = Race(openvino=pace)
-        runs.append(MeasuredOpener(2, memo, Other, race)(folder).backend)
+    cache = BenchmarkCache(tmp_path / "backends.json")
+    runs = []
+    for latency in (9.9, 5, 5, 9.9):
+        latencies = FixedLatencies(openvino=latency)
+        runs.append(BenchmarkedOpener(2, cache, Other, latencies)(folder).backend)
     assert runs == ["onnxruntime", "openvino", "openvino", "openvino"]
-    assert race.runs == 0, "two measurements agreed: that is settled"
+    assert latencies.runs == 0, "two measurements agreed: that is settled"
 
 
 def test_a_backend_that_misses_the_golden_answer_is_not_taken(
     tmp_path: Path, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    runs = Race(openvino=1)
-    model = MeasuredOpener(2, Memo(tmp_path / "backends.json"), Inexact, runs)(folder)
+    runs = FixedLatencies(openvino=1)
+    model = BenchmarkedOpener(2, BenchmarkCache(tmp_path / "backends.json"), Inexact, runs)(folder)
     assert (model.backend, runs.runs) == ("onnxruntime", 0)
     assert "OpenVINO: model fingers does not give the expected answer on its golden image" in caplog.text
 
 
 def test_without_a_golden_image_there_is_nothing_to_hold_it_to(tmp_path: Path) -> None:
-    runs = Race(openvino=1)
+    runs = FixedLatencies(openvino=1)
     none = build_package(tmp_path / "none", golden=False)
     empty = build_package(tmp_path / "empty")
     (empty.root / "golden.png").write_bytes(encode(picture({})))
     manifest = empty.manifest.model_copy(update={"golden": Golden(image="golden.png")})
     empty = write_package(empty.root, manifest.model_copy(update={"files": describe_files(empty.root)}))
     for package in (none, empty):
-        model = MeasuredOpener(2, Memo(tmp_path / "backends.json"), Other, runs)(package.root)
+        model = BenchmarkedOpener(2, BenchmarkCache(tmp_path / "backends.json"), Other, runs)(package.root)
         assert (model.backend, runs.runs) == ("onnxruntime", 0)
 
 
 def test_what_was_chosen_and_works_no_more_is_measured_again(tmp_path: Path, folder: Path) -> None:
-    memo, runs = Memo(tmp_path / "backends.json"), Race(openvino=5)
-    MeasuredOpener(2, memo, Other, runs)(folder)
-    assert MeasuredOpener(2, memo, Inexact, runs)(folder).backend == "onnxruntime"
-    assert MeasuredOpener(2, memo, Other, runs)(folder).backend == "onnxruntime"  # As noted now.
+    cache, runs = BenchmarkCache(tmp_path / "backends.json"), FixedLatencies(openvino=5)
+    BenchmarkedOpener(2, cache, Other, runs)(folder)
+    assert BenchmarkedOpener(2, cache, Inexact, runs)(folder).backend == "onnxruntime"
+    assert BenchmarkedOpener(2, cache, Other, runs)(folder).backend == "onnxruntime"  # As noted now.
 
 
 def test_an_openvino_that_cannot_be_loaded_keeps_nothing_down(tmp_path: Path, folder: Path) -> None:
-    memo, runs = Memo(tmp_path / "backends.json"), Race(openvino=5)
-    assert MeasuredOpener(2, memo, Unloadable, runs)(folder).backend == "onnxruntime"
-    assert MeasuredOpener(2, memo, Other, runs)(folder).backend == "openvino"  # Once it can, it is measured.
+    cache, runs = BenchmarkCache(tmp_path / "backends.json"), FixedLatencies(openvino=5)
+    assert BenchmarkedOpener(2, cache, Unloadable, runs)(folder).backend == "onnxruntime"
+    assert BenchmarkedOpener(2, cache, Other, runs)(folder).backend == "openvino"  # Once it can, it is measured.
 
 
 def test_a_bad_package_is_refused_as_ever(tmp_path: Path, folder: Path) -> None:
     damage(folder, "golden")
     with pytest.raises(GoldenError):
-        MeasuredOpener(2, Memo(tmp_path / "backends.json"), Other, Race(openvino=5))(folder)
+        BenchmarkedOpener(2, BenchmarkCache(tmp_path / "backends.json"), Other, FixedLatencies(openvino=5))(folder)
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"key": 1}', '{"key": {"backend": "tvm", "why": ""}}', "\udcff"])
-def test_a_spoilt_memo_is_forgotten(tmp_path: Path, content: str) -> None:
+def test_a_spoilt_cache_is_forgotten(tmp_path: Path, content: str) -> None:
     path = tmp_path / "backends.json"
     path.write_bytes(content.encode("utf-8", "surrogateescape"))
-    memo = Memo(path)
-    assert memo.find("key") is None
-    memo.note("key", Choice("openvino", "faster"))
-    assert memo.find("key") == Choice("openvino", "faster")
+    cache = BenchmarkCache(path)
+    assert cache.get("key") is None
+    cache.put("key", BackendChoice("openvino", "faster"))
+    assert cache.get("key") == BackendChoice("openvino", "faster")
 
 
-def test_a_memo_that_cannot_be_written_is_done_without(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    memo = Memo(tmp_path / "missing" / "backends.json")
-    memo.note("key", Choice("openvino", "faster"))
-    assert memo.find("key") is None
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cache = BenchmarkCache(tmp_path / "missing" / "backends.json")
+    cache.put("key", BackendChoice("openvino", "faster"))
+    assert cache.get("key") is None
     assert "cannot be noted" in caplog.text
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_the_race_tells_the_slower_one(folder: Path, tmp_path: Path, threads: int) -> None:
+def test_the_benchmark_tells_the_slower_one(folder: Path, tmp_path: Path, threads: int) -> None:
     class Slow(Other):
         def run(self, tensor: Floats) -> Floats:
             time.sleep(0.02)
@@ -193,16 +199,16 @@ def test_the_race_tells_the_slower_one(folder: Path, tmp_path: Path, threads: in
         "onnxruntime": load_model(package, 1),
         "openvino": load_model(package, 1, Slow),
     }
-    paces = race(models, picture({}), threads)
-    assert paces["openvino"].alone >= 20
-    assert paces["openvino"].together >= 20 / threads
-    assert 0 < paces["onnxruntime"].alone < paces["openvino"].alone
-    assert 0 < paces["onnxruntime"].together < paces["openvino"].together
+    latencies = benchmark_backends(models, picture({}), threads)
+    assert latencies["openvino"].alone >= 20
+    assert latencies["openvino"].together >= 20 / threads
+    assert 0 < latencies["onnxruntime"].alone < latencies["openvino"].alone
+    assert 0 < latencies["onnxruntime"].together < latencies["openvino"].together
 
 
 def test_without_openvino_nothing_is_measured(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
-    assert opener("auto", 1, tmp_path)(folder).backend == "onnxruntime"
+    assert model_opener("auto", 1, tmp_path)(folder).backend == "onnxruntime"
     assert not (tmp_path / "backends.json").exists()
 
 

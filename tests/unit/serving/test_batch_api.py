@@ -11,7 +11,7 @@ import pytest
 from fakes.packages import build_package, encode, filled, picture
 from fakes.registry import FakeMlflow
 from handful_core.vision.decode import decode_image
-from handful_serving.api.answers import BatchAnswer, PredictionAnswer
+from handful_serving.api.schemas import BatchAnswer, PredictionAnswer
 from support.serving_app import make_app, running
 
 pytestmark = pytest.mark.anyio

@@ -8,6 +8,7 @@ import pytest
 from handful_core.errors import ConfigError, ResourceError
 from handful_core.settings import load
 from handful_serving import cli
+from handful_serving.server.run import listen
 from handful_serving.settings import ServingSettings
 
 
@@ -67,13 +68,13 @@ def test_a_port_that_is_taken_is_told_of() -> None:
         other.listen()
         port = other.getsockname()[1]
         with pytest.raises(ResourceError) as caught:
-            cli._listen("127.0.0.1", port)
+            listen("127.0.0.1", port)
     assert f"port {port} on 127.0.0.1 cannot be used" in str(caught.value)
     assert "--port" in str(caught.value)
 
 
 def test_a_free_port_is_taken() -> None:
-    with cli._listen("127.0.0.1", 0) as listening:
+    with listen("127.0.0.1", 0) as listening:
         port = listening.getsockname()[1]
         listening.listen()
         with socket.create_connection(("127.0.0.1", port), timeout=5):
@@ -83,9 +84,9 @@ def test_a_free_port_is_taken() -> None:
 @pytest.mark.parametrize("host", ["no such host", "256.1.1.1"])
 def test_a_host_that_is_none_is_told_of(host: str) -> None:
     with pytest.raises(ConfigError, match=r"is not an address to listen on .*correct --host"):
-        cli._listen(host, 8000)
+        listen(host, 8000)
 
 
 def test_an_address_of_another_machine_is_told_of() -> None:
     with pytest.raises(ResourceError, match="correct --host and --port"):
-        cli._listen("192.0.2.1", 8000)
+        listen("192.0.2.1", 8000)

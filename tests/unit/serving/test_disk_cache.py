@@ -14,8 +14,8 @@ from handful_core.errors import PackageError, ResourceError
 from handful_core.package.archive import read_folder
 from handful_core.registry import Version
 from handful_serving.adapters.disk_cache import DiskCache
-from handful_serving.domain.keys import Key
-from handful_serving.domain.ports import Entry
+from handful_serving.domain.model_ref import ModelVersion
+from handful_serving.domain.ports import CacheEntry
 
 BORN = datetime(2026, 11, 21, 12, 0, 0, 123000, UTC)
 
@@ -43,7 +43,7 @@ def package(tmp_path: Path) -> Path:
     return build_package(tmp_path / "package").root
 
 
-def fetch(cache: DiskCache, package: Path, record: Version) -> Entry:
+def fetch(cache: DiskCache, package: Path, record: Version) -> CacheEntry:
     with cache.incoming() as folder:
         shutil.copytree(package, folder, dirs_exist_ok=True)
         return cache.install(folder, record)
@@ -54,7 +54,7 @@ def test_a_package_is_found_again(cache: DiskCache, root: Path, package: Path) -
     entry = fetch(cache, package, record)
     assert (entry.folder / "model.onnx").read_bytes() == (package / "model.onnx").read_bytes()
     assert DiskCache(root, keep=2).find(record) == entry, "by another process, too"
-    assert cache.newest(Key("fingers", 1)) == entry
+    assert cache.newest(ModelVersion("fingers", 1)) == entry
     assert cache.entries() == [entry]
 
 
@@ -71,7 +71,7 @@ def test_a_version_of_a_registry_begun_anew_is_another(
 ) -> None:
     entry = fetch(cache, package, version())
     assert cache.find(version(**other)) is None
-    assert cache.newest(Key("fingers", 1)) == entry, "but it has to do while the registry is away"
+    assert cache.newest(ModelVersion("fingers", 1)) == entry, "but it has to do while the registry is away"
 
 
 def test_the_same_package_for_such_a_version_takes_its_place(cache: DiskCache, package: Path) -> None:
@@ -113,7 +113,7 @@ def test_old_versions_go_but_those_in_use_stay(cache: DiskCache, root: Path, pac
         os.utime(entry.folder.parent / "origin.json", (number, number))
     fetch(cache, package, version(1, "leaves"))
     cache.prune("fingers", frozenset({1}))
-    kept = sorted((entry.key.name, entry.key.version) for entry in cache.entries())
+    kept = sorted((entry.model_version.name, entry.model_version.version) for entry in cache.entries())
     assert kept == [("fingers", 1), ("fingers", 4), ("fingers", 5), ("leaves", 1)]
 
 
@@ -143,8 +143,8 @@ def test_any_name_has_a_folder_of_its_own(cache: DiskCache, root: Path, package:
 
 def test_champions_are_remembered(cache: DiskCache, root: Path) -> None:
     assert cache.champions() == {}
-    cache.remember({"fingers": 3, "it's": 1})
-    cache.remember({"fingers": 4})
+    cache.save_champions({"fingers": 3, "it's": 1})
+    cache.save_champions({"fingers": 4})
     assert DiskCache(root, keep=2).champions() == {"fingers": 4}
     assert list((root / ".incoming").iterdir()) == []
 
@@ -153,19 +153,19 @@ def test_champions_are_remembered(cache: DiskCache, root: Path) -> None:
 def test_a_note_that_cannot_be_read_is_no_note(cache: DiskCache, root: Path, content: str) -> None:
     (root / "champions.json").write_text(content)
     assert cache.champions() == {}
-    cache.remember({"fingers": 1})
+    cache.save_champions({"fingers": 1})
     assert json.loads((root / "champions.json").read_text()) == {"fingers": 1}
 
 
 def test_a_failed_note_leaves_the_old_one(cache: DiskCache, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cache.remember({"fingers": 1})
+    cache.save_champions({"fingers": 1})
 
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        cache.remember({"fingers": 2})
+        cache.save_champions({"fingers": 2})
     assert cache.champions() == {"fingers": 1}
 
 

@@ -15,10 +15,10 @@ from handful_serving.adapters.faces import face_blur
 from handful_serving.adapters.faces.blur import Blur
 from handful_serving.adapters.faces.centerface import CenterFace
 from handful_serving.adapters.faces.haar import Haar
-from handful_serving.domain.keys import Wanted
-from handful_serving.domain.prediction import Options
+from handful_serving.domain.model_ref import ModelRef
+from handful_serving.domain.prediction import PredictOptions
 from handful_serving.domain.privacy import BlurError
-from support.serving_house import House
+from support.serving_models import ServingModels
 
 Found = Literal["centerface", "haar"]
 
@@ -96,27 +96,27 @@ def test_yunet_asks_for_its_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
-async def test_the_model_sees_the_blurred_picture(house: House) -> None:
-    house.register("champion")
-    fleet = house.fleet()
-    await fleet.watcher.poll()
+async def test_the_model_sees_the_blurred_picture(serving: ServingModels) -> None:
+    serving.register("champion")
+    manager = serving.manager()
+    await manager.watcher.poll()
     hand = encode(picture({(2, 3): "5", (6, 6): "2"}))
     blur = Blur(Everywhere((40, 40, 64, 64)), 320, 10, 0.5)
-    found = await house.predictor(fleet, blur=blur).predict(hand, Wanted(), Options(drawing="plain"))
-    assert found.answer.count == 5, "what lies under the face is not seen"
-    assert found.outcome.faces == 1
-    assert found.outcome.picture is not None
-    returned = decode_image(found.outcome.picture)
+    result = await serving.predictor(manager, blur=blur).predict(hand, ModelRef(), PredictOptions(drawing="plain"))
+    assert result.prediction.count == 5, "what lies under the face is not seen"
+    assert result.image.faces == 1
+    assert result.image.picture is not None
+    returned = decode_image(result.image.picture)
     assert returned[52, 52].max() < 120, "nor is it sent back"
 
 
 @pytest.mark.anyio
-async def test_an_image_whose_faces_cannot_be_looked_for_goes_no_further(house: House) -> None:
-    house.register("champion")
-    fleet = house.fleet()
-    await fleet.watcher.poll()
-    predictor = house.predictor(fleet, blur=Blur(Broken(), 320, 6, 0.1))
+async def test_an_image_whose_faces_cannot_be_looked_for_goes_no_further(serving: ServingModels) -> None:
+    serving.register("champion")
+    manager = serving.manager()
+    await manager.watcher.poll()
+    predictor = serving.predictor(manager, blur=Blur(Broken(), 320, 6, 0.1))
     with pytest.raises(BlurError, match="ZeroDivisionError"):
-        await predictor.predict(encode(picture({})), Wanted())
-    assert house.notes.predictions == []
+        await predictor.predict(encode(picture({})), ModelRef())
+    assert serving.notes.predictions == []
     assert predictor.queue.busy == 0

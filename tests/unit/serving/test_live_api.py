@@ -17,9 +17,9 @@ from websockets.sync.client import ClientConnection, connect
 from fakes.packages import build_package, encode, picture
 from handful_serving.adapters.key_file import KeyFile
 from handful_serving.api import live_connection
-from handful_serving.api.bounded_live import BoundedLive
-from handful_serving.domain.access import ApiKey, digest_of
-from handful_serving.domain.pipeline import Pipeline
+from handful_serving.domain.auth import ApiKey, digest_of
+from handful_serving.domain.predictor import Pipeline
+from handful_serving.server.protocols import BoundedWebSocketProtocol
 from support.live_serving import LiveServing
 
 FIVE = encode(picture({(2, 3): "5"}))
@@ -135,7 +135,7 @@ def test_a_frame_on_which_serving_itself_fails_is_answered_too(
     with opened(serving) as socket:
         heard(socket)
         with monkeypatch.context() as patch:
-            patch.setattr(Pipeline, "answer", broken)
+            patch.setattr(Pipeline, "predict", broken)
             socket.send(frame(1))
             answer = heard(socket)
         assert (answer["type"], answer["sequence"], answer["fatal"]) == ("error", 1, False)
@@ -250,7 +250,7 @@ def test_a_client_that_reads_nothing_is_given_up(
     serving: LiveServing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live_connection, "_SEND_SECONDS", 0.3)
-    monkeypatch.setattr(BoundedLive, "seconds", 0.3)
+    monkeypatch.setattr(BoundedWebSocketProtocol, "seconds", 0.3)
     noise = encode(np.random.default_rng(1).integers(0, 256, (1000, 1000, 3), np.uint8))
     sent = frame(1, noise)
     with (

@@ -64,5 +64,5 @@ def test_serving_shares_it_before_it_makes_anything(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(memory, "share_heap", lambda: calls.append("shared"))
     monkeypatch.setattr(app, "create_app", made)
     with socket.socket() as listening, pytest.raises(ConfigError):
-        cli._run(ServingSettings(), CoreSettings(), listening)
+        cli._serve(ServingSettings(), CoreSettings(), listening)
     assert calls == ["shared", "made"]

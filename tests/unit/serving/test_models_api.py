@@ -11,7 +11,7 @@ import pytest
 
 from fakes.packages import CLASSES, build_package, damage, encode, picture
 from fakes.registry import FakeMlflow
-from handful_serving.domain import overview
+from handful_serving.domain import model_status
 from support.serving_app import make_app, running
 
 pytestmark = pytest.mark.anyio
@@ -171,7 +171,7 @@ async def test_a_slow_mlflow_is_not_waited_for(
     client: httpx.AsyncClient, mlflow: FakeMlflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = await body(client, "/models")
-    monkeypatch.setattr(overview, "_PATIENCE", 0.05)
+    monkeypatch.setattr(model_status, "_REGISTRY_SECONDS", 0.05)
     mlflow.delay = 1
     async with asyncio.timeout(0.8):
         assert await body(client, "/models") == before

@@ -298,7 +298,7 @@ async def test_an_unexpected_error_is_a_problem_too(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("secret")
 
-    monkeypatch.setattr("handful_serving.domain.pipeline.decode_reduced", broken)
+    monkeypatch.setattr("handful_serving.domain.predictor.decode_reduced", broken)
     response = await client.post("/predict", content=HAND, headers=PNG | {"X-Request-ID": "mine"})
     words = problem(response, 500, "internal")
     assert "ZeroDivisionError" in words
@@ -326,7 +326,7 @@ async def test_an_image_does_not_hold_up_the_others(client: httpx.AsyncClient, m
         release.wait(10)
         return real(*arguments)
 
-    monkeypatch.setattr("handful_serving.domain.pipeline.decode_reduced", slow)
+    monkeypatch.setattr("handful_serving.domain.predictor.decode_reduced", slow)
     predicting = asyncio.ensure_future(client.post("/predict", content=HAND, headers=PNG))
     await asyncio.sleep(0.05)
     assert (await client.get("/health/live")).status_code == 200

@@ -8,40 +8,41 @@ import pytest
 from fakes.packages import encode, picture
 from handful_core.vision import decode
 from handful_core.vision.decode import ImageTooLargeError
-from handful_serving.domain import pipeline
-from handful_serving.domain.errors import OverloadedError
-from handful_serving.domain.keys import Key, Wanted
-from handful_serving.domain.prediction import Options
-from support.serving_house import House
+from handful_serving.domain.model_ref import ModelRef, ModelVersion
+from handful_serving.domain.prediction import PredictOptions
+from handful_serving.errors import OverloadedError
+from support.serving_models import ServingModels
 
 pytestmark = pytest.mark.anyio
 HAND = encode(picture({(2, 3): "5"}))
 
 
-async def test_a_prediction_tells_how_it_came_about(house: House) -> None:
-    house.register("champion")
-    fleet = house.fleet()
-    await fleet.watcher.poll()
-    predictor = house.predictor(fleet, workers=1, max_pixels=10_000)
-    found = await predictor.predict(HAND, Wanted(), Options(iou=0.4))
-    assert (found.key, found.outcome.width, found.outcome.height) == (Key("fingers", 1), 64, 64)
-    assert (found.confidence, found.iou) == (0.25, 0.4)
-    assert found.answer.count == 5
-    assert house.notes.predictions == []  # It is counted when the answer is on its way.
+async def test_a_prediction_tells_how_it_came_about(serving: ServingModels) -> None:
+    serving.register("champion")
+    manager = serving.manager()
+    await manager.watcher.poll()
+    predictor = serving.predictor(manager, workers=1, max_pixels=10_000)
+    result = await predictor.predict(HAND, ModelRef(), PredictOptions(iou=0.4))
+    assert (result.model_version, result.image.width, result.image.height) == (ModelVersion("fingers", 1), 64, 64)
+    assert (result.confidence, result.iou) == (0.25, 0.4)
+    assert result.prediction.count == 5
+    assert serving.notes.predictions == []  # It is counted when the answer is on its way.
     await asyncio.sleep(0)
-    assert house.notes.predictions == [Key("fingers", 1)]
+    assert serving.notes.predictions == [ModelVersion("fingers", 1)]
     with pytest.raises(ImageTooLargeError):
-        await house.predictor(fleet, workers=1, max_pixels=10).predict(HAND, Wanted())
+        await serving.predictor(manager, workers=1, max_pixels=10).predict(HAND, ModelRef())
     await asyncio.sleep(0)
-    assert len(house.notes.predictions) == 1
+    assert len(serving.notes.predictions) == 1
     predictor.close()
 
 
-async def test_a_model_stays_in_use_after_its_client_has_gone(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    house.register("champion")
-    fleet = house.fleet()
-    await fleet.watcher.poll()
-    loaded = await fleet.find(Wanted())
+async def test_a_model_stays_in_use_after_its_client_has_gone(
+    serving: ServingModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serving.register("champion")
+    manager = serving.manager()
+    await manager.watcher.poll()
+    loaded = await manager.find(ModelRef())
     begun, release = threading.Event(), threading.Event()
 
     def slow(data: bytes, max_pixels: int, enough: int | None) -> decode.Picture:
@@ -49,9 +50,9 @@ async def test_a_model_stays_in_use_after_its_client_has_gone(house: House, monk
         release.wait(10)
         return decode.decode_reduced(data, max_pixels, enough)
 
-    monkeypatch.setattr(pipeline, "decode_reduced", slow)
-    predictor = house.predictor(fleet, workers=1, max_pixels=10_000)
-    asking = asyncio.ensure_future(predictor.predict(HAND, Wanted()))
+    monkeypatch.setattr("handful_serving.domain.predictor.decode_reduced", slow)
+    predictor = serving.predictor(manager, workers=1, max_pixels=10_000)
+    asking = asyncio.ensure_future(predictor.predict(HAND, ModelRef()))
     while not begun.is_set():
         await asyncio.sleep(0.001)
     asking.cancel()
@@ -65,55 +66,55 @@ async def test_a_model_stays_in_use_after_its_client_has_gone(house: House, monk
     predictor.close()
 
 
-async def test_a_failed_prediction_gives_its_lease_back(house: House) -> None:
-    house.register("champion")
-    fleet = house.fleet()
-    await fleet.watcher.poll()
-    predictor = house.predictor(fleet, workers=2, max_pixels=10)
-    loaded = await fleet.find(Wanted())
-    results = await asyncio.gather(*(predictor.predict(HAND, Wanted()) for _ in range(9)), return_exceptions=True)
+async def test_a_failed_prediction_gives_its_lease_back(serving: ServingModels) -> None:
+    serving.register("champion")
+    manager = serving.manager()
+    await manager.watcher.poll()
+    predictor = serving.predictor(manager, workers=2, max_pixels=10)
+    loaded = await manager.find(ModelRef())
+    results = await asyncio.gather(*(predictor.predict(HAND, ModelRef()) for _ in range(9)), return_exceptions=True)
     assert {type(result) for result in results} == {ImageTooLargeError}
     assert loaded.leases == 0
     predictor.close()
 
 
 async def test_requests_that_have_begun_are_answered_by_the_model_they_began_with(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    serving: ServingModels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    house.register("champion")
-    fleet = house.fleet(limit=1)
-    await fleet.watcher.poll()
+    serving.register("champion")
+    manager = serving.manager(limit=1)
+    await manager.watcher.poll()
     release = threading.Event()
 
     def slow(data: bytes, max_pixels: int, enough: int | None) -> decode.Picture:
         release.wait(10)
         return decode.decode_reduced(data, max_pixels, enough)
 
-    monkeypatch.setattr(pipeline, "decode_reduced", slow)
-    predictor = house.predictor(fleet, workers=2, max_pixels=10_000)
-    asking = asyncio.ensure_future(predictor.predict(HAND, Wanted()))
+    monkeypatch.setattr("handful_serving.domain.predictor.decode_reduced", slow)
+    predictor = serving.predictor(manager, workers=2, max_pixels=10_000)
+    asking = asyncio.ensure_future(predictor.predict(HAND, ModelRef()))
     await asyncio.sleep(0.05)
-    house.register("champion")
-    await fleet.watcher.poll()
-    assert fleet.ready() == [Key("fingers", 2)]
+    serving.register("champion")
+    await manager.watcher.poll()
+    assert manager.ready() == [ModelVersion("fingers", 2)]
     release.set()
-    assert (await asking).key == Key("fingers", 1)
-    assert (await predictor.predict(HAND, Wanted())).key == Key("fingers", 2)
-    assert [loaded.key for loaded in fleet.store] == [Key("fingers", 2)]
+    assert (await asking).model_version == ModelVersion("fingers", 1)
+    assert (await predictor.predict(HAND, ModelRef())).model_version == ModelVersion("fingers", 2)
+    assert [loaded.model_version for loaded in manager.store] == [ModelVersion("fingers", 2)]
     predictor.close()
 
 
-async def test_a_model_that_does_not_come_in_time_is_not_waited_for(house: House) -> None:
-    house.register("champion")
-    fleet = house.fleet()
-    await fleet.watcher.poll()
-    house.register()
+async def test_a_model_that_does_not_come_in_time_is_not_waited_for(serving: ServingModels) -> None:
+    serving.register("champion")
+    manager = serving.manager()
+    await manager.watcher.poll()
+    serving.register()
     go = threading.Event()
-    house.on_open = lambda _: go.wait(20) and None
-    predictor = house.predictor(fleet)
+    serving.on_open = lambda _: go.wait(20) and None
+    predictor = serving.predictor(manager)
     with pytest.raises(OverloadedError, match="not loaded within") as caught:
-        await predictor.predict(HAND, Wanted("fingers", version=2), seconds=0.1)
+        await predictor.predict(HAND, ModelRef("fingers", version=2), deadline=0.1)
     assert (caught.value.reason, caught.value.retry_after) == ("loading", 1)
     go.set()
-    assert (await predictor.predict(HAND, Wanted("fingers", version=2))).key.version == 2
+    assert (await predictor.predict(HAND, ModelRef("fingers", version=2))).model_version.version == 2
     predictor.close()

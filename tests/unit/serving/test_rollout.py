@@ -11,15 +11,14 @@ from handful_core.registry import Registry
 from handful_core.vision.decode import ImageError, Pixels
 from handful_core.vision.prediction import Prediction
 from handful_serving.adapters.drawing import draw
-from handful_serving.domain.keys import Key, Wanted
-from handful_serving.domain.pipeline import Pipeline
-from handful_serving.domain.prediction import Options
-from handful_serving.domain.predictor import Predictor
+from handful_serving.concurrency.admission import AdmissionQueue
+from handful_serving.domain.model_ref import ModelRef, ModelVersion
+from handful_serving.domain.prediction import PredictOptions
+from handful_serving.domain.predictor import Pipeline, Predictor
 from handful_serving.domain.privacy import NoBlur
-from handful_serving.domain.queue import Queue
-from handful_serving.domain.rollout import Rollout, Shares
+from handful_serving.domain.rollout import Rollout, TrafficSplit
 from support.serving_app import make_app, running
-from support.serving_house import House
+from support.serving_models import ServingModels
 
 pytestmark = pytest.mark.anyio
 HAND = encode(picture({(2, 3): "5"}))
@@ -31,67 +30,69 @@ async def until(holds: object) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_a_canary_answers_its_share_and_the_same_callers(house: House) -> None:
-    house.register("champion")
-    house.register("challenger", sharpness=8.0)
-    fleet = house.fleet()
-    await fleet.watcher.poll()
-    predictor = house.predictor(fleet, shares=Shares(canary=0.3))
-    await fleet.find(Wanted(alias="challenger"))
+async def test_a_canary_answers_its_share_and_the_same_callers(serving: ServingModels) -> None:
+    serving.register("champion")
+    serving.register("challenger", sharpness=8.0)
+    manager = serving.manager()
+    await manager.watcher.poll()
+    predictor = serving.predictor(manager, shares=TrafficSplit(canary=0.3))
+    await manager.find(ModelRef(alias="challenger"))
     callers = [f"key {number}" for number in range(200)]
-    first = {caller: (await predictor.predict(HAND, Wanted(), caller=caller)).key.version for caller in callers}
+    first = {
+        caller: (await predictor.predict(HAND, ModelRef(), caller=caller)).model_version.version for caller in callers
+    }
     assert 35 < list(first.values()).count(2) < 85
     for caller in callers[:20]:
-        assert (await predictor.predict(HAND, Wanted(), caller=caller)).key.version == first[caller]
-        assert (await predictor.predict(HAND, Wanted(version=1), caller=caller)).key.version == 1
-        assert (await predictor.predict(HAND, Wanted(alias="champion"), caller=caller)).key.version == 1
+        assert (await predictor.predict(HAND, ModelRef(), caller=caller)).model_version.version == first[caller]
+        assert (await predictor.predict(HAND, ModelRef(version=1), caller=caller)).model_version.version == 1
+        assert (await predictor.predict(HAND, ModelRef(alias="champion"), caller=caller)).model_version.version == 1
     predictor.close()
 
 
-async def test_nobody_waits_for_a_challenger_that_is_being_loaded(house: House) -> None:
-    house.register("champion")
-    house.register("challenger", sharpness=8.0)
-    fleet = house.fleet()
-    await fleet.watcher.poll()
-    predictor = house.predictor(fleet, shares=Shares(canary=1))
-    assert (await predictor.predict(HAND, Wanted())).key.version == 1
-    await until(lambda: fleet.store.get(Key("fingers", 2)))
-    assert (await predictor.predict(HAND, Wanted())).key.version == 2
+async def test_nobody_waits_for_a_challenger_that_is_being_loaded(serving: ServingModels) -> None:
+    serving.register("champion")
+    serving.register("challenger", sharpness=8.0)
+    manager = serving.manager()
+    await manager.watcher.poll()
+    predictor = serving.predictor(manager, shares=TrafficSplit(canary=1))
+    assert (await predictor.predict(HAND, ModelRef())).model_version.version == 1
+    await until(lambda: manager.store.get(ModelVersion("fingers", 2)))
+    assert (await predictor.predict(HAND, ModelRef())).model_version.version == 2
     predictor.close()
 
 
-async def test_a_bad_challenger_costs_nobody_an_answer(house: House) -> None:
+async def test_a_bad_challenger_costs_nobody_an_answer(serving: ServingModels) -> None:
     from fakes.packages import damage
 
-    house.register("champion")
-    bad = house.package()
+    serving.register("champion")
+    bad = serving.package()
     damage(bad.root, "golden")
-    house.mlflow.register(bad, aliases=["challenger"])
-    fleet = house.fleet()
-    await fleet.watcher.poll()
-    predictor = house.predictor(fleet, shares=Shares(canary=1, shadow=1))
-    assert (await predictor.predict(HAND, Wanted())).key.version == 1
-    await until(lambda: fleet.refusals.get(Key("fingers", 2)))
-    assert (await predictor.predict(HAND, Wanted())).key.version == 1
+    serving.mlflow.register(bad, aliases=["challenger"])
+    manager = serving.manager()
+    await manager.watcher.poll()
+    predictor = serving.predictor(manager, shares=TrafficSplit(canary=1, shadow=1))
+    assert (await predictor.predict(HAND, ModelRef())).model_version.version == 1
+    await until(lambda: manager.load_failures.get(ModelVersion("fingers", 2)))
+    assert (await predictor.predict(HAND, ModelRef())).model_version.version == 1
     predictor.close()
 
 
-async def test_a_shadow_is_compared_and_never_returned(house: House) -> None:
-    house.register("champion")
-    house.register("challenger", sharpness=3.0)  # Too dull to be sure of a square at 0.9.
-    fleet = house.fleet()
-    await fleet.watcher.poll()
-    predictor = house.predictor(fleet, shares=Shares(shadow=1))
-    await fleet.find(Wanted(alias="challenger"))
-    assert (await predictor.predict(HAND, Wanted())).key.version == 1
-    await until(lambda: house.notes.comparisons)
-    assert (await predictor.predict(HAND, Wanted(), Options(confidence=0.9))).key.version == 1
-    await until(lambda: len(house.notes.comparisons) == 2)
-    assert house.notes.comparisons == [("fingers", "agree"), ("fingers", "differ")]
-    assert [key.version for key in house.notes.predictions] == [1, 1]
-    await predictor.predict(HAND, Wanted(version=1))
+async def test_a_shadow_is_compared_and_never_returned(serving: ServingModels) -> None:
+    serving.register("champion")
+    serving.register("challenger", sharpness=3.0)  # Too dull to be sure of a square at 0.9.
+    manager = serving.manager()
+    await manager.watcher.poll()
+    predictor = serving.predictor(manager, shares=TrafficSplit(shadow=1))
+    await manager.find(ModelRef(alias="challenger"))
+    assert (await predictor.predict(HAND, ModelRef())).model_version.version == 1
+    await until(lambda: serving.notes.comparisons)
+    assert (await predictor.predict(HAND, ModelRef(), PredictOptions(confidence=0.9))).model_version.version == 1
+    await until(lambda: len(serving.notes.comparisons) == 2)
+    assert serving.notes.comparisons == [("fingers", "agree"), ("fingers", "differ")]
+    assert [key.version for key in serving.notes.predictions] == [1, 1]
+    await predictor.predict(HAND, ModelRef(version=1))
     await asyncio.sleep(0.05)
-    assert len(house.notes.comparisons) == 2, "a version that was asked for by name has no shadow"
+    assert len(serving.notes.comparisons) == 2, "a version that was asked for by name has no shadow"
     predictor.close()
 
 
@@ -147,15 +148,15 @@ async def test_promote_and_rollback_over_http(tmp_path: Path) -> None:
         assert (await client.post("/models/fingers/rollback", json={})).status_code == 503
 
 
-async def test_a_shadow_sees_no_boxes_that_were_drawn(house: House) -> None:
-    house.register("champion")
-    house.register("challenger", sharpness=8.0)
-    fleet = house.fleet()
-    await fleet.watcher.poll()
-    predictor = house.predictor(fleet, shares=Shares(shadow=1))
-    await fleet.find(Wanted(alias="challenger"))
+async def test_a_shadow_sees_no_boxes_that_were_drawn(serving: ServingModels) -> None:
+    serving.register("champion")
+    serving.register("challenger", sharpness=8.0)
+    manager = serving.manager()
+    await manager.watcher.poll()
+    predictor = serving.predictor(manager, shares=TrafficSplit(shadow=1))
+    await manager.find(ModelRef(alias="challenger"))
     seen: list[float] = []
-    challenger = fleet.store.get(Key("fingers", 2))
+    challenger = manager.store.get(ModelVersion("fingers", 2))
     assert challenger is not None
     model = challenger.model
 
@@ -170,38 +171,38 @@ async def test_a_shadow_sees_no_boxes_that_were_drawn(house: House) -> None:
             return model.predict(pixels, *thresholds)
 
     challenger.model = Seeing()  # type: ignore[assignment]
-    await predictor.predict(HAND, Wanted())
-    await until(lambda: house.notes.comparisons)
-    await predictor.predict(HAND, Wanted(), Options(drawing="annotated"))
-    await until(lambda: len(house.notes.comparisons) == 2)
+    await predictor.predict(HAND, ModelRef())
+    await until(lambda: serving.notes.comparisons)
+    await predictor.predict(HAND, ModelRef(), PredictOptions(drawing="annotated"))
+    await until(lambda: len(serving.notes.comparisons) == 2)
     assert seen[0] == seen[1]
     predictor.close()
 
 
-async def test_a_challenger_that_has_no_room_is_not_loaded_again_and_again(house: House) -> None:
-    house.register("champion")
-    house.register("challenger", sharpness=8.0)
-    fleet = house.fleet(limit=1)
-    await fleet.watcher.poll()
-    predictor = house.predictor(fleet, shares=Shares(canary=1))
+async def test_a_challenger_that_has_no_room_is_not_loaded_again_and_again(serving: ServingModels) -> None:
+    serving.register("champion")
+    serving.register("challenger", sharpness=8.0)
+    manager = serving.manager(limit=1)
+    await manager.watcher.poll()
+    predictor = serving.predictor(manager, shares=TrafficSplit(canary=1))
     for _ in range(5):
-        assert (await predictor.predict(HAND, Wanted())).key.version == 1
+        assert (await predictor.predict(HAND, ModelRef())).model_version.version == 1
         await asyncio.sleep(0.02)
-    assert house.downloads == 1
+    assert serving.downloads == 1
     predictor.close()
 
 
-async def test_only_answers_are_counted(house: House) -> None:
-    house.register("champion")
-    fleet = house.fleet()
-    await fleet.watcher.poll()
-    rollout = Rollout(fleet, Shares())
-    predictor = Predictor(fleet, Pipeline(NoBlur(), draw, 10_000), Queue(1, 9, 60), rollout, 1)
+async def test_only_answers_are_counted(serving: ServingModels) -> None:
+    serving.register("champion")
+    manager = serving.manager()
+    await manager.watcher.poll()
+    rollout = Rollout(manager, TrafficSplit())
+    predictor = Predictor(manager, Pipeline(NoBlur(), draw, 10_000), AdmissionQueue(1, 9, 60), rollout, 1)
     with pytest.raises(ImageError):
-        await predictor.predict(b"no image", Wanted())
-    await predictor.predict(HAND, Wanted())
-    await predictor.predict(HAND, Wanted(version=1))
-    assert rollout.tally("fingers").champion == 1
+        await predictor.predict(b"no image", ModelRef())
+    await predictor.predict(HAND, ModelRef())
+    await predictor.predict(HAND, ModelRef(version=1))
+    assert rollout.stats("fingers").champion == 1
     predictor.close()
 
 

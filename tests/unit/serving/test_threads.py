@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from handful_serving.domain.threads import SingleFlight, Workers, in_thread
+from handful_serving.concurrency.threads import SingleFlight, WorkerPool, in_thread
 
 pytestmark = pytest.mark.anyio
 
@@ -48,7 +48,7 @@ async def test_who_gives_up_is_not_held_up() -> None:
 
 
 async def test_workers_give_results_and_errors_to_who_waits() -> None:
-    workers, ended = Workers(2), []
+    workers, ended = WorkerPool(2), []
     assert await workers.run(lambda: 3, lambda: ended.append("one")) == 3
     with pytest.raises(ValueError, match="no"):
         await workers.run(lambda: int("no"), lambda: ended.append("two"))
@@ -57,7 +57,7 @@ async def test_workers_give_results_and_errors_to_who_waits() -> None:
 
 
 async def test_workers_tell_that_work_ended_that_nobody_waits_for() -> None:
-    workers, release, ended = Workers(1), threading.Event(), asyncio.Event()
+    workers, release, ended = WorkerPool(1), threading.Event(), asyncio.Event()
     running = workers.run(lambda: release.wait(10), ended.set)
     running.cancel()
     await asyncio.sleep(0)
@@ -68,7 +68,7 @@ async def test_workers_tell_that_work_ended_that_nobody_waits_for() -> None:
 
 
 async def test_workers_that_are_closed_finish_what_was_begun() -> None:
-    workers, done = Workers(1), []
+    workers, done = WorkerPool(1), []
     for number in range(5):
         workers.run(partial(done.append, number), lambda: None)
     await asyncio.to_thread(workers.close)

@@ -1,4 +1,4 @@
-"""Puts the parts together: the one place that knows them all."""
+"""Puts the state together: the one place that knows them all."""
 
 from __future__ import annotations
 
@@ -17,36 +17,37 @@ from handful_core.registry import Registry
 from handful_core.runtime.cpus import available_cpus
 from handful_core.settings import CoreSettings
 from handful_serving import __version__
-from handful_serving.adapters import backends, memory
+from handful_serving.adapters import memory
+from handful_serving.adapters.backends import model_opener
 from handful_serving.adapters.disk_cache import DiskCache
 from handful_serving.adapters.drawing import draw
 from handful_serving.adapters.faces import face_blur
 from handful_serving.adapters.key_file import KeyFile
 from handful_serving.adapters.metrics import Metrics
-from handful_serving.api import docs, health, live, models, predict, problems, rollouts, v2
-from handful_serving.api.access import Access
-from handful_serving.api.browser_rules import BrowserRules
-from handful_serving.api.dashboard import Dashboard, beside
-from handful_serving.api.intake import Intake
-from handful_serving.api.parts import Parts
-from handful_serving.api.problem import Problem
+from handful_serving.api import error_handlers
+from handful_serving.api.access_log import AccessLog
+from handful_serving.api.body import BodyBudget
+from handful_serving.api.dashboard import Dashboard, with_fallback
+from handful_serving.api.errors import Problem
 from handful_serving.api.request_ids import HEADER, RequestIds
+from handful_serving.api.routes import docs, health, live, models, predict, rollouts, v2
 from handful_serving.api.security import KEY_HEADER
-from handful_serving.domain.access import Guard
+from handful_serving.api.security_headers import SecurityHeaders
+from handful_serving.api.state import AppState
+from handful_serving.concurrency.admission import AdmissionQueue
+from handful_serving.domain.auth import Authenticator, RateLimiter
 from handful_serving.domain.catalog import Catalog
-from handful_serving.domain.fleet import Fleet
-from handful_serving.domain.loading import World
-from handful_serving.domain.overview import Overview
-from handful_serving.domain.pipeline import Pipeline
+from handful_serving.domain.loader import Dependencies
+from handful_serving.domain.model_manager import ModelManager
+from handful_serving.domain.model_status import ModelStatus
 from handful_serving.domain.ports import ModelRegistry, OpenModel
-from handful_serving.domain.predictor import Predictor
-from handful_serving.domain.queue import Queue
-from handful_serving.domain.rollout import Rollout, Shares
+from handful_serving.domain.predictor import Pipeline, Predictor
+from handful_serving.domain.rollout import Rollout, TrafficSplit
 from handful_serving.settings import ServingSettings
 
 _PREFIX = "/api"
 """All routes are here too: the dashboard asks here, behind any proxy."""
-_PACKED = 6
+_GZIP_LEVEL = 6
 """How hard the dashboard's texts are compressed: more takes longer and saves nothing to speak of."""
 
 
@@ -62,15 +63,15 @@ def create_app(
     Args:
         settings: serving's own settings.
         core: where MLflow is, and the home folder.
-        registry: another registry than MLflow at its address.
-        open_model: another way to load a package than the settings ask for.
+        registry: a registry, instead of MLflow at its address.
+        open_model: loads packages, instead of what the settings say.
 
     Raises:
         ResourceError: the cache folder cannot be written.
-        ConfigError: the dashboard's folder holds none, MLflow's address is none, or OpenVINO is not installed.
+        ConfigError: there is no dashboard in its folder, MLflow's address is invalid, or OpenVINO is not installed.
     """
     dashboard = Dashboard(settings.dashboard_dir) if settings.dashboard_dir else None
-    parts = _build(settings, core, registry, open_model)
+    state = _build(settings, core, registry, open_model)
     app = FastAPI(
         title="Handful",
         version=__version__,
@@ -79,56 +80,69 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        lifespan=lambda _: _running(parts),
-        middleware=[
-            Middleware(RequestIds),
-            Middleware(Access, answered=parts.metrics.answered, prefix=_PREFIX),
-            Middleware(BrowserRules),
-            *_cors(settings),
-        ],
+        lifespan=lambda _: _running(state),
+        middleware=_middleware(settings, state),
     )
-    app.state.parts = parts
+    app.state.serving = state
+    _add_routes(app)
+    error_handlers.install(app)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    if dashboard is not None:
+        compressed = GZipMiddleware(dashboard, compresslevel=_GZIP_LEVEL)
+        app.router.default = with_fallback(compressed, app.router.default)
+    return app
+
+
+def _middleware(settings: ServingSettings, state: AppState) -> list[Middleware]:
+    """The outermost first: whatever the others answer has a request id, and is logged."""
+    return [
+        Middleware(RequestIds),
+        Middleware(AccessLog, on_response=state.metrics.answered, prefix=_PREFIX),
+        Middleware(SecurityHeaders),
+        *_cors(settings),
+    ]
+
+
+def _add_routes(app: FastAPI) -> None:
+    # The first route that matches answers: these stand before the ones that only describe them.
+    app.router.routes.extend([*predict.plain_routes(), *predict.plain_routes(_PREFIX)])
     for module in (predict, live, models, rollouts, v2, health, docs):
         app.include_router(module.router)
         app.include_router(module.router, prefix=_PREFIX, include_in_schema=False)
-    problems.install(app)
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
-    if dashboard is not None:
-        packed = GZipMiddleware(dashboard, compresslevel=_PACKED)
-        app.router.default = beside(packed, app.router.default)
-    return app
 
 
 def _build(
     settings: ServingSettings, core: CoreSettings, registry: ModelRegistry | None, open_model: OpenModel | None
-) -> Parts:
+) -> AppState:
     metrics = Metrics()
     threads = settings.threads or available_cpus()
     cache = settings.cache_dir or core.home / "cache" / "models"
-    world = World(
-        # One attempt: the watcher asks again by itself, and a request should not wait for three.
+    dependencies = Dependencies(
+        # One attempt: the watcher polls again by itself, and a request should not wait for three.
         registry=registry or Registry(core.mlflow_uri, timeout=settings.registry_timeout, attempts=1),
         cache=DiskCache(cache, settings.cache_versions),
-        open_model=open_model or backends.opener(settings.inference_backend, threads, cache),
+        open_model=open_model or model_opener(settings.inference_backend, threads, cache),
         observer=metrics,
         resident=memory.resident,
     )
     catalog = Catalog(settings.default_model, settings.models)
-    fleet = Fleet(world, catalog, settings.max_loaded, _budget(settings))
-    rollout = Rollout(fleet, Shares(settings.canary_share, settings.shadow_share))
-    # One more than there are threads: a thread that is done finds its next image without asking the event loop.
-    queue = Queue(threads + 1, settings.queue_size, settings.deadline_seconds)
-    metrics.watch(lambda: list(fleet.store), lambda key: catalog.champions.get(key.name) == key.version, queue)
+    manager = ModelManager(dependencies, catalog, settings.max_loaded, _budget(settings))
+    rollout = Rollout(manager, TrafficSplit(settings.canary_share, settings.shadow_share))
+    # One slot more than there are threads: its image waits in the pool, so a thread that is done begins with it at
+    # once, without a turn of the event loop in between.
+    queue = AdmissionQueue(threads + 1, settings.queue_size, settings.deadline_seconds)
+    metrics.watch(lambda: list(manager.store), catalog.is_champion, queue)
     keys = KeyFile(settings.keys_file or core.home / "keys.json")
-    return Parts(
+    return AppState(
         settings=settings,
-        fleet=fleet,
-        predictor=Predictor(fleet, _pipeline(settings, threads), queue, rollout, threads),
+        manager=manager,
+        predictor=Predictor(manager, _pipeline(settings, threads), queue, rollout, threads),
         rollout=rollout,
-        overview=Overview(fleet),
+        model_status=ModelStatus(manager),
         metrics=metrics,
-        guard=Guard(keys, settings.keys_required, settings.rate_per_minute),
-        intake=Intake(settings.max_body_bytes, settings.max_pending_bytes, settings.body_seconds),
+        authenticator=Authenticator(keys, settings.keys_required),
+        rate_limiter=RateLimiter(settings.rate_per_minute),
+        body_budget=BodyBudget(settings.max_body_bytes, settings.max_pending_bytes, settings.body_seconds),
         mlflow_page=(settings.mlflow_page or redact_credentials(core.mlflow_uri)).rstrip("/"),
     )
 
@@ -168,14 +182,14 @@ def _cors(settings: ServingSettings) -> list[Middleware]:
 
 
 @asynccontextmanager
-async def _running(parts: Parts) -> AsyncIterator[None]:
-    parts.fleet.start(parts.settings.poll_seconds)
+async def _running(state: AppState) -> AsyncIterator[None]:
+    state.manager.start(state.settings.poll_seconds)
     try:
         yield
     finally:
-        parts.rollout.close()
-        await parts.fleet.stop()
-        parts.predictor.close()
+        state.rollout.close()
+        await state.manager.stop()
+        state.predictor.close()
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from handful_core.console import print_json, print_table, say
 from handful_core.errors import ConfigError, NotFoundError
 from handful_core.settings import CoreSettings, load
 from handful_serving.adapters.key_file import KeyFile
-from handful_serving.domain.access import SCOPES, ApiKey, Scope, digest_of, new_secret
+from handful_serving.domain.auth import SCOPES, ApiKey, Scope, digest_of, new_secret
 from handful_serving.settings import ServingSettings
 
 keys = typer.Typer(help="Make, list and remove API keys of the server.", no_args_is_help=True, rich_markup_mode=None)
@@ -66,10 +66,10 @@ def remove(name: Name) -> None:
 
 
 def _scopes(words: list[str] | None) -> frozenset[Scope]:
-    chosen = words or ["predict"]
-    if unknown := [word for word in chosen if word not in SCOPES]:
+    scopes = words or ["predict"]
+    if unknown := [word for word in scopes if word not in SCOPES]:
         raise ConfigError(f"there is no scope {unknown[0]}", f"the scopes are {', '.join(SCOPES)}")
-    return frozenset(scope for scope in SCOPES if scope in chosen)
+    return frozenset(scope for scope in SCOPES if scope in scopes)
 
 
 def _file() -> KeyFile:

@@ -12,15 +12,15 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from handful_serving.domain.privacy import Detector
 
-Words = Annotated[tuple[str, ...], NoDecode]
+CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 InferenceBackend = Literal["auto", "onnxruntime", "openvino"]
-Share = Annotated[float, Field(ge=0, le=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
 _ORIGIN = re.compile(r"https?://[^/?#\s]+")
-"""What browsers send: with anything more it would never be met, and nobody would know why."""
+"""As browsers send it. An origin with a path would never match, and nothing would say why."""
 
 
 class ServingSettings(BaseSettings):
-    """What serving can be told. MLflow's address and the home folder are in `CoreSettings`."""
+    """The settings of serving. MLflow's address and the home folder are in `CoreSettings`."""
 
     model_config = SettingsConfigDict(
         env_prefix="HANDFUL_SERVING_", frozen=True, use_attribute_docstrings=True, populate_by_name=True
@@ -35,7 +35,7 @@ class ServingSettings(BaseSettings):
 
     default_model: str = "fingers"
     """The model of a request that names none, if it has a champion."""
-    models: Words = ()
+    models: CommaSeparated = ()
     """Names of the models to serve, with commas between; every registered model if empty."""
     poll_seconds: float = Field(default=2, gt=0)
     """How often the registry is asked where its aliases point."""
@@ -49,9 +49,9 @@ class ServingSettings(BaseSettings):
     """Models in memory at once. The default model's champion stays; of the others the least recently used goes."""
     model_memory_mb: int | None = Field(default=None, ge=1)
     """Megabytes that models may take in memory together; half of what this process may use if not given."""
-    canary_share: Share = 0
+    canary_share: Fraction = 0
     """Share of the requests that name no version and no alias which the alias `challenger` answers."""
-    shadow_share: Share = 0
+    shadow_share: Fraction = 0
     """Share of those requests which the challenger is asked, too; its answer is compared and never returned."""
 
     threads: int | None = Field(default=None, ge=1)
@@ -93,7 +93,7 @@ class ServingSettings(BaseSettings):
     rate_per_minute: int | None = Field(default=None, ge=1)
     """Images a minute for each key that has no rate of its own, for all callers together where no keys are asked for;
     no limit if not given."""
-    cors_origins: Words = ()
+    cors_origins: CommaSeparated = ()
     """Origins of pages elsewhere that may call the API, with commas between, such as https://vision.example.com."""
 
     live_connections: int = Field(default=16, ge=0)
@@ -125,7 +125,7 @@ class ServingSettings(BaseSettings):
 
     @field_validator("cors_origins")
     @classmethod
-    def _are_origins(cls, origins: Words) -> Words:
+    def _are_origins(cls, origins: CommaSeparated) -> CommaSeparated:
         if all(origin == "*" or _ORIGIN.fullmatch(origin) for origin in origins):
             return origins
         raise ValueError("an origin is written like https://vision.example.com, without a path")

@@ -10,6 +10,7 @@ Everything becomes visible in one step, so a process that is killed leaves eithe
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import os
@@ -18,21 +19,22 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
 from handful_core.errors import PackageError, ResourceError
+from handful_core.files import write_atomically
 from handful_core.package.archive import read_folder
 from handful_core.registry.records import Version
-from handful_serving.adapters.origin import origin_text, read_origin
-from handful_serving.domain.keys import Key
-from handful_serving.domain.ports import Entry
+from handful_serving.domain.model_ref import ModelVersion
+from handful_serving.domain.ports import CacheEntry
 
 _log = logging.getLogger(__name__)
 _DIGEST = 16
 """Digits of the digest in a folder's name."""
 _STALE_SECONDS = 3600
-"""A download that was not touched for so long belongs to a process that is gone."""
+"""A download that did not change for so long belongs to a process that has ended."""
 _PACKAGE, _ORIGIN, _CHAMPIONS, _INCOMING = "package", "origin.json", "champions.json", ".incoming"
 
 
@@ -61,20 +63,24 @@ class DiskCache:
             ) from error
         self._sweep()
 
-    def find(self, record: Version) -> Entry | None:
+    def find(self, record: Version) -> CacheEntry | None:
         """The package of exactly this version of the registry."""
-        same = (e for e in self._of(Key(record.name, record.version)) if _identity(e.record) == _identity(record))
+        same = (
+            e
+            for e in self._entries_of(ModelVersion(record.name, record.version))
+            if _identity(e.record) == _identity(record)
+        )
         return next(same, None)
 
-    def newest(self, key: Key) -> Entry | None:
+    def newest(self, model_version: ModelVersion) -> CacheEntry | None:
         """The package that was last fetched for a version."""
-        return next(iter(self._of(key)), None)
+        return next(iter(self._entries_of(model_version)), None)
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[CacheEntry]:
         """All packages, for each version the newest."""
-        found: dict[Key, Entry] = {}
+        found: dict[ModelVersion, CacheEntry] = {}
         for entry in self._read("*/*"):
-            found.setdefault(entry.key, entry)
+            found.setdefault(entry.model_version, entry)
         return list(found.values())
 
     @contextmanager
@@ -85,7 +91,7 @@ class DiskCache:
             package.mkdir()
             yield package
 
-    def install(self, folder: Path, record: Version) -> Entry:
+    def install(self, folder: Path, record: Version) -> CacheEntry:
         """Check the package in `folder` (one of `incoming`), then move it into place.
 
         Raises:
@@ -94,17 +100,17 @@ class DiskCache:
         digest = read_folder(folder).digest
         target = self._root / _folder_name(record.name) / f"{record.version}-{digest[:_DIGEST]}"
         target.parent.mkdir(exist_ok=True)
-        (folder.parent / _ORIGIN).write_text(origin_text(record), encoding="utf-8")
+        (folder.parent / _ORIGIN).write_text(_origin_json(record), encoding="utf-8")
         if target.exists() and not _is_whole(target / _PACKAGE):
             self._remove(target)
         if target.exists():  # The same package, for another version of this number: only its origin is new.
             os.replace(folder.parent / _ORIGIN, target / _ORIGIN)  # noqa: PTH105  # Atomic, unlike shutil.move.
         else:
-            folder.parent.chmod(0o755)
+            folder.parent.chmod(0o755)  # Temporary folders are private, and others may share this cache.
             folder.parent.rename(target)
-        return Entry(target / _PACKAGE, record)
+        return CacheEntry(target / _PACKAGE, record)
 
-    def discard(self, entry: Entry) -> None:
+    def discard(self, entry: CacheEntry) -> None:
         """Remove a package."""
         self._remove(entry.folder.parent)
 
@@ -115,43 +121,39 @@ class DiskCache:
                 self.discard(entry)
 
     def champions(self) -> dict[str, int]:
-        """What `remember` noted last; nothing if that cannot be read."""
+        """What `save_champions` saved last; nothing if that cannot be read."""
         try:
-            noted = json.loads((self._root / _CHAMPIONS).read_text(encoding="utf-8"))
-            return {str(name): int(version) for name, version in noted.items()}
+            saved = json.loads((self._root / _CHAMPIONS).read_text(encoding="utf-8"))
+            return {str(name): int(version) for name, version in saved.items()}
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, AttributeError, TypeError) as error:
-            _log.warning("the note of what was served last cannot be read (%s)", error)
+            _log.warning("the saved champions cannot be read (%s)", error)
             return {}
 
-    def remember(self, champions: Mapping[str, int]) -> None:
-        """Note what is served, for the next start."""
-        with tempfile.NamedTemporaryFile("w", dir=self._root / _INCOMING, delete=False, encoding="utf-8") as file:
-            json.dump(dict(champions), file, indent=2, sort_keys=True)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(file.name).chmod(0o644)
-        Path(file.name).replace(self._root / _CHAMPIONS)
+    def save_champions(self, champions: Mapping[str, int]) -> None:
+        """Save what is served, for the next start."""
+        write_atomically(self._root / _CHAMPIONS, json.dumps(dict(champions), indent=2, sort_keys=True), durable=True)
 
-    def _of(self, key: Key) -> list[Entry]:
-        return self._read(f"{_folder_name(key.name)}/{key.version}-*")
+    def _entries_of(self, model_version: ModelVersion) -> list[CacheEntry]:
+        return self._read(f"{_folder_name(model_version.name)}/{model_version.version}-*")
 
-    def _read(self, pattern: str) -> list[Entry]:
+    def _read(self, pattern: str) -> list[CacheEntry]:
         """The entries whose folders fit, the last fetched first."""
-        origins = [(_changed(path), path) for path in self._root.glob(f"{pattern}/{_ORIGIN}")]
-        records = [(path.parent / _PACKAGE, read_origin(path)) for _, path in sorted(origins, reverse=True)]
-        return [Entry(folder, record) for folder, record in records if record is not None]
+        origins = [(_modified_at(path), path) for path in self._root.glob(f"{pattern}/{_ORIGIN}")]
+        records = [(path.parent / _PACKAGE, _read_origin(path)) for _, path in sorted(origins, reverse=True)]
+        return [CacheEntry(folder, record) for folder, record in records if record is not None]
 
     def _remove(self, folder: Path) -> None:
-        """Out of sight in one step: half a package is never taken for one."""
-        gone = tempfile.TemporaryDirectory(dir=self._root / _INCOMING, ignore_cleanup_errors=True)
-        with gone, suppress(FileNotFoundError):  # Another process removed it.
-            folder.rename(Path(gone.name) / folder.name)
+        """Move it away in one step, then delete it: nobody reads a package that is half deleted."""
+        trash = tempfile.TemporaryDirectory(dir=self._root / _INCOMING, ignore_cleanup_errors=True)
+        with trash, suppress(FileNotFoundError):  # Another process removed it.
+            folder.rename(Path(trash.name) / folder.name)
 
     def _sweep(self) -> None:
-        for path in (self._root / _INCOMING).iterdir():
-            if time.time() - _changed(path) > _STALE_SECONDS:
+        """Remove what killed processes left behind."""
+        for path in (*(self._root / _INCOMING).iterdir(), *self._root.glob(f".{_CHAMPIONS}.*.part")):
+            if time.time() - _modified_at(path) > _STALE_SECONDS:
                 shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
@@ -169,12 +171,33 @@ def _is_whole(package: Path) -> bool:
 
 
 def _identity(record: Version) -> tuple[object, ...]:
-    """Tells a version from one of the same name and number in a registry that was begun anew."""
+    """Differs from that of a version with the same name and number in a registry that was set up anew."""
     return record.created, record.run_id, record.source
 
 
-def _changed(path: Path) -> float:
+def _modified_at(path: Path) -> float:
     try:
         return path.stat().st_mtime
     except FileNotFoundError:  # Another process removed it.
         return 0.0
+
+
+def _origin_json(record: Version) -> str:
+    """The version as JSON. Aliases move, so they are left out."""
+    fields = dataclasses.asdict(dataclasses.replace(record, aliases=()))
+    fields["created"] = record.created.isoformat() if record.created else None
+    return json.dumps(fields, indent=2, sort_keys=True)
+
+
+def _read_origin(path: Path) -> Version | None:
+    """The version that `_origin_json` wrote; None if it cannot be read: then the package is fetched again."""
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        created = fields.pop("created")
+        fields["aliases"] = ()
+        return Version(**fields, created=datetime.fromisoformat(created) if created else None)
+    except FileNotFoundError:  # Another process removed it.
+        return None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        _log.warning("%s cannot be read (%s)", path, error)
+        return None

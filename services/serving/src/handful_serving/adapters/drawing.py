@@ -1,4 +1,4 @@
-"""Pictures that are sent back: JPEG, with the answer drawn in."""
+"""Pictures that are sent back: JPEG, with the prediction drawn in."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ _GOLDEN = 0.618
 """Steps of this much of the colour wheel keep neighbours apart."""
 
 
-def draw(pixels: Pixels, answer: Prediction | None, manifest: Manifest) -> bytes:
+def draw(pixels: Pixels, prediction: Prediction | None, manifest: Manifest) -> bytes:
     """The picture as a JPEG.
 
     Args:
         pixels: the image.
-        answer: what is drawn in, if anything.
+        prediction: what is drawn in, if anything.
         manifest: names the classes.
     """
-    if answer is not None:
-        pixels = pixels.copy()  # A challenger may still have to see it as it was.
-        found = answer.detections
+    if prediction is not None:
+        pixels = pixels.copy()  # A challenger may still be asked about the same pixels.
+        found = prediction.detections
         for box, score, class_id in zip(found.boxes, found.scores, found.classes.tolist(), strict=True):
             _mark(pixels, box.tolist(), f"{manifest.classes[class_id]} {score:.2f}", _colour(class_id))
-        if answer.top is not None:
-            first, probability = answer.top
+        if prediction.top is not None:
+            first, probability = prediction.top
             _label(pixels, 0, 0, f"{manifest.classes[first]} {probability:.2f}", _colour(first))
     done, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     if not done:
@@ -46,7 +46,7 @@ def _mark(pixels: Pixels, box: list[float], text: str, colour: tuple[int, int, i
 
 
 def _label(pixels: Pixels, left: int, top: int, text: str, colour: tuple[int, int, int]) -> None:
-    """Words on a patch above the place, or below it where there is no room."""
+    """Words on a patch above the slot, or below it where there is no room."""
     scale = _thickness(pixels) / 4
     (width, height), base = cv2.getTextSize(text, _FONT, scale, 1)
     line = height + base + 4

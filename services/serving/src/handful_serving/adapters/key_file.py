@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from handful_core.errors import ConfigError, ResourceError
-from handful_serving.domain.access import ApiKey
+from handful_core.files import write_atomically
+from handful_serving.domain.auth import ApiKey
 
 _log = logging.getLogger(__name__)
-_LOOK_SECONDS = 1.0
+_REFRESH_SECONDS = 1.0
 
 
 class KeyFile:
@@ -28,7 +27,7 @@ class KeyFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._stamp: tuple[int, int] | None = None
-        self._looked = float("-inf")
+        self._checked_at = float("-inf")
         self._keys: dict[str, ApiKey] = {}
 
     def find(self, digest: str) -> ApiKey | None:
@@ -40,11 +39,11 @@ class KeyFile:
         """All keys.
 
         Raises:
-            ConfigError: the file is none of `handful keys`.
+            ConfigError: the file is not one that `handful keys` wrote.
         """
         try:
             entries = json.loads(self.path.read_text(encoding="utf-8"))["keys"]
-            return [_key(entry) for entry in entries]
+            return [_from_json(entry) for entry in entries]
         except FileNotFoundError:
             return []
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -54,19 +53,15 @@ class KeyFile:
             ) from error
 
     def write(self, keys: Iterable[ApiKey]) -> None:
-        """Keep these keys and no others, in one step.
+        """Replace all keys, in one step.
 
         Raises:
             ResourceError: the file cannot be written.
         """
-        text = json.dumps({"keys": [_entry(key) for key in keys]}, indent=2)
+        text = json.dumps({"keys": [_to_json(key) for key in keys]}, indent=2)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", dir=self.path.parent, delete=False, encoding="utf-8") as file:
-                file.write(text + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            Path(file.name).replace(self.path)
+            write_atomically(self.path, text + "\n", mode=0o600, durable=True)
         except OSError as error:
             raise ResourceError(
                 f"the file of API keys {self.path} cannot be written ({error.strerror})",
@@ -74,20 +69,21 @@ class KeyFile:
             ) from error
 
     def _refresh(self) -> None:
-        if time.monotonic() - self._looked < _LOOK_SECONDS:
+        if time.monotonic() - self._checked_at < _REFRESH_SECONDS:
             return
-        self._looked = time.monotonic()
+        self._checked_at = time.monotonic()
+        # One `stat` a second, on the event loop: the file is read only when it has changed.
         stamp = _stamp(self.path)
         if stamp == self._stamp:
             return
         try:
             self._keys = {key.digest: key for key in self.read()}
             self._stamp = stamp
-        except ConfigError as error:  # The keys that were known go on.
+        except ConfigError as error:  # The keys that were read last stay valid: a broken file locks nobody out.
             _log.error("%s", error)
 
 
-def _key(entry: dict[str, Any]) -> ApiKey:
+def _from_json(entry: dict[str, Any]) -> ApiKey:
     rate = entry.get("rate_per_minute")
     return ApiKey(
         name=str(entry["name"]),
@@ -98,7 +94,7 @@ def _key(entry: dict[str, Any]) -> ApiKey:
     )
 
 
-def _entry(key: ApiKey) -> dict[str, Any]:
+def _to_json(key: ApiKey) -> dict[str, Any]:
     return {
         "name": key.name,
         "sha256": key.digest,

@@ -18,14 +18,14 @@ _ARENA_MAX = -8
 def share_heap() -> None:
     """Let all threads share one heap, where the C library is glibc. To be called before there are threads.
 
-    Else each thread keeps what it freed for itself: up to 40 MB of what ONNX Runtime works in.
+    By default each thread has an arena of its own, and keeps what it freed: up to 40 MB of ONNX Runtime's buffers.
     """
     if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
         mallopt(_ARENA_MAX, 1)
 
 
 def resident() -> int:
-    """Bytes that this process has in memory; 0 where the system does not tell."""
+    """Bytes that this process has in memory; 0 where the system does not say."""
     try:
         pages = int(_STATM.read_text(encoding="ascii").split()[1])
     except OSError:

@@ -38,13 +38,13 @@ class Dashboard(StaticFiles):
         return response
 
 
-def beside(dashboard: ASGIApp, nothing: ASGIApp) -> ASGIApp:
-    """What answers where no route does: the dashboard, and for what is no HTTP request `nothing`.
+def with_fallback(dashboard: ASGIApp, default: ASGIApp) -> ASGIApp:
+    """The dashboard for HTTP requests that no route matches, and the default for everything else.
 
     Mounted at /, it would also answer what a route refuses for its method, and say that there is no such address.
     """
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        await (dashboard if scope["type"] == "http" else nothing)(scope, receive, send)
+        await (dashboard if scope["type"] == "http" else default)(scope, receive, send)
 
     return answer

@@ -5,30 +5,33 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import struct
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
-from pydantic import ValidationError
+from pydantic import ConfigDict, ValidationError
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from handful_core.errors import HandfulError
-from handful_serving.api.live_messages import Frame, LiveParameters
-from handful_serving.api.parameters import complaint
-from handful_serving.api.parts import Parts
-from handful_serving.api.predictions import answer_of
-from handful_serving.api.problem import problem_of, reason_of
-from handful_serving.domain.access import Caller
-from handful_serving.domain.errors import BadRequestError, UnauthorizedError
-from handful_serving.domain.mailbox import Mailbox
+from handful_serving.api.errors import reject_reason, to_problem
+from handful_serving.api.parameters import PredictParameters, describe_validation_error
+from handful_serving.api.schemas import prediction_json
+from handful_serving.api.state import AppState
+from handful_serving.concurrency.mailbox import Mailbox
+from handful_serving.domain.auth import Caller
+from handful_serving.errors import BadRequestError, UnauthorizedError
 
 _log = logging.getLogger("handful_serving.live")
+PROTOCOL = "handful.v1"
+_HEADER = struct.Struct(">Id")
 _IDLE, _TOO_LARGE, _REFUSED = 4000, 1009, 1008
-_PATIENCE = 2.0
-"""Seconds that a frame may take with its wait: an older one is of no use to anybody."""
-_BROKEN = (WebSocketDisconnect, RuntimeError, TimeoutError)
-"""What comes up where a connection is gone: Starlette raises the first two."""
+_DEADLINE = 2.0
+"""Seconds that a frame may take, with its wait. Older predictions are of no use to a live view."""
+_DISCONNECTED = (WebSocketDisconnect, RuntimeError, TimeoutError)
+"""How a lost connection shows: Starlette raises the first two, our own timeouts the third."""
 _SEND_SECONDS = 10.0
-"""A client that takes nothing for so long is given up."""
+"""A client that reads nothing for so long is disconnected."""
 
 
 class LiveConnection:
@@ -36,18 +39,20 @@ class LiveConnection:
 
     Args:
         socket: an accepted connection.
-        parts: the application's parts.
-        caller: who asks.
-        chosen: the model and thresholds to begin with.
-        name: what stands in the log and, with the sequence number, in answers.
+        state: the application's state.
+        caller: the client.
+        parameters: the model and thresholds to begin with.
+        name: the request id of this connection; with a sequence number, of a frame.
     """
 
-    def __init__(self, socket: WebSocket, parts: Parts, caller: Caller, chosen: LiveParameters, name: str) -> None:
+    def __init__(
+        self, socket: WebSocket, state: AppState, caller: Caller, parameters: LiveParameters, name: str
+    ) -> None:
         self._socket = socket
-        self._parts = parts
-        self._settings = parts.settings
+        self._state = state
+        self._settings = state.settings
         self._caller = caller
-        self._chosen = chosen
+        self._parameters = parameters
         self._name = name
         self._mailbox: Mailbox[Frame] = Mailbox()
         self._answered = 0
@@ -55,21 +60,23 @@ class LiveConnection:
 
     async def run(self) -> None:
         """Answer frames until one side ends it."""
-        tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._work())]
+        # Two tasks with the mailbox between them: while a frame is predicted, a newer one replaces the one that waits.
+        tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._predict_frames())]
         try:
+            # Either may end the connection: the client by leaving, the worker by a key that was removed.
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in tasks:
                 task.cancel()
             for ended in await asyncio.gather(*tasks, return_exceptions=True):
-                if isinstance(ended, _BROKEN):
+                if isinstance(ended, _DISCONNECTED):
                     _log.debug("a live connection broke: %r", ended)
                 elif isinstance(ended, Exception):
                     _log.error("a live connection failed", exc_info=ended)
             _log.info("a live connection ended: %d frames answered, %d dropped", self._answered, self._dropped)
 
     async def _listen(self) -> None:
-        await self._say("ready", **self._greeting())
+        await self._send("ready", **self._greeting())
         while True:
             try:
                 async with asyncio.timeout(self._settings.live_idle_seconds):
@@ -85,85 +92,87 @@ class LiveConnection:
                     return
                 await self._put(data)
             else:
-                await self._set(message.get("text") or "")
+                await self._update(message.get("text") or "")
 
     async def _put(self, data: bytes) -> None:
         try:
             frame = Frame.parse(data)
         except BadRequestError as error:
-            await self._fail(error)
+            await self._send_problem(error)
             return
         dropped = self._mailbox.put(frame)
         if dropped is not None:
             self._dropped += 1
-            self._parts.metrics.frame("dropped")
-            await self._say("dropped", **dropped.echo, dropped=self._dropped)
+            self._state.metrics.frame("dropped")
+            await self._send("dropped", **dropped.echo, dropped=self._dropped)
 
-    async def _set(self, text: str) -> None:
+    async def _update(self, text: str) -> None:
         """Other thresholds or another model, for this connection alone."""
         try:
-            given = json.loads(text)
-            if not isinstance(given, dict):
+            changes = json.loads(text)
+            if not isinstance(changes, dict):
                 raise BadRequestError("a text message is a JSON object", "see docs/serving.md, Live")
-            named = {"model", "version", "alias"} & given.keys()
-            kept = self._chosen.model_dump(exclude_unset=True, exclude={"version", "alias"} if named else set())
-            chosen = LiveParameters.model_validate(kept | given)
-            await self._parts.fleet.find(chosen.wanted)
+            # Another model, version or alias replaces what was pinned before: the two cannot go together.
+            named = {"model", "version", "alias"} & changes.keys()
+            kept = self._parameters.model_dump(exclude_unset=True, exclude={"version", "alias"} if named else set())
+            parameters = LiveParameters.model_validate(kept | changes)
+            await self._state.manager.find(parameters.ref)
         except ValidationError as error:
-            await self._fail(BadRequestError(complaint("setting", error.errors()[0])))
-        except (ValueError, RecursionError):  # The latter for brackets in brackets, thousands of them.
-            await self._fail(BadRequestError("a text message is a JSON object", "see docs/serving.md, Live"))
+            await self._send_problem(BadRequestError(describe_validation_error("setting", error.errors()[0])))
+        except (ValueError, RecursionError):  # RecursionError: thousands of nested brackets.
+            await self._send_problem(BadRequestError("a text message is a JSON object", "see docs/serving.md, Live"))
         except HandfulError as error:
-            await self._fail(error)
+            await self._send_problem(error)
         else:
-            self._chosen = chosen
-            await self._say("settings", **self._own_settings())
+            self._parameters = parameters
+            await self._send("settings", **self._own_settings())
 
-    async def _work(self) -> None:
+    async def _predict_frames(self) -> None:
         pause = 1 / self._settings.live_fps
         while True:
             frame = await self._mailbox.take()
             started = time.monotonic()
             try:
-                self._caller = self._parts.guard.renew(self._caller)
+                self._caller = self._state.authenticator.refresh(self._caller)
             except UnauthorizedError as error:
-                await self._fail(error, frame, fatal=True)
+                await self._send_problem(error, frame, fatal=True)
                 await self._close(_REFUSED, "the API key was removed")
                 return
-            await self._answer(frame)
+            await self._predict(frame)
+            # The rest of this frame's share of a second. Newer frames replace each other in the mailbox meanwhile.
             await asyncio.sleep(max(0.0, pause - (time.monotonic() - started)))
 
-    async def _answer(self, frame: Frame) -> None:
-        chosen = self._chosen
+    async def _predict(self, frame: Frame) -> None:
+        parameters = self._parameters
         try:
-            self._parts.guard.spend(self._caller)
-            options = replace(chosen.options, max_pixels=self._settings.live_max_pixels)
-            prediction = await self._parts.predictor.predict(
-                frame.data, chosen.wanted, options, caller=self._caller.name, seconds=_PATIENCE
+            self._state.rate_limiter.consume(self._caller)
+            options = replace(parameters.options, max_pixels=self._settings.live_max_pixels)
+            result = await self._state.predictor.predict(
+                frame.data, parameters.ref, options, caller=self._caller.name, deadline=_DEADLINE
             )
         except HandfulError as error:
-            await self._fail(error, frame)
+            await self._send_problem(error, frame)
             return
-        except Exception as error:  # Whatever came up: its client waits for this frame's answer, and goes on.
+        except Exception as error:  # The client waits for an answer to this frame, and sends more.
             _log.exception("a live frame failed with %s", type(error).__name__)
             hint = "the server's log has its trace under this request id"
-            await self._fail(HandfulError(f"an unexpected {type(error).__name__}", hint), frame)
+            await self._send_problem(HandfulError(f"an unexpected {type(error).__name__}", hint), frame)
             return
         self._answered += 1
-        self._parts.metrics.frame("answered")
-        answer = answer_of(prediction, f"{self._name}-{frame.sequence}")
-        await self._say("result", **frame.echo, dropped=self._dropped, **answer)
+        self._state.metrics.frame("answered")
+        content = prediction_json(result, f"{self._name}-{frame.sequence}")
+        await self._send("result", **frame.echo, dropped=self._dropped, **content)
 
-    async def _fail(self, error: HandfulError, frame: Frame | None = None, *, fatal: bool = False) -> None:
-        self._parts.metrics.rejected(reason_of(error))
+    async def _send_problem(self, error: HandfulError, frame: Frame | None = None, *, fatal: bool = False) -> None:
+        self._state.metrics.rejected(reject_reason(error))
         if frame is not None:
-            self._parts.metrics.frame("failed")
+            self._state.metrics.frame("failed")
         name = self._name if frame is None else f"{self._name}-{frame.sequence}"
-        problem = problem_of(error, self._socket.url.path, name)
-        if problem.status >= 500 and reason_of(error) not in {"overloaded", "deadline", "queue_full"}:
+        problem = to_problem(error, self._socket.url.path, name)
+        if problem.status >= 500 and reject_reason(error) not in {"overloaded", "deadline", "queue_full"}:
             _log.error("a live frame failed: %s", error)
         echo = frame.echo if frame else {}
-        await self._say("error", fatal=fatal, **echo, dropped=self._dropped, problem=problem.model_dump())
+        await self._send("error", fatal=fatal, **echo, dropped=self._dropped, problem=problem.model_dump())
 
     def _greeting(self) -> dict[str, object]:
         settings = self._settings
@@ -179,9 +188,9 @@ class LiveConnection:
         }
 
     def _own_settings(self) -> dict[str, object]:
-        return self._chosen.model_dump(mode="json")
+        return self._parameters.model_dump(mode="json")
 
-    async def _say(self, kind: str, **fields: object) -> None:
+    async def _send(self, kind: str, **fields: object) -> None:
         if self._socket.application_state is WebSocketState.CONNECTED:
             async with asyncio.timeout(_SEND_SECONDS):
                 await self._socket.send_text(json.dumps({"type": kind, **fields}, separators=(",", ":")))
@@ -189,3 +198,39 @@ class LiveConnection:
     async def _close(self, code: int, reason: str) -> None:
         async with asyncio.timeout(_SEND_SECONDS):
             await self._socket.close(code, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A binary message: sequence number (uint32), time of capture (float64), both big endian, then an image file."""
+
+    sequence: int
+    captured: float
+    """Whatever the client's clock says; it is sent back as it came."""
+    data: bytes
+
+    @classmethod
+    def parse(cls, message: bytes) -> Self:
+        """Read a message.
+
+        Raises:
+            BadRequestError: it is too short to be one.
+        """
+        if len(message) <= _HEADER.size:
+            raise BadRequestError(
+                f"a frame has a header of {_HEADER.size} bytes and an image", "see docs/serving.md, Live"
+            )
+        sequence, captured = _HEADER.unpack_from(message)
+        return cls(sequence, captured if captured == captured else 0.0, message[_HEADER.size :])  # noqa: PLR0124  # NaN.
+
+    @property
+    def echo(self) -> dict[str, Any]:
+        """What every answer repeats."""
+        finite = abs(self.captured) != float("inf")
+        return {"sequence": self.sequence, "captured": self.captured if finite else 0.0}
+
+
+class LiveParameters(PredictParameters):
+    """What a client may set for its own connection, when it connects or later."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Self
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from handful_serving.domain.errors import BadRequestError
-from handful_serving.domain.keys import Wanted
-from handful_serving.domain.prediction import Drawing, Options
+from handful_serving.domain.model_ref import ModelRef
+from handful_serving.domain.prediction import Drawing, PredictOptions
+from handful_serving.errors import BadRequestError
 
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -34,9 +34,9 @@ class ModelParameters(BaseModel):
         return self
 
     @property
-    def wanted(self) -> Wanted:
+    def ref(self) -> ModelRef:
         """The same for the domain."""
-        return Wanted(self.model, self.version, self.alias)
+        return ModelRef(self.model, self.version, self.alias)
 
 
 class PredictParameters(ModelParameters):
@@ -55,12 +55,12 @@ class PredictParameters(ModelParameters):
     annotate: bool = Field(False, description="Draw the boxes into the picture that is sent back.")
 
     @property
-    def options(self) -> Options:
+    def options(self) -> PredictOptions:
         """The same for the domain."""
         drawing: Drawing = "none"
         if self.return_image:
             drawing = "annotated" if self.annotate else "plain"
-        return Options(self.confidence, self.iou, drawing)
+        return PredictOptions(self.confidence, self.iou, drawing)
 
     def with_fields(self, fields: Mapping[str, str]) -> PredictParameters:
         """These, and form fields for what is not among them.
@@ -74,10 +74,10 @@ class PredictParameters(ModelParameters):
         try:
             return PredictParameters.model_validate(given | self.model_dump(exclude_unset=True))
         except ValidationError as error:
-            raise BadRequestError(complaint("form field", error.errors()[0])) from error
+            raise BadRequestError(describe_validation_error("form field", error.errors()[0])) from error
 
 
-def parameters_of(request: Request) -> PredictParameters:
+def query_parameters(request: Request) -> PredictParameters:
     """The query of a prediction.
 
     Raises:
@@ -88,10 +88,10 @@ def parameters_of(request: Request) -> PredictParameters:
     try:
         return PredictParameters.model_validate(dict(request.query_params))
     except ValidationError as error:
-        raise BadRequestError(complaint("parameter", error.errors()[0])) from error
+        raise BadRequestError(describe_validation_error("parameter", error.errors()[0])) from error
 
 
-def described_parameters() -> list[dict[str, Any]]:
+def openapi_parameters() -> list[dict[str, Any]]:
     """The query of a prediction, for the API's description."""
     properties = PredictParameters.model_json_schema()["properties"]
     return [
@@ -109,7 +109,7 @@ def described_parameters() -> list[dict[str, Any]]:
 _NONE = PredictParameters()
 
 
-def complaint(what: str, error: Mapping[str, Any]) -> str:
+def describe_validation_error(what: str, error: Mapping[str, Any]) -> str:
     """What pydantic found wrong, in one line that names the place."""
     # FastAPI puts where a value came from before its name; a rule on several values has no name.
     where = ".".join(str(part) for part in error["loc"] if part not in {"query", "path", "body"})

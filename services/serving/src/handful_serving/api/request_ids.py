@@ -1,4 +1,4 @@
-"""X-Request-ID: taken from the client if it is sane, else made; in the answer, in problems and in the log."""
+"""X-Request-ID: taken from the client if it is valid, else made; in the answer, in problems and in the log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 HEADER = "X-Request-ID"
 _ON_THE_WIRE = HEADER.lower().encode()
 
-_SANE = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+_VALID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 _SCOPE_KEY = "handful.request_id"
 _current: ContextVar[str] = ContextVar("request_id", default="")
 
@@ -30,8 +30,8 @@ class RequestIds:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = next((value for name, value in scope["headers"] if name == _ON_THE_WIRE), b"").decode("latin-1")
-        request_id = given if _SANE.fullmatch(given) else secrets.token_hex(16)
+        sent = next((value for name, value in scope["headers"] if name == _ON_THE_WIRE), b"").decode("latin-1")
+        request_id = sent if _VALID.fullmatch(sent) else secrets.token_hex(16)
         scope[_SCOPE_KEY] = request_id
 
         async def with_id(message: Message) -> None:
@@ -40,6 +40,7 @@ class RequestIds:
                 message["headers"] = [*others, (_ON_THE_WIRE, request_id.encode())]
             await send(message)
 
+        # A context variable follows the task of this request: what it logs has this id, and no other request's.
         with current_request_id(request_id):
             await self._app(scope, receive, with_id)
 

@@ -9,50 +9,56 @@ from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 
-from handful_serving.api.parts import AppParts, parts_of
-from handful_serving.domain.access import Caller
-from handful_serving.domain.errors import ForbiddenError
+from handful_serving.api.state import AppState, State
+from handful_serving.domain.auth import Caller
+from handful_serving.errors import ForbiddenError
 
 KEY_HEADER = "X-API-Key"
 _BEARER = "bearer "
 
 
-def secret_of(headers: Mapping[str, str]) -> str | None:
+def read_api_key(headers: Mapping[str, str]) -> str | None:
     """The key of a request: `Authorization: Bearer KEY`, or `X-API-Key: KEY`."""
-    given = headers.get("authorization", "")
-    if given.lower().startswith(_BEARER):
-        return given[len(_BEARER) :].strip()
+    header = headers.get("authorization", "")
+    if header.lower().startswith(_BEARER):
+        return header[len(_BEARER) :].strip()
     return headers.get(KEY_HEADER.lower())
 
 
-async def caller_of(request: Request) -> Caller:
-    """Who asks for a prediction.
+def authenticate(request: Request, state: AppState) -> Caller:
+    """The caller of a request for predictions.
 
     Raises:
         UnauthorizedError: a key is needed, and there is none or an unknown one.
         ForbiddenError: the key is for other things.
     """
-    return parts_of(request).guard.admit(secret_of(request.headers), "predict")
+    return state.authenticator.authenticate(read_api_key(request.headers), "predict")
 
 
-async def _administering(request: Request, parts: AppParts) -> Caller:
-    if not parts.guard.required:
+async def _predict_caller(request: Request, state: State) -> Caller:
+    """The same as a dependency: FastAPI would call a plain function in a thread."""
+    return authenticate(request, state)
+
+
+async def _admin_caller(request: Request, state: State) -> Caller:
+    if not state.authenticator.required:
         _check_local(request)
-    return parts.guard.admit(secret_of(request.headers), "admin")
+    return state.authenticator.authenticate(read_api_key(request.headers), "admin")
 
 
-Predicting = Annotated[Caller, Depends(caller_of)]
-"""Whoever may ask for predictions and models."""
-Administering = Annotated[Caller, Depends(_administering)]
-"""Whoever may change what is served."""
+PredictCaller = Annotated[Caller, Depends(_predict_caller)]
+"""The caller of a route that needs the scope predict."""
+AdminCaller = Annotated[Caller, Depends(_admin_caller)]
+"""The caller of a route that needs the scope admin."""
 
 
 def _check_local(request: Request) -> None:
-    """Without keys, a page of the internet could change what is served, through the browser of whoever reads it.
+    """Refuse what a web page could send through a browser on this machine, since no API key protects the server.
 
-    It cannot send JSON to another origin; and a name of its own that leads to this machine has a dot in it.
+    A page cannot send JSON to another origin (CSRF). A page that points a domain of its own at this machine (DNS
+    rebinding) sends that name as Host, and it has a dot in it.
     """
-    host = _name_of(request.headers.get("host", ""))
+    host = _host_name(request.headers.get("host", ""))
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not _is_local(host):
         raise ForbiddenError(f"without API keys, nothing can be changed under the name {host}", "ask for localhost")
@@ -60,7 +66,7 @@ def _check_local(request: Request) -> None:
         raise ForbiddenError("what changes something is sent as JSON", "set Content-Type: application/json")
 
 
-def _name_of(host: str) -> str:
+def _host_name(host: str) -> str:
     """A Host header's name without its port; "" if it is none."""
     try:
         return urlsplit(f"//{host}").hostname or ""

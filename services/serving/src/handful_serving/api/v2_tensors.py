@@ -14,15 +14,15 @@ import cv2
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 
-from handful_serving.api.parameters import complaint
-from handful_serving.domain.errors import BadRequestError
+from handful_serving.api.parameters import describe_validation_error
+from handful_serving.errors import BadRequestError
 
 _LENGTH = struct.Struct("<I")
 _TYPES = {"FP32": np.float32, "INT64": np.int64}
 _BINARY_SIZE = "binary_data_size"
 _LENGTH_TEXT = re.compile("[0-9]{1,12}")
-_MOST_VALUES = 200_000
-"""In JSON: more would keep all others waiting while they are read."""
+_MAX_VALUES = 200_000
+"""In JSON. Parsing holds the interpreter's lock, so more would hold up all other requests."""
 
 
 class Tensor(BaseModel):
@@ -35,8 +35,8 @@ class Tensor(BaseModel):
     data: list[Any] | None = None
 
 
-class Wish(BaseModel):
-    """An output that is asked for."""
+class RequestedOutput(BaseModel):
+    """An output that the client asks for."""
 
     name: str
     parameters: dict[str, Any] = {}
@@ -48,11 +48,11 @@ class InferRequest(BaseModel):
     id: str | None = Field(None, max_length=256)
     parameters: dict[str, Any] = {}
     inputs: list[Tensor] = Field(min_length=1, max_length=1)
-    outputs: list[Wish] | None = Field(None, max_length=16)
+    outputs: list[RequestedOutput] | None = Field(None, max_length=16)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class InferInput:
     """An inference request, read."""
 
     request: InferRequest
@@ -60,8 +60,8 @@ class Asked:
     """An image file."""
 
 
-def read_request(body: bytes, header: str | None) -> Asked:
-    """Take a request apart.
+def read_request(body: bytes, header: str | None) -> InferInput:
+    """Parse a request.
 
     Args:
         body: JSON, and behind it binary data if the header says so.
@@ -73,19 +73,19 @@ def read_request(body: bytes, header: str | None) -> Asked:
     split = len(body) if header is None else int(header) if _LENGTH_TEXT.fullmatch(header) else -1
     if not 0 <= split <= len(body):
         raise BadRequestError("Inference-Header-Content-Length is wrong", "send the JSON's length in bytes")
-    if body.count(b",", 0, split) > _MOST_VALUES:
+    if body.count(b",", 0, split) > _MAX_VALUES:
         raise BadRequestError(
-            f"the JSON has more than {_MOST_VALUES:,} values",
+            f"the JSON has more than {_MAX_VALUES:,} values",
             "send pixels as binary data, or the image file as BYTES",
         )
     try:
         request = InferRequest.model_validate_json(body[:split])
     except ValidationError as error:
-        raise BadRequestError(complaint("field", error.errors()[0])) from error
+        raise BadRequestError(describe_validation_error("field", error.errors()[0])) from error
     tensor = request.inputs[0]
     if tensor.name != "image":
         raise BadRequestError(f"there is no input {tensor.name}", "it is image: BYTES [1] or UINT8 [height, width, 3]")
-    return Asked(request, _image(tensor, body[split:]))
+    return InferInput(request, _image(tensor, body[split:]))
 
 
 def _image(tensor: Tensor, binary: bytes) -> bytes:
@@ -130,14 +130,14 @@ def _pixels(tensor: Tensor, binary: bytes, size: int) -> np.ndarray[Any, np.dtyp
 
 
 def _encoded(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:
-    """The same pixels as a file, so that they go the one way that all images go: limits, faces, and so on."""
+    """The same pixels as a file, so that they go through the same limits and the same face blurring as all images."""
     return bytes(cv2.imencode(".bmp", np.ascontiguousarray(pixels[:, :, ::-1]))[1])
 
 
-def write_answer(
-    answer: dict[str, Any], outputs: dict[str, np.ndarray[Any, Any]], request: InferRequest
+def write_response(
+    fields: dict[str, Any], outputs: dict[str, np.ndarray[Any, Any]], request: InferRequest
 ) -> tuple[bytes, int | None]:
-    """An inference answer.
+    """An inference response.
 
     Returns:
         the body, and the length of its JSON if binary data follow.
@@ -145,20 +145,20 @@ def write_answer(
     Raises:
         BadRequestError: an output is asked for that there is not.
     """
-    everything = bool(request.parameters.get("binary_data_output"))
-    wishes = request.outputs or [Wish(name=name) for name in outputs]
-    described, tail = [], b""
-    for wish in wishes:
-        if wish.name not in outputs:
-            raise BadRequestError(f"there is no output {wish.name}", f"there is {', '.join(outputs)}")
-        values = outputs[wish.name]
+    all_binary = bool(request.parameters.get("binary_data_output"))
+    requested = request.outputs or [RequestedOutput(name=name) for name in outputs]
+    tensors, tail = [], b""
+    for output in requested:
+        if output.name not in outputs:
+            raise BadRequestError(f"there is no output {output.name}", f"there is {', '.join(outputs)}")
+        values = outputs[output.name]
         datatype = next(name for name, kind in _TYPES.items() if values.dtype == kind)
-        entry: dict[str, Any] = {"name": wish.name, "datatype": datatype, "shape": list(values.shape)}
-        if wish.parameters.get("binary_data", everything):
+        entry: dict[str, Any] = {"name": output.name, "datatype": datatype, "shape": list(values.shape)}
+        if output.parameters.get("binary_data", all_binary):
             entry["parameters"] = {_BINARY_SIZE: values.nbytes}
             tail += values.tobytes()
         else:
             entry["data"] = values.reshape(-1).tolist()
-        described.append(entry)
-    head = json.dumps(answer | {"outputs": described}).encode()
+        tensors.append(entry)
+    head = json.dumps(fields | {"outputs": tensors}).encode()
     return head + tail, len(head) if tail else None

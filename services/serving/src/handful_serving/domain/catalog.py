@@ -1,4 +1,4 @@
-"""What the registry held when it last answered, and which versions serving answers with."""
+"""The registry's models as it last answered, and the versions that serving answers with."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from handful_core.registry.records import CHAMPION, RegisteredModel, Version
-from handful_serving.domain.errors import NoModelError, UnknownModelError
-from handful_serving.domain.keys import Key, Wanted
+from handful_serving.domain.model_ref import ModelRef, ModelVersion
+from handful_serving.errors import NoModelError, UnknownModelError
 
 
 class Catalog:
@@ -25,16 +25,16 @@ class Catalog:
         self._default_model = default_model
         self._served = frozenset(served)
         self.models: dict[str, RegisteredModel] = {}
-        """By name, as the registry last told."""
+        """By name, as the registry last answered."""
         self.versions: dict[str, list[Version]] = {}
-        """By model name, as far as the registry was asked."""
+        """By model name, of the models whose versions were listed."""
         self.champions: dict[str, int] = {}
         """The version that answers for each model: the last champion that could be loaded."""
-        self.remembered: dict[str, int] = {}
-        """The champions that an earlier process noted: what counts if the registry is away from the start."""
+        self.saved_champions: dict[str, int] = {}
+        """The champions of an earlier process: they count if the registry is away from the start."""
         self.reachable: bool | None = None
         """Whether the registry answered last time; None before the first time."""
-        self.trouble = ""
+        self.registry_error = ""
         """Why it did not."""
 
     def is_served(self, name: str) -> bool:
@@ -42,20 +42,24 @@ class Catalog:
         return not self._served or name in self._served
 
     def update(self, models: Iterable[RegisteredModel]) -> list[str]:
-        """Take in what the registry holds; names of models that are not the ones that had these names before."""
+        """Take over what the registry has.
+
+        Returns:
+            names of models that were deleted and created anew since the last update.
+        """
         before, self.models = self.models, {m.name: m for m in models if self.is_served(m.name)}
-        self.reachable, self.trouble = True, ""
+        self.reachable, self.registry_error = True, ""
         return [
             name
             for name, model in self.models.items()
-            if name in before and _differ(before[name].created, model.created)
+            if name in before and _is_another(before[name].created, model.created)
         ]
 
     def targets(self) -> dict[str, int]:
         """Where the registry's champion aliases point, or did when it last answered; the default model first."""
         found = {name: model.aliases[CHAMPION] for name, model in self.models.items() if CHAMPION in model.aliases}
         if self.reachable is False and not self.models:
-            found = {name: version for name, version in self.remembered.items() if self.is_served(name)}
+            found = {name: version for name, version in self.saved_champions.items() if self.is_served(name)}
         return dict(sorted(found.items(), key=lambda item: (item[0] != self._default_model, item[0])))
 
     @property
@@ -66,32 +70,36 @@ class Catalog:
             return self._default_model
         return min(names, default=None)
 
-    def rank(self, key: Key) -> int:
-        """How much a loaded version is worth keeping in memory: see `ModelStore`."""
-        if self.champions.get(key.name) != key.version:
-            return 0
-        return 2 if key.name == self.default else 1
+    def is_champion(self, model_version: ModelVersion) -> bool:
+        """Whether serving answers with this version when a request names only its model."""
+        return self.champions.get(model_version.name) == model_version.version
 
-    def resolve(self, wanted: Wanted) -> Key:
+    def rank(self, model_version: ModelVersion) -> int:
+        """How much a loaded version is worth keeping in memory: see `ModelStore`."""
+        if not self.is_champion(model_version):
+            return 0
+        return 2 if model_version.name == self.default else 1
+
+    def resolve(self, ref: ModelRef) -> ModelVersion:
         """The version that a request means.
 
         Raises:
             NoModelError: it names no model, and there is none with a champion.
             UnknownModelError: it names a model or an alias that is not there.
         """
-        name = wanted.model or self.default
+        name = ref.model or self.default
         if name is None:
             raise NoModelError("there is no model to answer with", "see /health/ready")
-        if wanted.version is not None:
+        if ref.version is not None:
             self._check_name(name)
-            return Key(name, wanted.version)
-        alias = wanted.alias or CHAMPION
+            return ModelVersion(name, ref.version)
+        alias = ref.alias or CHAMPION
         version = self.champions.get(name) if alias == CHAMPION else None
         version = version or self.aliases(name).get(alias)
         if version is None:
             self._check_name(name)
             raise UnknownModelError(f"model {name} has no alias {alias}", self._aliases_of(name))
-        return Key(name, version)
+        return ModelVersion(name, version)
 
     def aliases(self, name: str) -> dict[str, int]:
         """Where the registry's aliases of a model point, as far as is known."""
@@ -104,11 +112,11 @@ class Catalog:
         """All models that can be asked for."""
         return sorted({*self.models, *self.champions, *self.targets()})
 
-    def unknown_version(self, key: Key) -> UnknownModelError:
-        """What to say of a version that does not exist."""
-        numbers = [str(version.version) for version in reversed(self.versions.get(key.name, []))]
+    def unknown_version(self, model_version: ModelVersion) -> UnknownModelError:
+        """The error for a version that does not exist."""
+        numbers = [str(version.version) for version in reversed(self.versions.get(model_version.name, []))]
         hint = f"it has {', '.join(numbers)}" if numbers else "see /models"
-        return UnknownModelError(f"model {key.name} has no version {key.version}", hint)
+        return UnknownModelError(f"model {model_version.name} has no version {model_version.version}", hint)
 
     def _aliases_of(self, name: str) -> str:
         aliases = sorted(self.aliases(name))
@@ -120,13 +128,15 @@ class Catalog:
         if name in self.names():
             return
         if not self.models and not self.reachable:
-            raise NoModelError(f"model {name} is not in the cache, and the registry does not answer", self.trouble)
-        raise UnknownModelError(f"there is no model {name}", _there_is(self.names()))
+            raise NoModelError(
+                f"model {name} is not in the cache, and the registry does not answer", self.registry_error
+            )
+        raise UnknownModelError(f"there is no model {name}", _list_of(self.names()))
 
 
-def _differ(before: datetime | None, after: datetime | None) -> bool:
+def _is_another(before: datetime | None, after: datetime | None) -> bool:
     return before is not None and after is not None and before != after
 
 
-def _there_is(names: list[str]) -> str:
+def _list_of(names: list[str]) -> str:
     return f"there is {', '.join(names)}" if names else "none is registered yet"

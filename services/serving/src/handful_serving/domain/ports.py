@@ -1,4 +1,4 @@
-"""What the domain asks of the world. All calls block, and are made in threads, unless it is said otherwise."""
+"""What the domain asks of the dependencies. All calls block, and are made in threads, unless it is said otherwise."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Protocol
 
 from handful_core.registry.records import RegisteredModel, Version
 from handful_core.registry.runs import Run
-from handful_serving.domain.keys import Key
+from handful_serving.domain.model_ref import ModelVersion
+from handful_serving.domain.model_store import Model
 from handful_serving.domain.prediction import PredictionResult
-from handful_serving.domain.store import Model
 
 
 class ModelRegistry(Protocol):
@@ -53,30 +53,30 @@ class ModelRegistry(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CacheEntry:
     """A package in the cache, and the version that it was fetched for."""
 
     folder: Path
     record: Version
 
     @property
-    def key(self) -> Key:
+    def model_version(self) -> ModelVersion:
         """The version."""
-        return Key(self.record.name, self.record.version)
+        return ModelVersion(self.record.name, self.record.version)
 
 
 class PackageCache(Protocol):
     """Packages on disk, which outlive the process."""
 
-    def find(self, record: Version) -> Entry | None:
+    def find(self, record: Version) -> CacheEntry | None:
         """The package of exactly this version of the registry, not of one that once had its name and number."""
         ...
 
-    def newest(self, key: Key) -> Entry | None:
+    def newest(self, version: ModelVersion) -> CacheEntry | None:
         """The package that was last fetched for a version: for when the registry cannot say more."""
         ...
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[CacheEntry]:
         """All packages, for each version the newest."""
         ...
 
@@ -84,11 +84,11 @@ class PackageCache(Protocol):
         """An empty folder to download into; what is not installed from it is removed."""
         ...
 
-    def install(self, folder: Path, record: Version) -> Entry:
+    def install(self, folder: Path, record: Version) -> CacheEntry:
         """Check a downloaded package, then make it part of the cache in one step."""
         ...
 
-    def discard(self, entry: Entry) -> None:
+    def discard(self, entry: CacheEntry) -> None:
         """Remove a package."""
         ...
 
@@ -97,11 +97,11 @@ class PackageCache(Protocol):
         ...
 
     def champions(self) -> dict[str, int]:
-        """The champions that were last remembered."""
+        """The champions that were saved last."""
         ...
 
-    def remember(self, champions: Mapping[str, int]) -> None:
-        """Note which versions are served, for the next start."""
+    def save_champions(self, champions: Mapping[str, int]) -> None:
+        """Save which versions are served, for the next start."""
         ...
 
 
@@ -110,9 +110,9 @@ OpenModel = Callable[[Path], Model]
 
 
 class Observer(Protocol):
-    """Hears what happens. Its methods do not block and are called on the event loop."""
+    """Observes serving, for metrics. Its methods do not block, and are called on the event loop."""
 
-    def predicted(self, prediction: PredictionResult) -> None:
+    def predicted(self, result: PredictionResult) -> None:
         """An image was answered."""
         ...
 

@@ -1,4 +1,4 @@
-"""What is asked of a prediction, and what comes of it."""
+"""The options of a prediction, and its result."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Literal
 
 from handful_core.package import Manifest
 from handful_core.vision.prediction import Prediction
-from handful_serving.domain.keys import Key
+from handful_serving.domain.model_ref import ModelVersion
 
 Drawing = Literal["none", "plain", "annotated"]
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """How one image is to be answered."""
+class PredictOptions:
+    """How to predict one image."""
 
     confidence: float | None = None
     """Only boxes that score higher; the model's own threshold if None."""
@@ -27,10 +27,10 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What the work in a thread gave."""
+class ImagePrediction:
+    """What the work in a thread gave: a prediction, and what is known of its image."""
 
-    answer: Prediction
+    prediction: Prediction
     """Boxes in pixels of the upright image as it was sent."""
     width: int
     """Pixels of the upright image."""
@@ -46,17 +46,17 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class PredictionResult:
-    """A model's answer to one image, and how it came about."""
+    """A prediction of a model version, with the thresholds and the time that it took."""
 
-    key: Key
+    model_version: ModelVersion
     manifest: Manifest
-    outcome: Outcome
+    image: ImagePrediction
     confidence: float
     iou: float
     timings: dict[str, float]
-    """Those of the outcome, and queue (the wait for a place) and total."""
+    """Those of the image, and queue (the wait for a slot) and total."""
 
     @property
-    def answer(self) -> Prediction:
+    def prediction(self) -> Prediction:
         """What the model says."""
-        return self.outcome.answer
+        return self.image.prediction

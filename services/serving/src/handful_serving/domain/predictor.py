@@ -1,126 +1,209 @@
-"""Images to answers, with a bounded number of threads and a bounded queue: nothing of it blocks the event loop."""
+"""Images to predictions: admission, a worker thread that decodes, blurs and asks the model, and the rollout's say."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from handful_serving.domain.errors import OverloadedError
-from handful_serving.domain.fleet import Fleet
-from handful_serving.domain.keys import Wanted
-from handful_serving.domain.pipeline import Pipeline, Ready
-from handful_serving.domain.prediction import Options, Outcome, PredictionResult
-from handful_serving.domain.queue import Place, Queue
+from handful_core.package import Manifest
+from handful_core.vision.decode import DecodedImage, Pixels, decode_reduced
+from handful_core.vision.prediction import Prediction
+from handful_serving.concurrency.admission import AdmissionQueue, Slot
+from handful_serving.concurrency.threads import WorkerPool
+from handful_serving.domain.model_manager import ModelManager
+from handful_serving.domain.model_ref import ModelRef
+from handful_serving.domain.model_store import LoadedModel, Model
+from handful_serving.domain.prediction import ImagePrediction, PredictionResult, PredictOptions
+from handful_serving.domain.privacy import FaceBlur
 from handful_serving.domain.rollout import Rollout
-from handful_serving.domain.store import Loaded
-from handful_serving.domain.threads import Workers
+from handful_serving.errors import OverloadedError
 
 _Result = TypeVar("_Result")
+Draw = Callable[[Pixels, Prediction | None, Manifest], bytes]
+"""A picture as a JPEG, with the prediction drawn in if there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedImage:
+    """An image that a model may see: its faces are blurred beyond recognition."""
+
+    decoded: DecodedImage
+    faces: int
+    decode_ms: float
+    blur_ms: float
+
+
+class Pipeline:
+    """The work on one image, in the thread that calls. Safe to use from several threads at once.
+
+    Args:
+        blur: blurs faces.
+        draw: draws pictures that are sent back.
+        max_pixels: images with more are refused before they are decoded.
+    """
+
+    def __init__(self, blur: FaceBlur, draw: Draw, max_pixels: int) -> None:
+        self._blur = blur
+        self._draw = draw
+        self._max_pixels = max_pixels
+
+    def prepare(self, data: bytes, manifest: Manifest, options: PredictOptions) -> PreparedImage:
+        """Decode an image and blur its faces.
+
+        Raises:
+            ImageError: the image cannot be used.
+            BlurError: face detection failed.
+        """
+        spec = manifest.input
+        started = time.perf_counter()
+        # A JPEG can be decoded at a half, a quarter or an eighth of its size, which is faster. Both the model and the
+        # face detector must still get the size that they work in. A picture that is sent back keeps its own size.
+        enough = max(spec.width, spec.height, self._blur.size) if options.drawing == "none" else None
+        image = decode_reduced(data, min(self._max_pixels, options.max_pixels or self._max_pixels), enough)
+        decoded = time.perf_counter()
+        faces = self._blur(image.pixels)
+        return PreparedImage(image, faces, (decoded - started) * 1e3, (time.perf_counter() - decoded) * 1e3)
+
+    def predict(self, model: Model, image: PreparedImage, options: PredictOptions) -> ImagePrediction:
+        """Ask a model.
+
+        Raises:
+            PackageError: the model's graph fails.
+        """
+        decoded = image.decoded
+        prediction = model.predict(decoded.pixels, options.confidence, options.iou)
+        # The model saw the reduced image: its boxes go back to pixels of the image that was sent.
+        prediction = replace(prediction, detections=prediction.detections.scaled(*decoded.scale))
+        timings = {"decode": image.decode_ms, "blur": image.blur_ms, **prediction.timings}
+        picture = None
+        if options.drawing != "none":
+            started = time.perf_counter()
+            shown = prediction if options.drawing == "annotated" else None
+            picture = self._draw(decoded.pixels, shown, model.manifest)
+            timings["draw"] = (time.perf_counter() - started) * 1e3
+        return ImagePrediction(prediction, decoded.width, decoded.height, image.faces, timings, picture)
 
 
 class Predictor:
-    """Answers images with the fleet's models.
+    """Predicts images with the manager's models, on a bounded number of threads and behind a bounded queue.
 
     Args:
-        fleet: the models.
+        manager: the models.
         pipeline: the work on one image.
         queue: who may work when.
         rollout: which requests a challenger answers, or is asked beside the champion.
-        workers: threads, as many as the queue has places to work.
+        workers: threads.
     """
 
-    def __init__(self, fleet: Fleet, pipeline: Pipeline, queue: Queue, rollout: Rollout, workers: int) -> None:
-        self._fleet = fleet
+    def __init__(
+        self, manager: ModelManager, pipeline: Pipeline, queue: AdmissionQueue, rollout: Rollout, workers: int
+    ) -> None:
+        self._manager = manager
         self._pipeline = pipeline
         self._rollout = rollout
-        self._observer = fleet.world.observer
-        self._threads = Workers(workers)
+        self._observer = manager.dependencies.observer
+        self._pool = WorkerPool(workers)
         self.queue = queue
         self.workers = workers
 
     def close(self) -> None:
         """Finish what was begun, then end the threads."""
-        self._threads.close()
+        self._pool.close()
 
     async def predict(
         self,
         data: bytes,
-        wanted: Wanted,
-        options: Options = Options(),  # noqa: B008  # It is frozen.
+        ref: ModelRef,
+        options: PredictOptions = PredictOptions(),  # noqa: B008  # It is frozen.
         *,
         caller: str = "",
-        seconds: float | None = None,
+        deadline: float | None = None,
     ) -> PredictionResult:
-        """Answer one image.
+        """Predict one image.
 
         Args:
             data: an image file.
-            wanted: which model is to answer.
-            options: thresholds, and whether a picture is wanted.
+            ref: the model that the request names.
+            options: thresholds, and whether a picture comes back.
             caller: whose requests a canary sends to the same version; "" for a choice by chance.
-            seconds: another deadline than the queue's own.
+            deadline: seconds, instead of the queue's own deadline.
 
         Raises:
             OverloadedError: there is too much work.
             ImageError: the image cannot be used.
-            BlurError: faces could not be looked for.
-            HandfulError: one of `Fleet.find`'s.
+            BlurError: face detection failed.
+            HandfulError: one of `ModelManager.find`'s.
         """
         started = time.perf_counter()
-        loaded = await self._choose(wanted, caller, self.queue.seconds if seconds is None else seconds)
-        place = await self.queue.enter(seconds)
+        loaded = await self._choose(ref, caller, self.queue.deadline if deadline is None else deadline)
+        slot = await self.queue.acquire(deadline)
         waited = (time.perf_counter() - started) * 1e3
-        ready, outcome = await self._work(place, loaded, data, options)
-        timings = {"queue": waited, **outcome.timings, "total": (time.perf_counter() - started) * 1e3}
-        limits = loaded.model.manifest.thresholds
-        prediction = PredictionResult(
-            key=loaded.key,
-            manifest=loaded.model.manifest,
-            outcome=outcome,
-            confidence=limits.confidence if options.confidence is None else options.confidence,
-            iou=limits.iou if options.iou is None else options.iou,
-            timings=timings,
-        )
-        self._rollout.answered(wanted, loaded.key)
-        # When this task pauses: by then the answer is on its way.
-        asyncio.get_running_loop().call_soon(self._observer.predicted, prediction)
-        self._rollout.shadow(wanted, prediction, lambda challenger: self._compare(challenger, ready, options))
-        return prediction
+        prepared, image = await self._work(slot, loaded, data, options)
+        timings = {"queue": waited, **image.timings, "total": (time.perf_counter() - started) * 1e3}
+        result = _result(loaded, image, options, timings)
+        self._rollout.count(ref, loaded.model_version)
+        # Metrics are recorded in a later turn of the event loop, after the response was handed over: nobody waits.
+        asyncio.get_running_loop().call_soon(self._observer.predicted, result)
+        self._rollout.shadow(ref, result, lambda challenger: self._shadow(challenger, prepared, options))
+        return result
 
-    async def _choose(self, wanted: Wanted, caller: str, seconds: float) -> Loaded:
-        """The model that answers. One that takes too long to come is fetched on, for those who ask later."""
+    async def _choose(self, ref: ModelRef, caller: str, seconds: float) -> LoadedModel:
+        """The model that answers. One that takes too long goes on loading, for those who ask later."""
         try:
             async with asyncio.timeout(seconds):
-                return await self._rollout.choose(wanted, caller)
+                return await self._rollout.choose(ref, caller)
         except TimeoutError:
             raise OverloadedError(f"the model is not loaded within {seconds:g} s", "loading", 1) from None
 
-    async def _work(self, place: Place, loaded: Loaded, data: bytes, options: Options) -> tuple[Ready, Outcome]:
-        def work() -> tuple[Ready, Outcome]:
-            ready = self._pipeline.prepare(data, loaded.model.manifest, options)
-            return ready, self._pipeline.answer(loaded.model, ready, options)
+    async def _work(
+        self, slot: Slot, loaded: LoadedModel, data: bytes, options: PredictOptions
+    ) -> tuple[PreparedImage, ImagePrediction]:
+        def work() -> tuple[PreparedImage, ImagePrediction]:
+            prepared = self._pipeline.prepare(data, loaded.model.manifest, options)
+            return prepared, self._pipeline.predict(loaded.model, prepared, options)
 
-        return await self._run(place, loaded, work)
+        return await self._run(slot, loaded, work)
 
-    async def _compare(self, challenger: Loaded, ready: Ready, options: Options) -> Outcome | None:
-        """The challenger's answer to the same picture, if nobody has to wait for it and it is not too small for it."""
-        spec, picture = challenger.model.manifest.input, ready.picture
-        decoded_small = picture.scale != (1, 1) and max(spec.width, spec.height) > max(picture.pixels.shape[:2])
-        if not self.queue.idle or decoded_small:
+    async def _shadow(
+        self, challenger: LoadedModel, prepared: PreparedImage, options: PredictOptions
+    ) -> ImagePrediction | None:
+        """The challenger's prediction of the same image; None if the server is busy, or the image too small for it."""
+        spec, decoded = challenger.model.manifest.input, prepared.decoded
+        # The image was reduced for the champion. A challenger with a larger input would see less than it should.
+        too_small = decoded.scale != (1, 1) and max(spec.width, spec.height) > max(decoded.pixels.shape[:2])
+        if not self.queue.has_free_slot or too_small:
             return None
-        place = await self.queue.enter()
-        plain = Options(options.confidence, options.iou)
-        return await self._run(place, challenger, lambda: self._pipeline.answer(challenger.model, ready, plain))
+        slot = await self.queue.acquire()
+        plain = PredictOptions(options.confidence, options.iou)
+        return await self._run(slot, challenger, lambda: self._pipeline.predict(challenger.model, prepared, plain))
 
-    async def _run(self, place: Place, loaded: Loaded, work: Callable[[], _Result]) -> _Result:
-        """Run in a thread. A client that goes away ends neither place nor lease: the thread still works."""
-        lease = self._fleet.store.lease(loaded)
-        lease.__enter__()
+    async def _run(self, slot: Slot, loaded: LoadedModel, work: Callable[[], _Result]) -> _Result:
+        """Run in a worker thread.
 
-        def finish() -> None:
-            place.leave()
-            lease.__exit__(None, None, None)
+        A client that disconnects cancels the task that awaits here, but not the thread: it works on. So the slot and
+        the lease are released when the thread is done, not when the `await` ends.
+        """
+        lease = self._manager.store.lease(loaded)
 
-        return await self._threads.run(work, finish)
+        def release() -> None:
+            slot.release()
+            lease.release()
+
+        return await self._pool.run(work, release)
+
+
+def _result(
+    loaded: LoadedModel, image: ImagePrediction, options: PredictOptions, timings: dict[str, float]
+) -> PredictionResult:
+    thresholds = loaded.model.manifest.thresholds
+    return PredictionResult(
+        model_version=loaded.model_version,
+        manifest=loaded.model.manifest,
+        image=image,
+        confidence=thresholds.confidence if options.confidence is None else options.confidence,
+        iou=thresholds.iou if options.iou is None else options.iou,
+        timings=timings,
+    )

@@ -1,4 +1,4 @@
-"""Faces: found and made unrecognisable before a model sees an image, and before anything of it leaves the house."""
+"""Faces are found and blurred before a model sees an image, and before any of its pixels are sent back."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class FaceBlur(Protocol):
 
 
 class NoBlur:
-    """Leaves images as they are, by the owner's wish."""
+    """Leaves images as they are, where the settings turn blurring off."""
 
     size = 0
 

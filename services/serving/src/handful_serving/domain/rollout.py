@@ -1,4 +1,4 @@
-"""Trying a challenger: a share of the requests it answers (canary), or is asked beside the champion (shadow)."""
+"""Trying a challenger: it answers a share of the requests (canary), or shadows the champion for a share of them."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from dataclasses import dataclass, field
 
 from handful_core.errors import HandfulError
 from handful_core.vision.agreement import compare_detections
-from handful_serving.domain.fleet import Fleet
-from handful_serving.domain.keys import Key, Wanted
-from handful_serving.domain.prediction import Outcome, PredictionResult
-from handful_serving.domain.store import Loaded
+from handful_serving.domain.model_manager import ModelManager
+from handful_serving.domain.model_ref import ModelRef, ModelVersion
+from handful_serving.domain.model_store import LoadedModel
+from handful_serving.domain.prediction import ImagePrediction, PredictionResult
 
 CHALLENGER = "challenger"
-_MOST = 2**64
+_HASH_RANGE = 2**64
 _log = logging.getLogger(__name__)
 
-Ask = Callable[[Loaded], Awaitable[Outcome | None]]
-"""The challenger's answer to the same picture; None if there was no time for it."""
+AskChallenger = Callable[[LoadedModel], Awaitable[ImagePrediction | None]]
+"""The challenger's prediction of the same image; None if there was no time for it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shares:
+class TrafficSplit:
     """What a challenger gets, each 0 to 1."""
 
     canary: float = 0.0
@@ -33,8 +33,8 @@ class Shares:
 
 
 @dataclass(slots=True)
-class Tally:
-    """What came of a model's challenger since the start, or since its shares were set."""
+class RolloutStats:
+    """What came of a model's challenger since the start, or since its split was set."""
 
     champion: int = 0
     """Requests that the champion answered."""
@@ -48,137 +48,147 @@ class Rollout:
     """Decides which version answers.
 
     Args:
-        fleet: the models.
-        shares: those of models that have no shares of their own.
+        manager: the models.
+        split: what a challenger gets, until `set_split` says otherwise for its model.
     """
 
-    def __init__(self, fleet: Fleet, shares: Shares) -> None:
-        self._fleet = fleet
-        self._default = shares
-        self._own: dict[str, Shares] = {}
-        self._tallies: dict[str, Tally] = {}
-        self._running: set[asyncio.Task[object]] = set()
+    def __init__(self, manager: ModelManager, split: TrafficSplit) -> None:
+        self._manager = manager
+        self._default = split
+        self._splits: dict[str, TrafficSplit] = {}
+        self._stats: dict[str, RolloutStats] = {}
+        self._tasks: set[asyncio.Task[object]] = set()
         self._shadowed: set[str] = set()
+        """Models whose challenger is being asked."""
 
     def close(self) -> None:
-        """Give up what is still being compared or loaded."""
-        for task in list(self._running):
+        """Cancel what is still being compared or loaded."""
+        for task in list(self._tasks):
             task.cancel()
 
-    def shares(self, name: str) -> Shares:
+    def split(self, name: str) -> TrafficSplit:
         """What a model's challenger gets."""
-        return self._own.get(name, self._default)
+        return self._splits.get(name, self._default)
 
-    def set(self, name: str, shares: Shares) -> None:
-        """Give a model's challenger other shares, until the process ends."""
-        self._own[name] = shares
-        self._tallies[name] = Tally()
+    def set_split(self, name: str, split: TrafficSplit) -> None:
+        """Set what a model's challenger gets, until the process ends, and begin to count anew."""
+        self._splits[name] = split
+        self._stats[name] = RolloutStats()
 
-    def tally(self, name: str) -> Tally:
+    def stats(self, name: str) -> RolloutStats:
         """What came of it."""
-        return self._tallies.setdefault(name, Tally())
+        return self._stats.setdefault(name, RolloutStats())
 
-    def challenger(self, name: str) -> Key | None:
+    def challenger(self, name: str) -> ModelVersion | None:
         """The version that the alias names, unless it is the champion."""
-        version = self._fleet.catalog.aliases(name).get(CHALLENGER)
-        if version is None or version == self._fleet.catalog.champions.get(name):
+        version = self._manager.catalog.aliases(name).get(CHALLENGER)
+        if version is None or version == self._manager.catalog.champions.get(name):
             return None
-        return Key(name, version)
+        return ModelVersion(name, version)
 
     def names(self) -> Iterable[str]:
         """Models that can have a challenger."""
-        return self._fleet.catalog.names()
+        return self._manager.catalog.names()
 
-    async def choose(self, wanted: Wanted, caller: str) -> Loaded:
+    async def choose(self, ref: ModelRef, caller: str) -> LoadedModel:
         """The model that answers a request.
 
-        A request that names a version or an alias gets that. A challenger that is not in memory yet is loaded
-        meanwhile: nobody waits for it.
+        A request that names a version or an alias gets that. A challenger that is not in memory yet is loaded in the
+        background: no request waits for it.
         """
-        if wanted.version is not None or wanted.alias is not None:
-            return await self._fleet.find(wanted)
-        champion = await self._fleet.find(wanted)
-        name = champion.key.name
-        share = self.shares(name).canary
-        key = self.challenger(name) if share else None
-        if key is not None and _place(name, caller) < share and (loaded := self._in_memory(key)):
+        loaded = await self._manager.find(ref)
+        if ref.is_pinned:
             return loaded
-        return champion
+        name = loaded.model_version.name
+        share = self.split(name).canary
+        challenger = self.challenger(name) if share else None
+        if challenger is None or _bucket(name, caller) >= share:
+            return loaded
+        return self._in_memory(challenger) or loaded
 
-    def answered(self, wanted: Wanted, key: Key) -> None:
-        """Count an answer, unless it was of a version or an alias that the request named."""
-        if wanted.version is None and wanted.alias is None:
-            tally = self.tally(key.name)
-            if key == self.challenger(key.name):
-                tally.challenger += 1
-            else:
-                tally.champion += 1
+    def count(self, ref: ModelRef, model_version: ModelVersion) -> None:
+        """Count a prediction, unless the request named its version or alias."""
+        if ref.is_pinned:
+            return
+        stats = self.stats(model_version.name)
+        if model_version == self.challenger(model_version.name):
+            stats.challenger += 1
+        else:
+            stats.champion += 1
 
-    def shadow(self, wanted: Wanted, prediction: PredictionResult, ask: Ask) -> None:
-        """Compare a champion's answer with the challenger's, later, if the shares say so."""
-        name = prediction.key.name
-        share = self.shares(name).shadow
-        named = wanted.version is not None or wanted.alias is not None
-        if not share or named or random.random() >= share:  # noqa: S311  # No secret.
+    def shadow(self, ref: ModelRef, result: PredictionResult, ask: AskChallenger) -> None:
+        """Compare a champion's prediction with the challenger's in the background, if the split says so."""
+        name = result.model_version.name
+        share = self.split(name).shadow
+        if not share or ref.is_pinned or random.random() >= share:  # noqa: S311  # No secret.
             return
-        key = self.challenger(name)
-        if key is None or key == prediction.key:
+        challenger = self.challenger(name)
+        if challenger is None or challenger == result.model_version:
             return
-        loaded = self._in_memory(key)
-        if loaded is None or name in self._shadowed:  # One at a time: pictures wait in memory.
-            self._note(name, "skipped")
+        loaded = self._in_memory(challenger)
+        if loaded is None or name in self._shadowed:  # One at a time: each keeps a decoded image in memory.
+            self._record(name, "skipped")
             return
         self._shadowed.add(name)
-        self._spawn(self._compare(loaded, prediction, ask))
+        self._spawn(self._compare(loaded, result, ask))
 
-    async def _compare(self, challenger: Loaded, prediction: PredictionResult, ask: Ask) -> None:
-        name = prediction.key.name
+    async def _compare(self, challenger: LoadedModel, result: PredictionResult, ask: AskChallenger) -> None:
+        name = result.model_version.name
         try:
-            outcome = await ask(challenger)
+            shadow = await ask(challenger)
         except HandfulError as error:
-            _log.warning("%s failed as a shadow: %s", challenger.key, error, extra={"model": name})
-            self._note(name, "failed")
+            _log.warning("%s failed as a shadow: %s", challenger.model_version, error, extra={"model": name})
+            self._record(name, "failed")
         else:
-            verdict = "skipped" if outcome is None else "agree" if _agree(prediction, outcome) else "differ"
-            self._note(name, verdict)
+            outcome = "skipped" if shadow is None else "agree" if _agree(result, shadow) else "differ"
+            self._record(name, outcome)
         finally:
             self._shadowed.discard(name)
 
-    def _in_memory(self, key: Key) -> Loaded | None:
-        loaded = self._fleet.store.get(key)
-        if loaded is None and self._fleet.refusals.get(key) is None and self._fleet.store.can_hold(key):
-            self._spawn(self._load(key))
+    def _in_memory(self, model_version: ModelVersion) -> LoadedModel | None:
+        """The version if it is loaded. If not, its load begins, unless it failed lately or would not stay."""
+        manager = self._manager
+        loaded = manager.store.get(model_version)
+        if (
+            loaded is None
+            and manager.load_failures.get(model_version) is None
+            and manager.store.can_hold(model_version)
+        ):
+            self._spawn(self._load(model_version))
         return loaded
 
-    async def _load(self, key: Key) -> None:
+    async def _load(self, model_version: ModelVersion) -> None:
         try:
-            await self._fleet.find(Wanted(key.name, key.version))
-        except HandfulError as error:  # The loader told of it, and keeps a refusal.
-            _log.debug("the challenger %s cannot be loaded: %s", key, error)
+            await self._manager.find(ModelRef(model_version.name, model_version.version))
+        except HandfulError as error:  # The loader has logged it, and remembers the failure.
+            _log.debug("the challenger %s cannot be loaded: %s", model_version, error)
 
-    def _note(self, name: str, outcome: str) -> None:
-        compared = self.tally(name).compared
+    def _record(self, name: str, outcome: str) -> None:
+        compared = self.stats(name).compared
         compared[outcome] = compared.get(outcome, 0) + 1
-        self._fleet.world.observer.compared(name, outcome)
+        self._manager.dependencies.observer.compared(name, outcome)
 
     def _spawn(self, work: Awaitable[object]) -> None:
         task = asyncio.ensure_future(work)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        self._tasks.add(task)  # The event loop only keeps weak references to tasks.
+        task.add_done_callback(self._tasks.discard)
 
 
-def _place(name: str, caller: str) -> float:
-    """Where between 0 and 1 a caller stands: always the same place for a model, so that a larger share keeps all."""
+def _bucket(name: str, caller: str) -> float:
+    """A number from 0 to 1 by which a caller is assigned: the same for a model each time, so a canary is sticky.
+
+    A caller stays with the challenger when the share grows.
+    """
     if not caller:
         return random.random()  # noqa: S311  # No secret.
     digest = hashlib.sha256(f"{name}\0{caller}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") / _MOST
+    return int.from_bytes(digest[:8], "big") / _HASH_RANGE
 
 
-def _agree(prediction: PredictionResult, outcome: Outcome) -> bool:
+def _agree(result: PredictionResult, shadow: ImagePrediction) -> bool:
     """The same boxes (same class, overlap of a half) and count, or the same most probable class."""
-    ours, theirs = prediction.answer, outcome.answer
-    if ours.top is not None and theirs.top is not None:
-        return ours.top[0] == theirs.top[0]
-    same = compare_detections(ours.detections, theirs.detections, prediction.confidence)
-    return same.unmatched == 0 and ours.count == theirs.count
+    champion, challenger = result.prediction, shadow.prediction
+    if champion.top is not None and challenger.top is not None:
+        return champion.top[0] == challenger.top[0]
+    matched = compare_detections(champion.detections, challenger.detections, result.confidence)
+    return matched.unmatched == 0 and champion.count == challenger.count

@@ -8,128 +8,144 @@ import time
 
 from handful_core.errors import HandfulError, NotFoundError, UnavailableError
 from handful_core.registry.records import CHAMPION
+from handful_serving.concurrency.threads import in_thread
 from handful_serving.domain.catalog import Catalog
-from handful_serving.domain.errors import RefusedModelError
-from handful_serving.domain.keys import Key
-from handful_serving.domain.loading import Loader, World
-from handful_serving.domain.refusals import Refusals
-from handful_serving.domain.store import Loaded, ModelStore
-from handful_serving.domain.threads import in_thread
+from handful_serving.domain.loader import Dependencies, Loader, LoadFailures
+from handful_serving.domain.model_ref import ModelVersion
+from handful_serving.domain.model_store import LoadedModel, ModelStore
+from handful_serving.errors import RefusedModelError
 
 _log = logging.getLogger(__name__)
-POSTPONED_SECONDS = 10.0
+RETRY_SECONDS = 10.0
+"""Pause before a package that could not be downloaded is tried again."""
 
 
 class Watcher:
     """Polls the registry; loads a new champion beside the old one, then swaps."""
 
-    def __init__(self, world: World, catalog: Catalog, store: ModelStore, refusals: Refusals, loader: Loader) -> None:
-        self._world = world
+    def __init__(
+        self,
+        dependencies: Dependencies,
+        catalog: Catalog,
+        store: ModelStore,
+        load_failures: LoadFailures,
+        loader: Loader,
+    ) -> None:
+        self._dependencies = dependencies
         self._catalog = catalog
         self._store = store
-        self._refusals = refusals
+        self._load_failures = load_failures
         self._loader = loader
         self._clock = time.monotonic
         self._polling = asyncio.Lock()
-        self._not_before: dict[Key, float] = {}
-        """Until when versions that could not be fetched are left alone."""
-        self._noted: dict[str, int] | None = None
-        """The champions noted on disk; None until they are read."""
+        self._not_before: dict[ModelVersion, float] = {}
+        """When versions that could not be fetched may be tried again."""
+        self._saved: dict[str, int] | None = None
+        """The champions saved on disk; None until they are read."""
 
     async def run(self, seconds: float) -> None:
         """Poll until cancelled, with this pause between."""
         while True:
             try:
                 await self.poll()
-            except Exception:  # Whatever came up: the next poll must come, or serving would never swap again.
+            except Exception:  # Without the next poll, serving would never swap again.
                 _log.exception("watching the registry failed")
-                self._world.observer.reloaded("", "failed", "internal")
+                self._dependencies.observer.reloaded("", "failed", "internal")
             await asyncio.sleep(seconds)
 
     async def poll(self) -> None:
-        """Look once where the aliases point, and follow them. Whoever comes meanwhile waits for its turn."""
+        """Read once where the aliases point, and follow them.
+
+        A promotion polls at once, beside the regular polls. They take turns, so that no older answer of the registry
+        overwrites a newer one.
+        """
         async with self._polling:
             await self._poll()
 
     async def _poll(self) -> None:
-        if self._noted is None:
-            self._noted = self._catalog.remembered = await in_thread(self._world.cache.champions)
+        if self._saved is None:
+            self._saved = self._catalog.saved_champions = await in_thread(self._dependencies.cache.champions)
         try:
-            models = await in_thread(self._world.registry.models)
+            models = await in_thread(self._dependencies.registry.models)
         except HandfulError as error:
-            self._lost(error)
+            self._registry_is_away(error)
             await self._start_from_cache()
             return
-        self._found()
+        self._registry_answered()
         for name in self._catalog.update(models):
             self._forget(name)
         await self._retire()
         for name, version in self._catalog.targets().items():
             await self._follow(name, version)
-        await self._remember()
+        await self._save()
 
-    def adopt(self, loaded: Loaded) -> None:
+    def adopt(self, loaded: LoadedModel) -> None:
         """Answer with this version if it is the champion of a model that had no room before."""
-        name, version = loaded.key.name, loaded.key.version
+        name, version = loaded.model_version.name, loaded.model_version.version
         if name not in self._catalog.champions and self._catalog.targets().get(name) == version:
             self._catalog.champions[name] = version
 
     @property
-    def _remembered(self) -> dict[str, int]:
-        return self._noted or {}
+    def _saved_champions(self) -> dict[str, int]:
+        return self._saved or {}
 
     async def _follow(self, name: str, version: int) -> None:
         """Make this version answer for the model; if that cannot be, leave things as they are."""
         champions = self._catalog.champions
-        wanted = name in champions or self._store.has_room or name == self._catalog.default
-        if champions.get(name) == version or not wanted:
+        # A model that is not served yet does not push out another one, unless it is the default model.
+        may_load = name in champions or self._store.has_room or name == self._catalog.default
+        if champions.get(name) == version or not may_load:
             return
-        key = Key(name, version)
-        left_alone = self._refusals.get(key) or self._not_before.get(key, 0) > self._clock()
-        if left_alone or not await self._swap(key):
+        model_version = ModelVersion(name, version)
+        failed_lately = self._load_failures.get(model_version) or self._not_before.get(model_version, 0) > self._clock()
+        if failed_lately or not await self._swap(model_version):
             await self._fall_back(name, version)
 
     async def _fall_back(self, name: str, refused: int) -> None:
         """After a start with a bad champion: answer with the last good one."""
-        last = self._remembered.get(name)
+        last = self._saved_champions.get(name)
         if name not in self._catalog.champions and last is not None and last != refused:
-            await self._swap(Key(name, last))
+            await self._swap(ModelVersion(name, last))
 
-    async def _swap(self, key: Key) -> bool:
+    async def _swap(self, model_version: ModelVersion) -> bool:
+        """Load a version, then let it answer. Until that moment the old one answers; no request waits or fails."""
         try:
-            await self._loader.load(key)
+            await self._loader.load(model_version)
         except UnavailableError as error:
-            self._postpone(key, error)
+            self._postpone(model_version, error)
             return False
-        except (RefusedModelError, NotFoundError):  # The loader has told of it.
+        except (RefusedModelError, NotFoundError):  # The loader has logged it.
             return False
-        self._not_before.pop(key, None)
-        before = self._catalog.champions.get(key.name)
-        self._catalog.champions[key.name] = key.version
+        self._not_before.pop(model_version, None)
+        before = self._catalog.champions.get(model_version.name)
+        # The swap is this assignment: requests that begin now find the new version. Those in work have a lease on the
+        # old one, which lost its rank here, so `trim` may evict it once its last lease is released.
+        self._catalog.champions[model_version.name] = model_version.version
         self._store.trim()
-        _log.info("%s answers, before it %s", key, f"version {before}" if before else "none", extra={"model": key.name})
+        previous = f"version {before}" if before else "none"
+        _log.info("%s answers, before it %s", model_version, previous, extra={"model": model_version.name})
         return True
 
-    def _postpone(self, key: Key, error: UnavailableError) -> None:
-        """MLflow answers, but not with the package: its store may be away. A download is no small thing to repeat."""
-        if key not in self._not_before:
-            _log.warning("%s cannot be fetched yet: %s", key, error, extra={"model": key.name})
-        self._not_before[key] = self._clock() + POSTPONED_SECONDS
+    def _postpone(self, model_version: ModelVersion, error: UnavailableError) -> None:
+        """The package cannot be fetched: MLflow's store may be away. Not every poll retries the download."""
+        if model_version not in self._not_before:
+            _log.warning("%s cannot be fetched yet: %s", model_version, error, extra={"model": model_version.name})
+        self._not_before[model_version] = self._clock() + RETRY_SECONDS
 
     async def _start_from_cache(self) -> None:
-        """Without a registry, what was served last is served."""
+        """Without a registry, serve what was served last."""
         for name, version in self._catalog.targets().items():
             if name not in self._catalog.champions:
                 await self._follow(name, version)
 
     async def _retire(self) -> None:
-        """Let go of models whose champion alias was taken away.
+        """Stop serving models whose champion alias was removed.
 
-        An empty answer may also be a proxy's; so the registry is asked for the alias itself before anything goes.
+        An empty list of models may also come from a proxy, so each alias is asked for before anything is dropped.
         """
         for name in set(self._catalog.champions) - set(self._catalog.targets()):
             try:
-                await in_thread(self._world.registry.version, name, CHAMPION)
+                await in_thread(self._dependencies.registry.version, name, CHAMPION)
             except NotFoundError:
                 _log.warning("%s has no champion any more: it is not served", name, extra={"model": name})
                 self._forget(name)
@@ -139,29 +155,29 @@ class Watcher:
     def _forget(self, name: str) -> None:
         self._catalog.champions.pop(name, None)
         self._catalog.versions.pop(name, None)
-        self._refusals.forget(name)
+        self._load_failures.forget(name)
         self._store.drop(name)
 
-    async def _remember(self) -> None:
+    async def _save(self) -> None:
         targets = self._catalog.targets()
-        last_good = {name: version for name, version in self._remembered.items() if name in targets}
+        last_good = {name: version for name, version in self._saved_champions.items() if name in targets}
         champions = last_good | self._catalog.champions
-        if champions == self._remembered:
+        if champions == self._saved_champions:
             return
         try:
-            await in_thread(self._world.cache.remember, champions)
+            await in_thread(self._dependencies.cache.save_champions, champions)
         except OSError as error:
-            _log.warning("the champions cannot be noted for the next start (%s)", error)
+            _log.warning("the champions cannot be saved for the next start (%s)", error)
         else:
-            self._noted = champions
+            self._saved = champions
 
-    def _lost(self, error: HandfulError) -> None:
+    def _registry_is_away(self, error: HandfulError) -> None:
         if self._catalog.reachable is not False:
             _log.warning("%s; what is loaded goes on", error)
-        self._catalog.reachable, self._catalog.trouble = False, str(error)
-        self._world.observer.registry_answered(reachable=False)
+        self._catalog.reachable, self._catalog.registry_error = False, str(error)
+        self._dependencies.observer.registry_answered(reachable=False)
 
-    def _found(self) -> None:
+    def _registry_answered(self) -> None:
         if self._catalog.reachable is False:
             _log.info("the registry answers again")
-        self._world.observer.registry_answered(reachable=True)
+        self._dependencies.observer.registry_answered(reachable=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from handful_serving.adapters.faces.blur import Blur, Finder
+from handful_serving.adapters.faces.blur import Blur, FaceDetector
 from handful_serving.domain.privacy import Detector, FaceBlur, NoBlur
 
 
@@ -27,13 +27,13 @@ def face_blur(
     """
     if detector == "off":
         return NoBlur()
-    blur = Blur(_finder(detector, size, threads, yunet_model), size, strength, margin)
-    blur.try_out()
+    blur = Blur(_detector(detector, size, threads, yunet_model), size, strength, margin)
+    blur.warm_up()
     return blur
 
 
-def _finder(detector: Detector, size: int, threads: int, yunet_model: Path | None) -> Finder:
-    # Each is imported only where it is used: what is not asked for costs no memory.
+def _detector(detector: Detector, size: int, threads: int, yunet_model: Path | None) -> FaceDetector:
+    # Imported only where they are used: a detector that is not chosen costs no memory.
     if detector == "haar":
         from handful_serving.adapters.faces.haar import Haar
 

@@ -12,10 +12,10 @@ from handful_core.vision.decode import Pixels
 from handful_core.vision.preprocess import Floats
 from handful_serving.domain.privacy import BlurError
 
-_STRONGEST = 12
+_MAX_CELLS = 12
 
 
-class Finder(Protocol):
+class FaceDetector(Protocol):
     """Finds faces. Safe to use from several threads at once."""
 
     def find(self, pixels: Pixels) -> Floats:
@@ -24,19 +24,19 @@ class Finder(Protocol):
 
 
 class Blur:
-    """Blurs what a finder finds.
+    """Blurs the faces that a detector finds.
 
     Args:
-        finder: finds faces.
-        size: the longer side, in pixels, that the finder needs.
+        detector: finds faces.
+        size: the longer side, in pixels, that the detector needs.
         strength: 1 to 10: a face becomes 11 by 11 cells at 1, 2 by 2 at 10.
         margin: what is blurred around a face, as a share of its size at each side.
     """
 
-    def __init__(self, finder: Finder, size: int, strength: int, margin: float) -> None:
-        self._finder = finder
+    def __init__(self, detector: FaceDetector, size: int, strength: int, margin: float) -> None:
+        self._detector = detector
         self.size = size
-        self._cells = _STRONGEST - strength
+        self._cells = _MAX_CELLS - strength
         self._margin = margin
 
     def __call__(self, pixels: Pixels) -> int:
@@ -46,27 +46,38 @@ class Blur:
             BlurError: it could not be done, for whatever reason.
         """
         try:
-            faces = self._finder.find(pixels)
+            faces = self._detector.find(pixels)
             for face in faces:
                 self._hide(pixels, *face.tolist())
-        except Exception as error:  # Whatever it is, an image whose faces were not looked for goes no further.
+        except Exception as error:  # Fail closed: a model never sees an image with unblurred faces.
             raise BlurError(
                 f"faces could not be looked for ({type(error).__name__}: {error})",
                 "the image was not used; the server's owner may choose another HANDFUL_SERVING_FACE_BLUR",
             ) from error
         return len(faces)
 
-    def try_out(self) -> None:
-        """Look at a grey image, which also makes the first real one as fast as the others."""
+    def warm_up(self) -> None:
+        """Blur a grey image: a broken detector fails here, and the first real image is as fast as the others."""
         self(np.full((240, 320, 3), 114, np.uint8))
 
     def _hide(self, pixels: Pixels, x1: float, y1: float, x2: float, y2: float) -> None:
         height, width = pixels.shape[:2]
-        aside, above = self._margin * (x2 - x1), self._margin * (y2 - y1)
-        left, right = max(0, floor(x1 - aside)), min(width, ceil(x2 + aside))
-        top, bottom = max(0, floor(y1 - above)), min(height, ceil(y2 + above))
+        margin_x, margin_y = self._margin * (x2 - x1), self._margin * (y2 - y1)
+        left, right = max(0, floor(x1 - margin_x)), min(width, ceil(x2 + margin_x))
+        top, bottom = max(0, floor(y1 - margin_y)), min(height, ceil(y2 + margin_y))
         if right <= left or bottom <= top:
             return
         face = pixels[top:bottom, left:right]
         cells = cv2.resize(face, (self._cells, self._cells), interpolation=cv2.INTER_AREA)
         face[:] = cv2.resize(cells, (right - left, bottom - top), interpolation=cv2.INTER_LINEAR)
+
+
+def shrink(pixels: Pixels, size: int) -> tuple[Pixels, tuple[float, float]]:
+    """The image with a longer side of at most `size` pixels, and its scale: x and y, 1 or less."""
+    height, width = pixels.shape[:2]
+    ratio = size / max(height, width)
+    if ratio >= 1:
+        return pixels, (1.0, 1.0)
+    new_width, new_height = max(1, round(width * ratio)), max(1, round(height * ratio))
+    small = cv2.resize(pixels, (new_width, new_height), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.uint8), (new_width / width, new_height / height)

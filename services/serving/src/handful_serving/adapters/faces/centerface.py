@@ -1,4 +1,4 @@
-"""CenterFace on ONNX Runtime. Its weights lie beside this module: `weights/README.md` tells where they come from."""
+"""CenterFace on ONNX Runtime. Its weights are in `weights`, whose README names their source."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from handful_core.runtime.onnx import OrtGraph
 from handful_core.vision.decode import Pixels
 from handful_core.vision.preprocess import Floats
-from handful_serving.adapters.faces.shrink import shrink
+from handful_serving.adapters.faces.blur import shrink
 
 _WEIGHTS = Path(__file__).with_name("weights") / "centerface.onnx"
 _STRIDE = 4
@@ -45,8 +45,8 @@ class CenterFace:
         centre = (np.stack([columns, rows], axis=1) + offsets[0][::-1, rows, columns].T + 0.5) * _STRIDE
         corners = np.concatenate([centre - half, 2 * half], axis=1)
         kept = cv2.dnn.NMSBoxes(corners.tolist(), heat[0, 0, rows, columns].tolist(), _SCORE, _OVERLAP)
-        chosen = np.asarray(kept, np.int64).reshape(-1)
-        boxes = np.concatenate([centre - half, centre + half], axis=1)[chosen]
+        indices = np.asarray(kept, np.int64).reshape(-1)
+        boxes = np.concatenate([centre - half, centre + half], axis=1)[indices]
         return np.asarray(boxes / np.array([*scale, *scale]), np.float32)
 
 

@@ -1,0 +1,163 @@
+"""The Open Inference Protocol, version 2, over HTTP: what clients of KServe and Triton speak.
+
+An image goes in, detections come out: faces are blurred on the way, so the graph's own tensors are not to be had.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, Path, Request, Response
+
+from handful_core.package import Manifest
+from handful_core.vision.prediction import Prediction
+from handful_serving import __version__
+from handful_serving.api.disconnect import cancel_on_disconnect
+from handful_serving.api.errors import problem_responses
+from handful_serving.api.parameters import PredictParameters
+from handful_serving.api.security import PredictCaller
+from handful_serving.api.state import AppState, State
+from handful_serving.api.v2_tensors import InferRequest, read_request, write_response
+from handful_serving.concurrency.threads import in_thread
+from handful_serving.domain.auth import Caller
+from handful_serving.domain.model_ref import ModelRef
+from handful_serving.domain.model_store import LoadedModel
+
+router = APIRouter(prefix="/v2", tags=["open inference protocol"])
+Name = Annotated[str, Path(min_length=1, max_length=256)]
+Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
+_HEADER = "Inference-Header-Content-Length"
+_READ_PROBLEMS = problem_responses(400, 401, 403, 404, 503)
+_INFER_PROBLEMS = problem_responses(400, 401, 403, 404, 408, 413, 415, 422, 429, 500, 503)
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {"type": "object"}},
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+        },
+    }
+}
+
+
+@router.get("")
+async def server() -> dict[str, Any]:
+    """The server's name, version and extensions."""
+    return {"name": "handful", "version": __version__, "extensions": ["binary_tensor_data"]}
+
+
+@router.get("/health/live", response_class=Response)
+async def live() -> Response:
+    """The process answers."""
+    return Response()
+
+
+@router.get("/health/ready", response_class=Response, responses=problem_responses(503))
+async def ready(state: State) -> Response:
+    """A model is loaded."""
+    state.manager.ready()
+    return Response()
+
+
+@router.get("/models/{name}/ready", response_class=Response, responses=_READ_PROBLEMS)
+async def model_ready(name: Name, state: State, _: PredictCaller) -> Response:
+    """A model's champion can be asked; it is loaded if it is not yet."""
+    await state.manager.find(ModelRef(name))
+    return Response()
+
+
+@router.get("/models/{name}/versions/{version}/ready", response_class=Response, responses=_READ_PROBLEMS)
+async def version_ready(name: Name, version: Number, state: State, _: PredictCaller) -> Response:
+    """A version can be asked; it is loaded if it is not yet."""
+    await state.manager.find(ModelRef(name, version))
+    return Response()
+
+
+@router.get("/models/{name}", responses=_READ_PROBLEMS)
+async def model(name: Name, state: State, _: PredictCaller) -> dict[str, Any]:
+    """A model's inputs and outputs."""
+    return _metadata(await state.manager.find(ModelRef(name)), state)
+
+
+@router.get("/models/{name}/versions/{version}", responses=_READ_PROBLEMS)
+async def model_version(name: Name, version: Number, state: State, _: PredictCaller) -> dict[str, Any]:
+    """A version's inputs and outputs."""
+    return _metadata(await state.manager.find(ModelRef(name, version)), state)
+
+
+@router.post("/models/{name}/infer", responses=_INFER_PROBLEMS, openapi_extra=_BODY)
+async def infer(name: Name, request: Request, state: State, caller: PredictCaller) -> Response:
+    """Answer an image with a model's champion (or its challenger, see Trying a challenger)."""
+    return await _infer(request, state, ModelRef(name), caller)
+
+
+@router.post("/models/{name}/versions/{version}/infer", responses=_INFER_PROBLEMS, openapi_extra=_BODY)
+async def infer_version(name: Name, version: Number, request: Request, state: State, caller: PredictCaller) -> Response:
+    """Answer an image with a version."""
+    return await _infer(request, state, ModelRef(name, version), caller)
+
+
+async def _infer(request: Request, state: AppState, ref: ModelRef, caller: Caller) -> Response:
+    state.rate_limiter.consume(caller)
+    with state.body_budget.body(request) as body:
+        content = await body.read()
+        # JSON with pixels in it is long. Threads parse it, a few at a time, so that the event loop goes on.
+        async with state.json_readers:
+            inputs = await in_thread(read_request, content, request.headers.get(_HEADER))
+        options = _parameters(inputs.request).options
+        result = await cancel_on_disconnect(
+            request, state.predictor.predict(inputs.image, ref, options, caller=caller.name)
+        )
+    fields: dict[str, Any] = {
+        "model_name": result.model_version.name,
+        "model_version": str(result.model_version.version),
+    }
+    if inputs.request.id is not None:
+        fields["id"] = inputs.request.id
+    content, length = write_response(fields, _outputs(result.prediction), inputs.request)
+    if length is None:
+        return Response(content, media_type="application/json")
+    return Response(content, media_type="application/octet-stream", headers={_HEADER: str(length)})
+
+
+def _parameters(request: InferRequest) -> PredictParameters:
+    fields = {name: str(value) for name, value in request.parameters.items() if name in {"confidence", "iou"}}
+    return PredictParameters().with_fields(fields)
+
+
+def _outputs(prediction: Prediction) -> dict[str, np.ndarray[Any, Any]]:
+    if prediction.probabilities is not None:
+        return {"probabilities": np.asarray(prediction.probabilities, np.float32)}
+    detections = prediction.detections
+    return {
+        "boxes": np.ascontiguousarray(detections.boxes, np.float32),
+        "scores": np.ascontiguousarray(detections.scores, np.float32),
+        "classes": np.ascontiguousarray(detections.classes, np.int64),
+        "count": np.array([prediction.count or 0], np.int64),
+    }
+
+
+def _metadata(loaded: LoadedModel, state: AppState) -> dict[str, Any]:
+    manifest = loaded.model.manifest
+    versions = state.manager.catalog.versions.get(loaded.model_version.name, [])
+    numbers = sorted({loaded.model_version.version, *(version.version for version in versions)})
+    return {
+        "name": loaded.model_version.name,
+        "versions": [str(number) for number in numbers],
+        "platform": "handful_onnx",
+        "inputs": [{"name": "image", "datatype": "BYTES", "shape": [1]}],
+        "outputs": _output_tensors(manifest),
+        "parameters": {"classes": list(manifest.classes)},
+    }
+
+
+def _output_tensors(manifest: Manifest) -> list[dict[str, Any]]:
+    if manifest.task == "classify":
+        return [{"name": "probabilities", "datatype": "FP32", "shape": [len(manifest.classes)]}]
+    return [
+        {"name": "boxes", "datatype": "FP32", "shape": [-1, 4]},
+        {"name": "scores", "datatype": "FP32", "shape": [-1]},
+        {"name": "classes", "datatype": "INT64", "shape": [-1]},
+        {"name": "count", "datatype": "INT64", "shape": [1]},
+    ]

@@ -1,0 +1,78 @@
+"""The application's state: what the routes work with. It is made once, when the application is created."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Annotated, Protocol
+
+from fastapi import Depends
+from prometheus_client import CollectorRegistry
+from starlette.requests import HTTPConnection
+
+from handful_serving.api.body import BodyBudget
+from handful_serving.domain.auth import Authenticator, RateLimiter
+from handful_serving.domain.model_manager import ModelManager
+from handful_serving.domain.model_status import ModelStatus
+from handful_serving.domain.predictor import Predictor
+from handful_serving.domain.rollout import Rollout
+from handful_serving.settings import ServingSettings
+
+_JSON_READERS = 4
+
+
+class ApiMetrics(Protocol):
+    """What the routes count. Its methods do not block."""
+
+    registry: CollectorRegistry
+    """All metrics, for /metrics."""
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """A request was answered."""
+        ...
+
+    def rejected(self, reason: str) -> None:
+        """A request, an image of a batch or a live frame was refused; the reason is a fixed word."""
+        ...
+
+    def live(self, connections: int) -> None:
+        """The number of live connections changed."""
+        ...
+
+    def frame(self, outcome: str) -> None:
+        """A live frame was `answered`, `dropped` for a newer one, or `failed`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AppState:
+    """Everything that routes use."""
+
+    settings: ServingSettings
+    manager: ModelManager
+    predictor: Predictor
+    rollout: Rollout
+    model_status: ModelStatus
+    metrics: ApiMetrics
+    authenticator: Authenticator
+    rate_limiter: RateLimiter
+    body_budget: BodyBudget
+    mlflow_page: str
+    """Where people's browsers find MLflow."""
+    live_connections: set[object] = field(default_factory=set)
+    json_readers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_JSON_READERS))
+    """Limits the threads that parse long JSON."""
+
+
+def app_state(connection: HTTPConnection) -> AppState:
+    """The state of the application that a request came to."""
+    state: AppState = connection.app.state.serving
+    return state
+
+
+async def _app_state(connection: HTTPConnection) -> AppState:
+    """The same as a dependency: FastAPI would call a plain function in a thread."""
+    return app_state(connection)
+
+
+State = Annotated[AppState, Depends(_app_state)]

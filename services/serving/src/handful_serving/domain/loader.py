@@ -1,0 +1,229 @@
+"""From a version's number to a model in memory: registry or cache, download, check, session, golden image."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from handful_core.errors import HandfulError, NotFoundError, PackageError, ResourceError, UnavailableError
+from handful_core.package.errors import DamagedPackageError, ManifestError, MissingPackageError
+from handful_core.registry.records import Version
+from handful_serving.concurrency.threads import SingleFlight, in_thread
+from handful_serving.domain.catalog import Catalog
+from handful_serving.domain.model_ref import ModelVersion
+from handful_serving.domain.model_store import LoadedModel, Model, ModelStore
+from handful_serving.domain.ports import CacheEntry, ModelRegistry, Observer, OpenModel, PackageCache
+from handful_serving.errors import OverloadedError, RefusedModelError, UnknownModelError
+
+_log = logging.getLogger(__name__)
+REFUSED_SECONDS = 600.0
+"""A bad package does not get better by itself; but somebody may repair it in place."""
+FAILED_SECONDS = 30.0
+"""A full disk or the like may pass."""
+_CORRUPT_PACKAGE = (DamagedPackageError, ManifestError, MissingPackageError)
+"""What a broken disk makes of a package that was whole when it was fetched."""
+_CONCURRENT_LOADS, _MAX_PENDING_LOADS = 4, 64
+"""Versions that load at the same time, and all loads that may be under way. More are refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dependencies:
+    """What loading talks to."""
+
+    registry: ModelRegistry
+    cache: PackageCache
+    open_model: OpenModel
+    observer: Observer
+    resident: Callable[[], int] = lambda: 0
+    """Bytes of memory that this process has now. It does not block."""
+
+
+class Loader:
+    """Loads versions into the store. Concurrent requests for the same version share one load."""
+
+    def __init__(
+        self, dependencies: Dependencies, catalog: Catalog, store: ModelStore, load_failures: LoadFailures
+    ) -> None:
+        self._dependencies = dependencies
+        self._catalog = catalog
+        self._store = store
+        self._load_failures = load_failures
+        self._flights: SingleFlight[ModelVersion, LoadedModel] = SingleFlight()
+        self._preparing = asyncio.Semaphore(_CONCURRENT_LOADS)
+        self._opening = asyncio.Lock()
+        """One model is opened at a time, so the growth of this process's memory is that model's."""
+
+    async def load(self, model_version: ModelVersion) -> LoadedModel:
+        """The version's model, from memory if it is there.
+
+        Raises:
+            UnknownModelError: the registry has no such version.
+            RefusedModelError: its package is bad, or was found bad a while ago.
+            UnavailableError: the registry is away and the package is not in the cache, or too many others are loaded.
+        """
+        loaded = self._store.get(model_version)
+        if loaded is None and model_version not in self._flights and len(self._flights) >= _MAX_PENDING_LOADS:
+            raise OverloadedError("too many models are being loaded", "loading", 1)
+        return loaded or await self._flights.do(model_version, lambda: self._load(model_version))
+
+    def cancel(self) -> None:
+        """Cancel the loads that run."""
+        self._flights.cancel()
+
+    async def _load(self, model_version: ModelVersion) -> LoadedModel:
+        if failure := self._load_failures.get(model_version):
+            raise failure.error()
+        try:
+            async with self._preparing:
+                entry, model, memory = await self._prepare(model_version)
+        except UnknownModelError:
+            raise
+        except UnavailableError:
+            self._dependencies.observer.reloaded(model_version.name, "failed", "registry")
+            raise
+        except PackageError as error:
+            raise self._refuse(model_version, "refused", error.kind, error, REFUSED_SECONDS) from error
+        except Exception as error:  # A package can raise anything. It is refused, and the others are served.
+            resource = isinstance(error, OSError | ResourceError)
+            kind = "resource" if resource else "registry" if isinstance(error, HandfulError) else "internal"
+            raise self._refuse(model_version, "failed", kind, error, FAILED_SECONDS) from error
+        digest = await in_thread(lambda: model.package.digest)  # It reads a file.
+        loaded = LoadedModel(entry.record, model, digest, memory)
+        self._store.add(loaded)
+        self._dependencies.observer.reloaded(model_version.name, "ok", "")
+        _log.info(
+            "loaded %s",
+            model_version,
+            extra={"model": model_version.name, "version": model_version.version, "digest": loaded.digest},
+        )
+        await self._prune(model_version.name)
+        return loaded
+
+    async def _prepare(self, model_version: ModelVersion) -> tuple[CacheEntry, Model, int]:
+        dependencies = self._dependencies
+        record = await self._record(model_version)
+        lookup = (
+            partial(dependencies.cache.find, record) if record else partial(dependencies.cache.newest, model_version)
+        )
+        entry = await in_thread(lookup)
+        if entry is not None:
+            try:
+                return entry, *await self._open(entry)
+            except _CORRUPT_PACKAGE as error:
+                _log.warning("the cached package of %s is damaged (%s): it is fetched again", model_version, error)
+                await in_thread(dependencies.cache.discard, entry)
+        record = record or await in_thread(dependencies.registry.version, model_version.name, model_version.version)
+        entry = await in_thread(self._download, record)
+        return entry, *await self._open(entry)
+
+    async def _open(self, entry: CacheEntry) -> tuple[Model, int]:
+        """The model, and the bytes that it took: what memory grew by, at least the size of its file."""
+        async with self._opening:
+            before = self._dependencies.resident()
+            model = await in_thread(self._dependencies.open_model, entry.folder)
+            grown = self._dependencies.resident() - before
+        package = model.package
+        return model, max(grown, package.manifest.files[package.manifest.model].size)
+
+    async def _record(self, model_version: ModelVersion) -> Version | None:
+        """The registry's entry of a version; None if the registry is away and a cached package can be used instead."""
+        cached = await in_thread(self._dependencies.cache.newest, model_version)
+        if cached is not None and self._catalog.reachable is False:
+            return None  # The watcher knows that the registry is away: no request waits for another timeout.
+        try:
+            return await in_thread(self._dependencies.registry.version, model_version.name, model_version.version)
+        except NotFoundError as error:
+            raise await self._unknown(model_version) from error
+        except UnavailableError:
+            if cached is None:
+                raise
+            return None
+
+    async def _unknown(self, model_version: ModelVersion) -> UnknownModelError:
+        try:
+            self._catalog.versions[model_version.name] = await in_thread(
+                self._dependencies.registry.versions, model_version.name
+            )
+        except HandfulError as error:
+            _log.debug("the versions of %s cannot be listed: %s", model_version.name, error)
+        return self._catalog.unknown_version(model_version)
+
+    def _download(self, record: Version) -> CacheEntry:
+        with self._dependencies.cache.incoming() as folder:
+            try:
+                self._dependencies.registry.download_package(record, folder)
+            except NotFoundError as error:
+                raise MissingPackageError(f"MLflow has lost its files ({error.message})") from error
+            return self._dependencies.cache.install(folder, record)
+
+    async def _prune(self, name: str) -> None:
+        used = {loaded.model_version.version for loaded in self._store if loaded.model_version.name == name}
+        used.update(version for model, version in self._catalog.champions.items() if model == name)
+        try:
+            await in_thread(self._dependencies.cache.prune, name, frozenset(used))
+        except OSError as error:
+            _log.warning("old packages of %s cannot be removed (%s)", name, error)
+
+    def _refuse(
+        self, model_version: ModelVersion, outcome: str, kind: str, error: Exception, seconds: float
+    ) -> RefusedModelError:
+        self._dependencies.observer.reloaded(model_version.name, outcome, kind)
+        _log.error(
+            "%s %s: %s",
+            outcome,
+            model_version,
+            error,
+            extra={"model": model_version.name, "version": model_version.version, "reason": kind},
+        )
+        return self._load_failures.add(model_version, kind, str(error), seconds).error()
+
+
+@dataclass(frozen=True, slots=True)
+class LoadFailure:
+    """Why a version is not served."""
+
+    model_version: ModelVersion
+    kind: str
+    """One word, for metrics."""
+    reason: str
+    until: float
+    """By the clock of `LoadFailures`."""
+
+    def error(self) -> RefusedModelError:
+        """What a request for it gets."""
+        return RefusedModelError(
+            f"{self.model_version} cannot be served ({self.reason})",
+            "ask for another version, or register it again",
+            self.kind,
+        )
+
+
+class LoadFailures:
+    """A negative cache: versions that failed to load are not tried again for a while."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._failures: dict[ModelVersion, LoadFailure] = {}
+
+    def __iter__(self) -> Iterator[LoadFailure]:
+        return iter([failure for model_version in list(self._failures) if (failure := self.get(model_version))])
+
+    def get(self, model_version: ModelVersion) -> LoadFailure | None:
+        """The failure that still holds for a version."""
+        failure = self._failures.get(model_version)
+        return failure if failure and failure.until > self._clock() else None
+
+    def add(self, model_version: ModelVersion, kind: str, reason: str, seconds: float) -> LoadFailure:
+        """Do not try a version again for some seconds."""
+        self._failures[model_version] = LoadFailure(model_version, kind, reason, self._clock() + seconds)
+        return self._failures[model_version]
+
+    def forget(self, name: str) -> None:
+        """Give every version of a model another chance."""
+        self._failures = {
+            model_version: failure for model_version, failure in self._failures.items() if model_version.name != name
+        }

@@ -1,0 +1,1 @@
+"""The process that listens: uvicorn, with bounds that it does not have by itself."""
