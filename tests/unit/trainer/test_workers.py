@@ -17,7 +17,8 @@ import pytest
 
 from fakes.exports import encoded, picture
 from handful_trainer import workers
-from handful_trainer.dataset.inspection.inspect import WriteMode, inspect_all, inspect_images
+from handful_trainer.dataset.inspection.facts import WriteMode
+from handful_trainer.dataset.inspection.inspect import inspect_all, inspect_images
 from handful_trainer.dataset.preparation.link import FileLinker, ImageEntry, place_images
 from handful_trainer.tasks.detection.labels import Box, LabelEntry, write_labels
 from handful_trainer.workers import WorkerPool

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from fakes.exports import encoded, picture, turned
-from handful_trainer.dataset.inspection.inspect import WriteMode, inspect_bytes
+from handful_trainer.dataset.inspection.facts import WriteMode
+from handful_trainer.dataset.inspection.inspect import inspect_bytes
 from handful_trainer.dataset.preparation.link import FileLinker, as_png, transpose_jpeg
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from handful_trainer.dataset.inspection.inspect import ImageFacts
+    from handful_trainer.dataset.inspection.facts import ImageFacts
     from handful_trainer.dataset.preparation.assets import Asset
     from handful_trainer.dataset.prepared import PreparedDataset
     from handful_trainer.dataset.report.page import Outline

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from handful_trainer.dataset.errors import UnknownLabelError
-from handful_trainer.dataset.inspection.inspect import ImageFacts, WriteMode
+from handful_trainer.dataset.inspection.facts import ImageFacts, WriteMode
 from handful_trainer.dataset.sources.base import ACCEPTED, RawItem, SplitName
 
 if TYPE_CHECKING:

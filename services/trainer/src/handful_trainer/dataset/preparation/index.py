@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from handful_core.files import write_atomically
-from handful_trainer.dataset.inspection.inspect import ImageFacts
+from handful_trainer.dataset.inspection.facts import ImageFacts
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import IMAGE_SUFFIXES, RawDataset, RawItem, Source
 from handful_trainer.dataset.sources.yolo import CACHE_SUFFIXES

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps, JpegImagePlugin
 
-from handful_trainer.dataset.inspection.inspect import WriteMode
+from handful_trainer.dataset.inspection.facts import WriteMode
 from handful_trainer.dataset.inspection.pillow import open_image
 
 if sys.platform == "linux":

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from handful_trainer.dataset.errors import DiskSpaceError, OutputExistsError
-from handful_trainer.dataset.inspection.inspect import WriteMode
+from handful_trainer.dataset.inspection.facts import WriteMode
 from handful_trainer.dataset.preparation.assets import Asset
 from handful_trainer.dataset.preparation.link import FileLinker, ImageEntry, place_images
 from handful_trainer.dataset.prepared import REPORT

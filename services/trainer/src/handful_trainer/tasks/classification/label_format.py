@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from handful_trainer.dataset.errors import AnnotationError, DamagedFileError
-from handful_trainer.dataset.inspection.inspect import ImageFacts
+from handful_trainer.dataset.inspection.facts import ImageFacts
 from handful_trainer.dataset.preparation.assets import Asset
 from handful_trainer.dataset.preparation.write import ASSETS
 from handful_trainer.dataset.prepared import PreparedDataset

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from handful_trainer.dataset.errors import AnnotationError
-from handful_trainer.dataset.inspection.inspect import ImageFacts
+from handful_trainer.dataset.inspection.facts import ImageFacts
 from handful_trainer.dataset.preparation.assets import Asset, few
 from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.dataset.report.build import tally
