@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import hypothesis
 import pytest
 from PIL import Image
 from xdist.scheduler import LoadScopeScheduling
@@ -44,6 +45,9 @@ def pytest_configure(config: pytest.Config) -> None:
         # nohup keeps the one from all that tests end with it, a worker of pytest-xdist the other.
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # How long an example takes says something of the machine, nothing of the code.
+    hypothesis.settings.register_profile("handful", deadline=None)
+    hypothesis.settings.load_profile("handful")
     notes = config.getoption("--engine")
     if notes and not hasattr(config, "workerinput"):
         config.add_cleanup(lambda: shutil.rmtree(notes, ignore_errors=True))

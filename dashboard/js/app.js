@@ -1,9 +1,9 @@
-/** What the page does: every change of its state starts here. */
+/** The page's actions: every change of its state starts here. */
 
 import { createPictures } from "./app/pictures.js";
 import { createServer } from "./app/server.js";
-import { choiceOf } from "./logic/catalogue.js";
-import { Unreachable } from "./problems.js";
+import { UnreachableError } from "./errors.js";
+import { choiceOf } from "./logic/registry.js";
 
 /**
  * @param store holds the state, made from app/state.js.
@@ -15,14 +15,15 @@ export function createApp(store, api) {
 
   async function choose(model, version) {
     store.set({ choice: choiceOf(model, version), threshold: null });
-    await (store.get().picture ? pictures.predict() : server.introduce());
+    await (store.get().picture ? pictures.predict() : server.loadModelInfo());
   }
 
-  /** Takes up what waited for the server. */
+  /** Repeats what failed for want of the server, once it is ready again. */
   async function resume(before) {
-    const { run } = store.get();
-    const waited = run.state === "failed" && before !== "ready" && before !== "connecting";
-    await (waited && (run.error instanceof Unreachable || run.error.status === 503) ? pictures.predict() : server.introduce());
+    const { request } = store.get();
+    const hasFailed = request.state === "failed" && before !== "ready" && before !== "connecting";
+    const forWantOfServer = hasFailed && (request.error instanceof UnreachableError || request.error.status === 503);
+    await (forWantOfServer ? pictures.predict() : server.loadModelInfo());
   }
 
   return {
@@ -31,9 +32,9 @@ export function createApp(store, api) {
     api,
     choose,
     state: store.get,
-    say: (remark) => store.set({ remark }),
-    setThreshold: (threshold) => store.set({ threshold, held: null, pointed: null }),
-    point: (pointed) => store.get().pointed !== pointed && store.set({ pointed }),
-    hold: (id) => store.set({ held: store.get().held === id ? null : id }),
+    setRemark: (remark) => store.set({ remark }),
+    setThreshold: (threshold) => store.set({ threshold, selected: null, hovered: null }),
+    hover: (hovered) => store.get().hovered !== hovered && store.set({ hovered }),
+    select: (id) => store.set({ selected: store.get().selected === id ? null : id }),
   };
 }

@@ -2,22 +2,19 @@
 
 import * as api from "./api.js";
 import { createApp } from "./app.js";
-import { INITIAL } from "./app/state.js";
-import { createStore } from "./store.js";
+import { createStore, INITIAL } from "./app/state.js";
 import { createCompare } from "./view/compare.js";
-import { createFindings } from "./view/findings.js";
+import { createExport } from "./view/export.js";
 import { createHistory } from "./view/history.js";
-import { createIntake } from "./view/intake.js";
 import { createLanguage, translatePage } from "./view/language.js";
 import { createPicker } from "./view/picker.js";
-import { createRaw } from "./view/raw.js";
-import { createSamples } from "./view/samples.js";
+import { createResults } from "./view/results.js";
 import { createStage } from "./view/stage.js";
 import { createStatus } from "./view/status.js";
-import { createTakeaway } from "./view/takeaway.js";
+import { createSummary } from "./view/summary.js";
 import { createThreshold } from "./view/threshold.js";
 import { createTimings } from "./view/timings.js";
-import { createVerdict } from "./view/verdict.js";
+import { createUpload } from "./view/upload.js";
 import { createViews } from "./view/views.js";
 
 translatePage();
@@ -29,17 +26,15 @@ const views = [
   createStatus,
   createPicker,
   createStage,
-  createVerdict,
+  createSummary,
   createThreshold,
-  createFindings,
+  createResults,
   createTimings,
-  createRaw,
-  createTakeaway,
+  createExport,
   createHistory,
   createCompare,
   createViews,
 ].map((create) => create(app));
 
-createIntake(app);
-createSamples(app);
+createUpload(app);
 store.subscribe((state) => views.forEach((render) => render(state)));

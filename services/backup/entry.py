@@ -15,20 +15,20 @@ _SECRETS = Path("/run/secrets")
 _MISSING = 2
 
 
-def main(words: list[str]) -> int:
-    """Run `handful` with the words, or `starter`.
+def main(arguments: list[str]) -> int:
+    """Run `handful` with the arguments, or the job `starter`.
 
     Returns:
         The command's own exit code; 2 for a command that is not there.
     """
-    if not words:
-        words = ["--help"]
-    if words[0] == "starter":
+    if not arguments:
+        arguments = ["--help"]
+    if arguments[0] == "starter":
         return _starter()
-    if not words[0].startswith("-") and not _has(words[0]):
-        _say(f"error: this version of Handful has no `handful {words[0]}` yet: nothing was done")
+    if not arguments[0].startswith("-") and not _has(arguments[0]):
+        _say(f"error: this version of Handful has no `handful {arguments[0]}` yet: nothing was done")
         return _MISSING
-    return subprocess.run(["handful", *words], env=_environment(os.environ), check=False).returncode
+    return subprocess.run(["handful", *arguments], env=_environment(os.environ), check=False).returncode
 
 
 def _environment(own: Mapping[str, str]) -> dict[str, str]:
@@ -46,7 +46,11 @@ def _environment(own: Mapping[str, str]) -> dict[str, str]:
 
 
 def _starter() -> int:
-    """Import the starter model into a registry that has none. Nothing waits for its success: 0 in any case."""
+    """Import the starter model into a registry that has none.
+
+    Returns:
+        0 in any case: the platform starts without the starter model as well.
+    """
     choice = os.environ.get("STARTER_MODEL", "on").strip().lower()
     if choice not in {"on", "off", ""}:
         _say(f"error: STARTER_MODEL is {choice!r}: it is on or off; the starter model is not imported")
@@ -73,7 +77,10 @@ def _starter() -> int:
 
 
 def _in_use() -> bool:
-    """Whether the registry has a version of anybody's: an import that was broken off leaves some without an alias."""
+    """Whether the registry has a version of anybody's.
+
+    An interrupted import of the starter model leaves versions with its tag and without an alias: they do not count.
+    """
     from handful_backup.portable.mlflow_api import SOURCE_VERSION
     from handful_core.registry import Registry
 

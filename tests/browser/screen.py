@@ -101,9 +101,9 @@ class Screen:
         """Choose the version whose entry holds these words."""
         self.open_picker().filter(has_text=words).click()
 
-    def expect_face(self, face: Literal["empty", "busy", "answer", "failed", "no-model", "unreachable"]) -> None:
+    def expect_view_state(self, view: Literal["empty", "busy", "answer", "failed", "no-model", "unreachable"]) -> None:
         """Wait until the stage shows this."""
-        expect(self.part("stage")).to_have_attribute("data-face", face)
+        expect(self.part("stage")).to_have_attribute("data-face", view)
 
     def _transfer(self, given: tuple[FilePayload, ...]) -> JSHandle:
         plain: list[dict[str, Any]] = [

@@ -35,9 +35,9 @@ from handful_trainer.config.settings import (
 )
 from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.pipeline.job import TrainingJob
-from handful_trainer.tasks.base import WEIGHTS, Estimate, ExportedGraph, TrainingListener, Variant
 from handful_trainer.tasks.classification.evaluate import Evaluation, evaluate
 from handful_trainer.tasks.classification.label_format import ClassFormat
+from handful_trainer.tasks.engine import WEIGHTS, Estimate, ExportedGraph, TrainingListener, Variant
 
 _OPSET = 17
 
@@ -119,6 +119,7 @@ class ToyEngine:
     """Learns by taking means."""
 
     config = ToyConfig
+    packages = ("onnx",)
     validation_metric = "val/accuracy"
 
     def configure(self, home: Path) -> None:

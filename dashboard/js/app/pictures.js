@@ -1,115 +1,116 @@
-/** The pictures of this visit: how they come to be looked at, one after the other. */
+/** The pictures of this visit: opened, predicted one after the other, and shown again. */
 
-import { numbered } from "../logic/answer.js";
-import { lookUp, query } from "../logic/catalogue.js";
-import { remember } from "../logic/visit.js";
-import { expected, Unreachable } from "../problems.js";
-import { words } from "../words.js";
+import { rethrowUnknown, UnreachableError } from "../errors.js";
+import { messages } from "../i18n.js";
+import { addToHistory } from "../logic/history.js";
+import { withIds } from "../logic/prediction.js";
+import { findVersion, queryParameters } from "../logic/registry.js";
 
 const SLOW_AFTER = 2000;
 
 /** @param server what `createServer` makes. */
 export function createPictures(store, api, server) {
-  let flight = null;
-  /** The newest request as a promise, and who waits for the next one. */
+  let controller = null;
+  /** The newest request as a promise, and the function that wakes who waits for the next one. */
   let newest = null;
   let onNext = null;
-  /** Counts what the visitor turned to, so that a series ends when it is another. */
+  /** Counts what the visitor opened, so that a series of pictures ends when something else is opened. */
   let series = 0;
 
-  async function look(file, remark = "") {
+  async function openPicture(file, remark = "") {
     series += 1;
     await show(file, remark);
   }
 
-  /** Looks at several in turn, until the visitor turns to another. */
-  async function lookAll(files) {
-    const mine = (series += 1);
+  /** Predicts several in turn, until the visitor opens something else. */
+  async function openPictures(files) {
+    const token = (series += 1);
     for (const [place, file] of files.entries()) {
-      await show(file, files.length > 1 ? words.ofSeveral(place + 1, files.length) : "");
-      await settled(mine);
-      if (series !== mine) return;
+      await show(file, files.length > 1 ? messages.ofSeveral(place + 1, files.length) : "");
+      await settled(token);
+      if (series !== token) return;
     }
   }
 
   /**
-   * Until the picture on the stage has come to something. Another model means another request; what the server is too busy
-   * for, or away, is tried again by the notice, by the visitor or when the server is back.
+   * Waits until the picture on the stage has its result. Another model means another request. A transient failure is tried
+   * again by the notice, by the visitor or when the server is back: that request is waited for as well.
    */
-  async function settled(mine) {
+  async function settled(token) {
     let last = null;
-    while (series === mine && last !== newest) {
+    while (series === token && last !== newest) {
       last = newest;
       await last;
-      if (series === mine && last === newest && mayPass()) await new Promise((done) => (onNext = done));
+      if (series === token && last === newest && isTransient()) await new Promise((done) => (onNext = done));
     }
   }
 
-  /** Whether what went wrong last lies with the server's present state, and not with the picture. */
-  function mayPass() {
-    const { run, server: known } = store.get();
-    const { error } = run;
-    return error instanceof Unreachable ? known.state === "unreachable" : error?.status === 429 || error?.status === 503;
+  /** Whether the last failure lies with the server's present state, and not with the picture. */
+  function isTransient() {
+    const { request, server } = store.get();
+    const { error } = request;
+    return error instanceof UnreachableError ? server.state === "unreachable" : error?.status === 429 || error?.status === 503;
   }
 
   async function show(file, remark) {
-    turnTo({ file, name: file.name, url: URL.createObjectURL(file) }, remark);
+    setPicture({ file, name: file.name, url: URL.createObjectURL(file) }, remark);
     await predict();
   }
 
-  /** Puts a picture on the stage. The one before frees its memory, unless it is in the visit. */
-  function turnTo(picture, remark = "") {
-    const { picture: former, visit } = store.get();
-    if (former && former !== picture && !visit.some((one) => one.picture === former)) URL.revokeObjectURL(former.url);
-    store.set({ picture, remark, pointed: null, held: null });
+  /** Puts a picture on the stage. The one before frees its memory, unless the history shows it. */
+  function setPicture(picture, remark = "") {
+    const { picture: former, history } = store.get();
+    if (former && former !== picture && !history.some((one) => one.picture === former)) URL.revokeObjectURL(former.url);
+    store.set({ picture, remark, hovered: null, selected: null });
   }
 
-  /** Keeps what came of a picture; those that fall out of the visit free their memory. */
-  function keep(entry) {
-    const { visit, gone } = remember(store.get().visit, entry);
+  /** Adds a result to the history. Pictures that fall out of it free their memory. */
+  function addEntry(entry) {
+    const { history, gone } = addToHistory(store.get().history, entry);
     for (const { picture } of gone) URL.revokeObjectURL(picture.url);
-    store.set({ visit });
+    store.set({ history });
   }
 
-  /** Shows a picture of this visit with its answer again, without asking; one that failed is asked again. */
-  async function recall({ picture, answer, traits, roundTrip, error }) {
+  /** Shows a picture of the history with its prediction again, without a request; one that failed is requested again. */
+  async function recall({ picture, prediction, modelInfo, roundTrip, error }) {
     series += 1;
-    flight?.abort();
-    flight = null;
-    turnTo(picture);
+    controller?.abort();
+    controller = null;
+    setPicture(picture);
     if (error) return predict();
-    store.set({ traits, run: { state: "done", slow: false, answer, picture, error: null, roundTrip } });
+    store.set({ modelInfo, request: { state: "done", slow: false, prediction, picture, error: null, roundTrip } });
   }
 
   function predict() {
-    newest = request();
+    newest = sendRequest();
     onNext?.();
     return newest;
   }
 
-  async function request() {
-    const { picture, choice, run } = store.get();
+  async function sendRequest() {
+    const { picture, choice, request } = store.get();
     if (!picture) return;
-    flight?.abort();
-    const own = (flight = new AbortController());
-    const update = (change) => own === flight && store.set({ run: { ...store.get().run, ...change } });
-    const answer = run.state === "failed" ? null : run.answer;
-    update({ state: "busy", slow: false, answer, error: null });
+    controller?.abort();
+    // Whatever comes back after a newer request has started is dropped: `own` is not the newest controller then.
+    const own = (controller = new AbortController());
+    const update = (change) => own === controller && store.set({ request: { ...store.get().request, ...change } });
+    const prediction = request.state === "failed" ? null : request.prediction;
+    update({ state: "busy", slow: false, prediction, error: null });
     const timer = setTimeout(() => update({ slow: true }), SLOW_AFTER);
     try {
-      const { traits, ...result } = await ask(picture.file, query(choice), own.signal);
-      if (own !== flight) return;
-      store.set({ traits, pointed: null, held: null });
+      const { modelInfo, ...result } = await ask(picture.file, queryParameters(choice), own.signal);
+      if (own !== controller) return;
+      store.set({ modelInfo, hovered: null, selected: null });
       update({ state: "done", slow: false, picture, ...result });
-      keep({ picture, traits, ...result, error: null });
-      if (!lookUp(store.get().listing, result.answer.model, result.answer.version)) await server.list();
+      addEntry({ picture, modelInfo, ...result, error: null });
+      if (!findVersion(store.get().listing, result.prediction.model, result.prediction.version)) await server.loadListing();
     } catch (error) {
-      if (own !== flight) return;
-      // First whether the server is there at all: it decides what the visitor is told.
-      if (expected(error) instanceof Unreachable || error.status === 503) await server.check();
-      if (own !== flight) return;
-      update({ state: "failed", slow: false, answer: null, error });
-      keep({ picture, error });
+      if (own !== controller) return;
+      // The server's state decides what the visitor is told, so it is checked first.
+      if (rethrowUnknown(error) instanceof UnreachableError || error.status === 503) await server.check();
+      if (own !== controller) return;
+      update({ state: "failed", slow: false, prediction: null, error });
+      addEntry({ picture, error });
     } finally {
       clearTimeout(timer);
     }
@@ -117,10 +118,10 @@ export function createPictures(store, api, server) {
 
   async function ask(file, parameters, signal) {
     const sent = performance.now();
-    const answer = numbered(await api.predict(file, parameters, signal));
+    const prediction = withIds(await api.predict(file, parameters, signal));
     const roundTrip = performance.now() - sent;
-    return { answer, roundTrip, traits: await server.traitsOf(answer.model, answer.version, signal) };
+    return { prediction, roundTrip, modelInfo: await server.modelInfoOf(prediction.model, prediction.version, signal) };
   }
 
-  return { ask, look, lookAll, recall, predict };
+  return { ask, openPicture, openPictures, recall, predict };
 }

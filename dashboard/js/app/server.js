@@ -1,53 +1,53 @@
-/** What is known of the server: whether it is there, what its registry offers, and what its models say of themselves. */
+/** What the page knows of the server: whether it is ready, which models it lists, and what they say of themselves. */
 
-import { resolve } from "../logic/catalogue.js";
-import { expected, Problem } from "../problems.js";
+import { Problem, rethrowUnknown } from "../errors.js";
+import { resolveChoice } from "../logic/registry.js";
 import { INITIAL } from "./state.js";
 
 /** @param whenReady is called with the former state when the server has become ready. */
 export function createServer(store, api, whenReady) {
-  const traitsKnown = new Map();
+  const modelInfoCache = new Map();
 
-  /** A version never changes, so it is asked once. */
-  async function traitsOf(model, version, signal) {
+  /** A version never changes, so it is requested once. */
+  async function modelInfoOf(model, version, signal) {
     const key = `${model}/${version}`;
-    if (!traitsKnown.has(key)) traitsKnown.set(key, await api.classes(model, version, signal));
-    return traitsKnown.get(key);
+    if (!modelInfoCache.has(key)) modelInfoCache.set(key, await api.classes(model, version, signal));
+    return modelInfoCache.get(key);
   }
 
-  /** Asks what the chosen model knows, as long as there is no answer that tells. */
-  async function introduce() {
+  /** Loads what the chosen model knows, as long as no prediction brought it. */
+  async function loadModelInfo() {
     const { listing, choice, picture } = store.get();
-    const { model, version } = resolve(listing, choice);
+    const { model, version } = resolveChoice(listing, choice);
     if (picture || !model || !version) return;
-    const traits = await traitsOf(model.name, version.version).catch((error) => {
-      expected(error);
-      return INITIAL.traits;
+    const modelInfo = await modelInfoOf(model.name, version.version).catch((error) => {
+      rethrowUnknown(error);
+      return INITIAL.modelInfo;
     });
-    // A picture or another choice that came meanwhile has traits of its own.
-    if (!store.get().picture && store.get().choice === choice) store.set({ traits });
+    // A picture or another choice that came meanwhile brings its own.
+    if (!store.get().picture && store.get().choice === choice) store.set({ modelInfo });
   }
 
-  async function list() {
+  async function loadListing() {
     try {
       store.set({ listing: await api.models(), listingError: null });
     } catch (error) {
-      store.set({ listingError: expected(error) });
+      store.set({ listingError: rethrowUnknown(error) });
     }
   }
 
-  /** Asks whether the server is ready, and takes up what waited for it. */
+  /** Checks whether the server is ready; if it became so, `whenReady` repeats what waited for it. */
   async function check() {
     const before = store.get().server.state;
     const server = await api.ready().then(
       () => ({ state: "ready", error: null }),
-      (error) => ({ state: expected(error) instanceof Problem ? "not-ready" : "unreachable", error }),
+      (error) => ({ state: rethrowUnknown(error) instanceof Problem ? "not-ready" : "unreachable", error }),
     );
     store.set({ server });
     if (server.state === before) return;
-    if (server.state !== "unreachable") await list();
+    if (server.state !== "unreachable") await loadListing();
     if (server.state === "ready") whenReady(before);
   }
 
-  return { traitsOf, introduce, list, check };
+  return { modelInfoOf, loadModelInfo, loadListing, check };
 }

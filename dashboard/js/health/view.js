@@ -1,65 +1,60 @@
 /** Health: what the server measures of itself. */
 
-import { askAgain } from "../key.js";
+import { allowPrompt } from "../api_key.js";
+import { Problem, rethrowUnknown } from "../errors.js";
+import { messages } from "../i18n.js";
 import { bytes, milliseconds, percent } from "../logic/format.js";
-import { pick, samples, spread, sum, tally } from "../logic/measurements.js";
-import { expected, Problem } from "../problems.js";
-import { html } from "../view/dom.js";
-import { refill } from "../view/focus.js";
+import { filterSamples, histogramStats, parseMetrics, sum, sumByLabel } from "../logic/prometheus.js";
+import { html, showMessage } from "../view/dom.js";
+import { replaceKeepingFocus } from "../view/focus.js";
 import { card, table } from "../view/table.js";
-import { words } from "../words.js";
 
 const EVERY = 5000;
 const STAGES = ["queue", "decode", "blur", "preprocess", "inference", "postprocess", "draw", "total"];
-const own = words.health;
+const text = messages.health;
 
 export function createView(root, app) {
-  const says = html("p", { class: "says", role: "status", "data-part": "health-says" }, own.loading);
+  const says = html("p", { class: "says", role: "status", "data-part": "health-says" }, text.loading);
   const when = html("p", { class: "remark", "data-part": "health-when" });
   const body = html("div", { class: "cards", "data-part": "health-body" });
-  root.replaceChildren(html("h1", { class: "title", tabindex: -1 }, own.title), html("p", { class: "lead" }, own.lead), says, body, when);
+  root.replaceChildren(html("h1", { class: "title", tabindex: -1 }, text.title), html("p", { class: "lead" }, text.lead), says, body, when);
   let timer = null;
-  let flight = null;
+  let controller = null;
 
   async function refresh() {
     hide();
-    const { signal } = (flight = new AbortController());
+    const { signal } = (controller = new AbortController());
     try {
-      const all = samples(await app.api.metrics(signal));
+      const all = parseMetrics(await app.api.metrics(signal));
       fill(cards(all));
-      say("");
-      when.textContent = own.updated(new Date().toLocaleTimeString(words.locale));
+      showMessage(says, "");
+      when.textContent = text.updated(new Date().toLocaleTimeString(messages.locale));
     } catch (error) {
       if (error.name === "AbortError") return;
-      expected(error);
-      say(error instanceof Problem ? error.message : words.unreachableTitle, true);
+      rethrowUnknown(error);
+      showMessage(says, error instanceof Problem ? error.message : messages.unreachableTitle, true);
     }
     if (!signal.aborted) timer = setTimeout(refresh, EVERY);
   }
 
-  /** Ends what is under way: it is asked once at a time, and not at all while this view is not seen. */
+  /** Stops polling and cancels the request under way: one at a time, and none while this view is hidden. */
   function hide() {
     clearTimeout(timer);
-    flight?.abort();
+    controller?.abort();
   }
 
-  /** A card that did not change stays as it is: somebody may be marking a text in it. */
+  /** Keeps a card that did not change: somebody may be selecting text in it. */
   function fill(fresh) {
     if (!body.childElementCount) body.append(...fresh.map(() => html("div")));
     for (const [place, one] of fresh.entries()) {
       const slot = body.children[place];
-      if (!slot.firstChild?.isEqualNode(one)) refill(slot, [one]);
+      if (!slot.firstChild?.isEqualNode(one)) replaceKeepingFocus(slot, [one]);
     }
-  }
-
-  function say(text, bad = false) {
-    if (says.textContent !== text) says.textContent = text;
-    says.classList.toggle("alert", bad);
   }
 
   return {
     show() {
-      askAgain();
+      allowPrompt();
       return refresh();
     },
     hide,
@@ -68,14 +63,14 @@ export function createView(root, app) {
 }
 
 function cards(all) {
-  return [card(own.things, up(all)), card(own.load, figures(all)), stages(all), models(all), counted(own.rejects, own.noRejects, rejects(all)), counted(own.reloads, own.noReloads, reloads(all))];
+  return [card(text.things, up(all)), card(text.load, figures(all)), stages(all), models(all), counted(text.rejects, text.noRejects, rejects(all)), counted(text.reloads, text.noReloads, reloads(all))];
 }
 
 function up(all) {
   const registry = sum(all, "handful_registry_reachable") > 0;
   const entry = (name, good) =>
-    html("li", { class: good ? "up" : "down" }, html("span", { class: "dot", "aria-hidden": "true" }), `${name}: ${good ? own.up.yes : own.up.no}`);
-  return html("ul", { class: "row things" }, entry(own.up.serving, true), entry(own.up.registry, registry));
+    html("li", { class: good ? "up" : "down" }, html("span", { class: "dot", "aria-hidden": "true" }), `${name}: ${good ? text.up.yes : text.up.no}`);
+  return html("ul", { class: "row things" }, entry(text.up.serving, true), entry(text.up.registry, registry));
 }
 
 function figures(all) {
@@ -91,47 +86,47 @@ function figures(all) {
     live: sum(all, "handful_live_connections"),
     memory: bytes(sum(all, "process_resident_memory_bytes")),
   };
-  const figure = ([name, value]) => html("div", {}, html("dt", {}, own.figures[name]), html("dd", { "data-figure": name }, String(value)));
+  const figure = ([name, value]) => html("div", {}, html("dt", {}, text.figures[name]), html("dd", { "data-figure": name }, String(value)));
   return html("dl", { class: "figures" }, ...Object.entries(values).map(figure));
 }
 
 function stages(all) {
-  const found = STAGES.map((stage) => [stage, spread(all, "handful_stage_seconds", { stage })]).filter(([, one]) => one);
-  if (!found.length) return card(own.latency, html("p", { class: "remark" }, own.nothing));
+  const found = STAGES.map((stage) => [stage, histogramStats(all, "handful_stage_seconds", { stage })]).filter(([, one]) => one);
+  if (!found.length) return card(text.latency, html("p", { class: "remark" }, text.nothing));
   const rows = found.map(([stage, { count, mean, median, slow }]) => [
-    words.stage[stage] ?? stage,
+    messages.stage[stage] ?? stage,
     count,
     milliseconds(mean),
     ...[median, slow].map((edge) => (Number.isFinite(edge) ? `≤ ${milliseconds(edge)}` : "–")),
   ]);
-  return card(own.latency, table(own.latency, Object.values(own.stageColumns), rows));
+  return card(text.latency, table(text.latency, Object.values(text.stageColumns), rows));
 }
 
 function models(all) {
-  const rows = pick(all, "handful_model_info", {}).filter(({ value }) => value > 0).map(({ labels }) => {
+  const rows = filterSamples(all, "handful_model_info", {}).filter(({ value }) => value > 0).map(({ labels }) => {
     const key = { model: labels.model, version: labels.version };
     return [
-      `${labels.model} ${words.version(labels.version)}`,
-      words.models.state[labels.state] ?? labels.state,
+      `${labels.model} ${messages.version(labels.version)}`,
+      messages.models.state[labels.state] ?? labels.state,
       labels.architecture,
       sum(all, "handful_predictions_total", key),
       bytes(sum(all, "handful_model_memory_bytes", key)),
     ];
   });
-  return card(own.models, rows.length ? table(own.models, Object.values(own.modelColumns), rows) : html("p", { class: "remark" }, words.noModels));
+  return card(text.models, rows.length ? table(text.models, Object.values(text.modelColumns), rows) : html("p", { class: "remark" }, messages.noModels));
 }
 
 function counted(title, none, rows) {
-  return card(title, rows.length ? table(title, [title, own.count], rows) : html("p", { class: "remark" }, none));
+  return card(title, rows.length ? table(title, [title, text.count], rows) : html("p", { class: "remark" }, none));
 }
 
 function rejects(all) {
-  return tally(all, "handful_rejects_total", "reason").map(([reason, count]) => [reason.replaceAll("_", " "), count]);
+  return sumByLabel(all, "handful_rejects_total", "reason").map(([reason, count]) => [reason.replaceAll("_", " "), count]);
 }
 
 function reloads(all) {
-  return pick(all, "handful_model_reloads_total").map(({ labels, value }) => [
-    [labels.model, own.outcome[labels.outcome] ?? labels.outcome, labels.reason].filter(Boolean).join(" · "),
+  return filterSamples(all, "handful_model_reloads_total").map(({ labels, value }) => [
+    [labels.model, text.outcome[labels.outcome] ?? labels.outcome, labels.reason].filter(Boolean).join(" · "),
     value,
   ]);
 }

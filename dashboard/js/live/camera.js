@@ -1,6 +1,6 @@
 /** The visitor's camera, and single frames of it as JPEG. */
 
-import { shrunk } from "../logic/frames.js";
+import { downscaledSize } from "../logic/frames.js";
 
 const LONGEST = 640;
 const QUALITY = 0.8;
@@ -37,12 +37,12 @@ function fail(error) {
 }
 
 /** Makes JPEGs of a video: `grab()` gives the present frame as an ArrayBuffer. */
-export function createGrabber(video) {
+export function createFrameEncoder(video) {
   const canvas = document.createElement("canvas");
   const brush = canvas.getContext("2d", { alpha: false });
 
   return async function grab() {
-    const { width, height } = shrunk({ width: video.videoWidth, height: video.videoHeight }, LONGEST);
+    const { width, height } = downscaledSize({ width: video.videoWidth, height: video.videoHeight }, LONGEST);
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
     brush.drawImage(video, 0, 0, width, height);
     const blob = await new Promise((done) => canvas.toBlob(done, "image/jpeg", QUALITY));
@@ -50,8 +50,8 @@ export function createGrabber(video) {
   };
 }
 
-/** What waits for the camera's next frame, and gives how many there were so far. Without the browser's count, each call counts one. */
-export function freshFrames(video) {
+/** A function that waits for the camera's next frame and gives how many there were so far: the browser's own count if it has one. */
+export function frameCounter(video) {
   let calls = 0;
   if (!video.requestVideoFrameCallback) return () => new Promise((done) => requestAnimationFrame(() => done((calls += 1))));
   return () => new Promise((done) => video.requestVideoFrameCallback((_, { presentedFrames }) => done(presentedFrames)));

@@ -1,35 +1,36 @@
 /** Live: the camera through the server's WebSocket. */
 
-import { counts, limit, terms, total, visible, worths } from "../logic/answer.js";
+import { allowPrompt, promptForKey, storedKey } from "../api_key.js";
+import { messages } from "../i18n.js";
 import { milliseconds, percent } from "../logic/format.js";
-import { pace, recent } from "../logic/frames.js";
-import { askAgain, askKey, storedKey } from "../key.js";
+import { throughput, withinWindow } from "../logic/frames.js";
+import { aboveThreshold, classCounts, effectiveThreshold, isCounted, resultOf } from "../logic/prediction.js";
+import { showMessage } from "../view/dom.js";
+import { fillModelSelect, selectedModel, selectValue } from "../view/model_select.js";
 import { createOverlay } from "../view/overlay.js";
-import { words } from "../words.js";
-import { CameraError, closeCamera, createGrabber, freshFrames, openCamera, playCamera } from "./camera.js";
-import { choose, fillModels, modelOf } from "./models.js";
-import { buildScreen } from "./screen.js";
-import { openSession, TOO_MANY } from "./session.js";
+import { CameraError, closeCamera, createFrameEncoder, frameCounter, openCamera, playCamera } from "./camera.js";
+import { openConnection, TOO_MANY } from "./connection.js";
+import { buildLayout } from "./layout.js";
 
-const own = words.live;
-/** The status of what was refused for want of a good key. */
+const text = messages.live;
+/** The HTTP status for a missing or wrong key. */
 const NO_KEY = 401;
 
 export function createView(root, app) {
-  const parts = buildScreen(root);
-  const overlay = createOverlay(parts.overlay, { point() {}, hold() {} });
-  const grab = createGrabber(parts.video);
+  const parts = buildLayout(root);
+  const overlay = createOverlay(parts.overlay, { hover() {}, select() {} });
+  const grab = createFrameEncoder(parts.video);
   let session = null;
   let stream = null;
-  /** Counts starts and stops, so that what an ended one still brings is let go. */
+  /** Counts starts and stops: odd while running. What an ended session still brings is dropped. */
   let round = 0;
   let last = null;
   let answers = [];
   let answered = 0;
   /** Until the visitor moves the slider, it stands where the model itself would have it. */
   let moved = false;
-  /** What was chosen of the models and agreed to by the server, and why it did not agree to what was chosen last. */
-  let agreed = "";
+  /** The model that the server last accepted, and why it refused the last choice. */
+  let accepted = "";
   let refusal = "";
 
   parts.start.addEventListener("click", () => (round % 2 ? stop("") : start()));
@@ -41,32 +42,27 @@ export function createView(root, app) {
   new ResizeObserver(draw).observe(parts.frame);
   parts.threshold.textContent = percent(parts.slider.valueAsNumber);
 
-  function say(text, bad = false) {
-    parts.says.textContent = text;
-    parts.says.classList.toggle("alert", bad);
-  }
-
   async function start() {
-    const mine = (round += 1);
+    const token = (round += 1);
     [last, answers, answered] = [null, [], 0];
-    parts.start.textContent = own.stop;
-    say(own.asking);
+    parts.start.textContent = text.stop;
+    showMessage(parts.says, text.asking);
     try {
       const opened = await openCamera();
-      if (round !== mine) return closeCamera(opened);
+      if (round !== token) return closeCamera(opened);
       // From here on it is stop() that turns it off, also while it is not yet playing.
       stream = opened;
       await playCamera(parts.video, stream);
     } catch (error) {
       if (!(error instanceof CameraError)) throw error;
-      if (round !== mine) return;
-      return stop(own.camera[error.kind] ?? own.camera.other(error.message));
+      if (round !== token) return;
+      return stop(text.camera[error.kind] ?? text.camera.other(error.message));
     }
-    if (round !== mine) return;
-    say(own.connecting);
-    [agreed, refusal] = [parts.model.value, ""];
-    session = openSession({ grab, next: freshFrames(parts.video) }, modelOf(parts.model), {
-      ready: tell,
+    if (round !== token) return;
+    showMessage(parts.says, text.connecting);
+    [accepted, refusal] = [parts.model.value, ""];
+    session = openConnection({ grab, next: frameCounter(parts.video) }, selectedModel(parts.model), {
+      ready: showStatus,
       result: show,
       problem: fail,
       closed: (code) => stop(endOf(code)),
@@ -74,58 +70,58 @@ export function createView(root, app) {
     });
   }
 
-  /** Has another model answer. Where the server refuses, the list names again the one that goes on, and it stays said why. */
+  /** Changes the model. If the server refuses, the list shows the one that goes on, and the reason stays. */
   async function change() {
     if (!session) return;
-    const [mine, wanted] = [round, parts.model.value];
-    const problem = await session.set({ model: null, version: null, ...modelOf(parts.model) });
-    if (round !== mine) return;
+    const [token, wanted] = [round, parts.model.value];
+    const problem = await session.set({ model: null, version: null, ...selectedModel(parts.model) });
+    if (round !== token) return;
     refusal = problem ? problem.detail || problem.title : "";
-    if (!problem) agreed = wanted;
-    else if (parts.model.value === wanted) choose(parts.model, agreed);
-    tell();
+    if (!problem) accepted = wanted;
+    else if (parts.model.value === wanted) selectValue(parts.model, accepted);
+    showStatus();
   }
 
-  function tell() {
-    say(refusal || own.running, refusal !== "");
+  function showStatus() {
+    showMessage(parts.says, refusal || text.running, refusal !== "");
   }
 
-  /** Ends camera and connection; `why` is said unless the visitor wished it. */
+  /** Ends camera and connection; `why` is empty if the visitor wished it. */
   function stop(why) {
     if (round % 2) round += 1;
     session?.close();
     if (stream) closeCamera(stream);
     [session, stream, last] = [null, null, null];
     parts.video.srcObject = null;
-    parts.start.textContent = own.start;
+    parts.start.textContent = text.start;
     overlay.clear();
-    say(why, why !== "");
+    showMessage(parts.says, why, why !== "");
   }
 
-  /** Says why a frame or the connection was refused; where it was for want of a good key, the visitor is asked for one. */
+  /** Shows why a frame or the connection was refused; for a missing or wrong key, asks for one. */
   async function fail(problem, fatal) {
     const why = problem.detail || problem.title;
-    if (!fatal) return say(why, true);
+    if (!fatal) return showMessage(parts.says, why, true);
     stop(why);
     if (problem.status !== NO_KEY) return;
-    askAgain();
-    if ((await askKey(storedKey())) && !root.hidden && round % 2 === 0) start();
+    allowPrompt();
+    if ((await promptForKey(storedKey())) && !root.hidden && round % 2 === 0) start();
   }
 
-  async function show(answer, latency) {
-    const mine = round;
-    const traits = await app.traitsOf(answer.model, answer.version);
-    if (round !== mine) return;
-    tell();
-    last = { answer, traits };
-    if (!moved) parts.slider.value = limit({ threshold: null, traits });
+  async function show(prediction, latency) {
+    const token = round;
+    const modelInfo = await app.modelInfoOf(prediction.model, prediction.version);
+    if (round !== token) return;
+    showStatus();
+    last = { prediction, modelInfo };
+    if (!moved) parts.slider.value = effectiveThreshold({ threshold: null, modelInfo });
     answered += 1;
-    answers = recent(answers, { at: performance.now(), latency });
-    const { rate, latency: median } = pace(answers);
+    answers = withinWindow(answers, { at: performance.now(), latency });
+    const { rate, latency: median } = throughput(answers);
     parts.figures.answered.textContent = answered;
-    parts.figures.rate.textContent = rate === null ? own.none : rate.toLocaleString(words.locale, { maximumFractionDigits: 1 });
-    parts.figures.latency.textContent = median === null ? own.none : milliseconds(median);
-    parts.figures.inference.textContent = milliseconds(answer.timings_ms.inference);
+    parts.figures.rate.textContent = rate === null ? text.none : rate.toLocaleString(messages.locale, { maximumFractionDigits: 1 });
+    parts.figures.latency.textContent = median === null ? text.none : milliseconds(median);
+    parts.figures.inference.textContent = milliseconds(prediction.timings_ms.inference);
     draw();
   }
 
@@ -133,26 +129,22 @@ export function createView(root, app) {
     const threshold = parts.slider.valueAsNumber;
     parts.threshold.textContent = percent(threshold);
     if (!last) return;
-    const { answer, traits } = last;
-    const worth = worths(traits);
-    const seen = visible(answer.detections, threshold);
-    parts.figures.count.textContent = answer.task === "classify" ? likeliest(answer) : (total(seen, worth) ?? seen.length);
+    const { prediction, modelInfo } = last;
+    const counts = classCounts(modelInfo);
+    const seen = aboveThreshold(prediction.detections, threshold);
+    parts.figures.count.textContent = resultOf(prediction, threshold, modelInfo);
     const frame = { width: parts.video.clientWidth, height: parts.video.clientHeight };
-    overlay.draw(seen, answer.image, frame, (found) => !counts(worth) || terms([found], worth).length > 0);
+    overlay.draw(seen, prediction.image, frame, (detection) => isCounted(detection, counts));
   }
 
   return {
     show() {},
     hide: () => stop(""),
-    render: ({ listing }) => fillModels(parts.model, listing),
+    render: ({ listing }) => fillModelSelect(parts.model, listing),
   };
 }
 
-function likeliest({ probabilities }) {
-  return probabilities.reduce((a, b) => (b.probability > a.probability ? b : a)).name;
-}
-
 function endOf(code) {
-  if (code === TOO_MANY) return own.tooMany;
-  return code === 1006 ? own.lost : own.ended;
+  if (code === TOO_MANY) return text.tooMany;
+  return code === 1006 ? text.lost : text.ended;
 }

@@ -1,11 +1,11 @@
-/** The request of an answer, as a command. */
+/** The request of a prediction, as a command. */
 
 /**
  * @param address the page's own address, below which the interface lies.
  * @param name the picture's file name.
  * @param keyed whether the server wants an API key; it is taken from the environment and never written out.
  */
-export function curlOf({ address, name, model, version, confidence, keyed }) {
+export function curlCommand({ address, name, model, version, confidence, keyed }) {
   const url = new URL("api/predict", address);
   url.search = new URLSearchParams({ model, version, confidence: Number(confidence.toFixed(2)) });
   const key = keyed ? ` -H "X-API-Key: $HANDFUL_API_KEY"` : "";

@@ -7,7 +7,7 @@ const BEST_KNOWN = ["mAP50", "mAP50_95", "f1", "precision", "recall"];
  * The points of a line through [step, value] pairs, for a drawing of this size: the first step left, the least value at
  * the bottom. A line that never moves lies in the middle.
  */
-export function line(points, { width, height }, margin = 2) {
+export function polylinePoints(points, { width, height }, margin = 2) {
   const [steps, values] = [points.map(([step]) => step), points.map(([, value]) => value)];
   const across = scale(steps, width, margin);
   const up = scale(values, height, margin);
@@ -27,7 +27,7 @@ function round(value) {
 const QUALITY = /mAP|precision|recall|f1|accuracy|top\d/;
 
 /** Curves worth showing first: quality before losses before the rest. */
-export function ordered(curves) {
+export function sortCurves(curves) {
   const rank = (name) => (QUALITY.test(name) ? 0 : name.includes("loss") ? 1 : 2);
   return Object.entries(curves).sort(([a], [b]) => rank(a) - rank(b) || a.localeCompare(b));
 }
@@ -39,7 +39,7 @@ export function ordered(curves) {
  * @returns {metric, rows: [class, value or null of each version], compared: versions that have such values}; metric null
  *   where none has any.
  */
-export function byClass(runs) {
+export function compareClasses(runs) {
   const known = runs.map(({ version, metrics }) => ({ version, found: classMetrics(metrics) }));
   const metric = BEST_KNOWN.find((name) => known.some(({ found }) => found.has(name))) ?? null;
   const having = known.filter(({ found }) => found.has(metric));

@@ -1,16 +1,16 @@
 /** Numbers as people read them, in the page's language. */
 
-import { words } from "../words.js";
+import { messages } from "../i18n.js";
 
-const DIGITS = new Intl.NumberFormat(words.locale, { minimumFractionDigits: 3, maximumFractionDigits: 3 });
-const DAY = new Intl.DateTimeFormat(words.locale, { day: "numeric", month: "short", year: "numeric" });
+const DIGITS = new Intl.NumberFormat(messages.locale, { minimumFractionDigits: 3, maximumFractionDigits: 3 });
+const DAY = new Intl.DateTimeFormat(messages.locale, { day: "numeric", month: "short", year: "numeric" });
 
 /** 0.934 → "93%". Only certainty itself is "100%", and only nothing is "0%". */
 export function percent(share) {
   const rounded = Math.round(share * 100);
-  if (rounded === 100 && share < 1) return words.percent("99");
-  if (rounded === 0 && share > 0) return words.percent("<1");
-  return words.percent(rounded);
+  if (rounded === 100 && share < 1) return messages.percent("99");
+  if (rounded === 0 && share > 0) return messages.percent("<1");
+  return messages.percent(rounded);
 }
 
 /** 0.84 → "0.8 ms", 102.7 → "103 ms", 1240 → "1.24 s". */
@@ -21,13 +21,13 @@ export function milliseconds(value) {
 
 /** 31234 → "31 kB". */
 export function bytes(value) {
-  if (value < 1000) return `${value} ${words.byte}`;
-  if (value < 999_500) return `${Math.round(value / 1000)} k${words.byte}`;
-  return `${fixed(value / 1e6, 1)} M${words.byte}`;
+  if (value < 1000) return `${value} ${messages.byte}`;
+  if (value < 999_500) return `${Math.round(value / 1000)} k${messages.byte}`;
+  return `${fixed(value / 1e6, 1)} M${messages.byte}`;
 }
 
 function fixed(value, digits) {
-  return value.toLocaleString(words.locale, { minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: false });
+  return value.toLocaleString(messages.locale, { minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: false });
 }
 
 /** {width, height} → "640 × 480". */

@@ -1,10 +1,10 @@
-/** Where the time of an answer went. */
+/** Where the time of a prediction went. */
 
 const STAGES = ["queue", "decode", "blur", "preprocess", "inference", "postprocess", "draw"];
 
 /**
  * @param timings milliseconds by stage, with their total, as the server tells them.
- * @param roundTrip milliseconds from sending the picture to having the answer.
+ * @param roundTrip milliseconds from sending the picture to having the prediction.
  * @returns the stages in order, each {stage, ms, share}: `waiting` is what the server's total holds beyond its stages,
  *   `transfer` is what the round trip holds beyond the server's total. Shares are of the round trip.
  */

@@ -1,6 +1,6 @@
 /** Copying to the clipboard, with the button saying that it worked. */
 
-import { words } from "../words.js";
+import { messages } from "../i18n.js";
 
 const SAYS_SO_FOR = 2500;
 
@@ -10,7 +10,7 @@ export function copyOnClick(button, label, text) {
   let timer = null;
   button.addEventListener("click", async () => {
     const copied = await copy(text());
-    label.textContent = copied ? words.copied : words.copyFailed;
+    label.textContent = copied ? messages.copied : messages.copyFailed;
     button.classList.toggle("done", copied);
     clearTimeout(timer);
     timer = setTimeout(() => {

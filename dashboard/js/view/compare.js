@@ -1,53 +1,54 @@
 /** Two versions on the same picture, side by side. */
 
-import { counts, limit, terms, total, visible, worths } from "../logic/answer.js";
+import { sameValues } from "../app/state.js";
+import { Problem, rethrowUnknown } from "../errors.js";
+import { messages } from "../i18n.js";
 import { milliseconds } from "../logic/format.js";
-import { fillModels, modelOf } from "../live/models.js";
-import { expected, Problem } from "../problems.js";
-import { words } from "../words.js";
-import { html, part, svg } from "./dom.js";
+import { aboveThreshold, classCounts, effectiveThreshold, isCounted, resultOf } from "../logic/prediction.js";
+import { byPart, html, svg } from "./dom.js";
+import { fillModelSelect, selectedModel } from "./model_select.js";
 import { createOverlay } from "./overlay.js";
 
 export function createCompare(app) {
-  const root = part("compare");
-  const select = part("compare-model");
-  const sides = part("compare-sides");
-  const says = part("compare-says");
+  const root = byPart("compare");
+  const select = byPart("compare-model");
+  const sides = byPart("compare-sides");
+  const says = byPart("compare-says");
   let state = null;
   let other = null;
   let asked = null;
   let shown = {};
-  /** What puts the boxes where they belong, one for each side. */
+  /** Draws the boxes of each side, at its present size. */
   let places = [];
 
   select.addEventListener("change", () => render(state));
-  // Not draw(): pictures made anew have no height at first, and a side that grows and shrinks would never come to rest.
+  // Not draw(): new pictures have no height until they are loaded, so redrawing on each resize would never end.
   new ResizeObserver(placeAll).observe(sides);
 
-  /** Asks the other version about the picture, unless it did already. */
+  /** Requests the other version's prediction of the picture. */
   async function ask() {
-    const { picture } = state.run;
-    const mine = (asked = { picture, value: select.value });
+    const { picture } = state.request;
+    const token = (asked = { picture, value: select.value });
     other = null;
-    says.textContent = words.noVerdict.busy;
+    says.textContent = messages.noVerdict.busy;
     try {
-      const found = await app.ask(picture.file, modelOf(select));
-      if (asked !== mine) return;
-      other = found;
+      const detection = await app.ask(picture.file, selectedModel(select));
+      if (asked !== token) return;
+      other = detection;
       says.textContent = "";
     } catch (error) {
-      expected(error);
-      if (asked !== mine) return;
-      says.textContent = error instanceof Problem ? error.message : words.unreachableTitle;
+      rethrowUnknown(error);
+      if (asked !== token) return;
+      says.textContent = error instanceof Problem ? error.message : messages.unreachableTitle;
     }
     draw();
   }
 
   function draw() {
     places = [];
-    if (!other || !state.run.answer) return sides.replaceChildren();
-    const both = [{ answer: state.run.answer, traits: state.traits }, other];
-    const figures = both.map(({ answer, traits }) => side(answer, traits));
+    if (!other || !state.request.prediction) return sides.replaceChildren();
+    const both = [{ prediction: state.request.prediction, modelInfo: state.modelInfo }, other];
+    const figures = both.map(({ prediction, modelInfo }) => side(prediction, modelInfo));
     sides.replaceChildren(...figures.map(({ figure }) => figure));
     places = figures.map(({ place }) => place);
     placeAll();
@@ -57,28 +58,29 @@ export function createCompare(app) {
     for (const place of places) place();
   }
 
-  function side(answer, traits) {
-    const worth = worths(traits);
-    const seen = answer.task === "detect" ? visible(answer.detections, limit({ ...state, traits })) : [];
-    const image = html("img", { src: state.run.picture.url, alt: state.run.picture.name });
+  function side(prediction, modelInfo) {
+    const counts = classCounts(modelInfo);
+    const threshold = effectiveThreshold({ ...state, modelInfo });
+    const detections = prediction.task === "detect" ? aboveThreshold(prediction.detections, threshold) : [];
+    const image = html("img", { src: state.request.picture.url, alt: state.request.picture.name });
     const layer = svg("svg", { class: "overlay", "aria-hidden": "true" });
-    const result = answer.task === "detect" ? (total(seen, worth) ?? seen.length) : best(answer);
-    const title = `${answer.model} ${words.version(answer.version)}`;
+    const result = resultOf(prediction, threshold, modelInfo);
+    const title = `${prediction.model} ${messages.version(prediction.version)}`;
     const frame = html("div", { class: "live-picture" }, image, layer);
     const figure = html(
       "figure",
       {},
-      html("figcaption", {}, html("b", { class: "value" }, String(result)), html("span", {}, title, " · ", milliseconds(answer.timings_ms.total))),
+      html("figcaption", {}, html("b", { class: "value" }, result), html("span", {}, title, " · ", milliseconds(prediction.timings_ms.total))),
       frame,
     );
-    const overlay = createOverlay(layer, { point() {}, hold() {} });
-    const isCounted = (found) => !counts(worth) || terms([found], worth).length > 0;
-    const place = () => overlay.draw(seen, answer.image, { width: frame.clientWidth, height: frame.clientHeight }, isCounted);
+    const overlay = createOverlay(layer, { hover() {}, select() {} });
+    const size = () => ({ width: frame.clientWidth, height: frame.clientHeight });
+    const place = () => overlay.draw(detections, prediction.image, size(), (detection) => isCounted(detection, counts));
     image.addEventListener("load", place);
     // A picture that this browser cannot show leaves a blank of its shape, as on the stage.
     image.addEventListener("error", () => {
       frame.classList.add("blank");
-      frame.style.setProperty("--ratio", answer.image.width / answer.image.height);
+      frame.style.setProperty("--ratio", prediction.image.width / prediction.image.height);
       place();
     });
     return { figure, place };
@@ -86,23 +88,19 @@ export function createCompare(app) {
 
   function render(next) {
     state = next;
-    root.hidden = !state.run.answer;
-    fillModels(select, state.listing, words.compareNone);
-    const wanted = { answer: state.run.answer, value: select.value, threshold: state.threshold, traits: state.traits };
-    if (Object.keys(wanted).every((key) => wanted[key] === shown[key])) return;
+    root.hidden = !state.request.prediction;
+    fillModelSelect(select, state.listing, messages.compareNone);
+    const wanted = { prediction: state.request.prediction, value: select.value, threshold: state.threshold, modelInfo: state.modelInfo };
+    if (sameValues(wanted, shown)) return;
     shown = wanted;
-    if (select.value === "{}" || !state.run.answer) {
+    if (select.value === "{}" || !state.request.prediction) {
       [other, asked] = [null, null];
       says.textContent = "";
       return draw();
     }
-    if (asked?.picture !== state.run.picture || asked.value !== select.value) return ask();
+    if (asked?.picture !== state.request.picture || asked.value !== select.value) return ask();
     draw();
   }
 
   return render;
-}
-
-function best({ probabilities }) {
-  return probabilities.reduce((a, b) => (b.probability > a.probability ? b : a)).name;
 }

@@ -18,10 +18,16 @@ export function icon(name) {
 }
 
 /** The one element that index.html marks with this `data-part`. */
-export function part(name, root = document) {
+export function byPart(name, root = document) {
   const found = root.querySelector(`[data-part="${name}"]`);
   if (!found) throw new Error(`index.html has no part ${name}`);
   return found;
+}
+
+/** Shows a text in a status line, as an alert or not. The same text stays: a screen reader would read it again. */
+export function showMessage(element, text, isAlert = false) {
+  if (element.textContent !== text) element.textContent = text;
+  element.classList.toggle("alert", isAlert);
 }
 
 /** The class that colours what belongs to a class id. */

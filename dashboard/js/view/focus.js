@@ -1,19 +1,19 @@
-/** Lists that are drawn anew while somebody works with them: the keyboard's place in them must not be lost. */
+/** Redraws lists that somebody is working with, without losing the keyboard's place in them. */
 
 const FOCUSABLE = "button:not([disabled]), a[href], [tabindex]";
 
 /**
- * Replaces what is in `root`. Was the focus in it, then it goes to what has the same `data-key` as what had it; where that is
- * gone, to one of the same group (its key before the last "/"); else to what stands in its place; else to what `otherwise`
- * gives. Regions keep how far they are scrolled.
+ * Replaces the children of `root`. If the focus was in it, it goes to the element with the same `data-key`; else to one of
+ * the same group (the key before the last "/"); else to the one at the same place; else to what `otherwise` gives. Regions
+ * keep how far they are scrolled.
  */
-export function refill(root, children, otherwise = () => null) {
-  const held = root.contains(document.activeElement) ? document.activeElement : null;
-  const place = held ? all(root).indexOf(held) : -1;
+export function replaceKeepingFocus(root, children, otherwise = () => null) {
+  const focused = root.contains(document.activeElement) ? document.activeElement : null;
+  const place = focused ? all(root).indexOf(focused) : -1;
   const scrolled = new Map(regions(root).map((region) => [region.ariaLabel, region.scrollLeft]));
   root.replaceChildren(...children);
   for (const region of regions(root)) region.scrollLeft = scrolled.get(region.ariaLabel) ?? 0;
-  if (held) (successor(root, held.dataset.key) ?? standingAt(root, place) ?? otherwise())?.focus({ preventScroll: true });
+  if (focused) (successor(root, focused.dataset.key) ?? standingAt(root, place) ?? otherwise())?.focus({ preventScroll: true });
 }
 
 function successor(root, key) {

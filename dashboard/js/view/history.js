@@ -1,23 +1,24 @@
 /** The pictures of this visit as a strip below the stage. */
 
-import { total, visible, worths, limit } from "../logic/answer.js";
-import { words } from "../words.js";
-import { html, part } from "./dom.js";
-import { refill } from "./focus.js";
+import { sameValues } from "../app/state.js";
+import { messages } from "../i18n.js";
+import { effectiveThreshold, resultOf } from "../logic/prediction.js";
+import { byPart, html } from "./dom.js";
+import { replaceKeepingFocus } from "./focus.js";
 
 export function createHistory(app) {
-  const root = part("history");
-  const list = part("history-list");
+  const root = byPart("history");
+  const list = byPart("history-list");
   let shown = {};
 
   function entry(one, current) {
     const image = html("img", { src: one.picture.url, alt: "", width: 56, height: 56 });
-    const label = words.recall(one.picture.name, one.error ? words.failedShort : resultOf(one));
+    const label = messages.recall(one.picture.name, one.error ? messages.failedShort : textOf(one));
     const button = html(
       "button",
       { type: "button", "data-key": one.picture.url.split("/").at(-1), title: one.picture.name, "aria-label": label, "aria-current": one.picture === current && "true" },
       image,
-      html("b", {}, one.error ? "!" : resultOf(one)),
+      html("b", {}, one.error ? "!" : textOf(one)),
     );
     // A picture that this browser cannot show leaves its place to the number.
     image.addEventListener("error", () => image.remove());
@@ -25,17 +26,15 @@ export function createHistory(app) {
     return html("li", {}, button);
   }
 
-  function resultOf({ answer, traits }) {
-    if (answer.task === "classify") return answer.probabilities.reduce((a, b) => (b.probability > a.probability ? b : a)).name;
-    const seen = visible(answer.detections, limit({ ...app.state(), traits }));
-    return String(total(seen, worths(traits)) ?? seen.length);
+  function textOf({ prediction, modelInfo }) {
+    return resultOf(prediction, effectiveThreshold({ ...app.state(), modelInfo }), modelInfo);
   }
 
-  return function render({ visit, picture, threshold }) {
-    root.hidden = visit.length < 2;
-    const wanted = { visit, picture, threshold };
-    if (Object.keys(wanted).every((key) => wanted[key] === shown[key])) return;
+  return function render({ history, picture, threshold }) {
+    root.hidden = history.length < 2;
+    const wanted = { history, picture, threshold };
+    if (sameValues(wanted, shown)) return;
     shown = wanted;
-    refill(list, visit.map((one) => entry(one, picture)));
+    replaceKeepingFocus(list, history.map((one) => entry(one, picture)));
   };
 }

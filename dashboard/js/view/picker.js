@@ -1,15 +1,15 @@
 /** Choosing the model and the version: a button that names the choice, and below it what the registry offers. */
 
-import { aliasesOf, CHAMPION, headline, resolve } from "../logic/catalogue.js";
+import { messages } from "../i18n.js";
 import { day, metric } from "../logic/format.js";
-import { words } from "../words.js";
-import { html, icon, part } from "./dom.js";
-import { refill } from "./focus.js";
+import { CHAMPION, resolveChoice, sortedAliases, topMetrics } from "../logic/registry.js";
+import { byPart, html, icon } from "./dom.js";
+import { replaceKeepingFocus } from "./focus.js";
 
 export function createPicker(app) {
-  const root = part("picker");
-  const button = part("picker-button");
-  const panel = part("picker-panel");
+  const root = byPart("picker");
+  const button = byPart("picker-button");
+  const panel = byPart("picker-panel");
   let state = null;
   let listed = {};
 
@@ -25,10 +25,10 @@ export function createPicker(app) {
     button.setAttribute("aria-expanded", "true");
     fill();
     entrance().focus();
-    app.list();
+    app.loadListing();
   }
 
-  /** Where the keyboard starts; the panel itself holds the focus until there is a version that can be chosen. */
+  /** Where the keyboard's focus starts: the version in use, else the first, else the panel itself. */
   const entrance = () => panel.querySelector("[aria-current]:not([disabled])") ?? options()[0] ?? panel;
 
   function close(refocus = false) {
@@ -55,32 +55,32 @@ export function createPicker(app) {
     app.choose(model, version);
   }
 
-  /** Fills the panel, but only when what it shows has changed: who reads it with a screen reader would hear it anew. */
+  /** Fills the panel only if its content changed: a screen reader would read it again. */
   function fill() {
     const { listing, listingError, choice } = state;
     if (listed.listing === listing && listed.choice === choice && listed.listingError === listingError) return;
     listed = { listing, listingError, choice };
-    const groups = (listing?.models ?? []).map((model) => group(model, resolve(listing, choice), pick));
-    const remark = listingError ? words.listingFailed(listingError.message) : words.noModels;
-    refill(panel, groups.length ? groups : [html("p", { class: "remark" }, remark)], entrance);
+    const groups = (listing?.models ?? []).map((model) => group(model, resolveChoice(listing, choice), pick));
+    const remark = listingError ? messages.listingFailed(listingError.message) : messages.noModels;
+    replaceKeepingFocus(panel, groups.length ? groups : [html("p", { class: "remark" }, remark)], entrance);
   }
 
   return function render(next) {
     state = next;
-    const { model, version } = resolve(state.listing, state.choice);
-    part("picker-name").textContent = model?.name ?? state.choice?.model ?? words.chooseModel;
-    part("picker-facts").replaceChildren(...(version ? facts(version) : []));
+    const { model, version } = resolveChoice(state.listing, state.choice);
+    byPart("picker-name").textContent = model?.name ?? state.choice?.model ?? messages.chooseModel;
+    byPart("picker-facts").replaceChildren(...(version ? facts(version) : []));
     if (!panel.hidden) fill();
   };
 }
 
 function facts(version) {
-  const metrics = headline(version.metrics, 1).map(measured);
-  return [html("span", { class: "number" }, words.version(version.version)), ...aliasesOf(version).map(badge), ...metrics];
+  const metrics = topMetrics(version.metrics, 1).map(measured);
+  return [html("span", { class: "number" }, messages.version(version.version)), ...sortedAliases(version).map(badge), ...metrics];
 }
 
 function group(model, current, pick) {
-  const kind = html("span", { class: "task" }, words.task[model.task] ?? model.task);
+  const kind = html("span", { class: "task" }, messages.task[model.task] ?? model.task);
   const rows = [...model.versions].sort((a, b) => b.version - a.version).map((version) => row(model, version, current, pick));
   return html("section", { class: "model" }, html("h2", {}, model.name, " ", kind), html("ul", {}, ...rows));
 }
@@ -91,11 +91,11 @@ function row(model, version, current, pick) {
   const button = html(
     "button",
     { type: "button", class: "version", "data-key": `${model.name}/${version.version}`, disabled: refused, "aria-current": inUse && "true" },
-    html("span", { class: "number" }, words.version(version.version)),
-    html("span", { class: "badges" }, ...aliasesOf(version).map(badge)),
-    html("span", { class: "metrics" }, ...headline(version.metrics).map(measured)),
+    html("span", { class: "number" }, messages.version(version.version)),
+    html("span", { class: "badges" }, ...sortedAliases(version).map(badge)),
+    html("span", { class: "metrics" }, ...topMetrics(version.metrics).map(measured)),
     html("span", { class: "origin" }, origin(version)),
-    refused ? html("span", { class: "reason" }, version.reason || words.versionState.refused) : null,
+    refused ? html("span", { class: "reason" }, version.reason || messages.versionState.refused) : null,
     inUse ? icon("check") : null,
   );
   button.addEventListener("click", () => pick(model, version));
@@ -103,7 +103,7 @@ function row(model, version, current, pick) {
 }
 
 function origin({ architecture, dataset, created, state }) {
-  return [architecture, dataset, day(created), words.versionState[state]].filter(Boolean).join(" · ");
+  return [architecture, dataset, day(created), messages.versionState[state]].filter(Boolean).join(" · ");
 }
 
 function badge(alias) {
@@ -111,5 +111,5 @@ function badge(alias) {
 }
 
 function measured([key, value]) {
-  return html("span", { class: "metric" }, html("span", {}, words.metricName(key)), " ", html("b", {}, metric(value)));
+  return html("span", { class: "metric" }, html("span", {}, messages.metricName(key)), " ", html("b", {}, metric(value)));
 }

@@ -1,9 +1,10 @@
 /** The picture with its boxes, as large as the stage allows. */
 
-import { counts, limit, visible, worths } from "../logic/answer.js";
+import { sameValues } from "../app/state.js";
+import { messages } from "../i18n.js";
 import { fit } from "../logic/geometry.js";
-import { words } from "../words.js";
-import { part } from "./dom.js";
+import { aboveThreshold, classCounts, effectiveThreshold, isCounted } from "../logic/prediction.js";
+import { byPart } from "./dom.js";
 import { createOverlay } from "./overlay.js";
 
 /** Small pictures are enlarged, but not until they are nothing but blur. */
@@ -15,10 +16,10 @@ const LEAST_HEIGHT = 200;
  * @param onSize called when the picture's size has become known.
  */
 export function createPicture(app, onSize) {
-  const stage = part("stage");
-  const frame = part("frame");
-  const image = part("picture");
-  const overlay = createOverlay(part("overlay"), app);
+  const stage = byPart("stage");
+  const frame = byPart("frame");
+  const image = byPart("picture");
+  const overlay = createOverlay(byPart("overlay"), app);
   let state = null;
   let shown = null;
   let drawn = null;
@@ -35,14 +36,14 @@ export function createPicture(app, onSize) {
     onSize();
   }
 
-  /** The browser's word; the server's where the browser cannot show the picture; null while nobody knows. */
+  /** As the browser says; as the server says if the browser cannot show the picture; null while neither is known. */
   function size() {
-    return shown ?? answer()?.image ?? null;
+    return shown ?? prediction()?.image ?? null;
   }
 
-  /** The answer, if it is about this picture and not the one before. */
-  function answer() {
-    return state && state.run.picture === state.picture ? state.run.answer : null;
+  /** The prediction, if it is about this picture and not the one before. */
+  function prediction() {
+    return state && state.request.picture === state.picture ? state.request.prediction : null;
   }
 
   function layOut() {
@@ -59,30 +60,32 @@ export function createPicture(app, onSize) {
   function space(style) {
     const across = parseFloat(style.paddingLeft) + parseFloat(style.paddingRight);
     const down = parseFloat(style.paddingTop) + parseFloat(style.paddingBottom);
-    // Where the style sheet lets the stage grow with the picture, it says how far; its present height says nothing then.
+    // If the stage grows with the picture, its present height depends on the picture: the style sheet's maximum counts.
     const height = style.maxHeight === "none" ? stage.clientHeight : parseFloat(style.maxHeight);
     return { width: stage.clientWidth - across, height: Math.max(LEAST_HEIGHT, height - down) };
   }
 
   function draw() {
-    const given = answer();
+    const given = prediction();
     if (given?.task !== "detect" || !size()) {
       drawn = null;
       overlay.clear();
       return;
     }
-    const { traits } = state;
-    const wanted = { given, traits, limit: limit(state), ratio: devicePixelRatio };
-    if (Object.keys(wanted).some((key) => wanted[key] !== drawn?.[key])) {
-      overlay.draw(visible(given.detections, wanted.limit), given.image, room, counted(traits));
+    const { modelInfo } = state;
+    const counts = classCounts(modelInfo);
+    const wanted = { given, modelInfo, threshold: effectiveThreshold(state), ratio: devicePixelRatio };
+    if (!sameValues(wanted, drawn)) {
+      const detections = aboveThreshold(given.detections, wanted.threshold);
+      overlay.draw(detections, given.image, room, (detection) => isCounted(detection, counts));
       drawn = wanted;
     }
-    overlay.highlight(state.pointed ?? state.held);
+    overlay.highlight(state.hovered ?? state.selected);
   }
 
   return {
     size,
-    answer,
+    prediction,
     drawable: () => frame.dataset.drawable !== "false",
     render(next) {
       const fresh = next.picture && next.picture !== state?.picture;
@@ -90,17 +93,11 @@ export function createPicture(app, onSize) {
       if (fresh) {
         shown = null;
         frame.dataset.drawable = "true";
-        image.alt = words.pictureAlt(next.picture.name);
+        image.alt = messages.pictureAlt(next.picture.name);
         image.src = next.picture.url;
       }
       if (!shown) layOut();
       draw();
     },
   };
-}
-
-/** Tells whether a detection adds to the count; all do where the model counts nothing at all. */
-function counted(traits) {
-  const worth = worths(traits);
-  return counts(worth) ? (found) => (worth.get(found.class) ?? null) !== null : () => true;
 }

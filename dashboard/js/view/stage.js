@@ -1,50 +1,50 @@
-/** The place where the picture lies: which face it shows, and what is said below it. */
+/** The stage, where the picture lies: its view state, and the caption below it. */
 
+import { messages } from "../i18n.js";
 import { bytes, size } from "../logic/format.js";
-import { faceOf } from "../logic/stage.js";
-import { words } from "../words.js";
-import { part } from "./dom.js";
+import { viewState } from "../logic/stage.js";
+import { byPart } from "./dom.js";
 import { createNotice } from "./notice.js";
 import { createPicture } from "./picture.js";
 
 export function createStage(app) {
-  const stage = part("stage");
-  const caption = part("caption");
-  const slow = part("slow");
+  const stage = byPart("stage");
+  const caption = byPart("caption");
+  const slow = byPart("slow");
   const notice = createNotice(app);
   const picture = createPicture(app, () => describe());
   let state = null;
 
-  /** Of a picture that is shown again, the answer may be another version's than the one that is chosen now. */
+  /** A picture of the history may have been predicted by another version than the one chosen now: name it. */
   function factsOf({ name, file }) {
-    const answer = picture.answer();
-    const by = answer && words.answeredBy(answer.model, answer.version);
+    const prediction = picture.prediction();
+    const by = prediction && messages.answeredBy(prediction.model, prediction.version);
     return [name, picture.size() && size(picture.size()), bytes(file.size), by].filter(Boolean);
   }
 
   function describe() {
     const facts = state.picture ? factsOf(state.picture) : [];
-    const remarks = [state.remark, state.run.answer && !picture.drawable() ? words.undrawable : ""];
-    part("facts").textContent = facts.join(" · ");
-    part("remark").textContent = remarks.filter(Boolean).join(" ");
+    const remarks = [state.remark, state.request.prediction && !picture.drawable() ? messages.undrawable : ""];
+    byPart("facts").textContent = facts.join(" · ");
+    byPart("remark").textContent = remarks.filter(Boolean).join(" ");
     caption.hidden = !facts.length && !state.remark;
   }
 
-  /** A button that goes with its face leaves the keyboard to the one that brings the next picture. */
-  function passFocusOn(held) {
-    if (stage.contains(held) && !held.checkVisibility()) part("another").focus({ preventScroll: true });
+  /** A button that the new view state hides would lose the keyboard's focus: it goes to "Another picture". */
+  function passFocusOn(focused) {
+    if (stage.contains(focused) && !focused.checkVisibility()) byPart("another").focus({ preventScroll: true });
   }
 
   return function render(next) {
     state = next;
-    const face = faceOf(state);
-    const held = document.activeElement;
-    stage.dataset.face = face;
-    stage.setAttribute("aria-busy", String(face === "busy"));
-    slow.hidden = !state.run.slow;
+    const view = viewState(state);
+    const focused = document.activeElement;
+    stage.dataset.face = view;
+    stage.setAttribute("aria-busy", String(view === "busy"));
+    slow.hidden = !state.request.slow;
     picture.render(state);
-    notice(state, face);
+    notice(state, view);
     describe();
-    passFocusOn(held);
+    passFocusOn(focused);
   };
 }

@@ -1,14 +1,14 @@
-/** The header's word on the server. */
+/** The server's state in the header, which it polls. */
 
-import { statusOf } from "../logic/notice.js";
-import { part } from "./dom.js";
+import { statusOf } from "../logic/stage.js";
+import { byPart } from "./dom.js";
 
 const POLL_READY = 20_000;
 const POLL_OTHERWISE = 4_000;
 
 export function createStatus(app) {
-  const root = part("status");
-  const text = part("status-text");
+  const root = byPart("status");
+  const text = byPart("status-text");
   let timer = null;
   let state = null;
 
@@ -28,7 +28,7 @@ export function createStatus(app) {
   poll();
 
   return function render(next) {
-    // A lost server may show in a prediction first: from then on it is asked more often.
+    // A prediction may notice first that the server is gone: from then on it is polled more often.
     const changed = state !== null && next.server.state !== state.server.state;
     state = next;
     if (changed) wait();

@@ -1,4 +1,4 @@
-/** Tables, all of one kind. */
+/** Tables and cards. */
 
 import { html } from "./dom.js";
 

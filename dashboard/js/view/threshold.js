@@ -1,17 +1,17 @@
 /** The confidence slider, with a tick for every box that it lets through or holds back. */
 
-import { ASKED_CONFIDENCE, limit } from "../logic/answer.js";
 import { percent } from "../logic/format.js";
-import { hue, part, svg } from "./dom.js";
+import { effectiveThreshold, MIN_CONFIDENCE } from "../logic/prediction.js";
+import { byPart, hue, svg } from "./dom.js";
 
 export function createThreshold(app) {
-  const root = part("threshold");
-  const slider = part("slider");
-  const reset = part("threshold-reset");
-  const ticks = part("ticks");
-  let answer = null;
+  const root = byPart("threshold");
+  const slider = byPart("slider");
+  const reset = byPart("threshold-reset");
+  const ticks = byPart("ticks");
+  let prediction = null;
 
-  slider.min = ASKED_CONFIDENCE;
+  slider.min = MIN_CONFIDENCE;
   slider.addEventListener("input", () => app.setThreshold(slider.valueAsNumber));
   reset.addEventListener("click", () => {
     app.setThreshold(null);
@@ -27,20 +27,20 @@ export function createThreshold(app) {
   }
 
   return function render(state) {
-    const usable = state.run.answer?.task === "detect" ? state.run.answer : null;
-    root.hidden = state.run.answer !== null && !usable;
+    const usable = state.request.prediction?.task === "detect" ? state.request.prediction : null;
+    root.hidden = state.request.prediction !== null && !usable;
     slider.disabled = !usable;
-    if (usable !== answer) ticks.replaceChildren(...(usable?.detections ?? []).map(tick));
-    answer = usable;
-    const value = usable ? limit(state) : slider.valueAsNumber;
+    if (usable !== prediction) ticks.replaceChildren(...(usable?.detections ?? []).map(tick));
+    prediction = usable;
+    const value = usable ? effectiveThreshold(state) : slider.valueAsNumber;
     // Only a value of another source is written: writing while it is dragged would make it jump to its step.
     if (slider.valueAsNumber !== value) slider.value = value;
     slider.setAttribute("aria-valuetext", percent(value));
-    part("threshold-value").textContent = usable ? percent(value) : "–";
-    reset.hidden = !usable || value === limit({ ...state, threshold: null });
+    byPart("threshold-value").textContent = usable ? percent(value) : "–";
+    reset.hidden = !usable || value === effectiveThreshold({ ...state, threshold: null });
     for (const line of ticks.children) {
       line.classList.toggle("held-back", !(Number(line.dataset.confidence) > value));
-      line.classList.toggle("active", line.dataset.id === String(state.pointed ?? state.held));
+      line.classList.toggle("active", line.dataset.id === String(state.hovered ?? state.selected));
     }
   };
 }

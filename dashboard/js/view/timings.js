@@ -1,22 +1,22 @@
 /** Where the time went: one bar in proportion, and each stage's milliseconds. */
 
+import { messages } from "../i18n.js";
 import { milliseconds } from "../logic/format.js";
 import { stages } from "../logic/timings.js";
-import { words } from "../words.js";
-import { html, part } from "./dom.js";
+import { byPart, html } from "./dom.js";
 
 export function createTimings() {
-  const root = part("timings");
+  const root = byPart("timings");
   let shown = null;
 
-  return function render({ run }) {
-    root.hidden = !run.answer;
-    if (!run.answer || run.answer === shown) return;
-    shown = run.answer;
-    const parts = stages(run.answer.timings_ms, run.roundTrip);
-    part("timings-total").textContent = milliseconds(run.roundTrip);
-    part("timings-bar").replaceChildren(...parts.map(slice));
-    part("timings-list").replaceChildren(...parts.map(entry));
+  return function render({ request }) {
+    root.hidden = !request.prediction;
+    if (!request.prediction || request.prediction === shown) return;
+    shown = request.prediction;
+    const parts = stages(request.prediction.timings_ms, request.roundTrip);
+    byPart("timings-total").textContent = milliseconds(request.roundTrip);
+    byPart("timings-bar").replaceChildren(...parts.map(slice));
+    byPart("timings-list").replaceChildren(...parts.map(entry));
   };
 }
 
@@ -28,5 +28,5 @@ function slice({ stage, share }) {
 
 function entry({ stage, ms }) {
   const key = html("span", { class: `key stage-${stage}`, "aria-hidden": "true" });
-  return html("div", {}, html("dt", {}, key, words.stage[stage]), html("dd", {}, milliseconds(ms)));
+  return html("div", {}, html("dt", {}, key, messages.stage[stage]), html("dd", {}, milliseconds(ms)));
 }

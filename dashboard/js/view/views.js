@@ -1,6 +1,6 @@
 /** The page's views: one is shown, as the address says after its #. A view's code is fetched when it is first shown. */
 
-import { words } from "../words.js";
+import { messages } from "../i18n.js";
 import { html } from "./dom.js";
 
 const CODE = {
@@ -27,18 +27,18 @@ export function createViews(app) {
     if (shown !== name) return;
     made[name]?.render(state);
     made[name]?.show();
-    // Who moved here by a link goes on reading from the view's heading.
+    // After a link, a screen reader goes on from the view's heading.
     if (former) focusHeading(name);
     scrollTo(0, 0);
   }
 
-  /** Null where the view's code cannot be had: it is asked for again by the button, and when the server is back. */
+  /** Null if the view's code cannot be loaded: the button tries again, and so does the server's return. */
   async function make(name) {
     try {
       const { createView } = await CODE[name]();
       return (made[name] ??= createView(root(name), app));
     } catch (error) {
-      // What browsers throw for a module that does not arrive; an error in the module itself is another.
+      // Browsers throw a TypeError for a module that does not arrive; an error inside of the module is a bug.
       if (!(error instanceof TypeError)) throw error;
       missing(name);
       return null;
@@ -54,10 +54,10 @@ export function createViews(app) {
   }
 
   function missing(name) {
-    const again = html("button", { type: "button", class: "button primary" }, words.tryAgain);
+    const again = html("button", { type: "button", class: "button primary" }, messages.tryAgain);
     again.addEventListener("click", retry);
-    const says = html("p", { class: "says alert", role: "alert" }, `${words.unreachableTitle}. ${words.unreachableDetail}`);
-    root(name).replaceChildren(html("h1", { class: "title", tabindex: -1 }, words.views[name]), says, again);
+    const says = html("p", { class: "says alert", role: "alert" }, `${messages.unreachableTitle}. ${messages.unreachableDetail}`);
+    root(name).replaceChildren(html("h1", { class: "title", tabindex: -1 }, messages.views[name]), says, again);
     app.check();
   }
 
@@ -81,7 +81,7 @@ function focusHeading(name) {
 }
 
 function mark(name) {
-  document.title = name === "try" ? "Handful" : `${words.views[name]} · Handful`;
+  document.title = name === "try" ? "Handful" : `${messages.views[name]} · Handful`;
   for (const link of document.querySelectorAll("[data-to]")) {
     if (link.dataset.to === name) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");

@@ -48,7 +48,7 @@ def run(blank: Page) -> CallFunction:
 
 @pytest.fixture
 def script(blank: Page) -> CallFunction:
-    """`script("answer", "(m, x) => m.worths(x).size", x)`: for what does not go through JSON."""
+    """`script("prediction", "(m, x) => m.classCounts(x).size", x)`: for what does not go through JSON."""
 
     def call(module: str, code: str, argument: Any = None) -> Any:
         return blank.evaluate(f"async (x) => ({code})(await import('/js/logic/{module}.js'), x)", argument)

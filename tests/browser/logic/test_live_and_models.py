@@ -1,4 +1,4 @@
-"""What Live, Models, Health and the visit compute."""
+"""What Live, Models, Health and the history compute."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ handful_stage_seconds_sum{model="m",stage="total"} 2.0
 
 
 def test_a_frame_is_number_time_and_jpeg_big_endian(script) -> None:
-    message = script("frames", "(m) => [...m.frameMessage(7, 12.5, new Uint8Array([1, 2]).buffer)]")
+    message = script("frames", "(m) => [...m.encodeFrame(7, 12.5, new Uint8Array([1, 2]).buffer)]")
     assert bytes(message) == struct.pack(">Id", 7, 12.5) + b"\x01\x02"
 
 
@@ -28,38 +28,45 @@ def test_a_frame_is_number_time_and_jpeg_big_endian(script) -> None:
     ("size", "expected"), [((1280, 720), (640, 360)), ((300, 200), (300, 200)), ((2000, 1), (640, 1))]
 )
 def test_frames_are_made_smaller_but_never_larger(run, size, expected) -> None:
-    found = run("frames", "shrunk", {"width": size[0], "height": size[1]}, 640)
+    found = run("frames", "downscaledSize", {"width": size[0], "height": size[1]}, 640)
     assert (found["width"], found["height"]) == expected
 
 
 def test_the_pace_is_that_of_the_last_seconds(run) -> None:
     answers: list[dict[str, float]] = []
     for place in range(50):
-        answers = run("frames", "recent", answers, {"at": place * 100, "latency": 30 if place % 3 else 90})
-    assert run("frames", "pace", answers) == {"rate": pytest.approx(10), "latency": 30}
-    assert run("frames", "pace", answers[:1]) == {"rate": None, "latency": None}
+        answers = run("frames", "withinWindow", answers, {"at": place * 100, "latency": 30 if place % 3 else 90})
+    assert run("frames", "throughput", answers) == {"rate": pytest.approx(10), "latency": 30}
+    assert run("frames", "throughput", answers[:1]) == {"rate": None, "latency": None}
 
 
 def test_measurements_are_read_from_prometheus_text(script) -> None:
-    rejects = script("measurements", "(m, x) => m.tally(m.samples(x), 'handful_rejects_total', 'reason')", METRICS)
+    rejects = script(
+        "prometheus", "(m, x) => m.sumByLabel(m.parseMetrics(x), 'handful_rejects_total', 'reason')", METRICS
+    )
     assert rejects == [['a "quoted" one', 3], ["queue_full", 2]]
 
 
 def test_a_histogram_tells_mean_and_the_edges_of_its_buckets(script) -> None:
     found = script(
-        "measurements", "(m, x) => m.spread(m.samples(x), 'handful_stage_seconds', { stage: 'total' })", METRICS
+        "prometheus",
+        "(m, x) => m.histogramStats(m.parseMetrics(x), 'handful_stage_seconds', { stage: 'total' })",
+        METRICS,
     )
     assert (found["count"], found["mean"], found["median"]) == (10, 200, 100)
     assert found["slow"] == float("inf")
     assert (
-        script("measurements", "(m, x) => m.spread(m.samples(x), 'handful_stage_seconds', {stage: 'no'})", "") is None
+        script(
+            "prometheus", "(m, x) => m.histogramStats(m.parseMetrics(x), 'handful_stage_seconds', {stage: 'no'})", ""
+        )
+        is None
     )
 
 
 def test_a_curve_fills_its_drawing_and_a_flat_one_lies_in_the_middle(run) -> None:
     size = {"width": 104, "height": 54}
-    assert run("curves", "line", [[0, 1.0], [1, 3.0], [2, 2.0]], size) == "2,52 52,2 102,27"
-    assert run("curves", "line", [[0, 1.0], [4, 1.0]], size) == "2,27 102,27"
+    assert run("curves", "polylinePoints", [[0, 1.0], [1, 3.0], [2, 2.0]], size) == "2,52 52,2 102,27"
+    assert run("curves", "polylinePoints", [[0, 1.0], [4, 1.0]], size) == "2,27 102,27"
 
 
 def test_versions_are_compared_by_the_metric_that_any_of_them_has(run) -> None:
@@ -68,22 +75,22 @@ def test_versions_are_compared_by_the_metric_that_any_of_them_has(run) -> None:
         {"version": 1, "metrics": {"test/class/5/mAP50": 0.4}},
         {"version": 3, "metrics": {}},
     ]
-    found = run("curves", "byClass", runs)
+    found = run("curves", "compareClasses", runs)
     assert found == {"metric": "mAP50", "rows": [["5", 0.9, 0.4], ["a/b", 0.5, None]], "compared": [2, 1]}
-    assert run("curves", "byClass", runs[2:])["metric"] is None
+    assert run("curves", "compareClasses", runs[2:])["metric"] is None
 
 
 def test_a_visit_keeps_the_newest_and_says_what_falls_out(script) -> None:
     code = """(m) => {
-        const pictures = [...Array(m.MOST + 1).keys()].map((name) => ({ name }));
-        let visit = [];
+        const pictures = [...Array(m.MAX_ENTRIES + 1).keys()].map((name) => ({ name }));
+        let history = [];
         let gone = [];
-        for (const picture of pictures) ({ visit, gone } = m.remember(visit, { picture }));
-        const again = m.remember(visit, { picture: pictures[5], answer: 1 });
+        for (const picture of pictures) ({ history, gone } = m.addToHistory(history, { picture }));
+        const again = m.addToHistory(history, { picture: pictures[5], answer: 1 });
         const names = gone.map((one) => one.picture.name);
-        return [visit[0].picture.name, visit.length, names, again.visit.length, again.gone];
+        return [history[0].picture.name, history.length, names, again.history.length, again.gone];
     }"""
-    assert script("visit", code) == [24, 24, [0], 24, []]
+    assert script("history", code) == [24, 24, [0], 24, []]
 
 
 @pytest.mark.parametrize("name", ["a.png", "it's.png", 'quote".png', "$(touch gone).png", "back\\slash.png"])
@@ -96,7 +103,7 @@ def test_the_command_names_the_file_whatever_it_is_called(run, tmp_path, name) -
         "confidence": 0.25,
         "keyed": True,
     }
-    command = run("curl", "curlOf", given)
+    command = run("curl", "curlCommand", given)
     printed = subprocess.run(
         ["sh", "-c", command.replace("curl", "printf '%s\\n'", 1)],
         cwd=tmp_path,
@@ -118,5 +125,5 @@ def test_the_command_names_the_file_whatever_it_is_called(run, tmp_path, name) -
 
 def test_curves_of_quality_come_before_losses_and_these_before_the_rest(run) -> None:
     names = ["lr/pg0", "train/box_loss", "val/recall", "val/mAP50"]
-    ordered = run("curves", "ordered", {name: [] for name in names})
+    ordered = run("curves", "sortCurves", {name: [] for name in names})
     assert [name for name, _ in ordered] == ["val/mAP50", "val/recall", "train/box_loss", "lr/pg0"]

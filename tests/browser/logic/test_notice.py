@@ -12,15 +12,15 @@ FULL = {"default": "fingers", "models": [{"name": "fingers", "versions": [{"vers
 def notice(blank):
     """The notice for a failed answer or a server that is not ready, made with the page's own error classes."""
 
-    def make(face: str, server: str, listing: Any, given: dict[str, Any] | None) -> Any:
+    def make(view: str, server: str, listing: Any, given: dict[str, Any] | None) -> Any:
         return blank.evaluate(
-            """async ([face, server, listing, given]) => {
-                const { Problem, Unreachable } = await import('/js/problems.js');
-                const { noticeOf } = await import('/js/logic/notice.js');
-                const error = given ? new Problem(given) : new Unreachable();
-                return noticeOf({ run: { error }, listing, server: { state: server, error } }, face);
+            """async ([view, server, listing, given]) => {
+                const { Problem, UnreachableError } = await import('/js/errors.js');
+                const { noticeOf } = await import('/js/logic/stage.js');
+                const error = given ? new Problem(given) : new UnreachableError();
+                return noticeOf({ request: { error }, listing, server: { state: server, error } }, view);
             }""",
-            [face, server, listing, given],
+            [view, server, listing, given],
         )
 
     return make
@@ -64,11 +64,11 @@ def test_a_server_that_went_away_after_it_said_no_is_called_away(blank) -> None:
     """The picture was refused for want of a model, then a poll found nobody: that error has no status to quote."""
     titles = blank.evaluate(
         """async () => {
-            const { Problem, Unreachable } = await import('/js/problems.js');
-            const { noticeOf } = await import('/js/logic/notice.js');
+            const { Problem, UnreachableError } = await import('/js/errors.js');
+            const { noticeOf } = await import('/js/logic/stage.js');
             const listing = { models: [] };
-            const server = { state: 'unreachable', error: new Unreachable() };
-            const failed = (status) => ({ run: { error: new Problem({ status, detail: 'x' }) }, listing, server });
+            const server = { state: 'unreachable', error: new UnreachableError() };
+            const failed = (status) => ({ request: { error: new Problem({ status, detail: 'x' }) }, listing, server });
             return [503, 422].map((status) => noticeOf(failed(status), 'failed').title);
         }"""
     )
@@ -85,6 +85,6 @@ def test_a_broken_connection_is_told_from_a_server_that_is_away(notice) -> None:
     assert notice("failed", "ready", FULL, None)["title"] == "The connection broke"
 
 
-@pytest.mark.parametrize("face", ["empty", "busy", "answer"])
-def test_nothing_is_said_while_all_is_well(notice, face) -> None:
-    assert notice(face, "ready", FULL, None) is None
+@pytest.mark.parametrize("view", ["empty", "busy", "answer"])
+def test_nothing_is_said_while_all_is_well(notice, view) -> None:
+    assert notice(view, "ready", FULL, None) is None

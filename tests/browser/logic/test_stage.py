@@ -6,7 +6,7 @@ PICTURE = {"name": "hand.jpg"}
 
 
 @pytest.mark.parametrize(
-    ("picture", "run_state", "server", "face"),
+    ("picture", "run_state", "server", "view"),
     [
         (None, "idle", "connecting", "empty"),
         (None, "idle", "ready", "empty"),
@@ -18,14 +18,14 @@ PICTURE = {"name": "hand.jpg"}
         (PICTURE, "failed", "not-ready", "failed"),
     ],
 )
-def test_the_stage_shows_one_face(run, picture, run_state, server, face) -> None:
-    state = {"picture": picture, "run": {"state": run_state}, "server": {"state": server}}
-    assert run("stage", "faceOf", state) == face
+def test_the_stage_shows_one_face(run, picture, run_state, server, view) -> None:
+    state = {"picture": picture, "request": {"state": run_state}, "server": {"state": server}}
+    assert run("stage", "viewState", state) == view
 
 
 def test_commands_in_a_message_stand_out(run) -> None:
     message = "no model: make one with `handful train`, or `handful promote fingers 3`"
-    assert run("stage", "parts", message) == [
+    assert run("stage", "splitCommands", message) == [
         {"text": "no model: make one with "},
         {"command": "handful train"},
         {"text": "or "},
@@ -34,4 +34,4 @@ def test_commands_in_a_message_stand_out(run) -> None:
 
 
 def test_a_lone_backtick_is_text(run) -> None:
-    assert run("stage", "parts", "5` wide") == [{"text": "5` wide"}]
+    assert run("stage", "splitCommands", "5` wide") == [{"text": "5` wide"}]

@@ -90,7 +90,7 @@ def test_a_picture_among_several_that_fails_does_not_stop_the_others(screen, con
 
 def test_a_sample_picture_is_looked_at_by_a_click(screen) -> None:
     screen.page.get_by_role("button", name="Sample picture 1").click()
-    screen.expect_face("answer")
+    screen.expect_view_state("answer")
     expect(screen.part("facts")).to_contain_text("hands-1.webp")
 
 
@@ -271,5 +271,5 @@ def test_the_keyboard_goes_on_from_what_replaces_the_invitation(screen) -> None:
     sample = screen.page.get_by_role("button", name="Sample picture 1")
     sample.focus()
     screen.page.keyboard.press("Enter")
-    screen.expect_face("answer")
+    screen.expect_view_state("answer")
     expect(screen.part("another")).to_be_focused()

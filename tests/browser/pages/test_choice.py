@@ -62,14 +62,14 @@ def test_a_version_that_cannot_be_loaded_says_why_and_is_then_barred(screen, con
     screen.drop(file(DATA))
     expect(screen.boxes).to_have_count(1)
     screen.open_picker().first.click()
-    screen.expect_face("failed")
+    screen.expect_view_state("failed")
     expect(screen.part("notice-detail")).to_contain_text("differs from the hash in its manifest")
     refused = screen.open_picker().first
     expect(refused).to_be_disabled()
     expect(refused.locator(".reason")).to_contain_text("differs from the hash")
     screen.page.keyboard.press("Escape")
     screen.pick("mAP@0.5 0.913")
-    screen.expect_face("answer")
+    screen.expect_view_state("answer")
 
 
 def test_the_list_is_worked_by_keyboard(screen) -> None:
@@ -94,7 +94,7 @@ def test_the_keyboard_comes_to_a_list_that_is_late(screen) -> None:
     screen.page.route("**/api/models", lambda route: held.append(route))  # noqa: PLW0108  # Playwright marks what it calls.
     screen.page.reload()
     button = screen.part("picker-button")
-    screen.expect_face("empty")
+    screen.expect_view_state("empty")
     _until(lambda: held, screen)
     button.focus()
     screen.page.keyboard.press("Enter")
@@ -154,7 +154,7 @@ def test_who_follows_the_champion_gets_the_new_one(open_screen, tmp_path, dashbo
             assert time.monotonic() < until
             with screen.page.expect_response("**/api/predict*"):
                 screen.drop(file(DATA))
-            screen.expect_face("answer")
+            screen.expect_view_state("answer")
             screen.page.wait_for_timeout(100)
         expect(screen.rows).to_contain_text("98%")
         expect(screen.part("picker-button")).to_have_accessible_name(re.compile("v2 champion"))

@@ -61,7 +61,7 @@ def test_nothing_is_wider_than_the_window(page, open_screen, serving, width) -> 
     page.set_viewport_size({"width": width, "height": 800})
     screen = open_screen(serving)
     screen.drop(file(DATA, "a-rather-long-name-without-any-break-" * 3 + ".png"))
-    screen.expect_face("answer")
+    screen.expect_view_state("answer")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     picture = screen.part("picture").bounding_box()
     stage = screen.part("stage").bounding_box()
@@ -143,7 +143,7 @@ def test_reduced_motion_moves_nothing(page, open_screen, serving) -> None:
 
 def test_everything_is_reached_by_keyboard_and_shows_its_focus(page, screen) -> None:
     screen.drop(file(DATA))
-    screen.expect_face("answer")
+    screen.expect_view_state("answer")
     focused = "document.activeElement"
     reached: list[str] = []
     while "copy" not in reached and len(reached) < 20:
@@ -159,7 +159,7 @@ def test_everything_is_reached_by_keyboard_and_shows_its_focus(page, screen) -> 
 
 def test_every_control_has_a_name(screen) -> None:
     screen.drop(file(DATA))
-    screen.expect_face("answer")
+    screen.expect_view_state("answer")
     nameless = screen.page.evaluate(
         """[...document.querySelectorAll('button, input, a, [tabindex]')]
             .filter((e) => !e.textContent.trim() && !e.ariaLabel && !e.labels?.length && !e.querySelector('img[alt]'))

@@ -79,7 +79,7 @@ def test_try_it(page, address, hands, take, name, scheme) -> None:
     for place, data in enumerate(reversed(hands), start=1):
         screen.drop(file(data, f"drawn-hands-{place}.jpg", "image/jpeg"))
         expect(screen.part("facts")).to_contain_text(f"drawn-hands-{place}.jpg")
-        screen.expect_face("answer")
+        screen.expect_view_state("answer")
     take(page, name)
 
 
@@ -106,7 +106,7 @@ def test_models(page, address, take) -> None:
 def test_health(page, address, hands, take) -> None:
     page.set_viewport_size(_VIEWS)
     Screen.open(page, address).drop(file(hands[0], "drawn-hands.jpg", "image/jpeg"))
-    Screen(page).expect_face("answer")
+    Screen(page).expect_view_state("answer")
     page.locator('[data-to="health"]').click()
     expect(page.locator('[data-part="health-when"]')).not_to_be_empty()
     take(page, "health")

@@ -81,7 +81,7 @@ def test_a_series_that_waits_ends_when_the_visitor_turns_to_another(screen, cons
     console.expect("status of 429")
     screen.page.route("**/api/predict*", lambda route: route.fulfill(**_refusal(429, "too-many-requests", None)))
     screen.drop(*THREE)
-    screen.expect_face("failed")
+    screen.expect_view_state("failed")
     screen.page.unroute("**/api/predict*")
     screen.drop(file(encode(scene({(0, 0): "5"})), "other.png"))
     expect(screen.value).to_have_text("5")
@@ -133,7 +133,7 @@ def test_an_answer_that_is_shown_again_names_the_version_that_gave_it(screen) ->
     for one in THREE[:2]:
         screen.drop(one)
         expect(screen.part("facts")).to_contain_text(f"{one['name']} ")
-        screen.expect_face("answer")
+        screen.expect_view_state("answer")
     expect(screen.part("facts")).to_contain_text("answered by fingers v2")
     screen.pick("previous")
     expect(screen.part("facts")).to_contain_text("answered by fingers v1")

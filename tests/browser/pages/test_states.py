@@ -29,7 +29,7 @@ def own(tmp_path: Path, dashboard: Path) -> Iterator[LiveServing]:
 
 
 def test_at_first_it_invites_and_tells_what_the_model_knows(screen) -> None:
-    screen.expect_face("empty")
+    screen.expect_view_state("empty")
     expect(screen.page.get_by_role("button", name="Choose a picture")).to_be_visible()
     chips = screen.page.locator(".chip")
     expect(chips).to_have_text(["0", "1", "2", "3", "4", "5", "unknown"])
@@ -50,7 +50,7 @@ def test_the_servers_words_say_why_there_is_no_answer(screen, console, data, nam
     with screen.page.expect_response("**/api/predict*") as asked:
         screen.drop(file(data, name))
     assert asked.value.status == status
-    screen.expect_face("failed")
+    screen.expect_view_state("failed")
     expect(screen.part("notice-title")).to_have_text(title)
     expect(screen.part("notice-detail")).to_have_text(asked.value.json()["detail"])
     expect(screen.part("notice-hint")).to_have_text(f"Request {asked.value.json()['request_id']}")
@@ -64,7 +64,7 @@ def test_without_a_model_it_says_which_command_makes_one_and_notices_when_it_is_
 ) -> None:
     console.expect("status of 503")
     screen = open_screen(own)
-    screen.expect_face("no-model")
+    screen.expect_view_state("no-model")
     expect(screen.part("status")).to_have_text("No model yet")
     expect(screen.part("notice-title")).to_have_text("No model yet")
     commands = re.findall(r"`(handful [^`]+)`", httpx.get(f"{own.url}/health/ready").json()["detail"])
@@ -72,14 +72,14 @@ def test_without_a_model_it_says_which_command_makes_one_and_notices_when_it_is_
     expect(screen.part("notice").locator("code").filter(has_text="handful ")).to_have_text(commands)
     own.mlflow.register(build_package(tmp_path / "1"), aliases=["champion"])
     expect(screen.part("status")).to_have_text("Ready")
-    screen.expect_face("empty")
+    screen.expect_view_state("empty")
     expect(screen.part("picker-button")).to_have_accessible_name(re.compile("fingers v1 champion"))
 
 
 def test_a_screen_reader_is_not_told_the_same_at_every_poll(open_screen, own, console) -> None:
     console.expect("status of 503")
     screen = open_screen(own)
-    screen.expect_face("no-model")
+    screen.expect_view_state("no-model")
     words = screen.part("notice-detail")
     words.evaluate("(element) => (element.firstChild.kept = true)")
     with screen.page.expect_response("**/api/health/ready"):
@@ -93,9 +93,9 @@ def test_a_picture_that_waited_for_the_first_model_is_answered_when_it_is_there(
 ) -> None:
     console.expect("status of 503")
     screen = open_screen(own)
-    screen.expect_face("no-model")
+    screen.expect_view_state("no-model")
     screen.drop(file(DATA))
-    screen.expect_face("failed")
+    screen.expect_view_state("failed")
     expect(screen.part("notice-title")).to_have_text("No model yet")
     own.mlflow.register(build_package(tmp_path / "1"), aliases=["champion"])
     expect(screen.value).to_have_text("7")
@@ -110,7 +110,7 @@ def test_a_server_that_is_gone_is_named_and_its_return_noticed(open_screen, own,
     expect(screen.value).to_have_text("7")
     own.stop()
     screen.drop(file(DATA, "later.png"))
-    screen.expect_face("failed")
+    screen.expect_view_state("failed")
     expect(screen.part("notice-title")).to_have_text("The server does not answer")
     expect(screen.part("status")).to_have_text("No connection")
     console.expect("status of 503")  # Started again, it first loads its model.
@@ -198,7 +198,7 @@ def test_a_slow_answer_shows_that_it_is_under_way(screen) -> None:
     held: list[Route] = []
     screen.page.route("**/api/predict*", lambda route: held.append(route))  # noqa: PLW0108  # Playwright marks what it calls.
     screen.drop(file(DATA))
-    screen.expect_face("busy")
+    screen.expect_view_state("busy")
     expect(screen.part("stage")).to_have_attribute("aria-busy", "true")
     expect(screen.page.locator(".working-text")).to_be_visible()
     expect(screen.part("slow")).to_be_hidden()
@@ -215,7 +215,7 @@ def test_the_answer_to_the_picture_before_is_never_shown_for_the_next(screen) ->
     held: list[Route] = []
     screen.page.route("**/api/predict*", lambda route: held.append(route))  # noqa: PLW0108  # As above.
     screen.drop(file(encode(scene({(0, 0): "1"})), "second.png"))
-    screen.expect_face("busy")
+    screen.expect_view_state("busy")
     expect(screen.boxes).to_have_count(0)
     with screen.page.expect_event("requestfailed", lambda request: "ERR_ABORTED" in (request.failure or "")):
         screen.drop(file(encode(scene({(0, 0): "3"})), "third.png"))
@@ -232,7 +232,7 @@ def test_the_answer_to_the_picture_before_is_never_shown_for_the_next(screen) ->
 def test_what_is_dropped_without_a_file_is_no_picture(screen) -> None:
     screen.drop()
     expect(screen.part("remark")).to_have_text("That was no file. Save the picture and drop it here.")
-    screen.expect_face("empty")
+    screen.expect_view_state("empty")
 
 
 def test_a_picture_that_the_browser_cannot_show_is_boxed_on_a_blank(screen) -> None:

@@ -94,13 +94,13 @@ def test_no_text_of_the_page_is_left_in_english(browser, serving) -> None:
     page.goto(serving.url)
     missing = page.evaluate(
         """async () => {
-            const { words } = await import('/js/words/fr.js');
+            const { messages } = await import('/js/locales/fr.js');
             const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
             const texts = [...document.querySelectorAll('[aria-label]')].map((e) => e.ariaLabel);
             while (walk.nextNode())
                 if (!walk.currentNode.parentElement.closest('noscript')) texts.push(walk.currentNode.data);
             return texts.map((text) => text.trim().replace(/\\s+/g, ' '))
-                .filter((text) => /[A-Za-z]{2}/.test(text) && !words.page[text]);
+                .filter((text) => /[A-Za-z]{2}/.test(text) && !messages.page[text]);
         }"""
     )
     assert sorted(set(missing)) == ["Français", "Handful"]
@@ -115,8 +115,8 @@ def test_both_languages_have_the_same_words(browser, serving) -> None:
         """async () => {
             const paths = (value, path) => Object.entries(value).flatMap(([key, one]) =>
                 typeof one === 'object' ? paths(one, `${path}.${key}`) : [`${path}.${key}: ${typeof one}`]);
-            const all = await Promise.all(['en', 'fr'].map((name) => import(`/js/words/${name}.js`)));
-            return all.map(({ words: { page, ...words } }) => paths(words, '').sort());
+            const all = await Promise.all(['en', 'fr'].map((name) => import(`/js/locales/${name}.js`)));
+            return all.map(({ messages: { page, ...messages } }) => paths(messages, '').sort());
         }"""
     )
     assert keys[0] == keys[1]

@@ -10,8 +10,11 @@ from ultralytics import YOLO
 from ultralytics.nn.tasks import DetectionModel
 
 from handful_core.package import OutputLayout
+from handful_core.vision.agreement import Agreement
 from handful_trainer.dataset.prepared import PreparedDataset
-from handful_trainer.packaging import build_package
+from handful_trainer.packaging.build import build_package
+from handful_trainer.pipeline.job import TrainingJob
+from handful_trainer.pipeline.run_folder import RunFolder
 from handful_trainer.tasks.detection.settings import DetectionConfig
 from handful_trainer.tasks.detection.ultralytics import configure_ultralytics
 
@@ -36,7 +39,8 @@ def test_a_layout_is_packaged_and_agrees_with_its_weights(tmp_path: Path, datase
     untrained.model = DetectionModel("yolo26n.yaml", nc=len(prepared.classes), verbose=False)
     untrained.model.names = dict(enumerate(prepared.classes))
     untrained.save(str(weights))
-    built = build_package(config, weights, prepared, tmp_path / "package")
+    built = build_package(TrainingJob(config, prepared, RunFolder(tmp_path), tmp_path, ""), weights)
+    assert isinstance(built.parity, Agreement)
     assert built.parity.matched > 0
     manifest = built.package.manifest
     assert (manifest.output.head, manifest.thresholds.class_agnostic) == (head, True)

@@ -12,13 +12,15 @@ from fakes.squares import SCENES, write_squares
 from handful_core.package.archive import read_folder
 from handful_core.runtime.model import load_model
 from handful_trainer.dataset.prepared import PreparedDataset
+from handful_trainer.pipeline.job import TrainingJob
+from handful_trainer.pipeline.run_folder import RunFolder
 from handful_trainer.tasks.detection.settings import DetectionConfig
 from support.training import Trainer
 
 
 def _untrained(folder: Path, dataset: PreparedDataset) -> Path:
     """A package of a network with random weights."""
-    from handful_trainer.packaging import build_package
+    from handful_trainer.packaging.build import build_package
     from handful_trainer.tasks.detection.ultralytics import configure_ultralytics, new_model
 
     configure_ultralytics(folder / "home")
@@ -31,7 +33,8 @@ def _untrained(folder: Path, dataset: PreparedDataset) -> Path:
     )
     weights = folder / "random.pt"
     new_model(config).save(str(weights))
-    return build_package(config, weights, dataset, folder / "package").package.root
+    job = TrainingJob(config, dataset, RunFolder(folder), folder, "")
+    return build_package(job, weights).package.root
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from optuna.trial import TrialState
 
 from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.pipeline.job import TrainingJob
-from handful_trainer.tasks.base import TrainingListener
 from handful_trainer.tasks.detection.settings import DetectionConfig
 from handful_trainer.tasks.detection.task import UltralyticsEngine
+from handful_trainer.tasks.engine import TrainingListener
 from handful_trainer.tracking.mlflow_calls import find_experiment, start_run
 from handful_trainer.tuning.trial import StudyContext, train_trial
 from support.mlflow_server import MlflowServer

@@ -15,14 +15,14 @@ def test_a_refused_request_does_not(status: int) -> None:
     assert not is_transient_status(status)
 
 
-class BusyError(Exception):
+class RetryLaterError(Exception):
     """A server that is busy."""
 
 
 class Server:
     """Fails this often before it answers."""
 
-    def __init__(self, failures: int, error: type[Exception] = BusyError) -> None:
+    def __init__(self, failures: int, error: type[Exception] = RetryLaterError) -> None:
         self.failures, self.error, self.calls = failures, error, 0
 
     def ask(self) -> str:
@@ -33,7 +33,7 @@ class Server:
 
 
 def is_busy(error: BaseException) -> bool:
-    return isinstance(error, BusyError)
+    return isinstance(error, RetryLaterError)
 
 
 def test_what_passes_is_tried_again_with_pauses_that_are_bounded() -> None:
@@ -49,7 +49,7 @@ def test_what_passes_is_tried_again_with_pauses_that_are_bounded() -> None:
 def test_the_last_failure_comes_through() -> None:
     server = Server(9)
     tries = retrying(is_busy, attempts=3, first_pause=1, longest_pause=1, sleep=lambda _: None)
-    with pytest.raises(BusyError):
+    with pytest.raises(RetryLaterError):
         tries(server.ask)
     assert server.calls == 3
 

@@ -9,7 +9,7 @@ from fakes.exports import yolo_folder
 from handful_core.errors import ConfigError
 from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.tasks.detection.settings import DetectionConfig
-from handful_trainer.tasks.detection.validate import validate_against_dataset
+from handful_trainer.tasks.detection.task import validate_against_dataset
 
 BOX = "0 0.5 0.5 0.25 0.5\n"
 

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
 from threading import Thread
-from typing import IO, Any, NamedTuple, TypeVar
+from typing import IO, Any, NamedTuple, TypeVar, cast
 
 from handful_core.runtime.cpus import available_cpus
 
@@ -112,7 +112,7 @@ class WorkerPool:
             while process and not self._closed:
                 self._send_tasks(process, sent)
                 if sent:
-                    _settle(sent[0].done, *pickle.load(_pipe(process.stdout)))  # noqa: S301 - from this very program
+                    _settle(sent[0].done, *pickle.load(cast("IO[bytes]", process.stdout)))  # noqa: S301 - from this very program
                     sent.popleft()
         except Exception:  # Of any kind: somebody waits for the results, so this thread must go on.
             if self._closed:
@@ -131,8 +131,9 @@ class WorkerPool:
             if task is None:
                 return
             sent.append(task)  # First: if it cannot be sent, it must not be lost.
-            _pipe(process.stdin).write(pickle.dumps((task.work, task.items), pickle.HIGHEST_PROTOCOL))
-            _pipe(process.stdin).flush()
+            stdin = cast("IO[bytes]", process.stdin)
+            stdin.write(pickle.dumps((task.work, task.items), pickle.HIGHEST_PROTOCOL))
+            stdin.flush()
 
     def _next(self, *, wait: bool) -> _Task | None:
         """A task; None if there is none now, or the pool is closed."""
@@ -156,12 +157,6 @@ def _start_worker() -> subprocess.Popen[bytes] | None:
     except OSError as error:
         _log.warning("no worker process can be started: %s", error)
         return None
-
-
-def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
-    if stream is None:  # Cannot be: `_start_worker` asks for pipes.
-        raise EOFError
-    return stream
 
 
 def _call(work: _Work, items: Sequence[Any]) -> tuple[list[Any], None] | tuple[None, Exception]:

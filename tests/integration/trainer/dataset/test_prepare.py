@@ -173,8 +173,8 @@ def test_links_that_lead_nowhere_are_made_again(
     assert again.is_whole()
 
 
-def _link_by_name(placer: FileLinker) -> None:
-    placer._ways = (link._symlink,)
+def _link_by_name(linker: FileLinker) -> None:
+    linker._ways = (link._symlink,)
 
 
 def test_every_asset_is_accounted_for(export: PicselliaExport, house: Path) -> None:

@@ -197,7 +197,7 @@ def test_a_pull_that_broke_off_goes_on_where_it_stopped(
     version: FakeVersion, picsellia: FakePicsellia, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PICSELLIA_WORKERS", "1")
-    monkeypatch.setattr("handful_trainer.dataset.picsellia.downloads._IN_A_ROW", 3)
+    monkeypatch.setattr("handful_trainer.dataset.picsellia.downloads._MAX_CONSECUTIVE_FAILURES", 3)
     for asset in version.assets[5:]:
         picsellia.fault(f"/storage/{asset['data']['object_name']}", 500, times=6)
     order = sorted(asset["id"] for asset in version.assets)
@@ -375,7 +375,7 @@ def test_the_token_may_be_a_file_and_is_written_nowhere(
     monkeypatch.setenv("PICSELLIA_TOKEN_FILE", str(tmp_path / "token"))
     assert TOKEN not in repr(load(PicselliaSettings))
     picsellia.fault("/storage/", "cut", times=80)
-    monkeypatch.setattr("handful_trainer.dataset.picsellia.downloads._IN_A_ROW", 100)
+    monkeypatch.setattr("handful_trainer.dataset.picsellia.downloads._MAX_CONSECUTIVE_FAILURES", 100)
     with pytest.raises(DataError) as refused:
         pulled(tmp_path)
     home = tmp_path / "raw"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from handful_core.errors import DataError
-from handful_trainer.dataset.inspection.facts import ImageFacts
+from handful_trainer.dataset.inspection.inspect import ImageFacts
 from handful_trainer.dataset.preparation.assets import Asset
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import ACCEPTED, RawItem, SplitName

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image, JpegImagePlugin
 
 from fakes.exports import encoded, picture, senseless, turned
-from handful_trainer.dataset.inspection.facts import WriteMode
-from handful_trainer.dataset.inspection.inspect import inspect_bytes, inspect_images
+from handful_trainer.dataset.inspection.inspect import WriteMode, inspect_bytes, inspect_images
 from handful_trainer.dataset.inspection.pillow import SIGNATURES
 
 PHOTO = encoded(picture(1), quality=90)

@@ -11,9 +11,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from fakes.exports import encoded, picture, turned
-from handful_trainer.dataset.inspection.facts import WriteMode
-from handful_trainer.dataset.inspection.inspect import inspect_bytes
-from handful_trainer.dataset.preparation.link import FileLinker, as_png, upright
+from handful_trainer.dataset.inspection.inspect import WriteMode, inspect_bytes
+from handful_trainer.dataset.preparation.link import FileLinker, as_png, transpose_jpeg
 
 
 def refuse(number: int) -> Any:
@@ -58,12 +57,12 @@ def test_a_full_disk_is_not_taken_for_a_disk_without_links(tmp_path: Path, monke
 
 
 @pytest.mark.parametrize("orientation", [3, 6, 8])
-def test_a_turned_photo_is_written_upright(orientation: int) -> None:
+def test_a_turned_photo_is_written_transpose_jpeg(orientation: int) -> None:
     content = turned(1, orientation)
-    found = inspect_bytes(upright(content))
+    found = inspect_bytes(transpose_jpeg(content))
     assert (found.defect, found.orientation, found.width, found.height) == ("", 1, 64, 48)
     assert found.write_mode is WriteMode.LINK
-    with Image.open(io.BytesIO(content)) as before, Image.open(io.BytesIO(upright(content))) as after:
+    with Image.open(io.BytesIO(content)) as before, Image.open(io.BytesIO(transpose_jpeg(content))) as after:
         grey = [np.asarray(image.convert("L"), np.int16) for image in (ImageOps.exif_transpose(before), after)]
     assert np.abs(grey[0] - grey[1]).mean() < 1  # Colours lose a little more, at the edges of this loud picture.
 
@@ -72,7 +71,7 @@ def test_a_turned_photo_is_written_upright(orientation: int) -> None:
 def test_other_formats_are_turned_too(form: str, mode: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    found = inspect_bytes(upright(encoded(picture(1).convert(mode), form, exif=exif.tobytes())))
+    found = inspect_bytes(transpose_jpeg(encoded(picture(1).convert(mode), form, exif=exif.tobytes())))
     assert (found.defect, found.format, found.orientation, found.width, found.height) == ("", form, 1, 48, 64)
 
 

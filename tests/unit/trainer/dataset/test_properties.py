@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from fakes.exports import PicselliaExport, coco_file, twelve
 from handful_core.errors import DataError
-from handful_trainer.dataset.inspection.facts import ImageFacts
+from handful_trainer.dataset.inspection.inspect import ImageFacts
 from handful_trainer.dataset.preparation.assets import Asset, classify_asset
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources import open_source

@@ -13,13 +13,12 @@ from handful_core.console import progress
 from handful_quickstart.sample.scene import DrawnBox, draw_scene
 from handful_quickstart.sample.skeleton import CLASSES
 from handful_trainer.dataset.errors import OutputExistsError
-from handful_trainer.dataset.preparation.fingerprint import FORMAT
+from handful_trainer.dataset.preparation.index import FORMAT
 from handful_trainer.dataset.preparation.write import whole_folder
 from handful_trainer.dataset.settings import DatasetConfig, SampleConfig
 from handful_trainer.dataset.sources.base import SPLITS, RawDataset, SplitName
-from handful_trainer.dataset.sources.yolo import read_items
-from handful_trainer.dataset.sources.yolo_files import open_yolo_folder
-from handful_trainer.dataset.splitting.stratify import Group, stratify
+from handful_trainer.dataset.sources.yolo import open_yolo_folder, read_items
+from handful_trainer.dataset.splitting.groups import Group, stratify
 from handful_trainer.tasks.detection.labels import Box, label_line
 from handful_trainer.workers import WorkerPool
 

@@ -14,7 +14,7 @@ from handful_core.settings import CoreSettings, load
 if TYPE_CHECKING:
     from handful_trainer.config import TrainingConfig
     from handful_trainer.dataset.prepared import PreparedDataset
-    from handful_trainer.tasks.base import Estimate
+    from handful_trainer.tasks.engine import Estimate
 
 
 def train(

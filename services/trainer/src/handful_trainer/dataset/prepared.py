@@ -13,7 +13,8 @@ from handful_trainer.dataset.errors import DamagedFileError
 from handful_trainer.dataset.settings import class_values
 from handful_trainer.dataset.sources.base import SPLITS, SplitName
 from handful_trainer.tasks import DEFAULT, all_tasks, get_task
-from handful_trainer.tasks.base import OpenedFolder, Task
+from handful_trainer.tasks.base import Task
+from handful_trainer.tasks.label_format import OpenedFolder
 
 REPORT = "report.json"
 UNKNOWN_FINGERPRINT = "unknown"

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from handful_core import __version__
+from handful_core.console import progress
+from handful_core.errors import RefusedError
 from handful_core.package import Dataset, Manifest, Package, Producer, write_package
 from handful_core.package.archive import describe_files
 from handful_core.runtime.model import VisionModel, load_model
+from handful_core.vision.decode import decode_image
 from handful_trainer.packaging.golden import write_golden
-from handful_trainer.packaging.parity import check_parity
 from handful_trainer.pipeline.job import TrainingJob
 from handful_trainer.pipeline.provenance import git_commit, package_versions
-from handful_trainer.tasks.base import WEIGHTS, Agreement, Evaluation, ExportedGraph
+from handful_trainer.tasks.base import Evaluation
+from handful_trainer.tasks.engine import WEIGHTS, Agreement, ExportedGraph, Reference
+
+_SHOWN = 3
+"""Images that a failed parity check names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +85,33 @@ def _manifest(job: TrainingJob, graph: ExportedGraph, run_id: str | None) -> Man
         weights=WEIGHTS if (folder / WEIGHTS).is_file() else None,
         files=describe_files(folder),
         dataset=Dataset(name=dataset.name, fingerprint=dataset.fingerprint, images=dict(dataset.split_sizes)),
-        producer=Producer(handful=__version__, versions=package_versions(), git_commit=git_commit()),
+        producer=Producer(handful=__version__, versions=package_versions(job.engine), git_commit=git_commit()),
         mlflow_run_id=run_id,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def check_parity(reference: Reference, images: Sequence[Path]) -> Agreement:
+    """Compare a package with the weights it was made from, on whole images.
+
+    Args:
+        reference: both of them.
+        images: image files.
+
+    Returns:
+        The worst agreement of all images.
+
+    Raises:
+        RefusedError: an image gets another answer; the worst are named.
+    """
+    with progress() as bar:
+        shown = bar.track(images, description="comparing package and weights")
+        results = [(path, reference.compare(decode_image(path.read_bytes()))) for path in shown]
+    failed = sorted((r for r in results if not r[1].ok), key=lambda result: result[1].severity, reverse=True)
+    if failed:
+        worst = "; ".join(f"{path.name}: {agreement}" for path, agreement in failed[:_SHOWN])
+        raise RefusedError(
+            f"the package answers otherwise than its weights on {len(failed)} of {len(images)} images ({worst})",
+            "it is not registered; export it with another package.head, or with other versions of torch and onnx",
+        )
+    return reference.worst([agreement for _, agreement in results])

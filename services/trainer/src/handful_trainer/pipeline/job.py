@@ -9,7 +9,8 @@ from handful_trainer.config import TrainingConfig
 from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.pipeline.run_folder import RunFolder
 from handful_trainer.tasks import engine_of, get_task
-from handful_trainer.tasks.base import Engine, Task
+from handful_trainer.tasks.base import Task
+from handful_trainer.tasks.engine import Engine
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from handful_core.console import progress
-from handful_trainer.tasks.base import OnEpoch
+from handful_trainer.tasks.engine import OnEpoch
 from handful_trainer.tracking import Tracker
 
 

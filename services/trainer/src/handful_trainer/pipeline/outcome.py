@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from handful_core.errors import HandfulError
-
-
-@dataclass(slots=True)
-class Step:
-    """One that is under way, or over."""
-
-    name: str
-    seconds: float = 0.0
-    result: str = "done"
-    """In words."""
+from handful_core.console import Step
 
 
 @dataclass(slots=True)
@@ -35,18 +22,10 @@ class TrainingOutcome:
     reason: str = ""
     metrics: dict[str, float] = field(default_factory=dict)
 
-    @contextmanager
-    def step(self, name: str) -> Iterator[Step]:
-        """Time a step and keep its result; a failure is kept too."""
-        began, step = time.perf_counter(), Step(name)
-        try:
-            yield step
-        except HandfulError as error:
-            step.result = f"failed: {error.message}"
-            raise
-        finally:
-            step.seconds = time.perf_counter() - began
-            self.steps.append(step)
+    def step(self, name: str) -> Step:
+        """The next step: a context manager."""
+        self.steps.append(Step(name))
+        return self.steps[-1]
 
     def as_json(self) -> dict[str, Any]:
         """What `handful train --json` prints."""

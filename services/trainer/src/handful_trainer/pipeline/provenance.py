@@ -14,19 +14,30 @@ from packaging.requirements import Requirement
 
 from handful_core.runtime.cpus import available_cpus, processor_name
 from handful_trainer.dataset.prepared import PreparedDataset
+from handful_trainer.tasks.engine import Engine
 
 _MAX_DIGEST = 36
 """Characters that MLflow keeps of a dataset's digest."""
 _PACKAGES = (
-    *("torch", "torchvision", "ultralytics-opencv-headless", "onnx", "onnxruntime", "opencv-python-headless"),
-    *("numpy", "mlflow", "picsellia", "handful-core", "handful-trainer"),
+    "onnx",
+    "onnxruntime",
+    "opencv-python-headless",
+    "numpy",
+    "mlflow",
+    "picsellia",
+    "handful-core",
+    "handful-trainer",
 )
 
 
-def package_versions() -> dict[str, str]:
-    """Versions of the packages that a training depends on; a package that is not there is left out."""
+def package_versions(engine: Engine) -> dict[str, str]:
+    """Versions of the packages that a training depends on; a package that is not there is left out.
+
+    Args:
+        engine: what trains; it knows what else it depends on.
+    """
     found = {}
-    for name in _PACKAGES:
+    for name in (*engine.packages, *_PACKAGES):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

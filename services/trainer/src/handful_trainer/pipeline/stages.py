@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from handful_core.console import say
+from handful_core.console import Step, say
 from handful_core.registry import Registry, Version
 from handful_trainer.config import TrainingConfig
 from handful_trainer.config.loading import flatten, settings_of
@@ -17,12 +17,13 @@ from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.pipeline import provenance
 from handful_trainer.pipeline.job import TrainingJob
 from handful_trainer.pipeline.listener import RunListener
-from handful_trainer.pipeline.outcome import Step, TrainingOutcome
+from handful_trainer.pipeline.outcome import TrainingOutcome
 from handful_trainer.pipeline.run_folder import RunFolder, RunState, create_run
 from handful_trainer.pipeline.signals import sigterm_raises
 from handful_trainer.pipeline.weights import resolve_alias
 from handful_trainer.tasks import engine_of
-from handful_trainer.tasks.base import Estimate, Evaluation
+from handful_trainer.tasks.base import Evaluation
+from handful_trainer.tasks.engine import Estimate
 from handful_trainer.tracking import Tracker
 from handful_trainer.tracking.managed_run import managed_run
 from handful_trainer.tracking.mlflow_calls import configure_client, find_experiment, mlflow_name, start_run
@@ -69,7 +70,8 @@ def start(
     began = time.perf_counter()
     dataset = prepare(config.dataset, home, task=config.task)
     engine_of(config.task).validate(config, dataset, register=register)
-    prepared = Step("prepare", time.perf_counter() - began, f"{sum(dataset.split_sizes.values())} images")
+    images = f"{sum(dataset.split_sizes.values())} images"
+    prepared = Step("prepare", images, time.perf_counter() - began)
     name = config.mlflow.run_name or f"{config.model.architecture}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     run_id = start_run(uri, experiment, name, provenance.run_tags() | config.mlflow.tags | dict(tags or {}))
     folder = create_run(home, name, config)
@@ -117,7 +119,7 @@ def _describe(job: TrainingJob, tracker: Tracker) -> None:
     """Log what the run is made from."""
     folder, dataset = job.folder, job.dataset
     tracker.params(flatten(settings_of(job.config)))
-    tracker.params({f"package.{name}": value for name, value in provenance.package_versions().items()})
+    tracker.params({f"package.{name}": value for name, value in provenance.package_versions(job.engine).items()})
     tracker.params({f"hardware.{name}": value for name, value in provenance.hardware().items()})
     tracker.tags({"dataset.fingerprint": dataset.fingerprint, "dataset.name": dataset.name})
     tracker.dataset(provenance.dataset_record(dataset), context="training")

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, cast
 from handful_core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from handful_trainer.tasks.base import Engine, Task
+    from handful_trainer.tasks.base import Task
+    from handful_trainer.tasks.engine import Engine
 
 GROUP = "handful.tasks"
 DEFAULT = "detect"

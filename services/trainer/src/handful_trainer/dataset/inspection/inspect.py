@@ -11,9 +11,10 @@ import hashlib
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
@@ -21,7 +22,6 @@ from numpy.typing import NDArray
 
 from handful_core.vision.decode import FORMATS, MAX_PIXELS, PILLOW_ERRORS, exif_orientation
 from handful_core.vision.image_headers import JpegHeader, jpeg_header
-from handful_trainer.dataset.inspection.facts import ImageFacts, WriteMode
 from handful_trainer.dataset.inspection.phash import MIN_SIDE, apply_orientation, perceptual_hashes
 from handful_trainer.dataset.inspection.pillow import (
     SMALLEST_SIDE,
@@ -34,7 +34,7 @@ from handful_trainer.dataset.inspection.pillow import (
     unsupported_format,
 )
 
-if TYPE_CHECKING:  # Worker processes import this module: they start sooner without the pool.
+if TYPE_CHECKING:
     from handful_trainer.workers import WorkerPool
 
 _TRUNCATION_WORDS = ("truncated", "unexpected end", "end of file", "eof", "not enough")
@@ -165,3 +165,45 @@ def _decode_defect(form: str, data: bytes, detail: str) -> str:
         any(word in detail.lower() for word in _TRUNCATION_WORDS) if form in {"BMP", "TIFF"} else lacks_end(form, data)
     )
     return "truncated" if truncated else "garbled"
+
+
+class WriteMode(StrEnum):
+    """How an image gets into the prepared dataset, so that every reader sees it upright and whole."""
+
+    LINK = "link"
+    """Unchanged: linked, or copied where links do not work."""
+    SEAL = "seal"
+    """Copied, with the missing JPEG end marker added: else Ultralytics re-encodes the file, which loses quality."""
+    UPRIGHT = "upright"
+    """Rewritten upright, since not every reader applies the EXIF orientation."""
+    PNG = "png"
+    """Rewritten as PNG: the format, or its several frames, are not supported by every reader."""
+
+
+class ImageFacts(NamedTuple):
+    """What the inspection of one image file found.
+
+    A named tuple, since many thousands of them are pickled between processes.
+    """
+
+    size: int = 0
+    """Bytes."""
+    sha256: str = ""
+    defect: str = ""
+    """Empty if the image is usable; else missing, unreadable, empty, html, noise, unsupported, garbled, truncated,
+    too_large or too_small."""
+    detail: str = ""
+    """The decoder's message, for the report."""
+    format: str = ""
+    """Pillow's name of the format."""
+    width: int = 0
+    """Pixels of the upright image."""
+    height: int = 0
+    """Pixels of the upright image."""
+    orientation: int = 1
+    """EXIF orientation, 1 to 8; 1 is upright."""
+    write_mode: WriteMode = WriteMode.LINK
+    phash: int = -1
+    """Perceptual hash, 64 bits: see `perceptual_hashes`. -1 if there is none."""
+    decoded: bool = True
+    """False if only the file's structure was checked, so that garbled pixels go unnoticed."""

@@ -11,7 +11,7 @@ from PIL import GifImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugi
 from PIL.BmpImagePlugin import BmpImageFile
 
 from handful_core.vision.decode import MAX_PIXELS, exif_orientation
-from handful_trainer.dataset.inspection.facts import ImageFacts, WriteMode
+from handful_trainer.dataset.inspection.inspect import ImageFacts, WriteMode
 from handful_trainer.dataset.inspection.phash import MIN_SIDE, apply_orientation
 
 SMALLEST_SIDE = 10

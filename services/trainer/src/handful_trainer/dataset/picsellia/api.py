@@ -17,7 +17,7 @@ import pydantic
 import requests
 from requests.adapters import HTTPAdapter
 
-# Importing the SDK would else send all logs, everybody's, to stdout.
+# Without this, importing the SDK redirects the whole program's logs to stdout.
 os.environ.setdefault("PICSELLIA_SDK_CUSTOM_LOGGING", "1")
 
 from picsellia import Client
@@ -31,13 +31,13 @@ from handful_trainer.dataset.picsellia.retrying import REPEATED_BY_SDK, is_trans
 from handful_trainer.dataset.picsellia.settings import Target
 
 _Result = TypeVar("_Result")
-_PAGE = 1000
+_PAGE_SIZE = 1000
 """Assets a page: the most that the platform gives."""
-_SHOWN = 8
+_MAX_NAMES_SHOWN = 8
 
 
 class RemoteVersion:
-    """A dataset version in Picsellia. Every call is repeated while the platform stumbles.
+    """A dataset version in Picsellia. Every call is retried after transient failures.
 
     Args:
         target: what is pulled.
@@ -57,11 +57,11 @@ class RemoteVersion:
         for scheme in ("https://", "http://"):
             self.session.mount(scheme, HTTPAdapter(pool_maxsize=workers, pool_connections=4))
         self._client = self._sign_in(token)
-        dataset = self._found("dataset", target.dataset, lambda: self._client.get_dataset(target.dataset), self._names)
-        self._version = self._found(
+        dataset = self._find("dataset", target.dataset, lambda: self._client.get_dataset(target.dataset), self._names)
+        self._version = self._find(
             "version", target.version, lambda: dataset.get_version(target.version), lambda: _versions(dataset)
         )
-        self.facts: dict[str, Any] = {
+        self.description: dict[str, Any] = {
             "host": target.host,
             "organisation": {"id": str(self._client.id), "name": self._client.name},
             "dataset": {"id": str(dataset.id), "name": dataset.name},
@@ -79,7 +79,7 @@ class RemoteVersion:
 
     def labels(self) -> list[str]:
         """The names of the version's labels."""
-        return [label.name for label in self._asked("its labels", self._version.list_labels)]
+        return [label.name for label in self._request("its labels", self._version.list_labels)]
 
     def asset_pages(self, query: str | None = None) -> Iterator[tuple[list[Any], int]]:
         """The assets, a page at a time, as the platform describes them, each page with the number of all.
@@ -87,7 +87,7 @@ class RemoteVersion:
         Args:
             query: in Picsellia's query language.
         """
-        params: dict[str, Any] = {"limit": _PAGE} | ({"q": query} if query else {})
+        params: dict[str, Any] = {"limit": _PAGE_SIZE} | ({"q": query} if query else {})
         add_data_mandatory_query_parameters(params)
         path, cursor = f"/api/dataset/version/{self._version.id}/assets", None
         while True:
@@ -99,25 +99,25 @@ class RemoteVersion:
 
     def tags(self) -> list[str]:
         """The names of the tags that assets of this version may have."""
-        return [tag.name for tag in self._asked("its tags", self._version.list_asset_tags)]
+        return [tag.name for tag in self._request("its tags", self._version.list_asset_tags)]
 
     def annotation_ids(self) -> list[str]:
         """The ids of all annotations, of an asset the newest first."""
         ids = self._json("its annotations", f"/api/dataset/version/{self._version.id}/annotations/ids")
         if not isinstance(ids, list):
-            self._senseless()
+            self._refuse_as_foreign()
         return [str(value) for value in ids]
 
     def annotations(self, ids: Sequence[str]) -> list[dict[str, Any]]:
         """Annotations with their shapes, in the order that the platform gives them: of an asset the newest first."""
         path = f"/api/dataset/version/{self._version.id}/annotations"
         body = json.dumps(list(ids))
-        found = self._asked("its annotations", lambda: self._version.connection.xget(path, data=body).json())
+        found = self._request("its annotations", lambda: self._version.connection.xget(path, data=body).json())
         if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
-            self._senseless()
+            self._refuse_as_foreign()
         return found
 
-    def fresh_address(self, data_id: str) -> str:
+    def new_presigned_url(self, data_id: str) -> str:
         """A new address to download an asset's file from; the ones of the list are good for an hour."""
         answer = self._json("an address", f"/api/data/{data_id}/presigned-url")
         address = _field(answer, "presigned_url", str)
@@ -133,12 +133,12 @@ class RemoteVersion:
             except PicselliaError as error:  # It hides what happened to its first call behind a class of no meaning.
                 cause = error.__context__
                 if isinstance(cause, ResourceNotFoundError):
-                    self._senseless()
+                    self._refuse_as_foreign()
                 if isinstance(cause, PicselliaError | requests.RequestException):
                     raise cause from None
                 raise
             except (KeyError, TypeError, pydantic.ValidationError):
-                self._senseless()
+                self._refuse_as_foreign()
 
         try:
             return with_retries(connect, REPEATED_BY_SDK)
@@ -153,15 +153,16 @@ class RemoteVersion:
                     "no organisation is named and the token's owner has none",
                     "set dataset.picsellia.organisation or PICSELLIA_ORGANISATION",
                 ) from None
-            self._explain("the platform", error)
+            self._raise_translated("the platform", error)
 
-    def _found(self, what: str, name: str, look: Callable[[], _Result], others: Callable[[], list[str]]) -> _Result:
+    def _find(self, what: str, name: str, look: Callable[[], _Result], others: Callable[[], list[str]]) -> _Result:
         """A thing by its name, or an error that names what there is."""
         try:
-            return self._asked(f"the {what}", look)
+            return self._request(f"the {what}", look)
         except NotFoundError:
-            known = self._asked(f"the {what}s", others)
-            there = f"there is {', '.join(known[:_SHOWN])}" + (" and more" if len(known) > _SHOWN else "")
+            known = self._request(f"the {what}s", others)
+            more = " and more" if len(known) > _MAX_NAMES_SHOWN else ""
+            there = f"there is {', '.join(known[:_MAX_NAMES_SHOWN])}{more}"
             where = f"organisation {self._client.name}" if what == "dataset" else f"dataset {self._target.dataset}"
             raise NotFoundError(
                 f"the {where} has no {what} {name!r}", there if known else f"it has no {what} at all, for this token"
@@ -171,25 +172,25 @@ class RemoteVersion:
         return [dataset.name for dataset in self._client.list_datasets()]
 
     def _json(self, what: str, path: str, params: dict[str, Any] | None = None) -> Any:
-        return self._asked(what, lambda: self._version.connection.get(path, params=params).json())
+        return self._request(what, lambda: self._version.connection.get(path, params=params).json())
 
-    def _asked(self, what: str, ask: Callable[[], _Result]) -> _Result:
+    def _request(self, what: str, ask: Callable[[], _Result]) -> _Result:
         try:
             return with_retries(ask, REPEATED_BY_SDK)
         except (PicselliaError, requests.RequestException) as error:
-            self._explain(what, error)
+            self._raise_translated(what, error)
 
-    def _explain(self, what: str, error: Exception) -> NoReturn:
+    def _raise_translated(self, what: str, error: Exception) -> NoReturn:
         """Say what went wrong, without an address: those of files are signed, which makes them secrets."""
-        raise explained(what, self._target, error) from None
+        raise translate_error(what, self._target, error) from None
 
-    def _senseless(self) -> NoReturn:
+    def _refuse_as_foreign(self) -> NoReturn:
         raise UnavailableError(
             f"{self._target.host} answers, but not as Picsellia does", "check dataset.picsellia.host or PICSELLIA_HOST"
         )
 
 
-def explained(what: str, target: Target, error: Exception) -> HandfulError:
+def translate_error(what: str, target: Target, error: Exception) -> HandfulError:
     """The SDK's error as one of ours."""
     if isinstance(error, UnauthorizedError | ForbiddenError):
         return ConfigError(

@@ -1,4 +1,4 @@
-"""Fetching the files: several at once, each whole or not at all."""
+"""Downloading the files: several at once, each complete or not at all."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ from handful_trainer.dataset.errors import DiskSpaceError
 from handful_trainer.dataset.picsellia.api import RemoteVersion
 from handful_trainer.dataset.picsellia.listing import ListedAsset
 from handful_trainer.dataset.picsellia.progress import Progress
-from handful_trainer.dataset.picsellia.retrying import BusyError, CutOffError, with_retries
+from handful_trainer.dataset.picsellia.retrying import IncompleteDownloadError, RetryLaterError, with_retries
 
 _TIMEOUT = (10, 60)
 """Seconds to connect, and without a byte."""
 _CHUNK = 1 << 16
-_IN_A_ROW = 12
-"""So many files that fail one after the other, all patience spent, mean that nothing answers any more."""
-_RESERVE = 64 << 20
+_MAX_CONSECUTIVE_FAILURES = 12
+"""So many files that fail one after the other, all retries spent, mean that the object store is down."""
+_MIN_FREE_BYTES = 64 << 20
 """Bytes that are left free on the disk."""
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
-class NoFileError(Exception):
+class FileUnavailableError(Exception):
     """The object store has no such file, or does not hand it out; asking again would not change that."""
 
 
-class StoppedError(Exception):
+class PullStoppedError(Exception):
     """The pull ends for another reason."""
 
 
 class DownloadedFile(NamedTuple):
-    """A file that came whole."""
+    """A file that was downloaded completely."""
 
     content: str
     """`ListedAsset.content` at that time."""
@@ -52,7 +52,7 @@ class DownloadedFile(NamedTuple):
 
 
 class DownloadIndex:
-    """A file of lines that only grows, so that a pull that was killed loses no more than its last line."""
+    """What is downloaded already: an append-only file, so that a killed pull loses at most its last line."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -60,7 +60,7 @@ class DownloadIndex:
         self._files = dict(_read_index(path))
 
     def has(self, asset: ListedAsset, file: Path) -> bool:
-        """Is this asset's file here, whole and still the same?"""
+        """Is this asset's file here, complete and unchanged?"""
         known = self._files.get(asset.id)
         if known is None or known.content != asset.content:
             return False
@@ -70,7 +70,7 @@ class DownloadIndex:
             return False
 
     def add(self, asset: ListedAsset, size: int) -> None:
-        """Note that an asset's file came. May be called by several threads."""
+        """Add a downloaded file. May be called by several threads."""
         file = DownloadedFile(asset.content, size)
         with self._lock, self._path.open("a", encoding="utf-8") as lines:
             self._files[asset.id] = file
@@ -84,24 +84,24 @@ class DownloadIndex:
 
 @dataclass(slots=True)
 class Downloads:
-    """The files of a version on their way into a folder.
+    """Downloads the files of a version into a folder.
 
-    The SDK's own `download` is not used: it writes under the final name, takes what lies there for whole, however it
-    came to lie there, and swallows failures.
+    The SDK's own `download` is not used: it writes under the final name, takes whatever is there for complete, and
+    swallows failures.
     """
 
     remote: RemoteVersion
     folder: Path
     """Where they go."""
     parts: Path
-    """Where they lie while they come; on the same disk."""
+    """Incomplete files; on the same disk, so that they can be renamed into `folder`."""
     index: DownloadIndex
     missing: dict[str, str] = field(default_factory=dict)
     """Why an asset has no file, by its id."""
     bytes: int = 0
-    """How many came."""
-    _came: int = 0
-    _failed_in_a_row: int = 0
+    """How many were downloaded."""
+    _downloaded: int = 0
+    _consecutive_failures: int = 0
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def fetch(self, assets: Sequence[ListedAsset], workers: int, progress: Progress) -> None:
@@ -111,11 +111,11 @@ class Downloads:
             UnavailableError: the object store does not answer any more.
             DiskSpaceError: there is not enough room.
         """
-        with self._room_for_parts(), ThreadPoolExecutor(workers, thread_name_prefix="handful-pull") as pool:
-            futures = {pool.submit(self._one, asset): asset for asset in assets}
+        with self._part_folder(), ThreadPoolExecutor(workers, thread_name_prefix="handful-pull") as pool:
+            futures = {pool.submit(self._download, asset): asset for asset in assets}
             try:
                 for left, future in zip(range(len(futures), 0, -1), as_completed(futures), strict=True):
-                    self._settle(futures[future], future.exception())
+                    self._record_outcome(futures[future], future.exception())
                     self._check_space(left - 1)
                     progress.advance()
             except BaseException:
@@ -124,7 +124,7 @@ class Downloads:
                 raise
 
     @contextlib.contextmanager
-    def _room_for_parts(self) -> Iterator[None]:
+    def _part_folder(self) -> Iterator[None]:
         for folder in (self.folder, self.parts):
             folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -132,24 +132,24 @@ class Downloads:
         finally:
             shutil.rmtree(self.parts, ignore_errors=True)
 
-    def _one(self, asset: ListedAsset) -> None:
-        """Fetch one file, under its own name only when all of it is there."""
+    def _download(self, asset: ListedAsset) -> None:
+        """Download one file; it gets its own name only when it is complete."""
         if reason := asset.why_no_image:
-            raise NoFileError(reason)
+            raise FileUnavailableError(reason)
         part = self.parts / asset.file_name
         size = with_retries(lambda: self._transfer(asset, part), stop=self._stop)
         part.replace(self.folder / asset.file_name)
         self.index.add(asset, size)
         self.bytes += size
-        self._came += 1
+        self._downloaded += 1
 
     def _transfer(self, asset: ListedAsset, part: Path) -> int:
         """Write the file's content to `part`; its size in bytes."""
         if self._stop.is_set():
-            raise StoppedError
+            raise PullStoppedError
         if asset.address is None:
-            asset.address = self.remote.fresh_address(asset.data_id)
-        # As they are: a length can only be compared with what was sent.
+            asset.address = self.remote.new_presigned_url(asset.data_id)
+        # Uncompressed: Content-Length can only be compared with the bytes as they are sent.
         headers = {"Accept-Encoding": "identity"}
         with self.remote.session.get(asset.address, stream=True, timeout=_TIMEOUT, headers=headers) as answer:
             self._check(asset, answer)
@@ -159,47 +159,47 @@ class Downloads:
                     size += file.write(chunk)
             announced = answer.headers.get("Content-Length", "")
         if announced.isdecimal() and int(announced) != size:
-            raise CutOffError(f"{size} bytes came of {announced}")
+            raise IncompleteDownloadError(f"{size} bytes came of {announced}")
         return size
 
     def _check(self, asset: ListedAsset, answer: requests.Response) -> None:
-        """Look at the status of an answer."""
+        """Raise unless the status is 200."""
         status = answer.status_code
         if status == 200:
             return
         if is_transient_status(status):
             after = answer.headers.get("Retry-After", "")
-            raise BusyError(status, float(after) if after.isdecimal() else 0)
+            raise RetryLaterError(status, float(after) if after.isdecimal() else 0)
         if status == 403 and not asset.renewed:  # The address is good for an hour only.
             asset.renewed, asset.address = True, None
-            raise BusyError(status)
-        raise NoFileError(f"the object store answers {status}")
+            raise RetryLaterError(status)
+        raise FileUnavailableError(f"the object store answers {status}")
 
-    def _settle(self, asset: ListedAsset, error: BaseException | None) -> None:
-        """Note what became of an asset, or end the pull."""
+    def _record_outcome(self, asset: ListedAsset, error: BaseException | None) -> None:
+        """Record an asset's file as downloaded or missing, or end the pull."""
         if error is None:
-            self._failed_in_a_row = 0
-        elif isinstance(error, NoFileError | NotFoundError):
+            self._consecutive_failures = 0
+        elif isinstance(error, FileUnavailableError | NotFoundError):
             self.missing[asset.id] = str(error)
-        elif isinstance(error, BusyError | CutOffError | requests.RequestException):
+        elif isinstance(error, RetryLaterError | IncompleteDownloadError | requests.RequestException):
             # Of requests' errors the class alone: their words hold the address, which is a secret.
             self.missing[asset.id] = type(error).__name__ if isinstance(error, OSError) else str(error)
-            self._failed_in_a_row += 1
-            if self._failed_in_a_row >= _IN_A_ROW:
+            self._consecutive_failures += 1
+            if self._consecutive_failures >= _MAX_CONSECUTIVE_FAILURES:
                 raise UnavailableError(
-                    f"the object store stopped answering ({self.missing[asset.id]}); {self._came} files came",
+                    f"the object store stopped answering ({self.missing[asset.id]}); {self._downloaded} files came",
                     "check the network and run it again: it goes on where it stopped",
                 ) from None
-        elif isinstance(error, OSError) and error.errno in _FULL:
-            raise self._full(f"is full after {self._came} files") from None
+        elif isinstance(error, OSError) and error.errno in _DISK_FULL:
+            raise self._full(f"is full after {self._downloaded} files") from None
         else:
             raise error
 
     def _check_space(self, left: int) -> None:
         """Stop before the disk is full, as far as sizes can be foreseen."""
         free = shutil.disk_usage(self.folder).free
-        needed = left * self.bytes // max(1, self._came)
-        if free < needed + _RESERVE:
+        needed = left * self.bytes // max(1, self._downloaded)
+        if free < needed + _MIN_FREE_BYTES:
             raise self._full(f"has {free / 1e6:.0f} MB free, {left} more files need about {needed / 1e6:.0f} MB")
 
     def _full(self, what: str) -> DiskSpaceError:

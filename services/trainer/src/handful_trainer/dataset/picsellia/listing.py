@@ -15,13 +15,13 @@ from handful_trainer.dataset.picsellia.api import RemoteVersion
 from handful_trainer.dataset.picsellia.progress import Progress
 from handful_trainer.dataset.sources.fields import expect_file_name, expect_object, expect_text
 
-_KEPT = ("id", "filename", "object_name", "type", "content_type", "upload_status", "meta", "custom_metadata")
+_STORED_FIELDS = ("id", "filename", "object_name", "type", "content_type", "upload_status", "meta", "custom_metadata")
 """What is written down of an asset's data. Not its address: that is signed, whoever has it has the file."""
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 _WHERE = "Picsellia's list of assets"
-_CHUNK = 100
+_CHUNK_SIZE = 100
 """Annotations a call: what the SDK asks for, too."""
-_CALLS = 4
+_PARALLEL_CALLS = 4
 """Calls at once."""
 
 
@@ -35,7 +35,7 @@ class ListedAsset:
     """Where its file is, for an hour."""
     tags: list[str] = field(default_factory=list)
     renewed: bool = False
-    """Was a new address asked for?"""
+    """Was a new address requested already?"""
 
     @property
     def data_id(self) -> str:
@@ -63,19 +63,19 @@ class ListedAsset:
 
     def as_json(self) -> dict[str, Any]:
         """Its entry in assets.json."""
-        kept = {key: self.data[key] for key in _KEPT if self.data.get(key) is not None}
+        kept = {key: self.data[key] for key in _STORED_FIELDS if self.data.get(key) is not None}
         return {"id": self.id, "data": kept} | ({"tags": self.tags} if self.tags else {})
 
 
-def list_assets(remote: RemoteVersion, tell: Callable[[int, int], object]) -> list[ListedAsset]:
+def list_assets(remote: RemoteVersion, report: Callable[[int, int], object]) -> list[ListedAsset]:
     """All assets with their tags, sorted by id.
 
     Args:
         remote: the version.
-        tell: told how many are listed, and of how many.
+        report: told how many are listed, and of how many.
 
     Raises:
-        DataError: there is none, or fewer came than the platform says there are.
+        DataError: there is none, or fewer than the platform says there are.
     """
     found: dict[str, ListedAsset] = {}
     count = 0
@@ -83,7 +83,7 @@ def list_assets(remote: RemoteVersion, tell: Callable[[int, int], object]) -> li
         for item in items:
             asset = _asset(item)
             found[asset.id] = asset
-        tell(len(found), count)
+        report(len(found), count)
     if len(found) < count:
         raise DataError(
             f"Picsellia says that there are {count} assets and lists {len(found)}",
@@ -110,20 +110,20 @@ def load_annotations(remote: RemoteVersion, workers: int, progress: Progress) ->
         DataError: the platform lists annotations that it does not hand out.
     """
     ids = remote.annotation_ids()
-    chunks = [ids[start : start + _CHUNK] for start in range(0, len(ids), _CHUNK)]
+    chunks = [ids[start : start + _CHUNK_SIZE] for start in range(0, len(ids), _CHUNK_SIZE)]
     progress.step("loading annotations", len(ids))
     found: dict[str, list[Any]] = defaultdict(list)
-    came = 0
-    with ThreadPoolExecutor(min(workers, _CALLS), thread_name_prefix="handful-pull") as pool:
+    received = 0
+    with ThreadPoolExecutor(min(workers, _PARALLEL_CALLS), thread_name_prefix="handful-pull") as pool:
         for chunk, answer in zip(chunks, pool.map(remote.annotations, chunks), strict=True):
-            came += len(answer)
+            received += len(answer)
             for annotation in answer:
                 asset_id = expect_text("Picsellia's annotations", "asset_id", annotation.pop("asset_id", None))
                 found[asset_id].append(annotation)
             progress.advance(len(chunk))
-    if came < len(ids):
+    if received < len(ids):
         raise DataError(
-            f"Picsellia lists {len(ids)} annotations and gives {came}", "somebody may be changing them: try again"
+            f"Picsellia lists {len(ids)} annotations and gives {received}", "somebody may be changing them: try again"
         )
     return {asset_id: _newest_first(found[asset_id]) for asset_id in sorted(found)}
 

@@ -1,4 +1,4 @@
-"""How far a pull is: a bar with rate and time left on a terminal, a line now and then in a log."""
+"""A pull's progress: a bar with rate and time left on a terminal, a line every 20 seconds in a log."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.text import Text
 
 from handful_core.console import err, progress, say
 
-_PAUSE = 20.0
+_LOG_INTERVAL = 20.0
 """Seconds between two lines where there is no terminal."""
 
 
@@ -32,7 +32,7 @@ class Progress:
         self._task = self._bar.add_task("", total=None)
         self._what = ""
         self._total = self._done = 0
-        self._began = self._told = time.monotonic()
+        self._started = self._last_logged = time.monotonic()
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -51,7 +51,7 @@ class Progress:
             total: how many there are.
         """
         self._what, self._total, self._done = what, total, 0
-        self._began = self._told = time.monotonic()
+        self._started = self._last_logged = time.monotonic()
         self._bar.reset(self._task, description=what, total=total)
 
     def reached(self, done: int, total: int) -> None:
@@ -65,9 +65,9 @@ class Progress:
         self._done += more
         self._bar.advance(self._task, more)
         now = time.monotonic()
-        if not err.is_terminal and now - self._told >= _PAUSE:
-            self._told = now
-            say(self._line(now - self._began))
+        if not err.is_terminal and now - self._last_logged >= _LOG_INTERVAL:
+            self._last_logged = now
+            say(self._line(now - self._started))
 
     def _line(self, seconds: float) -> str:
         rate = self._done / max(seconds, 1e-9)

@@ -38,7 +38,7 @@ from handful_trainer.dataset.sources.base import ACCEPTED, NO_ANNOTATION
 from handful_trainer.dataset.sources.picsellia_export import ANNOTATIONS, ASSETS, FILES, SOURCE, UNFINISHED
 
 _INDEX, _PARTS, _LOCK = "files.jsonl", ".parts", ".lock"
-_SHOWN = 3
+_MAX_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +93,18 @@ def pull(config: PicselliaConfig, settings: PicselliaSettings, home: Path, outpu
         UnavailableError: the platform or its object store do not answer.
         ResourceError: the disk is full, or another pull works in the folder.
     """
-    target = Target.of(config, settings)
+    target = Target.from_settings(config, settings)
     folder = output or folder_of(target, home)
     with contextlib.closing(RemoteVersion(target, settings.secret(), settings.workers)) as remote:
         _check_folder(folder, remote)
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder), Progress() as progress:
-            return _brought(remote, folder, settings.workers, progress, accept_missing=config.missing == "accept")
+            return _update_folder(remote, folder, settings.workers, progress, accept_missing=config.missing == "accept")
 
 
-def _brought(remote: RemoteVersion, folder: Path, workers: int, progress: Progress, *, accept_missing: bool) -> Pulled:
+def _update_folder(
+    remote: RemoteVersion, folder: Path, workers: int, progress: Progress, *, accept_missing: bool
+) -> Pulled:
     labels = remote.labels()
     progress.step("listing assets", 0)
     assets = list_assets(remote, progress.reached)
@@ -112,20 +114,21 @@ def _brought(remote: RemoteVersion, folder: Path, workers: int, progress: Progre
     index = DownloadIndex(folder / _INDEX)
     wanted = [asset for asset in assets if not index.has(asset, folder / FILES / asset.file_name)]
     downloads = Downloads(remote, folder / FILES, folder / _PARTS, index)
-    texts = {ASSETS: _as_text([asset.as_json() for asset in assets]), ANNOTATIONS: _as_text(annotations)}
-    names = {asset.file_name for asset in assets}
-    with _unfinished(folder, when=bool(wanted) or _differ(folder, texts)):
+    texts = {ASSETS: _to_json([asset.as_json() for asset in assets]), ANNOTATIONS: _to_json(annotations)}
+    with _unfinished(folder, when=bool(wanted) or _any_changed(folder, texts)):
         progress.step("fetching images", len(wanted))
         downloads.fetch(wanted, workers, progress)
         if downloads.missing and not accept_missing:
             _refuse(downloads.missing, len(assets))
-        removed = _remove_others(folder / FILES, names - {a.file_name for a in assets if a.id in downloads.missing})
+        present = {asset.file_name for asset in assets if asset.id not in downloads.missing}
+        removed = _remove_stale_files(folder / FILES, present)
         index.keep({asset.id for asset in assets})
         for name, text in texts.items():
-            _write_if_new(folder / name, text)
+            _write_if_changed(folder / name, text)
         source = _source(remote, labels, assets, annotations, statuses, downloads.missing)
-        if _known(folder) | {"pulled": ""} != source | {"pulled": ""}:  # The time alone is nothing new to `prepare`.
-            _write_if_new(folder / SOURCE, _as_text(source))
+        # A new time alone must not change the file: `prepare` would read everything again.
+        if _read_source(folder) | {"pulled": ""} != source | {"pulled": ""}:
+            _write_if_changed(folder / SOURCE, _to_json(source))
     return Pulled(folder, source, len(wanted) - len(downloads.missing), removed, downloads.bytes)
 
 
@@ -139,7 +142,7 @@ def _source(
 ) -> dict[str, Any]:
     return {
         "source": "picsellia",
-        **remote.facts,
+        **remote.description,
         "labels": list(labels),
         "pulled": datetime.now(UTC).isoformat(timespec="seconds"),
         "sdk": version("picsellia"),
@@ -164,15 +167,15 @@ def _check_accepted(statuses: Counter[str], remote: RemoteVersion) -> None:
     if statuses[ACCEPTED]:
         return
     others = ", ".join(f"{number} {status}" for status, number in statuses.most_common())
-    name = f"{remote.facts['dataset']['name']}, version {remote.facts['version']['name']}"
+    name = f"{remote.description['dataset']['name']}, version {remote.description['version']['name']}"
     raise EmptyDatasetError(
         f"no asset of {name} has an accepted annotation ({others})", "review and accept them in Picsellia"
     )
 
 
 def _refuse(missing: dict[str, str], total: int) -> None:
-    shown = ", ".join(f"{asset_id}: {why}" for asset_id, why in sorted(missing.items())[:_SHOWN])
-    more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+    shown = ", ".join(f"{asset_id}: {why}" for asset_id, why in sorted(missing.items())[:_MAX_SHOWN])
+    more = f" and {len(missing) - _MAX_SHOWN} more" if len(missing) > _MAX_SHOWN else ""
     raise DataError(
         f"{len(missing)} of {total} assets have no file ({shown}{more}); the others are here",
         "run it again, remove them in Picsellia, or set dataset.picsellia.missing=accept (--accept-missing)",
@@ -189,15 +192,15 @@ def _check_folder(folder: Path, remote: RemoteVersion) -> None:
         return
     if not (folder / _LOCK).exists():
         raise ConfigError(f"{folder} holds something that was not pulled", "name another folder, or remove it")
-    known = _known(folder)
+    known = _read_source(folder)
     if not known:
         return  # The first pull into it did not come to its end.
     there = known.get("version", {})
-    if there.get("id") != remote.facts["version"]["id"]:
+    if there.get("id") != remote.description["version"]["id"]:
         raise ConfigError(f"{folder} holds the version {there.get('name')!r}", "name another folder, or remove it")
 
 
-def _known(folder: Path) -> dict[str, Any]:
+def _read_source(folder: Path) -> dict[str, Any]:
     """What an earlier pull wrote of where its files came from; empty if there was none."""
     try:
         known = json.loads((folder / SOURCE).read_bytes())
@@ -225,7 +228,7 @@ def _unfinished(folder: Path, *, when: bool) -> Iterator[None]:
     mark.unlink(missing_ok=True)
 
 
-def _remove_others(folder: Path, names: set[str]) -> int:
+def _remove_stale_files(folder: Path, names: set[str]) -> int:
     """Remove the files of assets that are gone."""
     others = [path for path in folder.iterdir() if path.name not in names] if folder.is_dir() else []
     for path in others:
@@ -233,15 +236,15 @@ def _remove_others(folder: Path, names: set[str]) -> int:
     return len(others)
 
 
-def _as_text(value: Any) -> str:
+def _to_json(value: Any) -> str:
     return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
 
 
-def _differ(folder: Path, texts: dict[str, str]) -> bool:
+def _any_changed(folder: Path, texts: dict[str, str]) -> bool:
     return any(_read(folder / name) != text.encode(errors="surrogatepass") for name, text in texts.items())
 
 
-def _write_if_new(path: Path, text: str) -> None:
+def _write_if_changed(path: Path, text: str) -> None:
     """Write in one step; leave a file alone that says the same: `prepare` goes by the time of its last change."""
     content = text.encode(errors="surrogatepass")
     if _read(path) == content:

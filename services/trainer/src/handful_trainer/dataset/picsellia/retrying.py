@@ -1,4 +1,4 @@
-"""When Picsellia or its object store stumbles: which failures pass, and how long to wait for that."""
+"""Retrying calls to Picsellia and its object store: which failures are transient, and how long to wait."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from tenacity import sleep_using_event
 from handful_core.retrying import retrying
 
 _Result = TypeVar("_Result")
-_PASSING = (TooManyRequestError, InternalServerError, BadGatewayError, NetworkError)
-_NEVER_PASSING = (InvalidSchema, InvalidURL, MissingSchema, InvalidJSONError)
+_TRANSIENT = (TooManyRequestError, InternalServerError, BadGatewayError, NetworkError)
+_PERMANENT = (InvalidSchema, InvalidURL, MissingSchema, InvalidJSONError)
 REPEATED_BY_SDK = (ConnectionError, ChunkedEncodingError)
-"""What the SDK's own calls have tried five times already before it comes through."""
-_ATTEMPTS = 6
-_LONGEST = 30.0
+"""Errors after which the SDK has already tried its own calls five times."""
+_MAX_ATTEMPTS = 6
+_MAX_PAUSE = 30.0
 """Seconds between two attempts, at most. All waits together: about a minute."""
 
 
-class BusyError(Exception):
-    """The object store asks to come again later: 429 or 5xx.
+class RetryLaterError(Exception):
+    """The object store answers 429 or 5xx: try again later.
 
     Args:
         status: of the answer.
-        after: seconds that it asked to wait.
+        after: seconds to wait, from `Retry-After`.
     """
 
     def __init__(self, status: int, after: float = 0) -> None:
@@ -43,17 +43,17 @@ class BusyError(Exception):
         self.after = after
 
 
-class CutOffError(Exception):
-    """Fewer or more bytes came than were announced."""
+class IncompleteDownloadError(Exception):
+    """The body is shorter or longer than `Content-Length`."""
 
 
 def is_transient(error: BaseException) -> bool:
     """May the same request succeed a little later?"""
-    if isinstance(error, (*_PASSING, BusyError, CutOffError)):
+    if isinstance(error, (*_TRANSIENT, RetryLaterError, IncompleteDownloadError)):
         return True
     if type(error) is PicselliaError:  # The SDK has no class of its own for 503 and 504, and keeps no status.
         return str(error).startswith("[5")
-    return isinstance(error, RequestException) and not isinstance(error, _NEVER_PASSING)
+    return isinstance(error, RequestException) and not isinstance(error, _PERMANENT)
 
 
 def with_retries(
@@ -61,7 +61,7 @@ def with_retries(
     but_not: tuple[type[Exception], ...] = (),
     stop: threading.Event | None = None,
 ) -> _Result:
-    """Call `work` again while it fails in a way that may pass, with growing pauses; the last failure comes through.
+    """Call `work` until it succeeds, with exponential backoff after transient failures. The last failure is raised.
 
     Args:
         work: what is tried.
@@ -70,10 +70,10 @@ def with_retries(
     """
     tries = retrying(
         lambda error: is_transient(error) and not isinstance(error, but_not),
-        attempts=_ATTEMPTS,
+        attempts=_MAX_ATTEMPTS,
         first_pause=1,
-        longest_pause=_LONGEST,
-        asked_pause=lambda error: error.after if isinstance(error, BusyError) else 0,
+        longest_pause=_MAX_PAUSE,
+        asked_pause=lambda error: error.after if isinstance(error, RetryLaterError) else 0,
         sleep=sleep_using_event(stop or threading.Event()),
     )
     return tries(work)

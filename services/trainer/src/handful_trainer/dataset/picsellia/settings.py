@@ -66,7 +66,7 @@ class Target(NamedTuple):
     version: str
 
     @classmethod
-    def of(cls, config: PicselliaConfig, settings: PicselliaSettings) -> Target:
+    def from_settings(cls, config: PicselliaConfig, settings: PicselliaSettings) -> Target:
         """What the configuration says, completed by the environment.
 
         Raises:

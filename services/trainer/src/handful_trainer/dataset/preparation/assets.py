@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from handful_trainer.dataset.errors import UnknownLabelError
-from handful_trainer.dataset.inspection.facts import ImageFacts, WriteMode
+from handful_trainer.dataset.inspection.inspect import ImageFacts, WriteMode
 from handful_trainer.dataset.sources.base import ACCEPTED, RawItem, SplitName
 
 if TYPE_CHECKING:
-    from handful_trainer.tasks.base import Label, LabelFormat, Labels
+    from handful_trainer.tasks.label_format import Label, LabelFormat, Labels
 
 Outcome = Literal["usable", "unlabelled", "not_accepted", "undecodable"]
 _SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp"}

@@ -7,13 +7,14 @@ import io
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps, JpegImagePlugin
 
-from handful_trainer.dataset.inspection.facts import WriteMode
+from handful_trainer.dataset.inspection.inspect import WriteMode
 from handful_trainer.dataset.inspection.pillow import open_image
 
 if sys.platform == "linux":
@@ -31,20 +32,20 @@ class FileLinker:
     def __init__(self) -> None:
         self._ways: tuple[Callable[[str, str], None], ...] = (_reflink, os.link, _symlink)
 
-    def place(self, source: str, target: str, treatment: WriteMode) -> None:
-        """Bring the image `source` to `target`, as its treatment says.
+    def place(self, source: str, target: str, write_mode: WriteMode) -> None:
+        """Bring the image `source` to `target`, as its write_mode says.
 
         Raises:
             OSError: it cannot be written.
         """
-        if treatment is WriteMode.LINK:
+        if write_mode is WriteMode.LINK:
             self._link(source, target)
             return
         data = Path(source).read_bytes()
-        if treatment is WriteMode.SEAL:
+        if write_mode is WriteMode.SEAL:
             Path(target).write_bytes(data + _END_OF_JPEG)
         else:
-            Path(target).write_bytes(upright(data) if treatment is WriteMode.UPRIGHT else as_png(data))
+            Path(target).write_bytes(transpose_jpeg(data) if write_mode is WriteMode.UPRIGHT else as_png(data))
 
     def only_copies(self, sample: Path, folder: Path) -> bool:
         """Find out whether a file can be linked into a folder, or has to be copied."""
@@ -70,7 +71,7 @@ class FileLinker:
         shutil.copyfile(source, target)
 
 
-def upright(data: bytes) -> bytes:
+def transpose_jpeg(data: bytes) -> bytes:
     """The image with its EXIF orientation carried out, in its own format.
 
     A JPEG keeps its quantisation tables and its subsampling: coded by the same rules again, it loses next to nothing.
@@ -115,3 +116,33 @@ def _reflink(source: str, target: str) -> None:
             raise
     else:
         raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+
+class ImageEntry(NamedTuple):
+    """An image that is put somewhere. Small: it is sent to another process."""
+
+    source: str
+    """Its file."""
+    name: str
+    """Where it goes, relative to the prepared folder."""
+    write_mode: WriteMode
+
+
+def place_images(folder: str, linker: FileLinker, entries: Sequence[ImageEntry], *, again: bool = False) -> list[None]:
+    """Bring images into the folder. Runs in another process.
+
+    Args:
+        folder: where to.
+        linker: knows how.
+        entries: the images.
+        again: some may be there already, or half of one: they are replaced.
+
+    Raises:
+        OSError: one cannot be written, or is there already.
+    """
+    if again:
+        for entry in entries:
+            Path(folder, entry.name).unlink(missing_ok=True)
+    for source, name, write_mode in entries:
+        linker.place(source, f"{folder}/{name}", write_mode)
+    return [None] * len(entries)

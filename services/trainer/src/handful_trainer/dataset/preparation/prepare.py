@@ -16,8 +16,7 @@ from handful_core.errors import DataError
 from handful_trainer.dataset.errors import EmptyDatasetError, OutputExistsError
 from handful_trainer.dataset.inspection.inspect import inspect_all
 from handful_trainer.dataset.preparation.assets import Asset, check_labels, classify_asset
-from handful_trainer.dataset.preparation.fingerprint import Fingerprint
-from handful_trainer.dataset.preparation.index import Index
+from handful_trainer.dataset.preparation.index import Fingerprint, Index
 from handful_trainer.dataset.preparation.write import make_folders, whole_folder, write_files, write_list, write_report
 from handful_trainer.dataset.prepared import REPORT, PreparedDataset
 from handful_trainer.dataset.report.build import build_report
@@ -27,7 +26,8 @@ from handful_trainer.dataset.sources import open_source
 from handful_trainer.dataset.sources.base import RawDataset, RawItem
 from handful_trainer.dataset.splitting.groups import assign_splits
 from handful_trainer.tasks import DEFAULT, get_task
-from handful_trainer.tasks.base import LabelFormat, Task
+from handful_trainer.tasks.base import Task
+from handful_trainer.tasks.label_format import LabelFormat
 from handful_trainer.workers import WorkerPool
 
 _log = logging.getLogger(__name__)
@@ -54,8 +54,8 @@ def prepare(config: DatasetConfig, home: Path, output: Path | None = None, *, ta
     if folder is not None and (known := _opened(folder)) and known.is_whole():
         _log.info("unchanged since it was prepared: %s", folder)
         return known
-    with _uncollected(), contextlib.closing(WorkerPool(index.state.images)) as crew:
-        dataset = _make(config, source.read(), get_task(task), crew, home, output)
+    with _uncollected(), contextlib.closing(WorkerPool(index.state.images)) as pool:
+        dataset = _make(config, source.read(), get_task(task), pool, home, output)
     index.remember(dataset.root)
     for warning in dataset.report["warnings"][:_SHOWN]:
         say(f"warning: {warning}")
@@ -75,13 +75,13 @@ def _uncollected() -> Iterator[None]:
 
 
 def _make(
-    config: DatasetConfig, raw: RawDataset, task: Task, crew: WorkerPool, home: Path, output: Path | None
+    config: DatasetConfig, raw: RawDataset, task: Task, pool: WorkerPool, home: Path, output: Path | None
 ) -> PreparedDataset:
     Thread(target=template).start()  # It is compiled while images are decoded.
     items = sorted(raw.items, key=lambda item: item.id)
     classes = config.classes or raw.classes or _no_classes(items, task.labels)
     class_ids = {name: class_id for class_id, name in enumerate(classes)}
-    assets, fingerprint = _inspected(config, raw, task, crew, items, class_ids)
+    assets, fingerprint = _inspected(config, raw, task, pool, items, class_ids)
     target = output or home / "datasets" / f"{config.title}-{fingerprint[:12]}"
     if known := _existing(target, fingerprint):
         return known
@@ -91,7 +91,7 @@ def _make(
     _check_usable(assets, classes, task.labels.one)
     assets = assign_splits(assets, config)
     try:
-        _write(target, config, task, classes, raw, assets, fingerprint, crew)
+        _write(target, config, task, classes, raw, assets, fingerprint, pool)
     except OutputExistsError:  # Another run may have prepared the same meanwhile.
         return _existing(target, fingerprint) or PreparedDataset.open(target)
     return PreparedDataset.open(target)
@@ -101,7 +101,7 @@ def _inspected(
     config: DatasetConfig,
     raw: RawDataset,
     task: Task,
-    crew: WorkerPool,
+    pool: WorkerPool,
     items: Sequence[RawItem],
     class_ids: Mapping[str, int],
 ) -> tuple[list[Asset], str]:
@@ -110,7 +110,7 @@ def _inspected(
     with progress() as bar:
         shown = bar.add_task("checking images", total=len(items))
         paths, decode = [item.path for item in items], config.check == "decode"
-        found = inspect_all(crew, paths, lambda done: bar.advance(shown, done), decode=decode)
+        found = inspect_all(pool, paths, lambda done: bar.advance(shown, done), decode=decode)
         for item, facts in zip(items, found, strict=True):
             fingerprint.add(item, facts)
             assets.append(classify_asset(item, facts, class_ids, task.labels))
@@ -125,14 +125,14 @@ def _write(
     raw: RawDataset,
     assets: Sequence[Asset],
     fingerprint: str,
-    crew: WorkerPool,
+    pool: WorkerPool,
 ) -> None:
     with progress() as bar, whole_folder(target) as folder:
         shown = bar.add_task("writing dataset", total=sum(asset.split is not None for asset in assets))
         make_folders(folder, task.labels, classes)
-        written = write_files(folder, assets, classes, task.labels, crew, lambda done: bar.advance(shown, done))
+        written = write_files(folder, assets, classes, task.labels, pool, lambda done: bar.advance(shown, done))
         report = build_report(config, task, classes, raw, assets, fingerprint)  # While the workers write.
-        write_page(folder, report, assets, task.labels, crew)
+        write_page(folder, report, assets, task.labels, pool)
         task.labels.describe(folder, classes)
         write_list(folder, assets, classes, task.labels)
         deque(written, 0)

@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from handful_trainer.dataset.errors import DiskSpaceError, OutputExistsError
-from handful_trainer.dataset.inspection.facts import WriteMode
+from handful_trainer.dataset.inspection.inspect import WriteMode
 from handful_trainer.dataset.preparation.assets import Asset
-from handful_trainer.dataset.preparation.link import FileLinker
+from handful_trainer.dataset.preparation.link import FileLinker, ImageEntry, place_images
 from handful_trainer.dataset.prepared import REPORT
-from handful_trainer.tasks.base import LabelFormat
+from handful_trainer.tasks.label_format import LabelFormat
 from handful_trainer.workers import WorkerPool
 
 ASSETS = "assets.jsonl"
@@ -61,16 +61,6 @@ def whole_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-class ImageEntry(NamedTuple):
-    """An image that is put somewhere. Small: it is sent to another process."""
-
-    source: str
-    """Its file."""
-    name: str
-    """Where it goes, relative to the prepared folder."""
-    treatment: WriteMode
-
-
 def make_folders(folder: Path, labels: LabelFormat, classes: Sequence[str]) -> None:
     """The folders of the task's layout."""
     for name in labels.folders(classes):
@@ -82,7 +72,7 @@ def write_files(
     assets: Sequence[Asset],
     classes: Sequence[str],
     labels: LabelFormat,
-    crew: WorkerPool,
+    pool: WorkerPool,
     advance: Callable[[int], object],
 ) -> Iterator[None]:
     """Begin to write images and labels; take what is given back to its end to wait for it.
@@ -95,45 +85,25 @@ def write_files(
         assets: all assets.
         classes: the class names.
         labels: knows the layout.
-        crew: those who do it.
+        pool: those who do it.
         advance: told of each image.
 
     Raises:
         DiskSpaceError: they will not fit.
     """
     usable = [asset for asset in assets if asset.split and asset.item.path]
-    placer = FileLinker()
-    copies = _check_space(folder, usable, placer)
+    linker = FileLinker()
+    copies = _check_space(folder, usable, linker)
     images = [ImageEntry(str(a.item.path), labels.image_name(a, classes), a.facts.write_mode) for a in usable]
-    quick = [image for image in images if image.treatment is WriteMode.LINK and not copies]
-    slow = [image for image in images if image.treatment is not WriteMode.LINK or copies]
-    place = partial(place_images, str(folder), placer)
+    quick = [image for image in images if image.write_mode is WriteMode.LINK and not copies]
+    slow = [image for image in images if image.write_mode is not WriteMode.LINK or copies]
+    place = partial(place_images, str(folder), linker)
     write = partial(labels.write, str(folder))
     return chain(
-        crew.run(write, labels.entries(usable), again=partial(write, again=True), chunk=_AT_ONCE),
-        crew.run(place, quick, advance, again=partial(place, again=True), chunk=_AT_ONCE),
-        crew.run(place, slow, advance, again=partial(place, again=True)),
+        pool.run(write, labels.entries(usable), again=partial(write, again=True), chunk=_AT_ONCE),
+        pool.run(place, quick, advance, again=partial(place, again=True), chunk=_AT_ONCE),
+        pool.run(place, slow, advance, again=partial(place, again=True)),
     )
-
-
-def place_images(folder: str, placer: FileLinker, entries: Sequence[ImageEntry], *, again: bool = False) -> list[None]:
-    """Bring images into the folder. Runs in another process.
-
-    Args:
-        folder: where to.
-        placer: knows how.
-        entries: the images.
-        again: some may be there already, or half of one: they are replaced.
-
-    Raises:
-        OSError: one cannot be written, or is there already.
-    """
-    if again:
-        for entry in entries:
-            Path(folder, entry.name).unlink(missing_ok=True)
-    for source, name, treatment in entries:
-        placer.place(source, f"{folder}/{name}", treatment)
-    return [None] * len(entries)
 
 
 def write_list(folder: Path, assets: Sequence[Asset], classes: Sequence[str], labels: LabelFormat) -> None:
@@ -164,10 +134,10 @@ def _line(asset: Asset, classes: Sequence[str], labels: LabelFormat) -> dict[str
     }
 
 
-def _check_space(folder: Path, usable: Sequence[Asset], placer: FileLinker) -> bool:
+def _check_space(folder: Path, usable: Sequence[Asset], linker: FileLinker) -> bool:
     """Is there room for them? Tells whether images have to be copied, because they cannot be linked."""
     linked = next((a.item.path for a in usable if a.facts.write_mode is WriteMode.LINK and a.item.path), None)
-    copies = linked is not None and placer.only_copies(linked, folder)
+    copies = linked is not None and linker.only_copies(linked, folder)
     written = sum(a.facts.size * 2 for a in usable if a.facts.write_mode is not WriteMode.LINK)
     copied = sum(a.facts.size for a in usable if a.facts.write_mode is WriteMode.LINK) if copies else 0
     needed = written + copied + len(usable) * _PER_IMAGE + _SPARE

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
-if TYPE_CHECKING:  # Processes that inspect images start sooner without it.
+if TYPE_CHECKING:  # Worker processes import this module: they start sooner without pydantic.
     from handful_trainer.dataset.settings import DatasetConfig
 
 SplitName = Literal["train", "val", "test"]
@@ -21,8 +21,9 @@ SPLIT_WORDS: Mapping[str, SplitName] = {
     "minival": "val",
     "test": "test",
 }
-"""What files and folders call them."""
+"""How files and folders are named after splits."""
 IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"})
+"""Files of a source that are images by their name. What they really hold, their first bytes tell."""
 ACCEPTED = "accepted"
 NO_ANNOTATION = "none"
 _MAX_ID_LENGTH = 120
@@ -42,7 +43,10 @@ class RawBox(NamedTuple):
 
 
 class RawItem(NamedTuple):
-    """An asset with its newest annotation."""
+    """An asset with its newest annotation.
+
+    The fingerprint hashes the fields in this order: moving one gives every dataset a new fingerprint.
+    """
 
     id: str
     """Unique in the dataset; the prepared image is named by it."""
@@ -54,7 +58,7 @@ class RawItem(NamedTuple):
     """ACCEPTED, NO_ANNOTATION, or whatever else the source says of the newest annotation, in lower case."""
     boxes: tuple[RawBox, ...] = ()
     split: SplitName | None = None
-    """The side that the source put it on, if it did."""
+    """The split that the source put it in, if it did."""
     relative: bool = False
     """True if boxes are shares of the upright image's width and height."""
     size: tuple[int, int] | None = None
@@ -84,7 +88,7 @@ class AssetIds:
     def __init__(self) -> None:
         self._taken: set[str] = set()
 
-    def of(self, path: PurePath) -> str:
+    def assign(self, path: PurePath) -> str:
         """The id of an image, from its path below the dataset's folder. Folders called images are left out of it.
 
         Ids are compared without regard to case, as some file systems do.

@@ -19,7 +19,7 @@ from handful_trainer.dataset.sources.fields import (
     read_json,
 )
 
-_LOOKED_FOR = 50
+_PROBED_IMAGES = 50
 
 
 class CocoSource:
@@ -36,21 +36,21 @@ class CocoSource:
         if self._images or self._path.is_dir():
             return (*files, self._images or self._path)
         names = list(InstancesFile(files[0]).file_names())
-        folder = _folder_of(files[0], names, None)
+        folder = _find_image_folder(files[0], names, None)
         return (*files, *dict.fromkeys((folder / name).parent for name in names))
 
     def read(self) -> RawDataset:
         """All images with their boxes."""
         files = self._files()
-        ids, items, names, strays = AssetIds(), list[RawItem](), dict[str, None](), 0
+        ids, items, names, orphans = AssetIds(), list[RawItem](), dict[str, None](), 0
         for file in files:
             reader = InstancesFile(file)
             names |= dict.fromkeys(reader.categories.values())
             split = _split_of(file.relative_to(self._path)) if len(files) > 1 else None
-            folder = self._images or _folder_of(file, list(reader.file_names()), split)
+            folder = self._images or _find_image_folder(file, list(reader.file_names()), split)
             items += reader.items(folder, ids, split)
-            strays += reader.strays
-        return RawDataset(tuple(items), classes=tuple(names), annotations_without_asset=strays)
+            orphans += reader.orphans
+        return RawDataset(tuple(items), classes=tuple(names), annotations_without_asset=orphans)
 
     def _files(self) -> list[Path]:
         if self._path.is_file():
@@ -72,7 +72,7 @@ def _split_of(file: Path) -> SplitName | None:
     return next((SPLIT_WORDS[word] for word in plain if word in SPLIT_WORDS), None)
 
 
-def _folders(file: Path, split: SplitName | None) -> list[Path]:
+def _image_folders(file: Path, split: SplitName | None) -> list[Path]:
     """Where the images of a file may lie, in the layouts of COCO, Roboflow, CVAT and Label Studio."""
     above = file.parent.parent
     named = file.stem.removeprefix("instances_")
@@ -88,10 +88,10 @@ def _folders(file: Path, split: SplitName | None) -> list[Path]:
     ]
 
 
-def _folder_of(file: Path, names: Sequence[str], split: SplitName | None) -> Path:
+def _find_image_folder(file: Path, names: Sequence[str], split: SplitName | None) -> Path:
     """The first folder that holds one of the first images."""
-    first = names[:_LOOKED_FOR]
-    for folder in _folders(file, split):
+    first = names[:_PROBED_IMAGES]
+    for folder in _image_folders(file, split):
         if any((folder / name).is_file() for name in first):
             return folder
     if not first:
@@ -113,7 +113,7 @@ class InstancesFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.strays = 0
+        self.orphans = 0
         """Annotations of images that the file does not list."""
         content = read_json(path, "images, annotations and categories")
         if not isinstance(content, dict):
@@ -146,7 +146,7 @@ class InstancesFile:
             image_id = _integer(where, "id", image.get("id"))
             if image_id in found:
                 raise AnnotationError(f"{where}: its id {image_id} is used twice", "correct it, or export it again")
-            asset_id = ids.of(PurePosixPath(split or "", name))
+            asset_id = ids.assign(PurePosixPath(split or "", name))
             path = folder / name if (folder / name).is_file() else None
             size = image.get("width"), image.get("height")
             stated = (size[0], size[1]) if isinstance(size[0], int) and isinstance(size[1], int) else None
@@ -162,7 +162,7 @@ class InstancesFile:
             if isinstance(image_id, int) and image_id in found:
                 boxes[image_id].append(self._box(f"{self._path}, image {found[image_id].name}", annotation))
             else:
-                self.strays += 1
+                self.orphans += 1
         return boxes
 
     def _box(self, where: str, annotation: dict[str, Any]) -> RawBox:

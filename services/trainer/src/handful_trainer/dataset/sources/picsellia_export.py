@@ -69,11 +69,11 @@ class PicselliaExportSource:
             files = {os.path.splitext(file.name)[0]: file.path for file in found}  # noqa: PTH122 - a Path is slow to make
         items = {}
         older = 0
-        for bare in self._assets(files):
-            if bare.id in items:
-                raise AnnotationError(f"{self._folder / ASSETS} lists the asset {bare.id} twice", "export it again")
-            items[bare.id], behind = _with_newest(place, bare, annotations.get(bare.id))
-            older += behind
+        for item in self._assets(files):
+            if item.id in items:
+                raise AnnotationError(f"{self._folder / ASSETS} lists the asset {item.id} twice", "export it again")
+            items[item.id], older_of_item = _with_newest_annotation(place, item, annotations.get(item.id))
+            older += older_of_item
         return RawDataset(
             items=tuple(items.values()),
             classes=self._labels(),
@@ -117,23 +117,23 @@ def _asset(path: str, position: int, asset: Any, files: dict[str, str]) -> RawIt
     return RawItem(asset_id, Path(file) if file else None, name, NO_ANNOTATION, size=stated, tags=tags)
 
 
-def _with_newest(path: str, bare: RawItem, annotations: Any) -> tuple[RawItem, int]:
+def _with_newest_annotation(path: str, item: RawItem, annotations: Any) -> tuple[RawItem, int]:
     """An asset with its newest annotation, and how many older ones there are."""
-    where = f"{path}, asset {bare.id}"
+    where = f"{path}, asset {item.id}"
     if annotations is None:
-        return bare, 0
+        return item, 0
     if not isinstance(annotations, list):
         raise AnnotationError(
             f"{where}: {json_type(annotations)} where the list of annotations should be", "export it again"
         )
     if not annotations:
-        return bare, 0
+        return item, 0
     newest = expect_object(where, annotations[0])
     status = expect_text(where, "status", newest.get("status")).lower()
     boxes = [_box(where, rectangle) for rectangle in optional_list(where, newest, "rectangles")]
     polygons = [_polygon(where, polygon) for polygon in optional_list(where, newest, "polygons")]
     labels = tuple(_label(where, found) for found in optional_list(where, newest, "classifications"))
-    return bare._replace(status=status, boxes=(*boxes, *polygons), labels=labels), len(annotations) - 1
+    return item._replace(status=status, boxes=(*boxes, *polygons), labels=labels), len(annotations) - 1
 
 
 def _box(where: str, rectangle: Any) -> RawBox:

@@ -58,7 +58,8 @@ class VocSource:
             below = PurePosixPath(path.relative_to(self._folder).as_posix().replace("Annotations/", ""))
             split = sets.get(path.stem) or _folder_split(below)
             name = image.name if image else file.name or path.name
-            items.append(RawItem(ids.of(below), image, name, ACCEPTED, file.boxes, split, size=file.size))
+            asset_id = ids.assign(below)
+            items.append(RawItem(asset_id, image, name, ACCEPTED, boxes=file.boxes, split=split, size=file.size))
         return RawDataset(tuple(items), files_without_asset=sum(image not in seen for image in self._all_images()))
 
     def _xml_files(self) -> list[Path]:
@@ -105,7 +106,7 @@ def _folder_split(below: PurePosixPath) -> SplitName | None:
 
 
 class VocFile(NamedTuple):
-    """What it says."""
+    """The content of an XML file."""
 
     name: str
     """The image's file name; empty if it is not given."""
@@ -115,7 +116,7 @@ class VocFile(NamedTuple):
 
 
 def read_voc_file(path: Path) -> VocFile:
-    """Read an XML file. Sides are pixels from the top left, beginning at 0; right and bottom belong no more to the box.
+    """Read an XML file. Sides are pixels from the top left, beginning at 0; right and bottom are just outside the box.
 
     Raises:
         DamagedFileError: it is no XML, or not of this kind.

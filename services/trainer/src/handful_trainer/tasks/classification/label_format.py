@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from handful_trainer.dataset.errors import AnnotationError, DamagedFileError
-from handful_trainer.dataset.inspection.facts import ImageFacts
+from handful_trainer.dataset.inspection.inspect import ImageFacts
 from handful_trainer.dataset.preparation.assets import Asset
 from handful_trainer.dataset.preparation.write import ASSETS
 from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.dataset.report.build import tally
-from handful_trainer.dataset.report.thumbnails import Outline
+from handful_trainer.dataset.report.page import Outline
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import SPLITS, RawItem, SplitName
-from handful_trainer.tasks.base import OpenedFolder
 from handful_trainer.tasks.classification import layout
 from handful_trainer.tasks.classification.labels import DROP_REASONS, CleanClass, clean_class, write_nothing
+from handful_trainer.tasks.label_format import OpenedFolder
 
 
 class ClassFormat:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from handful_trainer.dataset.errors import DamagedFileError, MissingSourceError
 from handful_trainer.dataset.sources.base import IMAGE_SUFFIXES, SPLIT_WORDS, SplitName
-from handful_trainer.tasks.base import OpenedFolder
+from handful_trainer.tasks.label_format import OpenedFolder
 
 CLASSES = "classes.txt"
 """Names of the classes in their order, a line each; without it they are in the order of their names."""

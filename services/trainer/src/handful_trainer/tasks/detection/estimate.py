@@ -13,10 +13,10 @@ import psutil
 
 from handful_core.errors import ResourceError
 from handful_trainer.pipeline.job import TrainingJob
-from handful_trainer.tasks.base import Estimate
 from handful_trainer.tasks.detection.settings import detection_config
 from handful_trainer.tasks.detection.train import first_weights, translated_errors, use_channels_last
 from handful_trainer.tasks.detection.ultralytics import new_model, training_arguments
+from handful_trainer.tasks.engine import Estimate
 
 _WARM_UP = 2
 _BATCHES = 6

@@ -11,8 +11,8 @@ import onnx
 
 from handful_core.errors import ConfigError, PackageError
 from handful_core.package import Input, Output, OutputLayout, Thresholds
-from handful_trainer.tasks.base import WEIGHTS, ExportedGraph
 from handful_trainer.tasks.detection.settings import DetectionConfig
+from handful_trainer.tasks.engine import WEIGHTS, ExportedGraph
 
 _PATHS = ("data", "model", "pretrained", "project", "save_dir")
 """Arguments that name a place on the machine that trained."""

@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any, cast
 
 from handful_trainer.dataset.errors import AnnotationError
-from handful_trainer.dataset.inspection.facts import ImageFacts
+from handful_trainer.dataset.inspection.inspect import ImageFacts
 from handful_trainer.dataset.preparation.assets import Asset, few
 from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.dataset.report.build import tally
-from handful_trainer.dataset.report.thumbnails import Outline
+from handful_trainer.dataset.report.page import Outline
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import SPLITS, RawItem, SplitName
-from handful_trainer.tasks.base import OpenedFolder
 from handful_trainer.tasks.detection import layout
 from handful_trainer.tasks.detection.diff import Comparison, compare
 from handful_trainer.tasks.detection.labels import DROP_REASONS, Box, CleanBoxes, LabelEntry, clean_boxes, write_labels
+from handful_trainer.tasks.label_format import OpenedFolder
 
 TINY = 8
 """Pixels. YOLO's finest map has one cell for so many: a box with a shorter side is less than one."""

@@ -14,9 +14,9 @@ from handful_core.vision.decode import read_header
 from handful_trainer.dataset.errors import DamagedFileError
 from handful_trainer.dataset.preparation.assets import Asset
 from handful_trainer.dataset.sources.base import SPLITS, SplitName
-from handful_trainer.dataset.sources.yolo_files import CACHE_SUFFIXES, label_path, open_yolo_folder, read_labels
-from handful_trainer.tasks.base import OpenedFolder
+from handful_trainer.dataset.sources.yolo import CACHE_SUFFIXES, label_path, open_yolo_folder, read_labels
 from handful_trainer.tasks.detection.labels import Box, LabelEntry
+from handful_trainer.tasks.label_format import OpenedFolder
 
 DATA_YAML = "data.yaml"
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from handful_core.errors import ConfigError
 from handful_core.package import Thresholds
 from handful_trainer.tasks.detection.label_format import BoxFormat
 from handful_trainer.tasks.detection.settings import DetectionConfig, detection_config
@@ -16,14 +17,16 @@ if TYPE_CHECKING:
     from handful_trainer.config import TrainingConfig
     from handful_trainer.dataset.prepared import PreparedDataset
     from handful_trainer.pipeline.job import TrainingJob
-    from handful_trainer.tasks.base import Estimate, ExportedGraph, TrainingListener
     from handful_trainer.tasks.detection.evaluate import Evaluation
     from handful_trainer.tasks.detection.layout import BoxTruth
     from handful_trainer.tasks.detection.parity import UltralyticsReference
     from handful_trainer.tasks.detection.quantize import Int8Variant
+    from handful_trainer.tasks.engine import Estimate, ExportedGraph, TrainingListener
 
 _FALLBACK_CONFIDENCE = 0.25
 """Ultralytics' own, where nothing chooses a better one."""
+_SINGLE = "item"
+"""What Ultralytics calls the one class of `single_cls`."""
 _YOLO = "yolo"
 """Ultralytics' folder in a run's folder."""
 
@@ -32,6 +35,7 @@ class UltralyticsEngine:
     """YOLO, by Ultralytics."""
 
     config = DetectionConfig
+    packages: tuple[str, ...] = ("torch", "torchvision", "ultralytics-opencv-headless")
     validation_metric = "val/mAP50_95"
 
     def configure(self, home: Path) -> None:
@@ -42,8 +46,6 @@ class UltralyticsEngine:
 
     def validate(self, config: TrainingConfig, dataset: PreparedDataset, *, register: bool) -> None:
         """Refuse what would only fail once the training is over."""
-        from handful_trainer.tasks.detection.validate import validate_against_dataset
-
         validate_against_dataset(detection_config(config), dataset, register=register)
 
     def estimate(self, job: TrainingJob) -> Estimate:
@@ -135,6 +137,29 @@ class DetectionTask:
         """Does it count what it should?"""
         _, class_ids = labels
         return bool(answer["count"] == sum(dataset.counts.get(dataset.classes[i], 0) for i in class_ids.tolist()))
+
+
+def validate_against_dataset(config: DetectionConfig, dataset: PreparedDataset, *, register: bool = True) -> None:
+    """Refuse what would only fail once the training is over.
+
+    Args:
+        config: the training's configuration.
+        dataset: what it is trained on.
+        register: whether the model goes to the registry, and so to the gate.
+
+    Raises:
+        ConfigError: the model could not be evaluated, or could not pass the gate.
+    """
+    if config.training.single_cls and _SINGLE not in dataset.classes:
+        raise ConfigError(
+            f"training.single_cls makes a model with the one class {_SINGLE}, which the dataset does not have",
+            "leave it out, and give all boxes one label to train one class",
+        )
+    if register and config.gate.metric == "count_accuracy" and not dataset.counts:
+        raise ConfigError(
+            "gate.metric is count_accuracy, but no class of the dataset counts anything",
+            "set dataset.counts, or another gate.metric",
+        )
 
 
 TASK = DetectionTask()

@@ -15,9 +15,9 @@ from handful_core.console import say
 from handful_core.errors import DataError, HandfulError, ResourceError
 from handful_trainer.pipeline.job import TrainingJob
 from handful_trainer.pipeline.weights import find_weights
-from handful_trainer.tasks.base import TrainingListener
 from handful_trainer.tasks.detection.settings import detection_config
 from handful_trainer.tasks.detection.ultralytics import download_weights, new_model, training_arguments
+from handful_trainer.tasks.engine import TrainingListener
 
 _METRICS = {
     "metrics/precision(B)": "val/precision",
