@@ -1,4 +1,4 @@
-"""What serving's own parts of the HTTP layer cost and save: docs/adr/0012 and 0013 have the figures.
+"""What serving's own parts of the HTTP layer cost and save: docs/adr/0013 and 0015 have the figures.
 
     python tests/benchmarks/http_layer.py           # about a minute
     python tests/benchmarks/http_layer.py --quick   # a few seconds: does it work?

@@ -37,7 +37,7 @@ class _Endpoint:
 
 
 class PlainRoute(Route):
-    """Starlette's own route, without FastAPI's parameters, dependencies and response models: see docs/adr/0012."""
+    """Starlette's own route, without FastAPI's parameters, dependencies and response models: see docs/adr/0015."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Whether a request is for this route."""
