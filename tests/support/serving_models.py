@@ -28,8 +28,8 @@ from handful_serving.domain.rollout import Rollout, TrafficSplit
 
 
 @dataclass
-class Notes:
-    """An observer that remembers."""
+class RecordingObserver:
+    """Keeps what it observes."""
 
     reloads: list[tuple[str, str, str]] = field(default_factory=list)
     reachable: list[bool] = field(default_factory=list)
@@ -56,7 +56,7 @@ class ServingModels:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.mlflow = FakeMlflow()
-        self.notes = Notes()
+        self.observer = RecordingObserver()
         self.opened: list[Path] = []
         self.on_open: Callable[[Path], None] = lambda _: None
         self._open = model_opener("onnxruntime", 1, folder)
@@ -77,7 +77,7 @@ class ServingModels:
     ) -> ModelManager:
         """A freshly started serving's models."""
         registry = Registry("http://mlflow", attempts=1, transport=self.mlflow.transport())
-        dependencies = Dependencies(registry, DiskCache(self.folder / "cache", keep), self._opening, self.notes)
+        dependencies = Dependencies(registry, DiskCache(self.folder / "cache", keep), self._opening, self.observer)
         return ModelManager(dependencies, Catalog(default, served), limit)
 
     def predictor(

@@ -118,5 +118,5 @@ async def test_an_image_whose_faces_cannot_be_looked_for_goes_no_further(serving
     predictor = serving.predictor(manager, blur=Blur(Broken(), 320, 6, 0.1))
     with pytest.raises(BlurError, match="ZeroDivisionError"):
         await predictor.predict(encode(picture({})), ModelRef())
-    assert serving.notes.predictions == []
+    assert serving.observer.predictions == []
     assert predictor.queue.busy == 0

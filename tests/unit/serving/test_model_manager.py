@@ -55,7 +55,7 @@ async def test_the_champion_is_taken_up(serving: ServingModels) -> None:
     manager = serving.manager()
     await manager.watcher.poll()
     assert manager.ready() == [ModelVersion("fingers", 2)]
-    assert serving.notes.reloads == [("fingers", "ok", "")]
+    assert serving.observer.reloads == [("fingers", "ok", "")]
 
 
 async def test_a_new_champion_takes_over_and_the_old_one_is_kept(serving: ServingModels) -> None:
@@ -169,14 +169,14 @@ async def test_a_bad_package_is_refused_and_the_old_model_serves(
     assert manager.ready() == [ModelVersion("fingers", 1)]
     assert (await manager.find(FINGERS)).model_version == ModelVersion("fingers", 1)
     reason = {"hash": "damaged", "missing": "damaged"}.get(kind, kind)
-    assert serving.notes.reloads == [("fingers", "ok", ""), ("fingers", "refused", reason)]
+    assert serving.observer.reloads == [("fingers", "ok", ""), ("fingers", "refused", reason)]
     assert len(caplog.records) == 1, "it is told once"
     assert "refused fingers version 2" in caplog.text
     for _ in range(3):
         with pytest.raises(RefusedModelError, match="fingers version 2 cannot be served") as caught:
             await manager.find(ModelRef("fingers", version=2))
         assert caught.value.reason_kind == reason
-    assert len(serving.notes.reloads) == 2, "nor is it loaded for those who ask for it"
+    assert len(serving.observer.reloads) == 2, "nor is it loaded for those who ask for it"
     serving.register("champion")
     await manager.watcher.poll()
     assert manager.ready() == [ModelVersion("fingers", 3)]
@@ -188,7 +188,7 @@ async def test_a_version_without_a_package_is_refused(serving: ServingModels) ->
     await manager.watcher.poll()
     assert "champion fingers version 1 is refused (fingers version 1 holds no model package" in not_ready(manager)
     assert "handful promote fingers VERSION" in not_ready(manager)
-    assert serving.notes.reloads == [("fingers", "refused", "missing")]
+    assert serving.observer.reloads == [("fingers", "refused", "missing")]
 
 
 async def test_a_refused_version_gets_another_chance_after_a_while(serving: ServingModels) -> None:
@@ -196,7 +196,7 @@ async def test_a_refused_version_gets_another_chance_after_a_while(serving: Serv
     serving.on_open = lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device"))
     manager = serving.manager()
     await manager.watcher.poll()
-    assert serving.notes.reloads == [("fingers", "failed", "resource")]
+    assert serving.observer.reloads == [("fingers", "failed", "resource")]
     serving.on_open = lambda _: None
     await manager.watcher.poll()
     assert "No space left" in not_ready(manager)
@@ -236,7 +236,7 @@ async def test_what_comes_up_unexpectedly_does_not_end_the_watching(
     finally:
         await manager.stop()
     assert "watching the registry failed" in caplog.text
-    assert ("", "failed", "internal") in serving.notes.reloads
+    assert ("", "failed", "internal") in serving.observer.reloads
 
 
 async def test_a_package_that_brings_up_anything_is_refused_and_the_others_are_served(serving: ServingModels) -> None:
@@ -252,7 +252,7 @@ async def test_a_package_that_brings_up_anything_is_refused_and_the_others_are_s
     await manager.watcher.poll()
     await manager.watcher.poll()
     assert manager.ready() == [ModelVersion("bees", 1)]
-    assert serving.notes.reloads == [("ants", "failed", "internal"), ("bees", "ok", "")]
+    assert serving.observer.reloads == [("ants", "failed", "internal"), ("bees", "ok", "")]
     with pytest.raises(RefusedModelError):
         await manager.find(ModelRef("ants"))
 
@@ -267,7 +267,7 @@ async def test_whatever_mlflow_answers_the_cache_serves(serving: ServingModels, 
     manager = serving.manager()
     await manager.watcher.poll()
     assert manager.ready() == [ModelVersion("fingers", 1)]
-    assert serving.notes.reachable == [True, False]
+    assert serving.observer.reachable == [True, False]
 
 
 # MLflow may be away.
@@ -349,7 +349,7 @@ async def test_mlflow_may_go_and_come_back(serving: ServingModels, caplog: pytes
     serving.register("champion")
     await manager.watcher.poll()
     assert manager.ready() == [ModelVersion("fingers", 2)]
-    assert serving.notes.reachable == [True, False, False, False, True]
+    assert serving.observer.reachable == [True, False, False, False, True]
 
 
 async def test_mlflow_may_go_in_the_middle_of_a_download(
@@ -370,7 +370,7 @@ async def test_mlflow_may_go_in_the_middle_of_a_download(
         for _ in range(3):
             await manager.watcher.poll()
     assert manager.ready() == [ModelVersion("fingers", 1)]
-    assert serving.notes.reloads == [("fingers", "ok", ""), ("fingers", "failed", "registry")], (
+    assert serving.observer.reloads == [("fingers", "ok", ""), ("fingers", "failed", "registry")], (
         "it is not tried again at once"
     )
     assert len(caplog.records) == 1
@@ -443,7 +443,7 @@ async def test_a_cache_that_cannot_be_written_costs_no_model(serving: ServingMod
     serving.register("champion")
     await manager.watcher.poll()
     assert manager.ready() == [ModelVersion("fingers", 1)]
-    assert serving.notes.reloads[-1] == ("fingers", "failed", "resource")
+    assert serving.observer.reloads[-1] == ("fingers", "failed", "resource")
 
 
 async def test_old_packages_leave_the_disk(serving: ServingModels, tmp_path: Path) -> None:
@@ -590,7 +590,7 @@ async def test_a_full_disk_costs_no_model_and_passes(serving: ServingModels, mon
     serving.register("champion")
     await manager.watcher.poll()
     assert manager.ready() == [ModelVersion("fingers", 1)]
-    assert serving.notes.reloads[-1] == ("fingers", "failed", "resource")
+    assert serving.observer.reloads[-1] == ("fingers", "failed", "resource")
     failure = manager.load_failures.get(ModelVersion("fingers", 2))
     assert failure is not None
     assert "No space left on device" in failure.reason

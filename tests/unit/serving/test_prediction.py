@@ -26,13 +26,13 @@ async def test_a_prediction_tells_how_it_came_about(serving: ServingModels) -> N
     assert (result.model_version, result.image.width, result.image.height) == (ModelVersion("fingers", 1), 64, 64)
     assert (result.confidence, result.iou) == (0.25, 0.4)
     assert result.prediction.count == 5
-    assert serving.notes.predictions == []  # It is counted when the answer is on its way.
+    assert serving.observer.predictions == []  # It is counted when the answer is on its way.
     await asyncio.sleep(0)
-    assert serving.notes.predictions == [ModelVersion("fingers", 1)]
+    assert serving.observer.predictions == [ModelVersion("fingers", 1)]
     with pytest.raises(ImageTooLargeError):
         await serving.predictor(manager, workers=1, max_pixels=10).predict(HAND, ModelRef())
     await asyncio.sleep(0)
-    assert len(serving.notes.predictions) == 1
+    assert len(serving.observer.predictions) == 1
     predictor.close()
 
 

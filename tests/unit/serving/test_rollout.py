@@ -85,14 +85,14 @@ async def test_a_shadow_is_compared_and_never_returned(serving: ServingModels) -
     predictor = serving.predictor(manager, shares=TrafficSplit(shadow=1))
     await manager.find(ModelRef(alias="challenger"))
     assert (await predictor.predict(HAND, ModelRef())).model_version.version == 1
-    await until(lambda: serving.notes.comparisons)
+    await until(lambda: serving.observer.comparisons)
     assert (await predictor.predict(HAND, ModelRef(), PredictOptions(confidence=0.9))).model_version.version == 1
-    await until(lambda: len(serving.notes.comparisons) == 2)
-    assert serving.notes.comparisons == [("fingers", "agree"), ("fingers", "differ")]
-    assert [key.version for key in serving.notes.predictions] == [1, 1]
+    await until(lambda: len(serving.observer.comparisons) == 2)
+    assert serving.observer.comparisons == [("fingers", "agree"), ("fingers", "differ")]
+    assert [key.version for key in serving.observer.predictions] == [1, 1]
     await predictor.predict(HAND, ModelRef(version=1))
     await asyncio.sleep(0.05)
-    assert len(serving.notes.comparisons) == 2, "a version that was asked for by name has no shadow"
+    assert len(serving.observer.comparisons) == 2, "a version that was asked for by name has no shadow"
     predictor.close()
 
 
@@ -172,9 +172,9 @@ async def test_a_shadow_sees_no_boxes_that_were_drawn(serving: ServingModels) ->
 
     challenger.model = Seeing()  # type: ignore[assignment]
     await predictor.predict(HAND, ModelRef())
-    await until(lambda: serving.notes.comparisons)
+    await until(lambda: serving.observer.comparisons)
     await predictor.predict(HAND, ModelRef(), PredictOptions(drawing="annotated"))
-    await until(lambda: len(serving.notes.comparisons) == 2)
+    await until(lambda: len(serving.observer.comparisons) == 2)
     assert seen[0] == seen[1]
     predictor.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import httpx
 import pytest
@@ -117,6 +118,14 @@ def test_a_long_form_does_not_hold_up_the_event_loop() -> None:
         return turns
 
     assert asyncio.run(turns_meanwhile()) > 10
+
+
+def test_a_form_full_of_almost_boundaries_is_refused_at_once() -> None:
+    body = whole(IMAGE.replace(_IMAGE, b"\r\n--edgex" * 10**6))
+    started = time.process_time()
+    with pytest.raises(BadRequestError, match="1 files and 32 other fields"):
+        read(_TYPE, body, 1)
+    assert time.process_time() - started < 1
 
 
 @given(st.binary(max_size=400), st.integers(0, 400))

@@ -103,6 +103,9 @@ async def read_form(content_type: str, body: bytes, max_files: int) -> Upload:
     form = _Form(max_files)
     parser = MultipartParser(boundary, form.callbacks, max_header_count=_MAX_HEADERS, max_header_size=_MAX_HEADER_BYTES)
     body = _from_first_boundary(body, boundary)
+    # The parser steps through everything that looks like a boundary in Python: a body full of it would take seconds.
+    if body.count(b"\r\n--" + boundary) > max_files + _MAX_FIELDS:
+        raise form.too_many_parts()
     try:
         for start in range(0, len(body), _SLICE_BYTES):
             if start:
@@ -189,7 +192,11 @@ class _Form:
         else:
             self._file_count += 1
         if self._file_count > self._max_files or self._field_count > _MAX_FIELDS:
-            raise _bad_form(f"{self._max_files} files and {_MAX_FIELDS} other fields are allowed")
+            raise self.too_many_parts()
+
+    def too_many_parts(self) -> BadRequestError:
+        """The error for a form with more parts than are allowed."""
+        return _bad_form(f"{self._max_files} files and {_MAX_FIELDS} other fields are allowed")
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         self._pieces.append(data[start:end])
