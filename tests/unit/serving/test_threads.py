@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 from functools import partial
@@ -146,3 +148,20 @@ async def test_cancelling_ends_what_runs() -> None:
     flights.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+
+
+def test_an_inference_that_hangs_does_not_hold_up_the_end_of_the_process() -> None:
+    words = (
+        "import asyncio, threading, time\n"
+        "from handful_serving.concurrency.threads import WorkerPool\n"
+        "from handful_serving.server.run import end_beside_hung_threads\n"
+        "async def hang():\n"
+        "    pool = WorkerPool(1)\n"
+        "    pool.run(lambda: time.sleep(600), lambda: None)\n"
+        "    pool.close(0.1)\n"
+        "asyncio.run(hang())\n"
+        "end_beside_hung_threads()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", words], timeout=60, check=False, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "1 images are still in work" in done.stderr

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Hashable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import partial
 from typing import Any, Generic, TypeVar
 
 _Result = TypeVar("_Result")
 _Name = TypeVar("_Name", bound=Hashable)
+THREAD_PREFIX = "handful-predict"
+"""How the names of the threads that compute begin."""
 
 
 async def in_thread(function: Callable[..., _Result], *args: Any) -> _Result:
@@ -45,7 +47,8 @@ class WorkerPool:
     """
 
     def __init__(self, size: int) -> None:
-        self._executor = ThreadPoolExecutor(size, thread_name_prefix="handful-predict")
+        self._executor = ThreadPoolExecutor(size, thread_name_prefix=THREAD_PREFIX)
+        self._running: set[Future[Any]] = set()
 
     def run(self, work: Callable[[], _Result], done: Callable[[], object]) -> asyncio.Future[_Result]:
         """Do some work as soon as a thread is free.
@@ -73,12 +76,21 @@ class WorkerPool:
 
         # `loop.run_in_executor` does nearly this. But a caller that gives up would cancel what has not begun yet, and
         # `done` would run while the thread still works. Behind a shield it is right, and slower.
-        self._executor.submit(work).add_done_callback(hand_over)
+        submitted = self._executor.submit(work)
+        self._running.add(submitted)
+        submitted.add_done_callback(self._running.discard)
+        submitted.add_done_callback(hand_over)
         return future
 
-    def close(self) -> None:
-        """Finish what was begun, then end the threads."""
-        self._executor.shutdown()
+    def close(self, seconds: float = 30) -> None:
+        """Finish what was begun, then end the threads. Work that takes longer than this is left: see `hung_threads`."""
+        self._executor.shutdown(wait=False)
+        wait(list(self._running), timeout=seconds)
+
+
+def hung_threads() -> list[threading.Thread]:
+    """Threads of worker pools that are still at work. The interpreter would wait for them when the process ends."""
+    return [thread for thread in threading.enumerate() if thread.name.startswith(THREAD_PREFIX)]
 
 
 class SingleFlight(Generic[_Name, _Result]):

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import signal
 import socket
+import sys
 
 from starlette.types import ASGIApp
 
 from handful_core.errors import ConfigError, ResourceError
+from handful_serving.concurrency.threads import hung_threads
 from handful_serving.settings import ServingSettings
 
+_log = logging.getLogger(__name__)
 _FRAME_OVERHEAD = 1024
 """Bytes that a WebSocket message may have beside a live frame."""
 
@@ -79,3 +83,13 @@ def run(app: ASGIApp, settings: ServingSettings, listening: socket.socket) -> No
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
     uvicorn.Server(config).run(sockets=[listening])
+    end_beside_hung_threads()
+
+
+def end_beside_hung_threads() -> None:
+    """End the process if an inference hangs: by itself the interpreter would wait for its thread, for ever."""
+    if hung := hung_threads():
+        _log.warning("ending, although %d images are still in work", len(hung))
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(0)
