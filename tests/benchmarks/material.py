@@ -65,7 +65,7 @@ def fill_cache(home: Path, package: Package) -> None:
         for path in package.root.iterdir():
             shutil.copy2(path, incoming / path.name)
         cache.install(incoming, Version("bench", 1))
-    cache.remember({"bench": 1})
+    cache.save_champions({"bench": 1})
     assert json.loads((home / "cache" / "models" / "champions.json").read_text()) == {"bench": 1}
 
 

@@ -32,15 +32,18 @@ def task_names() -> list[str]:
     return [*_OWN, *sorted(entry.name for entry in entry_points(group=GROUP) if entry.name not in _OWN)]
 
 
+@cache
 def get_task(name: str) -> Task:
     """A task by its name.
 
     Raises:
         ConfigError: no such task is installed.
     """
-    if name not in task_names():
-        raise ConfigError(f"there is no task {name!r}", f"the tasks are {', '.join(task_names())}")
-    return _load(name)
+    if name in _OWN:  # Looking through all installed distributions takes as long as a small dataset's second look.
+        return cast("Task", importlib.import_module(_OWN[name]).TASK)
+    for entry in entry_points(group=GROUP, name=name):
+        return cast("Task", entry.load())
+    raise ConfigError(f"there is no task {name!r}", f"the tasks are {', '.join(task_names())}")
 
 
 def engine_of(name: str) -> Engine:
@@ -58,13 +61,6 @@ def engine_of(name: str) -> Engine:
 
 
 def all_tasks() -> Iterator[Task]:
-    """Every task."""
-    return map(_load, task_names())
-
-
-@cache
-def _load(name: str) -> Task:
-    if name in _OWN:
-        return cast("Task", importlib.import_module(_OWN[name]).TASK)
-    (entry,) = entry_points(group=GROUP, name=name)
-    return cast("Task", entry.load())
+    """Every task, the trainer's own first; others are looked for when these are through."""
+    yield from map(get_task, _OWN)
+    yield from (get_task(name) for name in task_names() if name not in _OWN)
