@@ -45,7 +45,7 @@ def export(tmp_path: Path) -> Path:
     return made.write()
 
 
-class House:
+class Handful:
     """`handful` with a home of its own, against a real MLflow server."""
 
     def __init__(self, root: Path, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,12 +65,12 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path, shared_server: MlflowServer, monkeypatch: pytest.MonkeyPatch) -> House:
-    return House(tmp_path, shared_server.uri, monkeypatch)
+def house(tmp_path: Path, shared_server: MlflowServer, monkeypatch: pytest.MonkeyPatch) -> Handful:
+    return Handful(tmp_path, shared_server.uri, monkeypatch)
 
 
 def test_a_task_that_nothing_knows_goes_all_the_way(
-    house: House, export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    house: Handful, export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install_toy_task(tmp_path / "installed", monkeypatch)
     config = tmp_path / "toy.yaml"
@@ -124,7 +124,7 @@ def test_a_task_that_nothing_knows_goes_all_the_way(
         serving.stop()
 
 
-def test_a_classifier_from_elsewhere_is_judged_registered_gated_and_served(house: House, tmp_path: Path) -> None:
+def test_a_classifier_from_elsewhere_is_judged_registered_gated_and_served(house: Handful, tmp_path: Path) -> None:
     # What it answers under MLflow: see test_pyfunc.
     classes = ("apple", "pear", "plum")
     package = build_package(tmp_path / "package", head="logits", name="fruit", classes=classes, counts={})
@@ -158,7 +158,7 @@ def test_a_classifier_from_elsewhere_is_judged_registered_gated_and_served(house
         serving.stop()
 
 
-def test_a_classifier_cannot_be_trained_yet_and_says_so(house: House, tmp_path: Path) -> None:
+def test_a_classifier_cannot_be_trained_yet_and_says_so(house: Handful, tmp_path: Path) -> None:
     config = tmp_path / "leaves.yaml"
     config.write_text("task: classify\ndataset: {source: sample}\n")
     done = house.handful("train", "--config", str(config))
@@ -166,7 +166,7 @@ def test_a_classifier_cannot_be_trained_yet_and_says_so(house: House, tmp_path: 
     assert "models of the task classify cannot be trained here" in done.stderr
 
 
-def test_a_task_that_is_not_installed_is_named(house: House, tmp_path: Path) -> None:
+def test_a_task_that_is_not_installed_is_named(house: Handful, tmp_path: Path) -> None:
     config = tmp_path / "toy.yaml"
     config.write_text("task: toys\ndataset: {source: sample}\n")
     done = house.handful("train", "--config", str(config))
@@ -174,7 +174,7 @@ def test_a_task_that_is_not_installed_is_named(house: House, tmp_path: Path) -> 
     assert "there is no task 'toys': the tasks are detect, classify" in done.stderr
 
 
-def test_boxes_and_classes_do_not_mix(house: House, tmp_path: Path) -> None:
+def test_boxes_and_classes_do_not_mix(house: Handful, tmp_path: Path) -> None:
     package = build_package(tmp_path / "package")
     folder = tmp_path / "fruit" / "test" / "apple"
     folder.mkdir(parents=True)

@@ -9,7 +9,7 @@ from handful_core.package import Package
 from handful_core.registry import CHAMPION, PREVIOUS, Registry
 from handful_core.runtime.model import load_model
 from handful_trainer.dataset.prepared import PreparedDataset
-from handful_trainer.registration import Decision, pass_gate
+from handful_trainer.registration import GateDecision, pass_gate
 from handful_trainer.tasks.detection.evaluate import evaluate
 from handful_trainer.tasks.detection.settings import DetectionGate
 
@@ -32,7 +32,7 @@ def package(folder: Path, classes: tuple[str, ...]) -> Package:
     return build_package(folder, classes=classes, golden=False)
 
 
-def challenge(mlflow: FakeMlflow, dataset: PreparedDataset, challenger: Package, gate: DetectionGate) -> Decision:
+def challenge(mlflow: FakeMlflow, dataset: PreparedDataset, challenger: Package, gate: DetectionGate) -> GateDecision:
     registry = Registry("http://mlflow", transport=mlflow.transport())
     version = registry.version("fingers", mlflow.register(challenger))
     evaluation = evaluate(load_model(challenger, threads=1), dataset, "test")

@@ -13,7 +13,7 @@ from handful_core.errors import DataError
 from handful_trainer.dataset.preparation.prepare import prepare
 from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.dataset.settings import DatasetConfig
-from handful_trainer.tasks.detection.diff import Comparison
+from handful_trainer.tasks.detection.diff import BoxComparison
 from handful_trainer.tasks.detection.diff import compare as compare_datasets
 
 
@@ -22,7 +22,7 @@ def prepared(export: PicselliaExport, home: Path, **settings: object) -> Path:
     return prepare(DatasetConfig.model_validate(config), home).root
 
 
-def compare(first: Path, second: Path) -> Comparison:
+def compare(first: Path, second: Path) -> BoxComparison:
     return compare_datasets(PreparedDataset.open(first), PreparedDataset.open(second))
 
 

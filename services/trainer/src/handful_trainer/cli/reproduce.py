@@ -11,7 +11,7 @@ from handful_core.errors import RefusedError
 from handful_core.settings import CoreSettings, load
 
 if TYPE_CHECKING:
-    from handful_trainer.pipeline.reproduce import Comparison
+    from handful_trainer.pipeline.reproduce import RunComparison
 
 
 def reproduce(
@@ -46,7 +46,7 @@ def reproduce(
     say("the same metrics, at every epoch")
 
 
-def _show(comparison: Comparison) -> None:
+def _show(comparison: RunComparison) -> None:
     rows = [
         (d.metric, _number(d.then), _number(d.now), f"{d.worst:.2g}", "same" if d.same else "differs")
         for d in comparison.metrics

@@ -26,7 +26,7 @@ _CONDITION_TAGS = {"mlflow.source.git.commit": "code", "dataset.fingerprint": "d
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class RunRecord:
     """What MLflow has of a training."""
 
     run_id: str
@@ -54,11 +54,11 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class RunComparison:
     """Two trainings of the same configuration."""
 
-    then: Record
-    now: Record
+    then: RunRecord
+    now: RunRecord
     metrics: list[Difference] = field(default_factory=list)
     conditions: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Those that differ: what it was, what it is."""
@@ -114,7 +114,7 @@ def read_config(uri: str, run_id: str) -> TrainingConfig:
         return load_config(Path(found))
 
 
-def read_record(uri: str, run_id: str) -> Record:
+def read_record(uri: str, run_id: str) -> RunRecord:
     """What MLflow has of a training, once it is finished.
 
     Raises:
@@ -131,10 +131,10 @@ def read_record(uri: str, run_id: str) -> Record:
         curves = {name: {m.step: m.value for m in client.get_metric_history(run_id, name)} for name in names}
     except (MlflowException, OSError) as error:
         raise _unread(uri, run_id, error) from error
-    return Record(run_id, run.info.run_name, curves, _conditions(run))
+    return RunRecord(run_id, run.info.run_name, curves, _conditions(run))
 
 
-def compare(then: Record, now: Record) -> Comparison:
+def compare(then: RunRecord, now: RunRecord) -> RunComparison:
     """Compare two records, metric by metric and step by step."""
     names = sorted(then.curves.keys() | now.curves.keys())
     metrics = [_difference(name, then.curves.get(name, {}), now.curves.get(name, {})) for name in names]
@@ -143,7 +143,7 @@ def compare(then: Record, now: Record) -> Comparison:
         for name in sorted(then.conditions.keys() | now.conditions.keys())
         if then.conditions.get(name) != now.conditions.get(name)
     }
-    return Comparison(then, now, metrics, conditions)
+    return RunComparison(then, now, metrics, conditions)
 
 
 def _difference(name: str, then: Mapping[int, float], now: Mapping[int, float]) -> Difference:

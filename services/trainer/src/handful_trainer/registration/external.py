@@ -14,7 +14,7 @@ from handful_core.runtime.model import load_model
 from handful_trainer.config.settings import GateConfig
 from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.pipeline.provenance import run_tags
-from handful_trainer.registration.gate import Decision, pass_gate
+from handful_trainer.registration.gate import GateDecision, pass_gate
 from handful_trainer.registration.mlflow_model import register_package
 from handful_trainer.tasks.base import Evaluation
 from handful_trainer.tracking.managed_run import managed_run
@@ -29,7 +29,7 @@ class Registered:
     run_id: str
     evaluation: Evaluation | None
     """None where no dataset was given; then no alias moves."""
-    decision: Decision | None
+    decision: GateDecision | None
 
     def as_json(self) -> dict[str, Any]:
         """What `handful register --json` prints."""

@@ -17,7 +17,7 @@ from handful_trainer.tasks.base import Evaluation
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class GateDecision:
     """What the gate decided, and by which numbers."""
 
     promoted: bool
@@ -47,7 +47,7 @@ class Decision:
 
 def pass_gate(
     registry: Registry, version: Version, evaluation: Evaluation, dataset: PreparedDataset, gate: GateConfig
-) -> Decision:
+) -> GateDecision:
     """Compare a new version with the champion on the new version's test split, and move the alias if it wins.
 
     Args:
@@ -81,8 +81,8 @@ def _decide(
     dataset: PreparedDataset,
     gate: GateConfig,
     registry: Registry,
-) -> Decision:
-    decide = partial(Decision, metric=gate.metric, margin=gate.margin, challenger=score)
+) -> GateDecision:
+    decide = partial(GateDecision, metric=gate.metric, margin=gate.margin, challenger=score)
     if champion is None or champion.version == challenger.version:
         return decide(promoted=True, reason="there was no champion")
     try:

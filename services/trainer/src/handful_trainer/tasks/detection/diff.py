@@ -43,7 +43,7 @@ class LabelledImage(NamedTuple):
 
 
 @dataclass(slots=True)
-class Comparison:
+class BoxComparison:
     """What the second dataset has other than the first."""
 
     added: list[str] = field(default_factory=list)
@@ -81,7 +81,7 @@ class Comparison:
         return found + [(asset_id, "image changed", "") for asset_id in self.changed]
 
 
-def compare(first: PreparedDataset, second: PreparedDataset) -> Comparison:
+def compare(first: PreparedDataset, second: PreparedDataset) -> BoxComparison:
     """Compare two prepared datasets, image by image, by the ids of their assets.
 
     Args:
@@ -92,7 +92,7 @@ def compare(first: PreparedDataset, second: PreparedDataset) -> Comparison:
         DataError: one of them is no dataset that Handful prepared, or damaged.
     """
     (old_classes, old), (new_classes, new) = _images(first), _images(second)
-    found = Comparison(
+    found = BoxComparison(
         added=sorted(new.keys() - old.keys()),
         removed=sorted(old.keys() - new.keys()),
         classes_added=[name for name in new_classes if name not in old_classes],
@@ -105,7 +105,7 @@ def compare(first: PreparedDataset, second: PreparedDataset) -> Comparison:
     return found
 
 
-def _compare_one(asset_id: str, old: LabelledImage, new: LabelledImage, found: Comparison) -> None:
+def _compare_one(asset_id: str, old: LabelledImage, new: LabelledImage, found: BoxComparison) -> None:
     if old.sha256 != new.sha256:
         found.changed.append(asset_id)
     if old.split != new.split:

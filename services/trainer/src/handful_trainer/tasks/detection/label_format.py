@@ -16,7 +16,7 @@ from handful_trainer.dataset.report.page import Outline
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import SPLITS, RawItem, SplitName
 from handful_trainer.tasks.detection import layout
-from handful_trainer.tasks.detection.diff import Comparison, compare
+from handful_trainer.tasks.detection.diff import BoxComparison, compare
 from handful_trainer.tasks.detection.labels import DROP_REASONS, Box, CleanBoxes, LabelEntry, clean_boxes, write_labels
 from handful_trainer.tasks.label_format import OpenedFolder
 
@@ -149,7 +149,7 @@ class BoxFormat:
         """Images with boxes in pixels and class ids."""
         return layout.read_split(dataset.description, split)
 
-    def compare(self, first: PreparedDataset, second: PreparedDataset) -> Comparison:
+    def compare(self, first: PreparedDataset, second: PreparedDataset) -> BoxComparison:
         """Images and boxes that were added, removed or changed."""
         return compare(first, second)
 
