@@ -5,13 +5,16 @@ from __future__ import annotations
 import difflib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from handful_trainer.dataset.errors import UnknownLabelError
 from handful_trainer.dataset.inspection.facts import ImageFacts, WriteMode
-from handful_trainer.dataset.sources.base import ACCEPTED, RawItem, SplitName
+from handful_trainer.dataset.sources.base import ACCEPTED, RawDataset, RawItem, SplitName
 
 if TYPE_CHECKING:
+    from handful_trainer.dataset.settings import DatasetConfig
+    from handful_trainer.tasks.base import Task
     from handful_trainer.tasks.label_format import Label, LabelFormat, Labels
 
 Outcome = Literal["usable", "unlabelled", "not_accepted", "undecodable"]
@@ -48,6 +51,28 @@ class Asset(NamedTuple):
         """Name of the prepared image: its suffix says what it is, whatever the source's file was called."""
         suffix = ".png" if self.facts.write_mode is WriteMode.PNG else _SUFFIXES[self.facts.format]
         return f"{self.item.id}{suffix}"
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedAssets:
+    """All that a dataset is written from."""
+
+    config: DatasetConfig
+    task: Task
+    classes: tuple[str, ...]
+    raw: RawDataset
+    """What the source said."""
+    assets: Sequence[Asset]
+    fingerprint: str
+
+    @property
+    def labels(self) -> LabelFormat:
+        """The task's labels."""
+        return self.task.labels
+
+    def with_outcome(self, outcome: Outcome) -> list[Asset]:
+        """The assets of which this came."""
+        return [asset for asset in self.assets if asset.outcome == outcome]
 
 
 def classify_asset(item: RawItem, facts: ImageFacts, class_ids: Mapping[str, int], labels: LabelFormat) -> Asset:

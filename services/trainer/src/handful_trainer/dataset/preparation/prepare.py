@@ -15,7 +15,7 @@ from handful_core.console import progress, say
 from handful_core.errors import DataError
 from handful_trainer.dataset.errors import EmptyDatasetError, OutputExistsError
 from handful_trainer.dataset.inspection.inspect import inspect_all
-from handful_trainer.dataset.preparation.assets import Asset, check_labels, classify_asset
+from handful_trainer.dataset.preparation.assets import Asset, PreparedAssets, check_labels, classify_asset
 from handful_trainer.dataset.preparation.index import Fingerprint, Index
 from handful_trainer.dataset.preparation.write import make_folders, whole_folder, write_files, write_list, write_report
 from handful_trainer.dataset.prepared import REPORT, PreparedDataset
@@ -91,7 +91,7 @@ def _make(
     _check_usable(assets, classes, task.labels.one)
     assets = assign_splits(assets, config)
     try:
-        _write(target, config, task, classes, raw, assets, fingerprint, pool)
+        _write(target, PreparedAssets(config, task, classes, raw, assets, fingerprint), pool)
     except OutputExistsError:  # Another run may have prepared the same meanwhile.
         return _existing(target, fingerprint) or PreparedDataset.open(target)
     return PreparedDataset.open(target)
@@ -117,24 +117,16 @@ def _inspected(
     return assets, str(fingerprint)
 
 
-def _write(
-    target: Path,
-    config: DatasetConfig,
-    task: Task,
-    classes: tuple[str, ...],
-    raw: RawDataset,
-    assets: Sequence[Asset],
-    fingerprint: str,
-    pool: WorkerPool,
-) -> None:
+def _write(target: Path, prepared: PreparedAssets, pool: WorkerPool) -> None:
+    assets, classes, labels = prepared.assets, prepared.classes, prepared.labels
     with progress() as bar, whole_folder(target) as folder:
         shown = bar.add_task("writing dataset", total=sum(asset.split is not None for asset in assets))
-        make_folders(folder, task.labels, classes)
-        written = write_files(folder, assets, classes, task.labels, pool, lambda done: bar.advance(shown, done))
-        report = build_report(config, task, classes, raw, assets, fingerprint)  # While the workers write.
-        write_page(folder, report, assets, task.labels, pool)
-        task.labels.describe(folder, classes)
-        write_list(folder, assets, classes, task.labels)
+        make_folders(folder, labels, classes)
+        written = write_files(folder, prepared, pool, lambda done: bar.advance(shown, done))
+        report = build_report(prepared)  # While the workers write.
+        write_page(folder, report, assets, labels, pool)
+        labels.describe(folder, classes)
+        write_list(folder, prepared)
         deque(written, 0)
         write_report(folder, report)
 

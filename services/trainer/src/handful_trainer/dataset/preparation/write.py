@@ -16,7 +16,7 @@ from typing import Any
 
 from handful_trainer.dataset.errors import DiskSpaceError, OutputExistsError
 from handful_trainer.dataset.inspection.facts import WriteMode
-from handful_trainer.dataset.preparation.assets import Asset
+from handful_trainer.dataset.preparation.assets import Asset, PreparedAssets
 from handful_trainer.dataset.preparation.link import FileLinker, ImageEntry, place_images
 from handful_trainer.dataset.prepared import REPORT
 from handful_trainer.tasks.label_format import LabelFormat
@@ -68,12 +68,7 @@ def make_folders(folder: Path, labels: LabelFormat, classes: Sequence[str]) -> N
 
 
 def write_files(
-    folder: Path,
-    assets: Sequence[Asset],
-    classes: Sequence[str],
-    labels: LabelFormat,
-    pool: WorkerPool,
-    advance: Callable[[int], object],
+    folder: Path, prepared: PreparedAssets, pool: WorkerPool, advance: Callable[[int], object]
 ) -> Iterator[None]:
     """Begin to write images and labels; take what is given back to its end to wait for it.
 
@@ -82,16 +77,15 @@ def write_files(
 
     Args:
         folder: where to.
-        assets: all assets.
-        classes: the class names.
-        labels: knows the layout.
+        prepared: all assets, and the task that knows the layout.
         pool: those who do it.
         advance: told of each image.
 
     Raises:
         DiskSpaceError: they will not fit.
     """
-    usable = [asset for asset in assets if asset.split and asset.item.path]
+    classes, labels = prepared.classes, prepared.labels
+    usable = [asset for asset in prepared.assets if asset.split and asset.item.path]
     linker = FileLinker()
     copies = _check_space(folder, usable, linker)
     images = [ImageEntry(str(a.item.path), labels.image_name(a, classes), a.facts.write_mode) for a in usable]
@@ -106,10 +100,10 @@ def write_files(
     )
 
 
-def write_list(folder: Path, assets: Sequence[Asset], classes: Sequence[str], labels: LabelFormat) -> None:
+def write_list(folder: Path, prepared: PreparedAssets) -> None:
     """Write the list of assets."""
     encode = json.JSONEncoder(check_circular=False).encode
-    lines = "".join([f"{encode(_line(asset, classes, labels))}\n" for asset in assets])
+    lines = "".join([f"{encode(_line(asset, prepared.classes, prepared.labels))}\n" for asset in prepared.assets])
     (folder / ASSETS).write_text(lines, encoding="utf-8", newline="\n")
 
 

@@ -6,12 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from handful_trainer.dataset.preparation.assets import Asset, identical, unknown_labels
-from handful_trainer.dataset.settings import DatasetConfig, TogetherConfig, class_values
-from handful_trainer.dataset.sources.base import NO_ANNOTATION, SPLITS, RawDataset
+from handful_trainer.dataset.preparation.assets import Asset, PreparedAssets, identical, unknown_labels
+from handful_trainer.dataset.settings import TogetherConfig, class_values
+from handful_trainer.dataset.sources.base import NO_ANNOTATION, SPLITS
 from handful_trainer.dataset.splitting.groups import group_assets, leaks, name_key
 from handful_trainer.tasks import DEFAULT
-from handful_trainer.tasks.base import Task
 from handful_trainer.tasks.label_format import LabelFormat
 
 _KINDS = ("truncated", "empty", "html", "noise", "garbled")
@@ -19,53 +18,70 @@ _SHOWN = 20
 _STATUSES = ("pending", "refused", "skipped", NO_ANNOTATION)
 
 
-def build_report(
-    config: DatasetConfig,
-    task: Task,
-    classes: tuple[str, ...],
-    raw: RawDataset,
-    assets: Sequence[Asset],
-    fingerprint: str,
-) -> dict[str, Any]:
+def build_report(prepared: PreparedAssets) -> dict[str, Any]:
     """Counts, splits, warnings, and each defect with its asset."""
-    usable = [asset for asset in assets if asset.outcome == "usable"]
-    broken = [asset for asset in assets if asset.outcome == "undecodable"]
-    idle = [asset for asset in assets if asset.outcome == "not_accepted"]
-    labels = task.labels
-    unlabelled = [asset for asset in assets if asset.outcome == "unlabelled"]
-    families = identical(usable)
-    torn = leaks(usable, config.keep_together)
-    report: dict[str, Any] = {
-        **({} if task.name == DEFAULT else {"task": task.name}),
-        "name": config.title,
-        "fingerprint": fingerprint,
-        "source": config.source,
-        "names": list(classes),
-        "counts": class_values(classes, config.counts),
-        "assets": len(assets),
-        "undecodable": len(broken),
-        "undecodable_kinds": tally((asset.facts.defect for asset in broken), _KINDS),
-        "not_accepted": tally((asset.item.status for asset in idle), _STATUSES),
-        "usable_images": len(usable),
-        **({"unlabelled": len(unlabelled)} if labels.empty().required else {}),
-        "not_decoded": sum(not asset.facts.decoded for asset in usable),
-        **labels.kept_counts([*usable, *unlabelled]),
-        "older_annotations_ignored": raw.older_annotations,
-        "annotations_without_asset": raw.annotations_without_asset,
-        "files_without_asset": raw.files_without_asset,
-        "identical_image_pairs": sum(len(same) * (len(same) - 1) // 2 for same in families),
+    usable, config, labels = prepared.with_outcome("usable"), prepared.config, prepared.labels
+    same_content, torn = identical(usable), leaks(usable, config.keep_together)
+    report = {
+        **_identity(prepared),
+        **_outcomes(prepared),
+        **labels.kept_counts([*usable, *prepared.with_outcome("unlabelled")]),
+        "older_annotations_ignored": prepared.raw.older_annotations,
+        "annotations_without_asset": prepared.raw.annotations_without_asset,
+        "files_without_asset": prepared.raw.files_without_asset,
+        "identical_image_pairs": sum(len(same) * (len(same) - 1) // 2 for same in same_content),
         "near_duplicates": _near_duplicates(usable, config.keep_together),
         "groups": len({key for asset in usable if (key := name_key(asset, config.keep_together))}),
         "pairs_across_splits": len(torn),
         **labels.odd_counts(usable),
         "exif_rotated": sum(asset.facts.orientation != 1 for asset in usable),
-        "unknown_labels": dict(sorted(unknown_labels([*usable, *unlabelled]).items())),
-        f"{labels.noun}_per_class": _per_class(usable, classes),
-        "splits": {split: _split([a for a in usable if a.split == split], classes, labels.noun) for split in SPLITS},
+        "unknown_labels": dict(sorted(unknown_labels(prepared.assets).items())),
+        **_class_balance(prepared, usable),
     }
-    warnings = warnings_of(report, assets, families, labels)
+    warnings = warnings_of(report, prepared.assets, same_content, labels)
     shown = [f"{one.item.id} in {one.split}, {other.item.id} in {other.split}" for one, other in torn[:_SHOWN]]
-    return report | {"warnings": warnings, "across_splits": shown, "defects": list(_defects(assets, labels))}
+    return report | {
+        "warnings": warnings,
+        "across_splits": shown,
+        "defects": list(_defects(prepared.assets, labels)),
+    }
+
+
+def _identity(prepared: PreparedAssets) -> dict[str, Any]:
+    """What the dataset is called, and what it is made from."""
+    task, config = prepared.task, prepared.config
+    return {
+        **({} if task.name == DEFAULT else {"task": task.name}),
+        "name": config.title,
+        "fingerprint": prepared.fingerprint,
+        "source": config.source,
+        "names": list(prepared.classes),
+        "counts": class_values(prepared.classes, config.counts),
+    }
+
+
+def _outcomes(prepared: PreparedAssets) -> dict[str, Any]:
+    """What came of the assets."""
+    usable, broken = prepared.with_outcome("usable"), prepared.with_outcome("undecodable")
+    idle, unlabelled = prepared.with_outcome("not_accepted"), prepared.with_outcome("unlabelled")
+    return {
+        "assets": len(prepared.assets),
+        "undecodable": len(broken),
+        "undecodable_kinds": tally((asset.facts.defect for asset in broken), _KINDS),
+        "not_accepted": tally((asset.item.status for asset in idle), _STATUSES),
+        "usable_images": len(usable),
+        **({"unlabelled": len(unlabelled)} if prepared.labels.empty().required else {}),
+        "not_decoded": sum(not asset.facts.decoded for asset in usable),
+    }
+
+
+def _class_balance(prepared: PreparedAssets, usable: Sequence[Asset]) -> dict[str, Any]:
+    """Labels by class, of all images and of each split."""
+    classes, noun = prepared.classes, prepared.labels.noun
+    return {
+        f"{noun}_per_class": _per_class(usable, classes),
+        "splits": {split: _split([a for a in usable if a.split == split], classes, noun) for split in SPLITS},
+    }
 
 
 def _near_duplicates(usable: Sequence[Asset], config: TogetherConfig) -> dict[str, Any]:
