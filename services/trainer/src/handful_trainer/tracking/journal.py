@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from handful_core.files import write_atomically
+
 _log = logging.getLogger(__name__)
 
 Entry = dict[str, Any]
@@ -67,10 +69,8 @@ class Journal:
     def mark(self, position: int) -> None:
         """Remember that all before `position` was sent; where the disk is full, as long as this process lives."""
         self._sent = position
-        part = self._mark.with_suffix(".part")
         try:
-            part.write_text(str(position))
-            part.replace(self._mark)
+            write_atomically(self._mark, str(position))
         except OSError as error:  # Sent again after a restart, then: all entries may be sent twice.
             _log.warning("%s cannot be written: %s", self._mark, error.strerror)
 
