@@ -93,7 +93,7 @@ def check_disk(config: dict[str, Any], docker: DockerCli, root: Path) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise ComposeError(
-            f"{folder} has {free / _GIB:.1f} GB free and {needed / _GIB:.0f} GB are needed: make needed "
+            f"{folder} has {free / _GIB:.1f} GB free and {needed / _GIB:.0f} GB are needed: make room "
             f"(`docker system df` tells what Docker takes)",
             RESOURCE,
         )

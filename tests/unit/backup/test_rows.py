@@ -84,3 +84,8 @@ def test_the_lines_that_digests_are_made_of_never_change() -> None:
     row = ["latest_metrics", "übung", 1e16, 1e-7, 0.1, 1700000000000, True, None, math.nan]
     expected = b'["latest_metrics","\\u00fcbung",1e+16,1e-07,0.1,1700000000000,true,null,{"$float":"nan"}]\n'
     assert encode_canonically(row) == expected
+
+
+def test_a_number_that_is_not_finite_is_never_lost_inside_of_something() -> None:
+    with pytest.raises(ValueError, match="JSON compliant"):
+        encode_row([(1.0, math.nan)])

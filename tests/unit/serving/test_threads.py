@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from handful_serving.concurrency.threads import SingleFlight, WorkerPool, in_thread
+from handful_serving.concurrency.threads import SingleFlight, WorkerPool, hung_threads, in_thread
 
 pytestmark = pytest.mark.anyio
 
@@ -148,6 +148,14 @@ async def test_cancelling_ends_what_runs() -> None:
     flights.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+
+
+async def test_idle_threads_of_a_closed_pool_are_not_taken_for_hung_ones() -> None:
+    pool = WorkerPool(16)
+    together = threading.Barrier(16)
+    await asyncio.gather(*(pool.run(together.wait, lambda: None) for _ in range(16)))
+    pool.close()
+    assert hung_threads() == []
 
 
 def test_an_inference_that_hangs_does_not_hold_up_the_end_of_the_process() -> None:

@@ -111,7 +111,7 @@ def test_a_form_that_is_longer_than_a_slice_is_whole() -> None:
 
 def test_a_long_form_does_not_hold_up_the_event_loop() -> None:
     async def turns_meanwhile() -> int:
-        turns, reading = 0, asyncio.ensure_future(read_form(_TYPE, whole(IMAGE.replace(_IMAGE, bytes(10**6))), 1))
+        turns, reading = 0, asyncio.ensure_future(read_form(_TYPE, whole(IMAGE.replace(_IMAGE, bytes(10**7))), 1))
         while not reading.done():
             turns += 1
             await asyncio.sleep(0)
@@ -136,3 +136,13 @@ def test_noise_is_read_or_refused(noise: bytes, place: int) -> None:
     except BadRequestError:
         return
     assert len(files) <= 8
+
+
+@pytest.mark.parametrize("padding", [b" ", b"\t"])
+def test_a_boundary_with_endless_padding_is_refused_before_it_is_parsed(padding: bytes) -> None:
+    padded = whole(IMAGE, FIELD).replace(b"\r\n--edge\r\n", b"\r\n--edge" + 40 * padding + b"\r\n", 1)
+    assert read(_TYPE, padded, 1).files[0].data == _IMAGE
+    began = time.process_time()
+    with pytest.raises(BadRequestError, match="padding of a boundary"):
+        read(_TYPE, IMAGE + b"--edge" + 20_000_000 * padding + b"\r\n", 1)
+    assert time.process_time() - began < 1

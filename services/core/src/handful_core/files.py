@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 
-def write_atomically(path: Path, content: str | bytes, *, mode: int = 0o644, durable: bool = False) -> None:
+def write_atomically(path: Path, content: str | bytes, *, mode: int = 0o666, durable: bool = False) -> None:
     """Write a file in one step: whoever reads it meets the old content or the new one, never a part.
 
     Several processes may write the same file at once; the last one wins.
@@ -30,7 +30,7 @@ def write_atomically(path: Path, content: str | bytes, *, mode: int = 0o644, dur
 
 @contextlib.contextmanager
 def open_atomically(
-    path: Path, *, mode: int = 0o644, durable: bool = False, part: Path | None = None
+    path: Path, *, mode: int = 0o666, durable: bool = False, part: Path | None = None
 ) -> Iterator[IO[bytes]]:
     """A stream whose content becomes a file in one step, if the block ends without an error.
 
@@ -66,11 +66,15 @@ def open_atomically(
 
 
 def _sync_folder(folder: Path) -> None:
-    """Bring the new name to the disk, too. Windows opens no folders, and needs it not."""
+    """Bring the new name to the disk, too. Windows opens no folders, and needs it not.
+
+    Some folders cannot be read, and some shared file systems know no such thing. The file is whole all the same.
+    """
     if os.name == "nt":
         return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -24,7 +24,7 @@ from handful_trainer.dataset.picsellia.pull import Pulled, pull
 from handful_trainer.dataset.picsellia.settings import PicselliaSettings
 from handful_trainer.dataset.preparation.prepare import prepare
 from handful_trainer.dataset.settings import DatasetConfig, PicselliaConfig
-from handful_trainer.dataset.sources import open_source
+from handful_trainer.dataset.sources.registry import open_source
 
 
 def annotation(label: str = "cat", status: str = "ACCEPTED") -> dict[str, Any]:

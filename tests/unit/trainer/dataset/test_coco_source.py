@@ -10,8 +10,8 @@ import pytest
 from fakes.exports import coco_file, encoded, picture
 from handful_core.errors import DataError
 from handful_trainer.dataset.settings import DatasetConfig
-from handful_trainer.dataset.sources import open_source
 from handful_trainer.dataset.sources.base import RawDataset
+from handful_trainer.dataset.sources.registry import open_source
 
 CAT = ("cat", 1, 2, 30, 20)
 

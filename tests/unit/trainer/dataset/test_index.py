@@ -8,7 +8,7 @@ import pytest
 from fakes.exports import twelve
 from handful_trainer.dataset.preparation.index import Index, state_of
 from handful_trainer.dataset.settings import DatasetConfig
-from handful_trainer.dataset.sources import open_source
+from handful_trainer.dataset.sources.registry import open_source
 
 
 def index(folder: Path, home: Path, seed: int = 0) -> Index:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from fakes.exports import PicselliaExport, twelve
 from handful_core.errors import DataError
 from handful_trainer.dataset.settings import DatasetConfig
-from handful_trainer.dataset.sources import open_source
 from handful_trainer.dataset.sources.base import RawBox, RawDataset
+from handful_trainer.dataset.sources.registry import open_source
 
 
 def read(folder: Path) -> RawDataset:

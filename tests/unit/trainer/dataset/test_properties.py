@@ -16,8 +16,8 @@ from handful_core.errors import DataError
 from handful_trainer.dataset.inspection.facts import ImageFacts
 from handful_trainer.dataset.preparation.assets import Asset, classify_asset
 from handful_trainer.dataset.settings import DatasetConfig
-from handful_trainer.dataset.sources import open_source
 from handful_trainer.dataset.sources.base import RawDataset, RawItem
+from handful_trainer.dataset.sources.registry import open_source
 from handful_trainer.tasks.detection.label_format import BoxFormat
 
 WIDTH, HEIGHT = 64, 48

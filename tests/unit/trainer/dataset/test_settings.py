@@ -8,9 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from handful_core.errors import ConfigError
-from handful_trainer.dataset import sources
 from handful_trainer.dataset.settings import DatasetConfig, SourceName, class_values
-from handful_trainer.dataset.sources import SOURCES, find_source, open_source
+from handful_trainer.dataset.sources import registry as sources
+from handful_trainer.dataset.sources.registry import SOURCES, find_source, open_source
 
 
 def test_every_source_that_can_be_named_exists() -> None:

@@ -7,8 +7,8 @@ import pytest
 from fakes.exports import encoded, picture
 from handful_core.errors import DataError
 from handful_trainer.dataset.settings import DatasetConfig
-from handful_trainer.dataset.sources import open_source
 from handful_trainer.dataset.sources.base import RawBox, RawDataset
+from handful_trainer.dataset.sources.registry import open_source
 
 BOX = "<bndbox><xmin>4</xmin><ymin>5.5</ymin><xmax>24</xmax><ymax>23</ymax></bndbox>"
 

@@ -7,8 +7,8 @@ import pytest
 from fakes.exports import encoded, picture, yolo_folder
 from handful_core.errors import DataError
 from handful_trainer.dataset.settings import DatasetConfig
-from handful_trainer.dataset.sources import open_source
 from handful_trainer.dataset.sources.base import RawDataset
+from handful_trainer.dataset.sources.registry import open_source
 from handful_trainer.dataset.sources.yolo import label_path, open_yolo_folder, read_labels
 
 BOX = "0 0.5 0.5 0.25 0.5\n"

@@ -57,6 +57,10 @@ def decode_row(line: bytes) -> list[Any]:
     return row
 
 
+_SCALARS = frozenset({str, int, bool, type(None), bytes, memoryview, datetime, date})
+"""What orjson writes as `json` does, or hands to `_tagged`."""
+
+
 def _is_plain(row: Row) -> bool:
     """Whether orjson keeps all of a row: NaN and infinities become null in its hands, in documents as well."""
     for value in row:
@@ -64,7 +68,7 @@ def _is_plain(row: Row) -> bool:
         if kind is float:
             if not math.isfinite(value):
                 return False
-        elif kind is dict or kind is list:
+        elif kind not in _SCALARS:
             return False
     return True
 

@@ -49,6 +49,7 @@ def _add_commands(app: typer.Typer, group: str) -> None:
             # A copy: the service's own object stays as it is, however often the command is built.
             inner = copy.copy(command)
             inner.registered_commands = [*command.registered_commands]
+            inner.registered_groups = [*command.registered_groups]
             _add_commands(inner, f"{group}.{entry.name}")
             app.add_typer(inner, name=entry.name)
         else:

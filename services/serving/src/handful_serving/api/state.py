@@ -62,6 +62,8 @@ class AppState:
     live_connections: set[object] = field(default_factory=set)
     json_readers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_JSON_READERS))
     """Limits the threads that parse long JSON."""
+    form_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Lets one form be parsed at a time."""
 
 
 def app_state(connection: HTTPConnection) -> AppState:

@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from handful_core.vision.decode import UnsupportedImageError
 from handful_serving.api.body import RequestBody
+from handful_serving.api.state import app_state
 from handful_serving.errors import BadRequestError, EmptyBodyError
 
 if TYPE_CHECKING:
@@ -23,9 +24,11 @@ _MAX_FIELDS = 32
 _MAX_HEADERS = 64
 _MAX_HEADER_BYTES = 8192
 """Of all headers of a part."""
+_MAX_PADDING_BYTES = 256
+"""Spaces and tabs behind a boundary."""
 _MAX_BOUNDARY_BYTES = 256
 """RFC 2046 allows 70."""
-_SLICE_BYTES = 65_536
+_SLICE_BYTES = 262_144
 """Of a form, parsed at once. Between two slices, the event loop goes on with other requests."""
 
 
@@ -70,7 +73,10 @@ async def read_upload(request: Request, body: RequestBody, max_files: int = 8) -
     content_type = request.headers.get("content-type", "")
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type == "multipart/form-data":
-        upload = await read_form(content_type, await body.read(), max_files)
+        data = await body.read()
+        # One at a time: while it is parsed, a form is in memory twice.
+        async with app_state(request).form_lock:
+            upload = await read_form(content_type, data, max_files)
     elif media_type in {"", "application/octet-stream"} or media_type.startswith("image/"):
         upload = Upload([UploadedFile("", await body.read())])
     else:
@@ -103,9 +109,7 @@ async def read_form(content_type: str, body: bytes, max_files: int) -> Upload:
     form = _Form(max_files)
     parser = MultipartParser(boundary, form.callbacks, max_header_count=_MAX_HEADERS, max_header_size=_MAX_HEADER_BYTES)
     body = _from_first_boundary(body, boundary)
-    # The parser steps through everything that looks like a boundary in Python: a body full of it would take seconds.
-    if body.count(b"\r\n--" + boundary) > max_files + _MAX_FIELDS:
-        raise form.too_many_parts()
+    _check_boundaries(body, b"\r\n--" + boundary, form, max_files + _MAX_FIELDS)
     try:
         for start in range(0, len(body), _SLICE_BYTES):
             if start:
@@ -116,6 +120,22 @@ async def read_form(content_type: str, body: bytes, max_files: int) -> Upload:
     if not form.complete:
         raise _bad_form("it breaks off, or the headers of a part have no end")
     return Upload(form.files, form.fields)
+
+
+def _check_boundaries(body: bytes, delimiter: bytes, form: _Form, most: int) -> None:
+    """Refuse what the parser would step through in Python, byte by byte: it would take seconds.
+
+    That is a body full of boundaries, and a boundary with megabytes of padding behind it.
+    """
+    place, found = body.find(delimiter), 0
+    while place >= 0:
+        place, found = place + len(delimiter), found + 1
+        if found > most:
+            raise form.too_many_parts()
+        padding = body[place : place + _MAX_PADDING_BYTES + 1]
+        if len(padding) > _MAX_PADDING_BYTES and not padding.strip(b" \t"):
+            raise _bad_form("the padding of a boundary has no end")
+        place = body.find(delimiter, place)
 
 
 def _from_first_boundary(body: bytes, boundary: bytes) -> bytes:

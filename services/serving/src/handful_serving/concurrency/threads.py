@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Awaitable, Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
@@ -88,9 +89,17 @@ class WorkerPool:
         wait(list(self._running), timeout=seconds)
 
 
-def hung_threads() -> list[threading.Thread]:
-    """Threads of worker pools that are still at work. The interpreter would wait for them when the process ends."""
-    return [thread for thread in threading.enumerate() if thread.name.startswith(THREAD_PREFIX)]
+def hung_threads(seconds: float = 1.0) -> list[threading.Thread]:
+    """Threads of closed worker pools that are still at work. The interpreter would wait for them at its end.
+
+    Args:
+        seconds: how long idle threads get to notice that their pool was closed.
+    """
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith(THREAD_PREFIX)]
+    deadline = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return [thread for thread in threads if thread.is_alive()]
 
 
 class SingleFlight(Generic[_Name, _Result]):

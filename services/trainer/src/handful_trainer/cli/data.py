@@ -97,9 +97,12 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """Tell what changed between two prepared datasets: images and boxes added, removed, changed."""
+    from handful_core.errors import DataError
     from handful_trainer.dataset.prepared import PreparedDataset
 
     older, newer = PreparedDataset.open(first), PreparedDataset.open(second)
+    if older.task is not newer.task:
+        raise DataError(f"{first} is for {older.task.name}, {second} for {newer.task.name}", "compare two of one task")
     found = older.task.labels.compare(older, newer)
     if as_json:
         print_json(found.as_json())

@@ -69,7 +69,7 @@ class PreparedDataset:
                 name=folder.root.name,
                 classes=folder.classes,
                 counts=class_values(folder.classes, None),
-                split_sizes=dict(folder.splits),
+                split_sizes=task.labels.sizes(folder),
                 task_name=task.name,
             )
         return cls(
@@ -114,10 +114,10 @@ class PreparedDataset:
 
 def _task_of(path: Path) -> Task:
     """The task whose layout a folder has: as its report says, else as it looks; detection where nothing fits."""
-    root = path if path.is_dir() else path.parent
-    stated = _content(root / REPORT).get("task")
-    if isinstance(stated, str):
-        return get_task(stated)
+    root = path if path.is_dir() else path.resolve().parent
+    report = _content(root / REPORT) if path.exists() else {}
+    if "fingerprint" in report:  # Else it is somebody else's report.
+        return get_task(str(report.get("task", DEFAULT)))
     return next((task for task in all_tasks() if task.labels.opens(path)), get_task(DEFAULT))
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import re
+from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 SourceName = Literal["picsellia", "picsellia-export", "yolo", "coco", "voc", "sample"]
+SOURCES_GROUP = "handful.dataset_sources"
+"""The entry-point group of the sources that other distributions bring: a name and a class as `Source` describes it."""
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 ClassName = Annotated[str, Field(min_length=1, pattern=r"^\S(.*\S)?$")]
 
@@ -90,7 +93,7 @@ class PicselliaConfig(_Section):
 class DatasetConfig(_Section):
     """Where the labelled images come from and what is made of them."""
 
-    source: SourceName
+    source: str
     """picsellia (pulled first), picsellia-export (a folder with assets/, assets.json, annotations.json), yolo, coco,
     voc (Pascal VOC), or sample (drawn hands)."""
     path: Path | None = None
@@ -123,6 +126,14 @@ class DatasetConfig(_Section):
     sample: SampleConfig = SampleConfig()
     """Settings of the source sample."""
 
+    @field_validator("source")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        names = get_args(SourceName)
+        if value not in names and value not in entry_points(group=SOURCES_GROUP).names:
+            raise ValueError(f"Input should be {', '.join(map(repr, names[:-1]))} or {names[-1]!r}")
+        return value
+
     @field_validator("classes")
     @classmethod
     def _distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -134,7 +145,7 @@ class DatasetConfig(_Section):
     def _consistent(self) -> Self:
         if self.source == "sample" and self.path is not None:
             raise ValueError("the source sample draws its images: leave out path")
-        if self.source not in {"sample", "picsellia"} and self.path is None:
+        if self.source in {"picsellia-export", "yolo", "coco", "voc"} and self.path is None:
             raise ValueError(f"the source {self.source} needs a path")
         if self.source == "picsellia" and not (self.picsellia.dataset and self.picsellia.version):
             raise ValueError("the source picsellia needs picsellia.dataset and picsellia.version")

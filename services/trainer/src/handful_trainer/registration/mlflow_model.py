@@ -15,7 +15,6 @@ import handful_core
 from handful_core.errors import HandfulError, UnavailableError
 from handful_core.package import Manifest, Package
 from handful_core.registry import Registry, Version
-from handful_trainer.tasks import get_task
 from handful_trainer.tracking.mlflow_calls import is_transient
 
 _REQUIREMENTS = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "pydantic", "pandas")
@@ -56,8 +55,9 @@ def register_package(uri: str, package: Package, name: str, run_id: str) -> Vers
 def version_tags(package: Package) -> dict[str, str]:
     """What the registry shows of a version without opening its package."""
     manifest = package.manifest
-    metrics = get_task(manifest.task).metrics
-    numbers = {key: manifest.metrics[key] for key in metrics if key in manifest.metrics}
+    numbers = {
+        key: value for key, value in manifest.metrics.items() if isinstance(value, float) and key != "confidence"
+    }
     return {
         "task": manifest.task,
         "architecture": manifest.architecture,

@@ -64,8 +64,6 @@ class OpenedFolder:
     description: Path
     """The file that describes it, or the folder itself where there is none."""
     classes: tuple[str, ...]
-    splits: Mapping[str, int]
-    """Images of each split that it has."""
 
 
 class DatasetComparison(Protocol):
@@ -178,6 +176,9 @@ class LabelFormat(Protocol):
         Raises:
             DataError: it is missing or damaged.
         """
+
+    def sizes(self, folder: OpenedFolder) -> dict[str, int]:
+        """Images of each split that a folder has. They are counted: a prepared dataset's report knows them already."""
 
     def samples(self, dataset: PreparedDataset, split: SplitName) -> Iterator[tuple[Path, Any]]:
         """The images of a split with their labels, in the order of their names.

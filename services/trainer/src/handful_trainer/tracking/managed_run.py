@@ -57,8 +57,11 @@ def managed_run(
         marked = _mark(tracker, ending, {"failure": str(error)})
         raise
     finally:
-        # A mark that MLflow has is the end of it; else the reaper goes on trying after this process has gone.
-        reaper.done() if tracker.close() and marked else reaper.status(ending)
+        if tracker.close() and marked:
+            reaper.done()
+        else:  # It goes on trying after this process has gone.
+            reaper.status(ending)
+            say(f"the run is marked {ending} as soon as MLflow answers")
 
 
 def _mark(tracker: Tracker, ending: str, tags: Mapping[str, str] | None = None) -> bool:

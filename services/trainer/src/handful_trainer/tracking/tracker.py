@@ -149,7 +149,7 @@ class Tracker:
 
 def _warn(state: RetryCallState) -> None:
     if state.attempt_number == 1 and state.outcome is not None:
-        _log.warning("MLflow does not answer: the training goes on, and MLflow is told later")
+        _log.warning("MLflow does not answer: it is told later")
         _log.debug("MLflow's last answer: %s", state.outcome.exception())
 
 

@@ -22,8 +22,8 @@ from handful_trainer.dataset.prepared import REPORT, PreparedDataset
 from handful_trainer.dataset.report.build import build_report
 from handful_trainer.dataset.report.page import template, write_page
 from handful_trainer.dataset.settings import DatasetConfig
-from handful_trainer.dataset.sources import open_source
 from handful_trainer.dataset.sources.base import RawDataset, RawItem
+from handful_trainer.dataset.sources.registry import open_source
 from handful_trainer.dataset.splitting.groups import assign_splits
 from handful_trainer.tasks import DEFAULT, get_task
 from handful_trainer.tasks.base import Task

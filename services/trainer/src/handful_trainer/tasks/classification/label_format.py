@@ -47,14 +47,7 @@ class ClassFormat:
         return CleanClass()
 
     def check(self, config: DatasetConfig, assets: Sequence[Asset]) -> None:
-        """Refuse classes that cannot be the names of folders.
-
-        Raises:
-            AnnotationError: one cannot.
-        """
-        del assets
-        if bad := [name for name in config.classes if name in {".", ".."} or any(c in name for c in '/\\:*?"<>|')]:
-            raise AnnotationError(f"the class {bad[0]!r} cannot be the name of a folder", "give it another name")
+        """Nothing is forbidden."""
 
     def kept_counts(self, usable: Sequence[Asset]) -> dict[str, Any]:
         """How many labels are kept and left out."""
@@ -89,7 +82,15 @@ class ClassFormat:
             yield Outline(0, 0, asset.facts.width, asset.facts.height, classes[label.class_id], "kept", hue)
 
     def folders(self, classes: Sequence[str]) -> Iterator[str]:
-        """SPLIT/CLASS."""
+        """SPLIT/CLASS.
+
+        Raises:
+            AnnotationError: a class cannot be the name of a folder.
+        """
+        if bad := next((name for name in classes if not layout.is_folder_name(name)), None):
+            raise AnnotationError(f"the class {bad!r} cannot be the name of a folder", "give it another name")
+        if len({name.casefold() for name in classes}) < len(classes):
+            raise AnnotationError("two classes differ in upper and lower case only", "give one of them another name")
         return (f"{split}/{name}" for split in SPLITS for name in classes)
 
     def image_name(self, asset: Asset, classes: Sequence[str]) -> str:
@@ -115,6 +116,10 @@ class ClassFormat:
     def open(self, path: Path) -> OpenedFolder:
         """Read which classes and images there are."""
         return layout.open_folder(path)
+
+    def sizes(self, folder: OpenedFolder) -> dict[str, int]:
+        """Images of each split."""
+        return layout.count_images(folder.root)
 
     def samples(self, dataset: PreparedDataset, split: SplitName) -> Iterator[tuple[Path, int]]:
         """Images with their class ids."""

@@ -9,13 +9,20 @@ from handful_trainer.dataset.errors import DamagedFileError, MissingSourceError
 from handful_trainer.dataset.sources.base import IMAGE_SUFFIXES, SPLIT_WORDS, SplitName
 from handful_trainer.tasks.label_format import OpenedFolder
 
+_DROPPINGS = (".", "@", "__")
+"""How folders begin that systems leave behind."""
+_OTHER_LAYOUTS = {"images", "labels"}
+"""Folders below a split that belong to datasets with boxes."""
 CLASSES = "classes.txt"
 """Names of the classes in their order, a line each; without it they are in the order of their names."""
 
 
 def looks_like(path: Path) -> bool:
-    """Does a folder have splits with folders of images in them?"""
-    return any(_images(folder) for split in _splits(path).values() for folder in _folders(split))
+    """Does a folder have splits with folders of images in them, and nothing that says otherwise?"""
+    folders = [folder for split in _splits(path).values() for folder in _folders(split)]
+    if any(folder.name in _OTHER_LAYOUTS for folder in folders) or any(path.glob("*.y*ml")):
+        return False
+    return any(_images(folder) for folder in folders)
 
 
 def open_folder(path: Path) -> OpenedFolder:
@@ -36,8 +43,13 @@ def open_folder(path: Path) -> OpenedFolder:
         raise DamagedFileError(
             f"{root / CLASSES} does not list {', '.join(unlisted)}", "add them, or remove the folders"
         )
-    sizes = {name: sum(len(_images(folder)) for folder in _folders(split)) for name, split in splits.items()}
-    return OpenedFolder(root, root, classes, {name: images for name, images in sizes.items() if images})
+    return OpenedFolder(root, root, classes)
+
+
+def count_images(root: Path) -> dict[str, int]:
+    """Images of each split that it has."""
+    sizes = {name: sum(len(_images(folder)) for folder in _folders(split)) for name, split in _splits(root).items()}
+    return {name: images for name, images in sizes.items() if images}
 
 
 def read_split(root: Path, split: SplitName, classes: Sequence[str]) -> Iterator[tuple[Path, int]]:
@@ -56,6 +68,11 @@ def is_whole(root: Path, splits: Mapping[str, int]) -> bool:
     )
 
 
+def is_folder_name(name: str) -> bool:
+    """Can a class have a folder of its own, on any system, that is not taken for a system's dropping?"""
+    return not name.startswith(_DROPPINGS) and not any(character in name for character in '/\\:*?"<>|')
+
+
 def write_classes(folder: Path, classes: Sequence[str]) -> None:
     """Write the list of classes."""
     (folder / CLASSES).write_text("".join(f"{name}\n" for name in classes), encoding="utf-8", newline="\n")
@@ -68,7 +85,7 @@ def _splits(root: Path) -> dict[SplitName, Path]:
 
 
 def _folders(path: Path) -> list[Path]:
-    return sorted(inner for inner in path.iterdir() if inner.is_dir() and not inner.name.startswith((".", "@", "__")))
+    return sorted(inner for inner in path.iterdir() if inner.is_dir() and not inner.name.startswith(_DROPPINGS))
 
 
 def _images(folder: Path) -> list[Path]:
@@ -77,6 +94,8 @@ def _images(folder: Path) -> list[Path]:
 
 def _listed(root: Path) -> tuple[str, ...]:
     try:
-        return tuple(line for line in (root / CLASSES).read_text(encoding="utf-8").splitlines() if line)
+        return tuple(line for line in (root / CLASSES).read_text(encoding="utf-8-sig").splitlines() if line)
     except FileNotFoundError:
         return ()
+    except UnicodeDecodeError:
+        raise DamagedFileError(f"{root / CLASSES} is no UTF-8 text", "write it again") from None

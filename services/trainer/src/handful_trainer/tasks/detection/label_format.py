@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -139,11 +140,15 @@ class BoxFormat:
         """A YAML file, or a folder with one that lists names."""
         if path.suffix in {".yaml", ".yml"}:
             return True
-        return any("names" in file.read_text(encoding="utf-8", errors="replace") for file in path.glob("*.y*ml"))
+        return any(map(_lists_names, path.glob("*.y*ml")))
 
     def open(self, path: Path) -> OpenedFolder:
         """Read data.yaml."""
         return layout.open_folder(path)
+
+    def sizes(self, folder: OpenedFolder) -> dict[str, int]:
+        """Images of each split."""
+        return layout.count_images(folder)
 
     def samples(self, dataset: PreparedDataset, split: SplitName) -> Iterator[tuple[Path, layout.BoxTruth]]:
         """Images with boxes in pixels and class ids."""
@@ -165,3 +170,10 @@ def _boxes(asset: Asset) -> CleanBoxes:
 
 def _place(numbers: Iterable[float]) -> str:
     return ", ".join(f"{number:g}" for number in numbers)
+
+
+def _lists_names(path: Path) -> bool:
+    try:
+        return re.search(r"(?m)^[\"']?names[\"']?\s*:", path.read_text(encoding="utf-8", errors="replace")) is not None
+    except OSError:  # A folder, a link that leads nowhere, or a file of somebody else: it says nothing.
+        return False

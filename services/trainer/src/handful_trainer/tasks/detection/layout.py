@@ -47,8 +47,14 @@ def open_folder(path: Path) -> OpenedFolder:
     """
     folder = open_yolo_folder(path)
     description = folder.data_yaml.resolve()
-    sizes = {split: len(folder.images(split)) for split in folder.splits}
-    return OpenedFolder(description.parent, description, folder.names, {s: n for s, n in sizes.items() if n})
+    return OpenedFolder(description.parent, description, folder.names)
+
+
+def count_images(folder: OpenedFolder) -> dict[str, int]:
+    """Images of each split that it has."""
+    opened = open_yolo_folder(folder.description)
+    sizes: dict[str, int] = {split: len(opened.images(split)) for split in opened.splits}
+    return {split: images for split, images in sizes.items() if images}
 
 
 def read_split(data_yaml: Path, split: SplitName) -> Iterator[tuple[Path, BoxTruth]]:

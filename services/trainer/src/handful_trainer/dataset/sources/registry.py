@@ -1,0 +1,56 @@
+"""Where labelled images come from, by the name that a configuration gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from handful_core.errors import ConfigError
+from handful_trainer.dataset.settings import SOURCES_GROUP, DatasetConfig
+from handful_trainer.dataset.sources.base import Source
+from handful_trainer.dataset.sources.coco import CocoSource
+from handful_trainer.dataset.sources.picsellia import PicselliaSource
+from handful_trainer.dataset.sources.picsellia_export import PicselliaExportSource
+from handful_trainer.dataset.sources.voc import VocSource
+from handful_trainer.dataset.sources.yolo import YoloSource
+
+SOURCES: Mapping[str, type[Source]] = {
+    "picsellia": PicselliaSource,
+    "picsellia-export": PicselliaExportSource,
+    "yolo": YoloSource,
+    "coco": CocoSource,
+    "voc": VocSource,
+}
+"""The trainer's own sources by their name in the configuration."""
+_BROUGHT_BY = {"sample": "handful-quickstart"}
+"""The distributions of the other names in `settings.SourceName`."""
+
+
+def open_source(config: DatasetConfig, home: Path) -> Source:
+    """The source that a configuration names.
+
+    Raises:
+        ConfigError: the distribution that brings the source is not installed.
+    """
+    return find_source(config.source)(config, home)
+
+
+def find_source(name: str) -> type[Source]:
+    """The class of a source: the trainer's own, or one of another distribution.
+
+    Raises:
+        ConfigError: the distribution that brings the source is not installed, or cannot be imported.
+    """
+    if name in SOURCES:
+        return SOURCES[name]
+    package = _BROUGHT_BY.get(name, f"that brings {name}")
+    for entry in entry_points(group=SOURCES_GROUP, name=name):
+        try:
+            source: type[Source] = entry.load()
+        except ImportError as error:
+            raise ConfigError(
+                f"the dataset source {name} cannot be loaded ({error})", f"install the package {package} again"
+            ) from error
+        return source
+    raise ConfigError(f"the dataset source {name} is not installed", f"install the package {package}")
