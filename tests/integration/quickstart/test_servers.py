@@ -26,8 +26,9 @@ def _gone(processes: list[psutil.Process], seconds: float = 20) -> bool:
 
 
 def _servers(starter: psutil.Process | None = None) -> list[psutil.Process]:
-    """All processes of the servers that this process or another one started."""
-    found = (starter or psutil.Process()).children(recursive=True)
+    """All processes of the servers that this process or another one started; other tests have children, too."""
+    wrappers = [p for p in (starter or psutil.Process()).children() if "handful_quickstart.process" in p.cmdline()]
+    found = [process for wrapper in wrappers for process in (wrapper, *wrapper.children(recursive=True))]
     commands = " ".join(word for process in found for word in process.cmdline())
     assert "MLFLOW_PORT" in commands
     assert "HANDFUL_SERVING_PORT" in commands
