@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from handful_core.errors import ConfigError
-from handful_trainer.dataset.settings import DatasetConfig, SourceName, class_values
+from handful_trainer.dataset.settings import SOURCES_GROUP, DatasetConfig, SourceName, class_values
 from handful_trainer.dataset.sources import registry as sources
 from handful_trainer.dataset.sources.registry import SOURCES, find_source, open_source
 
@@ -27,10 +27,23 @@ def test_a_source_that_is_not_installed_names_its_package(monkeypatch: pytest.Mo
 
 
 def test_a_source_that_cannot_be_imported_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = EntryPoint("sample", "no_such_package:Source", sources.GROUP)
+    broken = EntryPoint("sample", "no_such_package:Source", SOURCES_GROUP)
     monkeypatch.setattr(sources, "entry_points", lambda **which: (broken,))
     with pytest.raises(ConfigError, match=r"cannot be loaded \(.*no_such_package.*\): install the package handful-q"):
         find_source("sample")
+
+
+def test_another_distribution_s_source_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    metadata = tmp_path / "other-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(f"[{SOURCES_GROUP}]\nmine = other_source:Mine\n")
+    (tmp_path / "other_source.py").write_text(
+        "class Mine:\n    def __init__(self, config, home): self.config = config\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    source = open_source(DatasetConfig(source="mine"), tmp_path)
+    assert type(source).__name__ == "Mine"
 
 
 def test_class_names_that_yaml_reads_as_numbers_are_words() -> None:
