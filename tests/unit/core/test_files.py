@@ -89,3 +89,14 @@ def _break_off(path: Path) -> None:
     with open_atomically(path) as stream:
         stream.write(b"half")
         raise KeyboardInterrupt
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such permissions")
+@pytest.mark.parametrize(("umask", "mode"), [(0o002, 0o664), (0o077, 0o600)])
+def test_without_a_mode_the_umask_decides_as_for_any_file(tmp_path: Path, umask: int, mode: int) -> None:
+    before = os.umask(umask)
+    try:
+        write_atomically(tmp_path / "state.json", "{}")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "state.json").stat().st_mode & 0o777 == mode
