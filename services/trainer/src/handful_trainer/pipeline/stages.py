@@ -18,9 +18,9 @@ from handful_trainer.pipeline import provenance
 from handful_trainer.pipeline.job import TrainingJob
 from handful_trainer.pipeline.listener import RunListener
 from handful_trainer.pipeline.outcome import TrainingOutcome
-from handful_trainer.pipeline.run_folder import RunFolder, RunState, create_run
+from handful_trainer.pipeline.run_folder import SEEN_BEFORE, RunFolder, RunState, create_run
 from handful_trainer.pipeline.signals import sigterm_raises
-from handful_trainer.pipeline.weights import resolve_alias
+from handful_trainer.pipeline.weights import resolve_alias, seen_before
 from handful_trainer.tasks import engine_of
 from handful_trainer.tasks.base import Evaluation
 from handful_trainer.tasks.engine import Estimate
@@ -69,13 +69,17 @@ def start(
     experiment = find_experiment(uri, config.mlflow.experiment)
     began = time.perf_counter()
     dataset = prepare(config.dataset, home, task=config.task)
-    engine_of(config.task).validate(config, dataset, register=register)
+    engine = engine_of(config.task)
+    engine.validate(config, dataset, register=register)
+    engine.configure(home)
+    base = seen_before(config, engine, uri)
     images = f"{sum(dataset.split_sizes.values())} images"
     prepared = Step("prepare", images, time.perf_counter() - began)
     name = config.mlflow.run_name or f"{config.model.architecture}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     run_id = start_run(uri, experiment, name, provenance.run_tags() | config.mlflow.tags | dict(tags or {}))
     folder = create_run(home, name, config)
-    folder.save(RunState(run_id=run_id, dataset=dataset.root, register_version=register))
+    listed = base.write(folder.path, SEEN_BEFORE)
+    folder.save(RunState(run_id=run_id, dataset=dataset.root, seen_before=listed, register_version=register))
     return _run(TrainingJob(config, dataset, folder, home, uri), [prepared], resume=False)
 
 
@@ -151,7 +155,8 @@ def _package(job: TrainingJob, tracker: Tracker, outcome: TrainingOutcome) -> Bu
     from handful_trainer.packaging.latency import measure_latency
 
     with outcome.step("package and evaluate") as step:
-        built = build_package(job, job.engine.best_weights(job.folder.path), outcome.run_id)
+        base = job.folder.seen_before() or seen_before(job.config, job.engine, job.uri)
+        built = build_package(job, job.engine.best_weights(job.folder.path), outcome.run_id, base=base)
         outcome.metrics = built.evaluation.metrics()
         step.result = ", ".join(f"{key} {value:.3f}" for key, value in outcome.metrics.items())
     tracker.metrics({f"test/{key}": value for key, value in outcome.metrics.items()})

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from handful_core.package import Package, open_package
+from handful_core.package import Package, open_package, seen_by
 from handful_core.registry import Registry, Version
 from handful_core.runtime.model import load_model
 from handful_trainer.config.settings import GateConfig
@@ -60,7 +60,11 @@ def register_external_package(
         gate: what is compared, and by how much the package must win.
         experiment: of the run that is made.
         run_id: a run that the version joins instead; how it is marked is left to whoever began it.
+
+    Raises:
+        PackageError: its list of seen images is damaged.
     """
+    seen_by(package)  # A list that cannot be read is refused before anything is registered.
     evaluation = dataset.task.evaluate(load_model(package), dataset, "test") if dataset else None
     if run_id is not None:
         return _register(package, uri, name, run_id, evaluation, dataset, gate)
