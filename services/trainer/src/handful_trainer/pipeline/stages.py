@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handful_core.console import Step, say
+from handful_core.package import seen_by
 from handful_core.registry import Registry, Version
 from handful_trainer.config import TrainingConfig
 from handful_trainer.config.loading import flatten, settings_of
@@ -31,6 +32,9 @@ from handful_trainer.tracking.system_metrics import SystemMetricsSampler
 
 if TYPE_CHECKING:
     from handful_trainer.packaging.build import BuiltPackage
+
+_OUTCOMES = {"promoted": "champion", "kept": "not champion", "undecided": "not decided"}
+"""What the gate's decision is called in the closing table."""
 
 
 def dry_run(config: TrainingConfig, home: Path, uri: str) -> tuple[PreparedDataset, Estimate]:
@@ -169,7 +173,7 @@ def _package(job: TrainingJob, tracker: Tracker, outcome: TrainingOutcome) -> Bu
 
 def _publish(job: TrainingJob, tracker: Tracker, built: BuiltPackage, outcome: TrainingOutcome) -> None:
     """Register, gate."""
-    from handful_trainer.registration import pass_gate, register_package
+    from handful_trainer.registration import Candidate, pass_gate, register_package
 
     # A version is of no use before its run is whole; and a server that went away gets the time to come back.
     tracker.drain()
@@ -182,9 +186,10 @@ def _publish(job: TrainingJob, tracker: Tracker, built: BuiltPackage, outcome: T
         outcome.version = version.version
         step.result = f"{version.name} version {version.version}"
     with outcome.step("gate") as step, Registry(job.uri) as registry:
-        decision = pass_gate(registry, version, built.evaluation, job.dataset, job.config.gate)
-        outcome.promoted, outcome.reason = decision.promoted, decision.reason
-        step.result = f"{'champion' if decision.promoted else 'not champion'}: {decision.reason}"
+        challenger = Candidate(version, built.evaluation, seen_by(built.package))
+        decision = pass_gate(registry, challenger, job.dataset, job.config.gate)
+        outcome.promoted, outcome.reason, outcome.gate = decision.promoted, decision.reason, decision.as_json()
+        step.result = f"{_OUTCOMES[decision.decision]}: {decision.reason}"
 
 
 def _registered(registry: Registry, folder: RunFolder, outcome: TrainingOutcome) -> Version | None:
