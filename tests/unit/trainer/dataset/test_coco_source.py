@@ -9,6 +9,7 @@ import pytest
 
 from fakes.exports import coco_file, encoded, picture
 from handful_core.errors import DataError
+from handful_trainer.dataset.accounts import count_left_out
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import RawDataset
 from handful_trainer.dataset.sources.registry import open_source
@@ -99,7 +100,7 @@ def test_crowds_and_strays_are_not_boxes(tmp_path: Path) -> None:
     path.write_text(json.dumps(content))
     found = read(path)
     assert [(box.shape, box.label) for box in found.items[0].boxes] == [("crowd", "cat"), ("box", "category 5")]
-    assert found.annotations_without_asset == 1
+    assert count_left_out(found.accounts, "annotations", "of an unlisted image") == 1
 
 
 def _set(*keys: Any, value: Any) -> Callable[[dict[str, Any]], None]:

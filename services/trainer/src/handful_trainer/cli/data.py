@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -128,9 +129,19 @@ def _show(dataset: PreparedDataset) -> None:
     rows = [(name, *(splits[split][f"{noun}_per_class"][name] for split in splits)) for name in dataset.classes]
     rows.append(("images", *dataset.split_sizes.values()))
     print_table(f"{dataset.name}: {noun} by class", ("", *splits), rows)
-    kept, dropped = report[f"{noun}_kept"], sum(report[f"{noun}_dropped"].values())
-    say(
-        f"{report['usable_images']} of {report['assets']} assets are usable ({report['undecodable']} broken, "
-        f"{sum(report['not_accepted'].values())} not accepted); {kept} {noun} kept, {dropped} left out"
-    )
+    if accounts := report.get("accounts"):  # Folders of earlier versions have none.
+        print_table("what was found", ("", "found", "used", "left out"), list(_account_rows(accounts)))
     say(f"dataset: {dataset.root}\nreport:  {dataset.root / 'report.html'}")
+
+
+def _account_rows(accounts: list[dict[str, Any]]) -> Iterator[tuple[str, int, int, str]]:
+    """A row for each kind of thing; behind it one for each reason why some are left out, with the first names."""
+    for account in accounts:
+        reasons = [_reason(reason, entry) for reason, entry in account["left_out"].items()]
+        yield account["kind"], account["found"], account["used"], "\n".join(reasons)
+
+
+def _reason(reason: str, entry: dict[str, Any]) -> str:
+    more = entry["count"] - len(entry["first"])
+    names = ", ".join(entry["first"]) + (f" and {more} more" if more else "")
+    return f"{entry['count']} {reason}: {names}"

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from handful_trainer.dataset.accounts import IMAGES, Account, Books
 from handful_trainer.dataset.errors import UnknownLabelError
 from handful_trainer.dataset.inspection.facts import ImageFacts, WriteMode
-from handful_trainer.dataset.sources.base import ACCEPTED, RawDataset, RawItem, SplitName
+from handful_trainer.dataset.sources.base import ACCEPTED, NO_ANNOTATION, RawDataset, RawItem, SplitName
 
 if TYPE_CHECKING:
     from handful_trainer.dataset.settings import DatasetConfig
@@ -64,6 +65,8 @@ class PreparedAssets:
     """What the source said."""
     assets: Sequence[Asset]
     fingerprint: str
+    accounts: tuple[Account, ...]
+    """Of everything: what the source found, then images and labels."""
 
     @property
     def labels(self) -> LabelFormat:
@@ -99,6 +102,37 @@ def check_labels(assets: Sequence[Asset], class_ids: Mapping[str, int], noun: st
 def unknown_labels(assets: Iterable[Asset]) -> Counter[str]:
     """Labels that are none of the classes, and how often each was given."""
     return Counter(d.label for asset in assets for d in asset.labels.dropped if d.reason == "unknown_label")
+
+
+def account_for(assets: Sequence[Asset], labels: LabelFormat) -> tuple[Account, ...]:
+    """What became of all images, and of all labels that images have.
+
+    Raises:
+        AccountingError: something got lost.
+    """
+    books, noun = Books(), labels.noun
+    books.find(IMAGES, len(assets))
+    for asset in assets:
+        found, used = sum(1 for _ in labels.named(asset.item)), asset.outcome == "usable"
+        books.find(noun, found)
+        if used:
+            books.use(IMAGES)
+            books.use(noun, len(asset.kept))
+            for dropped in asset.labels.dropped:
+                books.leave_out(noun, dropped.reason.replace("_", " "), asset.item.id)
+        else:
+            reason = why_left_out(asset)
+            books.leave_out(IMAGES, reason, asset.item.id)
+            for _ in range(found):
+                books.leave_out(noun, "of an image that is left out", asset.item.id)
+    return books.close()
+
+
+def why_left_out(asset: Asset) -> str:
+    """Why an image is not used, in a few words."""
+    words = {"undecodable": asset.facts.defect, "not_accepted": asset.item.status}
+    word = words.get(asset.outcome, asset.outcome).replace("_", " ")
+    return "without an annotation" if word == NO_ANNOTATION else word
 
 
 def identical(assets: Iterable[Asset]) -> list[list[Asset]]:

@@ -14,7 +14,7 @@ from handful_core.files import write_atomically
 from handful_trainer.dataset.inspection.facts import ImageFacts
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import IMAGE_SUFFIXES, RawDataset, RawItem, Source
-from handful_trainer.dataset.sources.yolo import CACHE_SUFFIXES
+from handful_trainer.dataset.sources.yolo.folder import CACHE_SUFFIXES
 from handful_trainer.tasks import DEFAULT
 
 _IMAGES = tuple(f"{suffix} " for suffix in sorted(IMAGE_SUFFIXES))
@@ -106,10 +106,10 @@ def _line(place: Path | os.DirEntry[str], path: str) -> str:
     return f"{path} {state.st_size} {state.st_mtime_ns}"
 
 
-FORMAT = 2
+FORMAT = 3
 """Raise it when `prepare` makes something else of the same input: datasets prepared before are then made anew."""
 
-_DECISIVE = {"source", "counts", "unknown_labels", "polygons", "split", "keep_together", "seed"}
+_DECISIVE = {"source", "counts", "unknown_labels", "label_rows", "polygons", "split", "keep_together", "seed"}
 """Settings that change the outcome. `check` does too: it counts where it is not as it always was, so that the datasets
 that were prepared before it existed keep their fingerprints."""
 
@@ -133,8 +133,8 @@ class Fingerprint:
         settings = config.model_dump(mode="json", include=decisive)
         if task != DEFAULT:  # Datasets that were prepared when there was one task keep their fingerprints.
             settings["task"] = task
-        strays = (raw.older_annotations, raw.annotations_without_asset, raw.files_without_asset)
-        self._digest = hashlib.sha256(json.dumps([FORMAT, settings, classes, strays], sort_keys=True).encode())
+        accounts = [account.as_json() for account in raw.accounts]  # They stand in the report.
+        self._digest = hashlib.sha256(json.dumps([FORMAT, settings, classes, accounts], sort_keys=True).encode())
         self._prefix = config.keep_together.tags
 
     def add(self, item: RawItem, facts: ImageFacts) -> None:

@@ -13,9 +13,16 @@ from threading import Thread
 
 from handful_core.console import progress, say
 from handful_core.errors import DataError
+from handful_trainer.dataset.accounts import Account, check_balance, check_used
 from handful_trainer.dataset.errors import EmptyDatasetError, OutputExistsError
 from handful_trainer.dataset.inspection.inspect import inspect_all
-from handful_trainer.dataset.preparation.assets import Asset, PreparedAssets, check_labels, classify_asset
+from handful_trainer.dataset.preparation.assets import (
+    Asset,
+    PreparedAssets,
+    account_for,
+    check_labels,
+    classify_asset,
+)
 from handful_trainer.dataset.preparation.index import Fingerprint, Index
 from handful_trainer.dataset.preparation.write import make_folders, whole_folder, write_files, write_list, write_report
 from handful_trainer.dataset.prepared import REPORT, PreparedDataset
@@ -32,6 +39,14 @@ from handful_trainer.workers import WorkerPool
 
 _log = logging.getLogger(__name__)
 _SHOWN = 12
+_HINTS = {
+    "unknown label": "check dataset.classes against the labels of the source",
+    "outside": "check that the annotations belong to these images, and are in the unit that the format has",
+    "without an annotation": "check dataset.path, and that the images are annotated",
+    "pending": "accept the annotations",
+    "missing": "check where the images lie",
+}
+"""What to do when nothing can be used, by the commonest reason."""
 
 
 def prepare(config: DatasetConfig, home: Path, output: Path | None = None, *, task: str = DEFAULT) -> PreparedDataset:
@@ -78,6 +93,8 @@ def _make(
     config: DatasetConfig, raw: RawDataset, task: Task, pool: WorkerPool, home: Path, output: Path | None
 ) -> PreparedDataset:
     Thread(target=template).start()  # It is compiled while images are decoded.
+    check_balance(raw.accounts)
+    check_used(raw.accounts)
     items = sorted(raw.items, key=lambda item: item.id)
     classes = config.classes or raw.classes or _no_classes(items, task.labels)
     class_ids = {name: class_id for class_id, name in enumerate(classes)}
@@ -88,10 +105,13 @@ def _make(
     task.labels.check(config, assets)
     if config.unknown_labels == "refuse":
         check_labels(assets, class_ids, task.labels.noun)
-    _check_usable(assets, classes, task.labels.one)
+    accounts = account_for(assets, task.labels)
+    _check_usable(assets, accounts)
     assets = assign_splits(assets, config)
     try:
-        _write(target, PreparedAssets(config, task, classes, raw, assets, fingerprint), pool)
+        _write(
+            target, PreparedAssets(config, task, classes, raw, assets, fingerprint, (*raw.accounts, *accounts)), pool
+        )
     except OutputExistsError:  # Another run may have prepared the same meanwhile.
         return _existing(target, fingerprint) or PreparedDataset.open(target)
     return PreparedDataset.open(target)
@@ -171,24 +191,19 @@ def _no_classes(items: Sequence[RawItem], labels: LabelFormat) -> tuple[str, ...
     raise EmptyDatasetError("the source has no list of classes and dataset.classes is empty", f"set it; {found}")
 
 
-def _check_usable(assets: Sequence[Asset], classes: tuple[str, ...], one: str) -> None:
+def _check_usable(assets: Sequence[Asset], accounts: Sequence[Account]) -> None:
     """Refuse what nothing can be learnt from.
 
     Raises:
         EmptyDatasetError: no usable image, no label of any class, or fewer different images than splits.
     """
+    if not assets:
+        raise EmptyDatasetError("the dataset has no images", "check dataset.path")
+    check_used(accounts, _HINTS)
     usable = [asset for asset in assets if asset.outcome == "usable"]
-    if not usable:
-        broken = sum(asset.outcome == "undecodable" for asset in assets)
-        raise EmptyDatasetError(
-            f"no image can be used: of {len(assets)}, {broken} are broken and {len(assets) - broken} not accepted",
-            "check dataset.path, and that annotations are accepted",
-        )
     if not any(asset.kept for asset in usable):
-        lost = sum(len(asset.labels.dropped) for asset in usable)
         raise EmptyDatasetError(
-            f"none of the {len(usable)} usable images has {one} of {', '.join(classes)} ({lost} others were left out)",
-            "check dataset.classes against the labels of the source",
+            f"none of the {len(usable)} usable images is labelled", "check dataset.path, and where the labels lie"
         )
     if (different := len({asset.facts.sha256 for asset in usable})) < 3:
         raise EmptyDatasetError(

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from handful_trainer.dataset.accounts import ANNOTATION_RECORDS, OF_UNLISTED_IMAGE, Books
 from handful_trainer.dataset.errors import AnnotationError, DamagedFileError, MissingSourceError
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import ACCEPTED, SPLIT_WORDS, AssetIds, RawBox, RawDataset, RawItem, SplitName
@@ -41,16 +42,15 @@ class CocoSource:
 
     def read(self) -> RawDataset:
         """All images with their boxes."""
-        files = self._files()
-        ids, items, names, orphans = AssetIds(), list[RawItem](), dict[str, None](), 0
+        files, books = self._files(), Books()
+        ids, items, names = AssetIds(), list[RawItem](), dict[str, None]()
         for file in files:
             reader = InstancesFile(file)
             names |= dict.fromkeys(reader.categories.values())
             split = _split_of(file.relative_to(self._path)) if len(files) > 1 else None
             folder = self._images or _find_image_folder(file, list(reader.file_names()), split)
-            items += reader.items(folder, ids, split)
-            orphans += reader.orphans
-        return RawDataset(tuple(items), classes=tuple(names), annotations_without_asset=orphans)
+            items += reader.items(folder, ids, split, books)
+        return RawDataset(tuple(items), classes=tuple(names), accounts=books.close())
 
     def _files(self) -> list[Path]:
         if self._path.is_file():
@@ -113,8 +113,6 @@ class InstancesFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.orphans = 0
-        """Annotations of images that the file does not list."""
         content = read_json(path, "images, annotations and categories")
         if not isinstance(content, dict):
             raise DamagedFileError(f"{path} holds {json_type(content)}, not COCO's object", "export it again")
@@ -132,13 +130,14 @@ class InstancesFile:
             where = f"{self._path}, image {position + 1}"
             yield _relative(where, expect_object(where, image).get("file_name"))
 
-    def items(self, folder: Path, ids: AssetIds, split: SplitName | None) -> list[RawItem]:
+    def items(self, folder: Path, ids: AssetIds, split: SplitName | None, books: Books) -> list[RawItem]:
         """Each image with its boxes.
 
         Args:
             folder: where the images lie.
             ids: gives the assets their ids.
             split: the side that all of them are on, if the file says so.
+            books: the accounts.
         """
         found: dict[int, RawItem] = {}
         for image, name in zip(self._images, self.file_names(), strict=True):
@@ -151,18 +150,21 @@ class InstancesFile:
             size = image.get("width"), image.get("height")
             stated = (size[0], size[1]) if isinstance(size[0], int) and isinstance(size[1], int) else None
             found[image_id] = RawItem(asset_id, path, name, ACCEPTED, split=split, size=stated)
-        boxes = self._boxes(found)
+        boxes = self._boxes(found, books)
         return [item._replace(boxes=tuple(boxes[image_id])) for image_id, item in found.items()]
 
-    def _boxes(self, found: Mapping[int, RawItem]) -> dict[int, list[RawBox]]:
+    def _boxes(self, found: Mapping[int, RawItem], books: Books) -> dict[int, list[RawBox]]:
         """The boxes by image id."""
+        books.find(ANNOTATION_RECORDS, len(self._annotations))
         boxes: dict[int, list[RawBox]] = {image_id: [] for image_id in found}
         for annotation in self._annotations:
             image_id = expect_object(f"{self._path}, annotations", annotation).get("image_id")
             if isinstance(image_id, int) and image_id in found:
                 boxes[image_id].append(self._box(f"{self._path}, image {found[image_id].name}", annotation))
+                books.use(ANNOTATION_RECORDS)
             else:
-                self.orphans += 1
+                hint = "the file's images have no such id"
+                books.leave_out(ANNOTATION_RECORDS, OF_UNLISTED_IMAGE, f"image_id {image_id}", hint)
         return boxes
 
     def _box(self, where: str, annotation: dict[str, Any]) -> RawBox:

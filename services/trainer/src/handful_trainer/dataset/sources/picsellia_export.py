@@ -7,6 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from handful_trainer.dataset.accounts import (
+    ANNOTATION_RECORDS,
+    IMAGE_FILES,
+    NOT_LISTED,
+    OF_UNLISTED_IMAGE,
+    OLDER,
+    Books,
+)
 from handful_trainer.dataset.errors import AnnotationError, DamagedFileError, MissingSourceError
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import NO_ANNOTATION, RawBox, RawDataset, RawItem
@@ -67,20 +75,15 @@ class PicselliaExportSource:
             )
         with os.scandir(self._folder / FILES) as found:
             files = {os.path.splitext(file.name)[0]: file.path for file in found}  # noqa: PTH122 - a Path is slow to make
-        items = {}
-        older = 0
+        items, books = dict[str, RawItem](), Books()
         for item in self._assets(files):
             if item.id in items:
                 raise AnnotationError(f"{self._folder / ASSETS} lists the asset {item.id} twice", "export it again")
-            items[item.id], older_of_item = _with_newest_annotation(place, item, annotations.get(item.id))
-            older += older_of_item
-        return RawDataset(
-            items=tuple(items.values()),
-            classes=self._labels(),
-            older_annotations=older,
-            annotations_without_asset=len(annotations.keys() - items.keys()),
-            files_without_asset=len(files.keys() - items.keys()),
-        )
+            items[item.id], older = _with_newest_annotation(place, item, annotations.get(item.id))
+            for _ in range(older):
+                books.leave_out(ANNOTATION_RECORDS, OLDER, item.id)
+        _account(annotations, files, items, books)
+        return RawDataset(tuple(items.values()), classes=self._labels(), accounts=books.close())
 
     def _labels(self) -> tuple[str, ...]:
         """The version's labels, as far as the pull wrote them down."""
@@ -101,6 +104,23 @@ class PicselliaExportSource:
             raise DamagedFileError(f"{path} holds {json_type(assets)}, not a list of assets", "export it again")
         for position, asset in enumerate(assets):
             yield _asset(str(path), position, asset, files)
+
+
+def _account(annotations: dict[str, Any], files: dict[str, str], items: dict[str, RawItem], books: Books) -> None:
+    """Enter annotations and image files; those of no asset are left out."""
+    for asset_id, found in annotations.items():
+        if asset_id in items:
+            books.find(ANNOTATION_RECORDS, len(found or ()))
+            books.use(ANNOTATION_RECORDS, 1 if found else 0)
+            continue
+        records = found if isinstance(found, list) and found else [found]
+        books.find(ANNOTATION_RECORDS, len(records))
+        for _ in records:
+            books.leave_out(ANNOTATION_RECORDS, OF_UNLISTED_IMAGE, asset_id, f"{ASSETS} does not list the asset")
+    books.find(IMAGE_FILES, len(files))
+    books.use(IMAGE_FILES, len(files.keys() & items.keys()))
+    for asset_id in sorted(files.keys() - items.keys()):
+        books.leave_out(IMAGE_FILES, NOT_LISTED, asset_id, f"{ASSETS} does not list it")
 
 
 def _asset(path: str, position: int, asset: Any, files: dict[str, str]) -> RawItem:

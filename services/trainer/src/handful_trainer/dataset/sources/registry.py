@@ -13,7 +13,7 @@ from handful_trainer.dataset.sources.coco import CocoSource
 from handful_trainer.dataset.sources.picsellia import PicselliaSource
 from handful_trainer.dataset.sources.picsellia_export import PicselliaExportSource
 from handful_trainer.dataset.sources.voc import VocSource
-from handful_trainer.dataset.sources.yolo import YoloSource
+from handful_trainer.dataset.sources.yolo.source import YoloSource
 
 SOURCES: Mapping[str, type[Source]] = {
     "picsellia": PicselliaSource,

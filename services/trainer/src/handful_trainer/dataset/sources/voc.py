@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
+from handful_trainer.dataset.accounts import IMAGE_FILES, NOT_LISTED, Books
 from handful_trainer.dataset.errors import AnnotationError, DamagedFileError, MissingSourceError
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import (
@@ -60,7 +61,14 @@ class VocSource:
             name = image.name if image else file.name or path.name
             asset_id = ids.assign(below)
             items.append(RawItem(asset_id, image, name, ACCEPTED, boxes=file.boxes, split=split, size=file.size))
-        return RawDataset(tuple(items), files_without_asset=sum(image not in seen for image in self._all_images()))
+        books, images = Books(), sorted(self._all_images())
+        books.find(IMAGE_FILES, len(images))
+        for image in images:
+            if image in seen:
+                books.use(IMAGE_FILES)
+            else:
+                books.leave_out(IMAGE_FILES, NOT_LISTED, image.name, "write an annotation for it, even an empty one")
+        return RawDataset(tuple(items), accounts=books.close())
 
     def _xml_files(self) -> list[Path]:
         folder = self._folder / "Annotations"
