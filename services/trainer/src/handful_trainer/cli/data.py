@@ -131,6 +131,7 @@ def _show(dataset: PreparedDataset) -> None:
     print_table(f"{dataset.name}: {noun} by class", ("", *splits), rows)
     if accounts := report.get("accounts"):  # Folders of earlier versions have none.
         print_table("what was found", ("", "found", "used", "left out"), list(_account_rows(accounts)))
+    say(f"{report['usable_images']} of {report['assets']} assets are usable")
     say(f"dataset: {dataset.root}\nreport:  {dataset.root / 'report.html'}")
 
 

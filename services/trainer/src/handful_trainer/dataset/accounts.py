@@ -24,6 +24,8 @@ OF_UNLISTED_IMAGE = "of an unlisted image"
 OLDER = "replaced by a newer one"
 _NAMES = 3
 """First names that are kept of each reason."""
+_REASONS = 3
+"""Commonest reasons that are named where nothing can be used."""
 
 
 class LeftOut(NamedTuple):
@@ -143,12 +145,13 @@ def check_used(accounts: Iterable[Account], hints: Mapping[str, str] | None = No
     for account in accounts:
         if account.used or not account.left_out:
             continue
-        reason, entry = max(account.left_out.items(), key=lambda item: item[1].number)
+        by_number = sorted(account.left_out.items(), key=lambda item: -item[1].number)
+        reason, entry = by_number[0]
         if reason == LEFT_BY_SYSTEM:
             continue
-        which = f"all {account.found}" if entry.number == account.found else f"{entry.number} of {account.found}"
+        reasons = "; ".join(f"{entry.number} {reason} ({entry})" for reason, entry in by_number[:_REASONS])
         raise EmptyDatasetError(
-            f"no {account.kind} can be used: {which} are {reason} ({entry})",
+            f"none of the {account.found} {account.kind} can be used: {reasons}",
             entry.hint or (hints or {}).get(reason, "correct the dataset, or its settings"),
         )
 
