@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-import yaml
 from optuna.trial import Trial
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from handful_core.errors import ConfigError
 from handful_trainer.config import TrainingConfig, with_values
+from handful_trainer.config.loading import read_yaml
 
 
 class Range(BaseModel):
@@ -73,14 +72,7 @@ def load_search(path: Path) -> SearchConfig:
     Raises:
         ConfigError: no such file, no YAML, or not what a search file holds.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"the search file {path} does not exist", "see configs/search.yaml") from None
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the search file {path} cannot be read ({error})", "correct it") from None
-    if not isinstance(content, Mapping):
-        raise ConfigError(f"{path} holds no search", "see configs/search.yaml")
+    content = read_yaml(path, "search file", "search", "configs/search.yaml")
     try:
         return SearchConfig.model_validate(content)
     except ValidationError as error:

@@ -11,12 +11,14 @@ from handful_trainer.config.settings import (
     GateConfig,
     ModelConfig,
     NotNegative,
+    OrFalse,
     PackageConfig,
     Positive,
     Section,
     TrainingConfig,
     TrainingSettings,
     Unit,
+    truth_value,
 )
 
 
@@ -37,10 +39,11 @@ class DetectionModel(ModelConfig, _Network):
 
     @field_validator("pretrained", mode="before")
     @classmethod
-    def _no_true(cls, value: Any) -> Any:
-        if value is True:
+    def _weights_or_false(cls, value: Any) -> Any:
+        wanted = truth_value(value)
+        if wanted is not False and not isinstance(wanted, str):
             raise ValueError("give the weights' name (such as yolo11n.pt), a local file, or false")
-        return value
+        return wanted
 
     @property
     def architecture(self) -> str:
@@ -91,7 +94,7 @@ class DetectionTraining(TrainingSettings):
     """Rectangular batches."""
     fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Share of the training images that is used."""
-    cache: Literal[False, "ram", "disk"] = False
+    cache: Annotated[Literal[False, "ram", "disk"], OrFalse] = False
     """Keep decoded images in memory or on disk."""
     amp: bool = True
     """Mixed precision on GPUs."""
