@@ -46,8 +46,9 @@ def with_values(config: TrainingConfig, values: Mapping[str, Any]) -> TrainingCo
     Raises:
         ConfigError: an unknown key, or a value that does not fit.
     """
-    content = config.model_dump(mode="json")
-    known = flatten(content)
+    known = flatten(config.model_dump(mode="json"))
+    # What was not written stays so.
+    content = config.model_dump(mode="json", exclude_unset=True)
     for key, value in values.items():
         if key not in known:
             near = _nearest(key.split("."), type(config))
@@ -55,7 +56,7 @@ def with_values(config: TrainingConfig, values: Mapping[str, Any]) -> TrainingCo
         *parents, last = key.split(".")
         place = content
         for parent in parents:
-            place = place[parent]
+            place = place.setdefault(parent, {})
         place[last] = value
     try:
         return type(config).model_validate(content)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from handful_trainer.config.ineffective import EVERY_TASK, Ineffective
 from handful_trainer.dataset.settings import DatasetConfig
 
 Unit = Annotated[float, Field(ge=0, le=1)]
@@ -59,7 +60,7 @@ class TrainingSettings(Section):
     device: str | int | list[int] = "auto"
     """auto (CUDA if there, else CPU), cpu, mps, a CUDA device's number, or several."""
     workers: int = Field(default=8, ge=0)
-    """Processes that load images; never more than there are processors."""
+    """Processes that load images; never more than there are processors, and none beside a training on a CPU."""
     seed: int = Field(default=0, ge=0)
     """Seed of all random choices."""
 
@@ -102,6 +103,8 @@ class TrainingConfig(Section):
 
     task: ClassVar[str]
     """The task's name."""
+    ineffective: ClassVar[tuple[Ineffective, ...]] = EVERY_TASK
+    """When which settings do nothing; a task adds its own rules."""
     model: ModelConfig
     dataset: DatasetConfig
     training: TrainingSettings
