@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from handful_core.console import Step, say
 from handful_core.registry import Registry, Version
 from handful_trainer.config import TrainingConfig
+from handful_trainer.config.ineffective import refuse_ineffective
 from handful_trainer.config.loading import flatten, settings_of
 from handful_trainer.dataset.preparation.prepare import prepare
 from handful_trainer.dataset.prepared import PreparedDataset
@@ -37,8 +38,10 @@ if TYPE_CHECKING:
 
 def dry_run(config: TrainingConfig, home: Path, uri: str) -> tuple[PreparedDataset, Estimate]:
     """Prepare the dataset and train some batches: what a training would take. Nothing goes to MLflow."""
+    refuse_ineffective(config)
     engine = engine_of(config.task)
     dataset = prepare(fetch_splits(config.dataset, home, uri), home, task=config.task)
+    refuse_ineffective(config, dataset)
     engine.validate(config, dataset, register=True)
     engine.configure(home)
     return dataset, engine.estimate(TrainingJob(config, dataset, RunFolder(home / "runs"), home, uri))
@@ -66,11 +69,15 @@ def start(
         tags: more tags for the run.
         register: make a version of the model and let it pass the gate; else the way ends with the evaluation.
     """
+    if register:  # A training that is repeated is taken as it was.
+        refuse_ineffective(config)
     configure_client()
     config = resolve_alias(config, uri)
     experiment = find_experiment(uri, config.mlflow.experiment)
     began = time.perf_counter()
     dataset = prepare(fetch_splits(config.dataset, home, uri), home, task=config.task)
+    if register:
+        refuse_ineffective(config, dataset)
     engine_of(config.task).validate(config, dataset, register=register)
     images = f"{sum(dataset.split_sizes.values())} images"
     prepared = Step("prepare", images, time.perf_counter() - began)
