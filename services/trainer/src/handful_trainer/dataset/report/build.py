@@ -103,11 +103,17 @@ def _class_balance(prepared: PreparedAssets, usable: Sequence[Asset]) -> dict[st
 def _near_duplicates(usable: Sequence[Asset], config: TogetherConfig) -> dict[str, Any]:
     """How many images look like another one that is not byte for byte the same, and in how many groups, if sought."""
     if config.near_duplicates < 0:
-        return {"sought": False, "groups": 0, "images": 0, "examples": []}
+        return {"sought": False, "distance": -1, "groups": 0, "images": 0, "examples": []}
     only = TogetherConfig(near_duplicates=config.near_duplicates)
     found = [same for same in group_assets(usable, only) if len({asset.facts.sha256 for asset in same}) > 1]
     examples = [[asset.item.id for asset in same[:_SHOWN]] for same in found[:_SHOWN]]
-    return {"sought": True, "groups": len(found), "images": sum(map(len, found)), "examples": examples}
+    return {
+        "sought": True,
+        "distance": config.near_duplicates,
+        "groups": len(found),
+        "images": sum(map(len, found)),
+        "examples": examples,
+    }
 
 
 def tally(found: Iterable[str], always: Sequence[str]) -> dict[str, int]:
