@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from handful_core.errors import DataError
 from handful_core.vision import formats
+from handful_core.vision.avif_header import avif_header
 from handful_core.vision.formats import ImageFormat
 from handful_core.vision.image_headers import has_more_scans, is_endless, jpeg_header, tiff_layout
 from handful_core.vision.pillow_images import (
+    HDR,
     PILLOW_ERRORS,
     ColourError,
     check_colours,
@@ -139,15 +141,29 @@ def _check_before_pillow(form: ImageFormat, data: bytes, max_pixels: int) -> Non
     """Refuse what would keep Pillow busy, or make it or OpenCV take more memory than an image of this size needs."""
     if form is formats.JPEG and is_endless(data):
         raise ImageError("the image's header has no end", "send a whole image file")
-    if form is formats.TIFF:
-        try:
-            layout = tiff_layout(data)
-        except ValueError as error:
-            raise ImageError(f"the image's header cannot be read ({error})", "send a whole image file") from error
-        if layout.tile > max_pixels:
-            raise _too_large(layout.tile, max_pixels)
-        if layout.is_preview:
-            raise _unsupported("a camera's raw file")
+    try:
+        if form is formats.TIFF:
+            _check_tiff(data, max_pixels)
+        elif form is formats.AVIF:
+            _check_avif(data, max_pixels)
+    except ValueError as error:
+        raise ImageError(f"the image's header cannot be read ({error})", "send a whole image file") from error
+
+
+def _check_tiff(data: bytes, max_pixels: int) -> None:
+    layout = tiff_layout(data)
+    if layout.tile > max_pixels:
+        raise _too_large(layout.tile, max_pixels)
+    if layout.is_preview:
+        raise _unsupported("a camera's raw file")
+
+
+def _check_avif(data: bytes, max_pixels: int) -> None:
+    header = avif_header(data)
+    if header.frame > max_pixels:
+        raise _too_large(header.frame, max_pixels)
+    if header.transfer in HDR:
+        raise _unsupported(f"AVIF with colours for HDR ({HDR[header.transfer]})")
 
 
 def _too_large(pixels: int, most: int) -> ImageTooLargeError:

@@ -129,7 +129,6 @@ def is_markup(data: bytes) -> bool:
     return data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(_MARKUP)
 
 
-@cache
 def readable() -> str:
     """The names of the formats that can be read here, for people."""
     return ", ".join(form.name for form in TABLE if form.is_read)

@@ -36,19 +36,21 @@ PILLOW_ERRORS = (
 
 _EIGHT_BITS = frozenset({"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB"})
 _UNPREMULTIPLIED = {"La": "LA", "RGBa": "RGBA"}
-_HDR = {16: "PQ", 18: "HLG"}
+HDR = {16: "PQ", 18: "HLG"}
 """Transfer characteristics of ITU-T H.273 whose values are no colours until they are mapped to a screen's."""
 _WIDTH, _HEIGHT, _ORIENTATION = 0x0100, 0x0101, 0x0112
 _TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+    1: (False, None),
+    2: (False, 1),
+    3: (False, -1),
+    4: (False, 0),
+    5: (True, None),
+    6: (True, 1),
+    7: (True, -1),
+    8: (True, 0),
 }
-"""What holds a picture upright, by its orientation."""
+"""What holds a picture upright, by its orientation: transpose it or not, then OpenCV's code for a flip."""
+_STRIP_PIXELS = 1 << 20
 _FILTERS = threading.Lock()
 
 # A format's own class, not Image.open: that tries one format after the other, and Ultralytics replaces it by a function
@@ -118,8 +120,8 @@ def check_colours(image: Image.Image) -> None:
     if image.mode not in _EIGHT_BITS and not image.mode.startswith("I;16"):
         raise ColourError("samples of more than 16 bits, or of a rare kind")
     transfer = (image.info.get("nclx_profile") or {}).get("transfer_characteristics")
-    if transfer in _HDR:
-        raise ColourError(f"colours for HDR ({_HDR[transfer]})")
+    if transfer in HDR:
+        raise ColourError(f"colours for HDR ({HDR[transfer]})")
 
 
 def decode_with_pillow(data: bytes) -> NDArray[np.uint8]:
@@ -134,16 +136,36 @@ def decode_with_pillow(data: bytes) -> NDArray[np.uint8]:
     """
     with open_image(data) as image:
         check_colours(image)
-        turn = None if image.format == "TIFF" else _TURNS.get(orientation_of(image))
+        orientation = 1 if image.format == "TIFF" else orientation_of(image)  # Pillow turns TIFFs by itself.
         image.load()
-        if image.mode.startswith("I;16"):
-            high = (np.asarray(image) >> 8).astype(np.uint8)
-            upright = Image.fromarray(high).convert("RGB")
-        else:
-            upright = image.convert(_UNPREMULTIPLIED.get(image.mode, image.mode)).convert("RGB")
-    if turn is not None:
-        upright = upright.transpose(turn)
-    return np.asarray(cv2.cvtColor(np.asarray(upright), cv2.COLOR_RGB2BGR), np.uint8)
+        image.fp = None  # AVIF: all the pixels once more.
+        pixels = _bgr(image)
+    return _upright(pixels, orientation)
+
+
+def _bgr(image: Image.Image) -> NDArray[np.uint8]:
+    """A loaded image's pixels. In strips: converted at once, a large image would be in memory three times."""
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    step = max(1, _STRIP_PIXELS // max(1, image.width))
+    for top in range(0, image.height, step):
+        strip = image.crop((0, top, image.width, min(image.height, top + step)))
+        pixels[top : top + step] = np.asarray(_rgb(strip))[..., ::-1]
+    return pixels
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in _UNPREMULTIPLIED:
+        image = image.convert(_UNPREMULTIPLIED[image.mode])
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Carry out an EXIF orientation: mirror along the diagonal first, then along the axes."""
+    transpose, flip = _TURNS[orientation]
+    turned = cv2.transpose(pixels) if transpose else pixels
+    return np.asarray(turned if flip is None else cv2.flip(turned, flip), np.uint8)
 
 
 @cache

@@ -30,7 +30,7 @@ from handful_trainer.dataset.inspection.whole import SMALLEST_SIDE, Inspection, 
 if TYPE_CHECKING:
     from handful_trainer.workers import WorkerPool
 
-_TRUNCATION_WORDS = ("truncated", "unexpected end", "end of file", "eof", "not enough")
+_TRUNCATION_WORDS = ("truncated", "breaks off", "unexpected end", "end of file", "eof", "not enough")
 _REDUCED = {
     8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
     4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
