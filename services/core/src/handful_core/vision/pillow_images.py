@@ -87,6 +87,7 @@ def open_image(data: bytes) -> ImageFile.ImageFile:
         warnings.simplefilter("ignore")
         image = opener(io.BytesIO(data), "")
         if isinstance(image, TiffImagePlugin.TiffImageFile):
+            image.info.pop("xmp", None)  # Pillow would turn it by this alone.
             image.getexif()  # Its fields, which it will want when it is decoded.
     return image
 
