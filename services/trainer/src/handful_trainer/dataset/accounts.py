@@ -9,7 +9,7 @@ books.close()                                   # raises if found is not used + 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from handful_trainer.dataset.errors import AccountingError, EmptyDatasetError
@@ -37,8 +37,19 @@ class LeftOut(NamedTuple):
 
     def __str__(self) -> str:
         """The first names, and how many more there are."""
-        more = self.number - len(self.first)
-        return ", ".join(self.first) + (f" and {more} more" if more else "")
+        return few(self.first, self.number)
+
+
+def few(names: Sequence[str], number: int | None = None) -> str:
+    """The first names, and how many more there are.
+
+    Args:
+        names: them, or the first of them.
+        number: how many there are, if not all are given.
+    """
+    first = names[:_NAMES]
+    more = (len(names) if number is None else number) - len(first)
+    return ", ".join(first) + (f" and {more} more" if more else "")
 
 
 class Account(NamedTuple):
