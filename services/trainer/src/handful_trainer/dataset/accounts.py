@@ -22,6 +22,10 @@ NOT_LISTED = "not listed"
 """Reason: nothing in the source names it."""
 OF_UNLISTED_IMAGE = "of an unlisted image"
 OLDER = "replaced by a newer one"
+NO_SPLIT = "that say no split"
+UNKNOWN_LIST = "of an unknown name"
+_HARMLESS = frozenset({LEFT_BY_SYSTEM, NO_SPLIT, UNKNOWN_LIST})
+"""Reasons for which everything of a kind may be left out."""
 _NAMES = 3
 """First names that are kept of each reason."""
 
@@ -152,11 +156,10 @@ def check_used(accounts: Iterable[Account], hints: Mapping[str, str] | None = No
         EmptyDatasetError: it names the commonest reason.
     """
     for account in accounts:
-        if account.used or not account.left_out:
+        serious = {reason: entry for reason, entry in account.left_out.items() if reason not in _HARMLESS}
+        if account.used or not serious:
             continue
-        reason, entry = max(account.left_out.items(), key=lambda item: item[1].number)
-        if reason == LEFT_BY_SYSTEM:
-            continue
+        reason, entry = max(serious.items(), key=lambda item: item[1].number)
         which = f"all {account.found}" if entry.number == account.found else f"{entry.number} of {account.found}"
         raise EmptyDatasetError(
             f"no {account.kind} can be used: {which} are {reason} ({entry})",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -15,7 +15,7 @@ from handful_trainer.dataset.sources.files import walk_files
 
 OF_AMBIGUOUS_NAME = "of an ambiguous name"
 """Reason: several files may be meant, or several entries mean one file."""
-MASKS = frozenset({"segmentationclass", "segmentationobject"})
+_MASKS = frozenset({"segmentationclass", "segmentationobject"})
 """Folders of pictures that are annotations, in lower case."""
 
 
@@ -94,7 +94,7 @@ class ImageFolder:
     @cached_property
     def _files(self) -> list[Path]:
         files = walk_files(self.folder, IMAGE_SUFFIXES).data if self.folder.is_dir() else []
-        return [path for path in files if not MASKS & {part.lower() for part in path.parent.parts}]
+        return [path for path in files if not is_mask(path, self.folder)]
 
 
 def nearest(candidates: Iterable[Path], folders: Iterable[str]) -> list[Path]:
@@ -136,8 +136,17 @@ def plain_path(name: str) -> PurePosixPath:
     return PurePosixPath(*(part for part in parts if part not in {"/", "//", ".."} and not part.endswith(":")))
 
 
+def is_mask(path: Path, folder: Path) -> bool:
+    """Does a picture below a folder lie where masks are kept?"""
+    return bool(_MASKS & {part.lower() for part in path.relative_to(folder).parts[:-1]})
+
+
 def account_images(
-    books: Books, places: Iterable[Path], used: set[Path], hint: str, doubtful: Mapping[Path, str] | None = None
+    books: Books,
+    places: Iterable[Path],
+    used: set[Path],
+    hint: Callable[[Path], str],
+    doubtful: Mapping[Path, str] | None = None,
 ) -> None:
     """Enter all image files below some folders.
 
@@ -145,13 +154,14 @@ def account_images(
         books: the accounts.
         places: folders of which none lies in another.
         used: files that images of the dataset lie in, wherever.
-        hint: what to do about a file that nothing names.
+        hint: tells what to do about a file that nothing names.
         doubtful: files that several entries mean, or of which one alone may be meant, and what to do about them.
     """
-    data, system = set(used), list[Path]()
+    data, system, masks = set(used), list[Path](), set[Path]()
     for place in places:
         found = walk_files(place, IMAGE_SUFFIXES)
         data |= set(found.data)
+        masks |= {path for path in found.data if is_mask(path, place)}
         system += [path for path in found.system if path not in used]
     books.find(IMAGE_FILES, len(data) + len(system))
     books.use(IMAGE_FILES, len(used))
@@ -160,7 +170,7 @@ def account_images(
     for path in sorted(data - used):
         if doubtful and path in doubtful:
             books.leave_out(IMAGE_FILES, OF_AMBIGUOUS_NAME, path.name, doubtful[path])
-        elif MASKS & {part.lower() for part in path.parent.parts}:
+        elif path in masks:
             books.leave_out(IMAGE_FILES, "that are masks of segments", path.name)
         else:
-            books.leave_out(IMAGE_FILES, NOT_LISTED, path.name, hint)
+            books.leave_out(IMAGE_FILES, NOT_LISTED, path.name, hint(path))

@@ -12,7 +12,7 @@ from handful_trainer.dataset.sources.base import Source
 from handful_trainer.dataset.sources.coco.source import CocoSource
 from handful_trainer.dataset.sources.picsellia import PicselliaSource
 from handful_trainer.dataset.sources.picsellia_export import PicselliaExportSource
-from handful_trainer.dataset.sources.voc import VocSource
+from handful_trainer.dataset.sources.voc.source import VocSource
 from handful_trainer.dataset.sources.yolo.source import YoloSource
 
 SOURCES: Mapping[str, type[Source]] = {

@@ -111,7 +111,7 @@ class CocoSource:
                 else:
                     doubtful |= dict.fromkeys(paths, _AMBIGUOUS)
         places = [self._path, *([self._images] if self._images else []), *_image_folders(placed)]
-        account_images(books, outermost(places), used, _UNLISTED, doubtful)
+        account_images(books, outermost(places), used, lambda _: _UNLISTED, doubtful)
 
 
 class _Listed:
