@@ -1,4 +1,4 @@
-"""What tools write that is not quite Pascal VOC: each kind is read as it is meant, or counted, or refused with a line."""
+"""What tools write that is not quite Pascal VOC: each kind is read as it is meant, counted, or refused with a line."""
 
 from __future__ import annotations
 
