@@ -113,6 +113,7 @@ def test_what_is_no_voc_file_is_refused(tmp_path: Path, content: bytes, words: s
 def test_one_image_is_described_once(tmp_path: Path) -> None:
     write(tmp_path, "a", thing())
     write(tmp_path, "b", thing(), image="a.jpg")
+    (tmp_path / "JPEGImages" / "b.jpg").unlink()  # An image of its own name would win.
     with pytest.raises(DataError, match=r"b\.xml describes a\.jpg, as .*a\.xml does"):
         read(tmp_path)
 

@@ -9,7 +9,7 @@ books.close()                                   # raises if found is not used + 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from handful_trainer.dataset.errors import AccountingError, EmptyDatasetError
@@ -22,6 +22,10 @@ NOT_LISTED = "not listed"
 """Reason: nothing in the source names it."""
 OF_UNLISTED_IMAGE = "of an unlisted image"
 OLDER = "replaced by a newer one"
+NO_SPLIT = "that say no split"
+UNKNOWN_LIST = "of an unknown name"
+_HARMLESS = frozenset({LEFT_BY_SYSTEM, NO_SPLIT, UNKNOWN_LIST})
+"""Reasons for which everything of a kind may be left out."""
 _NAMES = 3
 """First names that are kept of each reason."""
 _REASONS = 3
@@ -39,8 +43,19 @@ class LeftOut(NamedTuple):
 
     def __str__(self) -> str:
         """The first names, and how many more there are."""
-        more = self.number - len(self.first)
-        return ", ".join(self.first) + (f" and {more} more" if more else "")
+        return few(self.first, self.number)
+
+
+def few(names: Sequence[str], number: int | None = None) -> str:
+    """The first names, and how many more there are.
+
+    Args:
+        names: them, or the first of them.
+        number: how many there are, if not all are given.
+    """
+    first = names[:_NAMES]
+    more = (len(names) if number is None else number) - len(first)
+    return ", ".join(first) + (f" and {more} more" if more else "")
 
 
 class Account(NamedTuple):
@@ -143,12 +158,11 @@ def check_used(accounts: Iterable[Account], hints: Mapping[str, str] | None = No
         EmptyDatasetError: it names the commonest reason.
     """
     for account in accounts:
-        if account.used or not account.left_out:
+        serious = {reason: entry for reason, entry in account.left_out.items() if reason not in _HARMLESS}
+        if account.used or not serious:
             continue
-        by_number = sorted(account.left_out.items(), key=lambda item: -item[1].number)
+        by_number = sorted(serious.items(), key=lambda item: -item[1].number)
         reason, entry = by_number[0]
-        if reason == LEFT_BY_SYSTEM:
-            continue
         reasons = "; ".join(f"{entry.number} {reason} ({entry})" for reason, entry in by_number[:_REASONS])
         raise EmptyDatasetError(
             f"none of the {account.found} {account.kind} can be used: {reasons}",

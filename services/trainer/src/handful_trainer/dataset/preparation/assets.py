@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from handful_trainer.dataset.accounts import IMAGES, Account, Books
+from handful_trainer.dataset.accounts import IMAGES, Account, Books, few
 from handful_trainer.dataset.errors import UnknownLabelError
 from handful_trainer.dataset.inspection.facts import ImageFacts, WriteMode
 from handful_trainer.dataset.sources.base import ACCEPTED, NO_ANNOTATION, RawDataset, RawItem, SplitName
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 Outcome = Literal["usable", "unlabelled", "alike", "not_accepted", "undecodable"]
 _SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp"}
-_SHOWN = 3
 _LABEL_REASONS = {
     "outside": "outside the image",
     "zero_area": "without an area",
@@ -158,11 +157,6 @@ def identical(assets: Iterable[Asset]) -> list[list[Asset]]:
         if asset.outcome == "usable":
             same[asset.facts.sha256].append(asset)
     return list(same.values())
-
-
-def few(ids: Sequence[str]) -> str:
-    """The first ids, and how many more there are."""
-    return ", ".join(ids[:_SHOWN]) + (f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else "")
 
 
 def _refuse(unknown: Counter[str], assets: Sequence[Asset], class_ids: Mapping[str, int], noun: str) -> None:

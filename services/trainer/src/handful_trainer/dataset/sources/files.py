@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,6 +51,15 @@ def list_files(folder: Path) -> list[str]:
             return sorted(entry.name for entry in entries if not is_system_name(entry.name) and not entry.is_dir())
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def outermost(folders: Iterable[Path]) -> list[Path]:
+    """Those of the folders that exist and lie in none of the others."""
+    found: list[Path] = []
+    for folder in sorted({folder for folder in folders if folder.is_dir()}):
+        if not found or not folder.is_relative_to(found[-1]):
+            found.append(folder)
+    return found
 
 
 def _walk(folder: str, *, by_system: bool, above: frozenset[tuple[int, int]]) -> Iterator[tuple[str, bool]]:

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+from handful_trainer.dataset.accounts import few
 from handful_trainer.dataset.errors import AnnotationError
 from handful_trainer.dataset.inspection.facts import ImageFacts
-from handful_trainer.dataset.preparation.assets import Asset, few
+from handful_trainer.dataset.preparation.assets import Asset
 from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.dataset.report.build import tally
 from handful_trainer.dataset.report.page import Outline

@@ -19,7 +19,7 @@ from handful_trainer.dataset.sources.base import (
     RawItem,
     SplitName,
 )
-from handful_trainer.dataset.sources.files import walk_files
+from handful_trainer.dataset.sources.files import outermost, walk_files
 from handful_trainer.dataset.sources.yolo.folder import YoloFolder, open_yolo_folder
 from handful_trainer.dataset.sources.yolo.label_files import LabelFiles, below, label_path
 from handful_trainer.dataset.sources.yolo.labels import Row, RowReader, is_share, read_rows, unit_of
@@ -77,7 +77,7 @@ class YoloSource:
             each.path.parent for place in places if place not in named for each in folder.listed(place) if each.path
         )
         above = {wide for place in {*named, *listed} for wide in _widened(place, folder.root)}
-        return _outermost(above | set(_like_splits(folder.root)))
+        return outermost(above | set(_like_splits(folder.root)))
 
     def _account_images(self, splits: dict[Path, SplitName], books: Books) -> None:
         """Enter all image files; those that no split names are left out."""
@@ -216,12 +216,3 @@ def _like_splits(root: Path) -> Iterator[Path]:
     for folder in root.iterdir():
         if folder.name.lower() in {"images", "labels", *SPLIT_WORDS} and folder.is_dir():
             yield folder
-
-
-def _outermost(folders: Iterable[Path]) -> list[Path]:
-    """The folders that lie in none of the others."""
-    found: list[Path] = []
-    for folder in sorted({folder for folder in folders if folder.is_dir()}):
-        if not found or not folder.is_relative_to(found[-1]):
-            found.append(folder)
-    return found
