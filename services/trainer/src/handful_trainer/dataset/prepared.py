@@ -16,7 +16,7 @@ from handful_trainer.tasks import DEFAULT, all_tasks, get_task
 from handful_trainer.tasks.base import Task
 from handful_trainer.tasks.label_format import OpenedFolder
 
-REPORT = "report.json"
+REPORT, ASSETS = "report.json", "assets.jsonl"
 UNKNOWN_FINGERPRINT = "unknown"
 
 

@@ -12,11 +12,14 @@ from handful_core.console import Step, say
 from handful_core.package import seen_by
 from handful_core.registry import Registry, Version
 from handful_trainer.config import TrainingConfig
+from handful_trainer.config.ineffective import refuse_ineffective
 from handful_trainer.config.loading import flatten, settings_of
 from handful_trainer.dataset.preparation.prepare import prepare
 from handful_trainer.dataset.prepared import PreparedDataset
+from handful_trainer.dataset.splitting.earlier import SPLITS_FILE
 from handful_trainer.pipeline import provenance
 from handful_trainer.pipeline.job import TrainingJob
+from handful_trainer.pipeline.kept_splits import fetch_splits, pin_splits, run_reference
 from handful_trainer.pipeline.listener import RunListener
 from handful_trainer.pipeline.outcome import TrainingOutcome
 from handful_trainer.pipeline.run_folder import SEEN_BEFORE, RunFolder, RunState, create_run
@@ -39,8 +42,10 @@ _OUTCOMES = {"promoted": "champion", "kept": "not champion", "undecided": "not d
 
 def dry_run(config: TrainingConfig, home: Path, uri: str) -> tuple[PreparedDataset, Estimate]:
     """Prepare the dataset and train some batches: what a training would take. Nothing goes to MLflow."""
+    refuse_ineffective(config)
     engine = engine_of(config.task)
-    dataset = prepare(config.dataset, home, task=config.task)
+    dataset = prepare(fetch_splits(config.dataset, home, uri), home, task=config.task)
+    refuse_ineffective(config, dataset)
     engine.validate(config, dataset, register=True)
     engine.configure(home)
     return dataset, engine.estimate(TrainingJob(config, dataset, RunFolder(home / "runs"), home, uri))
@@ -68,11 +73,15 @@ def start(
         tags: more tags for the run.
         register: make a version of the model and let it pass the gate; else the way ends with the evaluation.
     """
+    if register:  # A training that is repeated is taken as it was.
+        refuse_ineffective(config)
     configure_client()
     config = resolve_alias(config, uri)
     experiment = find_experiment(uri, config.mlflow.experiment)
     began = time.perf_counter()
-    dataset = prepare(config.dataset, home, task=config.task)
+    dataset = prepare(fetch_splits(config.dataset, home, uri), home, task=config.task)
+    if register:
+        refuse_ineffective(config, dataset)
     engine = engine_of(config.task)
     engine.validate(config, dataset, register=register)
     engine.configure(home)
@@ -81,6 +90,8 @@ def start(
     prepared = Step("prepare", images, time.perf_counter() - began)
     name = config.mlflow.run_name or f"{config.model.architecture}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     run_id = start_run(uri, experiment, name, provenance.run_tags() | config.mlflow.tags | dict(tags or {}))
+    # The run's own splits: whoever takes its configuration to another machine gets the same ones.
+    config = config.model_copy(update={"dataset": pin_splits(config.dataset, run_reference(run_id))})
     folder = create_run(home, name, config)
     listed = base.write(folder.path, SEEN_BEFORE)
     folder.save(RunState(run_id=run_id, dataset=dataset.root, seen_before=listed, register_version=register))
@@ -132,6 +143,7 @@ def _describe(job: TrainingJob, tracker: Tracker) -> None:
     tracker.tags({"dataset.fingerprint": dataset.fingerprint, "dataset.name": dataset.name})
     tracker.dataset(provenance.dataset_record(dataset), context="training")
     tracker.artifact(folder.config, "config")
+    tracker.artifact(dataset.root / SPLITS_FILE, "config")
     for name in ("report.json", "report.html"):
         if (dataset.root / name).is_file():
             tracker.artifact(dataset.root / name, "dataset")

@@ -18,11 +18,10 @@ from handful_trainer.dataset.errors import DiskSpaceError, OutputExistsError
 from handful_trainer.dataset.inspection.facts import ImageFacts, WriteMode
 from handful_trainer.dataset.preparation.assets import Asset, PreparedAssets
 from handful_trainer.dataset.preparation.link import FileLinker, ImageEntry, place_images
-from handful_trainer.dataset.prepared import REPORT
+from handful_trainer.dataset.prepared import ASSETS, REPORT
 from handful_trainer.tasks.label_format import LabelFormat
 from handful_trainer.workers import WorkerPool
 
-ASSETS = "assets.jsonl"
 _UNFINISHED = ".unfinished-"
 _FORGOTTEN = 24 * 3600
 """Seconds after which an unfinished folder belongs to nobody."""
