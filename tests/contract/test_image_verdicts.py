@@ -9,6 +9,7 @@ import io
 import struct
 import tempfile
 import warnings
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -259,3 +260,47 @@ def test_damage_is_damage_for_both(form: str, data: st.DataObject) -> None:
     facts = inspect_bytes(bytes(content))
     # A training image has at least ten pixels each way; serving takes smaller ones.
     assert (serve(bytes(content)) is None) == (facts.defect not in {"", "too_small"}), facts
+
+
+def chunk(kind: bytes, data: bytes = b"") -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(*chunks: bytes) -> bytes:
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks) + chunk(b"IEND")
+
+
+def head(colour: int = 2, compression: int = 0) -> bytes:
+    return chunk(b"IHDR", struct.pack(">IIBBBBB", 20, 16, 8, colour, compression, 0, 0))
+
+
+def rows(count: int, width: int) -> bytes:
+    return zlib.compress((b"\0" + bytes(range(width))) * count)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        png(head(), chunk(b"IDAT", rows(10, 60))),
+        png(head(), chunk(b"IDAT", rows(16, 60)[:-4])),
+        png(head(), head(), chunk(b"IDAT", rows(16, 60))),
+        png(head(), chunk(b"ABCD", b"x"), chunk(b"IDAT", rows(16, 60))),
+        png(head(3), chunk(b"IDAT", rows(16, 20))),
+        png(head(3), chunk(b"PLTE", b"abcd"), chunk(b"IDAT", rows(16, 20))),
+        png(head(3), chunk(b"IDAT", rows(16, 20)), chunk(b"PLTE", bytes(60))),
+        png(head(compression=1), chunk(b"IDAT", rows(16, 60))),
+    ],
+    ids=["rows missing", "no checksum", "two heads", "unknown", "no palette", "odd palette", "late palette", "method"],
+)
+def test_a_png_that_pillow_takes_and_opencv_does_not_is_damaged_for_both(data: bytes) -> None:
+    """Whole chunks with right checksums, and no whole image: Pillow fills it up, and is not asked."""
+    assert check(png(head(), chunk(b"IDAT", rows(16, 60)))) is not None
+    assert check(data) is None
+
+
+def test_a_png_that_opencv_takes_and_pillow_does_not_is_written_anew() -> None:
+    """Ultralytics asks Pillow, and would leave it out without a word."""
+    data = bytearray(png(head(), chunk(b"IDAT", rows(16, 60)), chunk(b"tEXt", b"a\0text")))
+    data[data.index(b"text") + 5] ^= 1  # The checksum of a chunk that says nothing about the pixels.
+    assert inspect_bytes(bytes(data)).write_mode is WriteMode.PNG
+    assert check(bytes(data)) is not None

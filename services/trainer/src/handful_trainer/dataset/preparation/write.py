@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from handful_trainer.dataset.errors import DiskSpaceError, OutputExistsError
-from handful_trainer.dataset.inspection.facts import WriteMode
+from handful_trainer.dataset.inspection.facts import ImageFacts, WriteMode
 from handful_trainer.dataset.preparation.assets import Asset, PreparedAssets
 from handful_trainer.dataset.preparation.link import FileLinker, ImageEntry, place_images
 from handful_trainer.dataset.prepared import REPORT
@@ -132,7 +132,7 @@ def _check_space(folder: Path, usable: Sequence[Asset], linker: FileLinker) -> b
     """Is there room for them? Tells whether images have to be copied, because they cannot be linked."""
     linked = next((a.item.path for a in usable if a.facts.write_mode is WriteMode.LINK and a.item.path), None)
     copies = linked is not None and linker.only_copies(linked, folder)
-    written = sum(a.facts.size * 2 for a in usable if a.facts.write_mode is not WriteMode.LINK)
+    written = sum(_written_bytes(a.facts) for a in usable if a.facts.write_mode is not WriteMode.LINK)
     copied = sum(a.facts.size for a in usable if a.facts.write_mode is WriteMode.LINK) if copies else 0
     needed = written + copied + len(usable) * _PER_IMAGE + _SPARE
     free = shutil.disk_usage(folder).free
@@ -142,6 +142,12 @@ def _check_space(folder: Path, usable: Sequence[Asset], linker: FileLinker) -> b
             "make room, or set HANDFUL_HOME or --output to another disk",
         )
     return copies
+
+
+def _written_bytes(facts: ImageFacts) -> int:
+    """About as many as an image takes that is written anew. Of a photo, PNG saves a third; HEIC and AVIF are small."""
+    as_png = facts.width * facts.height * 2 if facts.format in {"AVIF", "HEIC"} else 0
+    return max(facts.size * 2, as_png)
 
 
 def _remove_forgotten(parent: Path) -> None:
