@@ -85,7 +85,7 @@ def file_of(image: Image.Image, form: str, orientation: int = 1, **options: Any)
     if orientation != 1:
         exif = Image.Exif()
         exif[0x0112] = orientation
-        options["exif"] = exif
+        options["exif"] = exif.tobytes()
     out = io.BytesIO()
     try:
         image.save(out, form, **options)
