@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from handful_core.vision import formats
+from handful_trainer.dataset.accounts import Account
 
 if TYPE_CHECKING:  # Worker processes import this module: they start sooner without pydantic.
     from handful_trainer.dataset.settings import DatasetConfig
@@ -78,10 +79,10 @@ class RawDataset:
     items: tuple[RawItem, ...]
     classes: tuple[str, ...] = ()
     """The source's own list of classes, if it has one."""
-    older_annotations: int = 0
-    """Annotations that were left aside because a newer one of the same asset exists."""
-    annotations_without_asset: int = 0
-    files_without_asset: int = 0
+    accounts: tuple[Account, ...] = ()
+    """What became of everything that the source found: see `Books`."""
+    warnings: tuple[str, ...] = ()
+    """Sentences for people, about what was read in another way than it is written."""
 
 
 class AssetIds:
@@ -127,7 +128,7 @@ class Source(Protocol):
         """
 
     def read(self) -> RawDataset:
-        """Read everything but the images' content.
+        """Read everything but the images' content, and account for all that is found.
 
         Raises:
             DataError: one of its kinds; the line names the file, the place and the asset.
