@@ -96,6 +96,10 @@ class GateConfig(Section):
     """What is compared on the new version's test images: one of the task's metrics."""
     margin: Unit = 0.005
     """By so much the new version must be better than the champion."""
+    min_images: int = Field(default=30, ge=1)
+    """Test images that neither version has seen: with fewer nothing is decided, and the champion stays."""
+    significant: bool = False
+    """Promote only if the whole 95 % interval of the difference lies above 0."""
 
 
 class TrainingConfig(Section):

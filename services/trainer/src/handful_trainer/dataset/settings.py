@@ -33,6 +33,10 @@ class SplitConfig(_Section):
     """Share that chooses the best epoch and the thresholds."""
     test: Fraction = 0.1
     """Share that is kept back to measure the finished model."""
+    keep: str = Field(default="auto", min_length=1)
+    """Which earlier split images stay in. auto: the last one of this dataset on this machine, as long as proportions,
+    seed and keep_together are the same. none: share out anew. Else a splits.csv, a prepared folder, or that of a run
+    or version (runs:/ID, models:/NAME@ALIAS): the same split on any machine."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -115,6 +119,10 @@ class DatasetConfig(_Section):
     found all the same, but neither garbled pixels nor near-duplicates (keep_together.near_duplicates must be -1)."""
     unknown_labels: Literal["refuse", "drop"] = "refuse"
     """What happens when a box has a label that is none of the classes."""
+    label_rows: Literal["auto", "boxes", "outlines"] = "auto"
+    """What a line of more than five numbers in a YOLO label file is. auto: an outline, or a box with key points where
+    data.yaml has a kpt_shape; refused where it may be either. boxes: a box, and whatever stands behind it is passed
+    over. outlines: an outline."""
     polygons: Literal["boxes", "refuse"] = "boxes"
     """What becomes of a polygon: the box around it, or an error that names the assets."""
     split: SplitConfig = SplitConfig()
@@ -151,6 +159,8 @@ class DatasetConfig(_Section):
             raise ValueError("the source picsellia needs picsellia.dataset and picsellia.version")
         if self.images is not None and self.source not in {"coco", "voc"}:
             raise ValueError("images belongs to the sources coco and voc only")
+        if self.label_rows != "auto" and self.source != "yolo":
+            raise ValueError("label_rows belongs to the source yolo only")
         if self.check == "structure" and self.keep_together.near_duplicates >= 0:
             raise ValueError(
                 "check: structure sees no pixels, so near-duplicates cannot be found: "

@@ -19,6 +19,7 @@ from handful_core.errors import DataError, ResourceError
 from handful_trainer.config import TrainingConfig, to_yaml, with_values
 from handful_trainer.dataset.preparation.prepare import prepare
 from handful_trainer.pipeline import provenance
+from handful_trainer.pipeline.kept_splits import fetch_splits
 from handful_trainer.pipeline.weights import resolve_alias
 from handful_trainer.tasks import engine_of
 from handful_trainer.tracking.mlflow_calls import find_experiment, start_run
@@ -80,7 +81,7 @@ def tune(config: TrainingConfig, search: SearchConfig, name: str, trials: int, h
     try:
         with FileLock(folder / "lock", timeout=0):
             experiment = find_experiment(uri, config.mlflow.experiment)
-            dataset = prepare(config.dataset, home, task=config.task)
+            dataset = prepare(fetch_splits(config.dataset, home, uri), home, task=config.task)
             search.refuse_ineffective(config, dataset)
             engine_of(config.task).configure(home)
             study = _open(folder, name, config.training.seed)

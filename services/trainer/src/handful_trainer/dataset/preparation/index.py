@@ -12,9 +12,10 @@ from typing import NamedTuple, Self
 
 from handful_core.files import write_atomically
 from handful_trainer.dataset.inspection.facts import ImageFacts
+from handful_trainer.dataset.preparation.assets import Asset
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import IMAGE_SUFFIXES, RawDataset, RawItem, Source
-from handful_trainer.dataset.sources.yolo import CACHE_SUFFIXES
+from handful_trainer.dataset.sources.yolo.folder import CACHE_SUFFIXES
 from handful_trainer.tasks import DEFAULT
 
 _IMAGES = tuple(f"{suffix} " for suffix in sorted(IMAGE_SUFFIXES))
@@ -51,7 +52,8 @@ class Index:
         Raises:
             DataError: the source is not there.
         """
-        roots = source.roots()
+        keep = Path(config.split.keep)
+        roots = (*source.roots(), *([keep] if keep.exists() else []))
         settings = config.model_dump(mode="json", exclude={"path", "images"})
         settings |= {} if task == DEFAULT else {"task": task}
         places = [str(root.resolve()) for root in roots] + [str(output.resolve()) if output else ""]
@@ -106,10 +108,10 @@ def _line(place: Path | os.DirEntry[str], path: str) -> str:
     return f"{path} {state.st_size} {state.st_mtime_ns}"
 
 
-FORMAT = 2
+FORMAT = 3
 """Raise it when `prepare` makes something else of the same input: datasets prepared before are then made anew."""
 
-_DECISIVE = {"source", "counts", "unknown_labels", "polygons", "split", "keep_together", "seed"}
+_DECISIVE = {"source", "counts", "unknown_labels", "label_rows", "polygons", "split", "keep_together", "seed"}
 """Settings that change the outcome. `check` does too: it counts where it is not as it always was, so that the datasets
 that were prepared before it existed keep their fingerprints."""
 
@@ -131,10 +133,11 @@ class Fingerprint:
     def __init__(self, config: DatasetConfig, task: str, classes: tuple[str, ...], raw: RawDataset) -> None:
         decisive = _DECISIVE if config.check == "decode" else _DECISIVE | {"check"}
         settings = config.model_dump(mode="json", include=decisive)
+        del settings["split"]["keep"]  # What comes of it counts: see `split`.
         if task != DEFAULT:  # Datasets that were prepared when there was one task keep their fingerprints.
             settings["task"] = task
-        strays = (raw.older_annotations, raw.annotations_without_asset, raw.files_without_asset)
-        self._digest = hashlib.sha256(json.dumps([FORMAT, settings, classes, strays], sort_keys=True).encode())
+        accounts = [account.as_json() for account in raw.accounts]  # They stand in the report.
+        self._digest = hashlib.sha256(json.dumps([FORMAT, settings, classes, accounts], sort_keys=True).encode())
         self._prefix = config.keep_together.tags
 
     def add(self, item: RawItem, facts: ImageFacts) -> None:
@@ -143,6 +146,10 @@ class Fingerprint:
         annotation = (item.id, None, item.name, item.status, item.boxes, item.split, item.relative, item.size)
         content = ((*annotation, item.labels, tags), facts.sha256, facts.defect if facts.sha256 == "" else "")
         self._digest.update(_encode(content).encode())
+
+    def split(self, assets: Iterable[Asset]) -> None:
+        """Take in which split each asset is in, in the order in which they were added."""
+        self._digest.update(_encode([(asset.split, asset.alike) for asset in assets]).encode())
 
     def __str__(self) -> str:
         """In hexadecimal."""

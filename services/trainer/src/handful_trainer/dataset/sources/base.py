@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
+from handful_core.vision import formats
+from handful_trainer.dataset.accounts import Account
+
 if TYPE_CHECKING:  # Worker processes import this module: they start sooner without pydantic.
     from handful_trainer.dataset.settings import DatasetConfig
 
@@ -22,8 +25,8 @@ SPLIT_WORDS: Mapping[str, SplitName] = {
     "test": "test",
 }
 """How files and folders are named after splits."""
-IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"})
-"""Files of a source that are images by their name. What they really hold, their first bytes tell."""
+IMAGE_SUFFIXES = formats.IMAGE_SUFFIXES
+"""Files of a source that are images by their name, read or not. What they really hold, their first bytes tell."""
 ACCEPTED = "accepted"
 NO_ANNOTATION = "none"
 _MAX_ID_LENGTH = 120
@@ -76,10 +79,10 @@ class RawDataset:
     items: tuple[RawItem, ...]
     classes: tuple[str, ...] = ()
     """The source's own list of classes, if it has one."""
-    older_annotations: int = 0
-    """Annotations that were left aside because a newer one of the same asset exists."""
-    annotations_without_asset: int = 0
-    files_without_asset: int = 0
+    accounts: tuple[Account, ...] = ()
+    """What became of everything that the source found: see `Books`."""
+    warnings: tuple[str, ...] = ()
+    """Sentences for people, about what was read in another way than it is written."""
 
 
 class AssetIds:
@@ -125,7 +128,7 @@ class Source(Protocol):
         """
 
     def read(self) -> RawDataset:
-        """Read everything but the images' content.
+        """Read everything but the images' content, and account for all that is found.
 
         Raises:
             DataError: one of its kinds; the line names the file, the place and the asset.

@@ -39,6 +39,8 @@ def read_json(path: Path, what: str) -> Any:
         raise DamagedFileError(f"{path} is no valid JSON: byte {error.start} is no UTF-8", "export it again") from None
     except RecursionError:
         raise DamagedFileError(f"{path} is nested too deeply", "export it again") from None
+    except ValueError:  # Python refuses numbers of thousands of digits.
+        raise DamagedFileError(f"{path} holds a number that is too long", "export it again") from None
 
 
 def json_type(value: object) -> str:

@@ -9,11 +9,11 @@ from pathlib import Path
 from handful_core.errors import ConfigError
 from handful_trainer.dataset.settings import SOURCES_GROUP, DatasetConfig
 from handful_trainer.dataset.sources.base import Source
-from handful_trainer.dataset.sources.coco import CocoSource
+from handful_trainer.dataset.sources.coco.source import CocoSource
 from handful_trainer.dataset.sources.picsellia import PicselliaSource
 from handful_trainer.dataset.sources.picsellia_export import PicselliaExportSource
-from handful_trainer.dataset.sources.voc import VocSource
-from handful_trainer.dataset.sources.yolo import YoloSource
+from handful_trainer.dataset.sources.voc.source import VocSource
+from handful_trainer.dataset.sources.yolo.source import YoloSource
 
 SOURCES: Mapping[str, type[Source]] = {
     "picsellia": PicselliaSource,

@@ -1,0 +1,207 @@
+"""The dataset source `coco`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from handful_trainer.dataset.accounts import Books, few
+from handful_trainer.dataset.errors import AnnotationError, MissingSourceError
+from handful_trainer.dataset.settings import DatasetConfig
+from handful_trainer.dataset.sources.base import ACCEPTED, AssetIds, RawBox, RawDataset, RawItem, SplitName
+from handful_trainer.dataset.sources.coco.files import Found, open_files
+from handful_trainer.dataset.sources.coco.instances import (
+    GIVEN_TWICE,
+    IMAGE_RECORDS,
+    Id,
+    ImageRecord,
+    InstancesFile,
+)
+from handful_trainer.dataset.sources.files import outermost
+from handful_trainer.dataset.sources.images import (
+    OF_AMBIGUOUS_NAME,
+    ImageFolder,
+    account_images,
+    plain_path,
+)
+
+_AMBIGUOUS = "several files have this name, or several records mean this file: write their folders into file_name"
+_UNLISTED = "list it in a JSON file if it belongs to the dataset, even without annotations"
+
+
+class _Placed(NamedTuple):
+    """A JSON file with the files of its images."""
+
+    reader: InstancesFile
+    split: SplitName | None
+    records: list[ImageRecord]
+    folder: Path
+    paths: dict[str, list[Path]]
+    """By file_name: one where it is clear, none where it is missing, several where it is ambiguous."""
+
+
+class CocoSource:
+    """Reads one instances file, or all of a folder; files named by a split (instances_val2017.json) keep it."""
+
+    def __init__(self, config: DatasetConfig, home: Path) -> None:
+        del home
+        self._path = config.path or Path()
+        self._images = config.images
+
+    def roots(self) -> tuple[Path, ...]:
+        """The JSON files and the folder that holds the images."""
+        images = [self._images] if self._images else []
+        if self._path.is_dir() or images:
+            return (self._path, *images)
+        placed = [self._place(found, Books()) for found in open_files(self._path, Books())]
+        return (self._path, *_image_folders(placed))
+
+    def read(self) -> RawDataset:
+        """All images with their boxes."""
+        books = Books()
+        placed = [self._place(found, books) for found in open_files(self._path, books)]
+        dropped = not any(each.reader.root in each.reader.owned for each in placed)
+        listed, names = _Listed(books), dict[str, None]()
+        for each in placed:
+            categories = each.reader.categories(without_root=dropped, books=books)
+            names |= dict.fromkeys(categories.values())
+            listed.add(each, categories)
+        self._account_images(placed, books)
+        items = tuple(listed.items.values())
+        return RawDataset(items, tuple(names), books.close(), tuple(_warnings(placed, items)))
+
+    def _place(self, found: Found, books: Books) -> _Placed:
+        """Find the images of a JSON file.
+
+        Raises:
+            MissingSourceError: none of them is where it should be.
+        """
+        records = found.reader.images(books)
+        names, file = [record.name for record in records], found.reader.path
+        for search in (False, True):
+            for folder in [self._images] if self._images else _usual_folders(file, found.split):
+                paths = ImageFolder(folder, search=search and self._is_searched(folder, file)).locate(names)
+                if any(paths.values()):
+                    if not all(paths.values()) and self._is_searched(folder, file):
+                        paths = ImageFolder(folder).locate(names)
+                    return _Placed(found.reader, found.split, records, folder, paths)
+        if not names:
+            return _Placed(found.reader, found.split, records, file.parent, {})
+        if self._images:
+            raise MissingSourceError(
+                f"none of the {len(names)} images of {file} is below {self._images}: {names[0]} is the first",
+                "correct dataset.images",
+            )
+        raise MissingSourceError(
+            f"the {len(names)} images of {file} ({few(names)}) are in none of the usual places",
+            "set dataset.images to their folder",
+        )
+
+    def _is_searched(self, folder: Path, file: Path) -> bool:
+        """May images lie deeper in it than their names say? A folder above the file may hold anything."""
+        return folder == self._images or folder != file.parent.parent
+
+    def _account_images(self, placed: Sequence[_Placed], books: Books) -> None:
+        used, doubtful = set[Path](), dict[Path, str]()
+        for each in placed:
+            for paths in each.paths.values():
+                if len(paths) == 1:
+                    used.add(paths[0])
+                else:
+                    doubtful |= dict.fromkeys(paths, _AMBIGUOUS)
+        places = [self._path, *([self._images] if self._images else []), *_image_folders(placed)]
+        account_images(books, outermost(places), used, lambda _: _UNLISTED, doubtful)
+
+
+class _Listed:
+    """The images of all JSON files, each once in a split."""
+
+    def __init__(self, books: Books) -> None:
+        self.items: dict[tuple[Path, SplitName | None], RawItem] = {}
+        self._readers: dict[tuple[Path, SplitName | None], InstancesFile] = {}
+        self._ids = AssetIds()
+        self._books = books
+
+    def add(self, placed: _Placed, categories: Mapping[Id, str]) -> None:
+        """Take in the images of a JSON file, with their boxes.
+
+        Raises:
+            AnnotationError: another file has other boxes for one of them.
+        """
+        clear = {record.id: record for record in placed.records if len(placed.paths[record.name]) < 2}
+        doubtful = {record.id: record.name for record in placed.records if record.id not in clear}
+        boxes = placed.reader.boxes(clear, doubtful, categories, self._books)
+        for name in doubtful.values():
+            self._books.leave_out(IMAGE_RECORDS, OF_AMBIGUOUS_NAME, name, _AMBIGUOUS)
+        for image_id, record in clear.items():
+            self._add(placed, record, tuple(boxes[image_id]))
+
+    def _add(self, placed: _Placed, record: ImageRecord, boxes: tuple[RawBox, ...]) -> None:
+        path = next(iter(placed.paths[record.name]), None)
+        key = path or placed.folder / plain_path(record.name), placed.split
+        first = self.items.get(key)
+        if first is None:
+            name = _name(placed.folder, record.name, path)
+            asset_id = self._ids.assign(PurePosixPath(placed.split or "", name))
+            self.items[key] = RawItem(asset_id, path, name, ACCEPTED, boxes, placed.split, size=record.size)
+            self._readers[key] = placed.reader
+            self._books.use(IMAGE_RECORDS)
+            return
+        reader = self._readers[key]
+        if reader is not placed.reader and set(first.boxes) != set(boxes):
+            raise AnnotationError(
+                f"{placed.reader.path}, image {record.name}: {reader.path} has other boxes for it",
+                "name one of the files in dataset.path, remove the other one, or join them",
+            )
+        self.items[key] = first._replace(boxes=(*first.boxes, *boxes))
+        self._books.leave_out(
+            IMAGE_RECORDS, GIVEN_TWICE, record.name, "its boxes are joined; those given twice count once"
+        )
+
+
+def _name(folder: Path, name: str, path: Path | None) -> str:
+    """What an image is called: as it is written, if that is where it lies."""
+    plain = plain_path(name)
+    if path is None or folder / name == path:
+        return plain.as_posix()
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
+
+
+def _usual_folders(file: Path, split: SplitName | None) -> list[Path]:
+    """Where the images of a file may lie, in the layouts of COCO, Roboflow, CVAT, Label Studio and FiftyOne."""
+    above = file.parent.parent
+    named = file.stem.removeprefix("instances_")
+    splits = [above / "images" / split, above / split] if split else []
+    found = [file.parent / "images", file.parent / "data", above / named, above / "images" / named, *splits]
+    return [*found, above / "images", file.parent, above]
+
+
+def _image_folders(placed: Sequence[_Placed]) -> list[Path]:
+    """The folders in which the images of JSON files lie."""
+    found = {path.parent for each in placed for paths in each.paths.values() for path in paths}
+    return outermost(found | {each.folder / plain_path(name).parent for each in placed for name in each.paths})
+
+
+def _warnings(placed: Sequence[_Placed], items: Sequence[RawItem]) -> Iterator[str]:
+    """What was read in another way than it may be meant."""
+    if missing := [item.name for item in items if item.path is None]:
+        yield f"{len(missing)} listed images have no file ({few(missing)}): see where they lie, or set dataset.images"
+    for each in placed:
+        if each.reader.is_unlabelled and len(placed) > 1:
+            yield f"{each.reader.path.name} lists {len(each.records)} images and no annotation: they show nothing"
+    corners = [item.name for item in items if _has_corners(item)]
+    if len(corners) * 2 > sum(bool(item.boxes) for item in items):
+        yield (
+            f"the boxes of {len(corners)} images reach out of them ({few(corners)}) and would fit as left, top, right, "
+            "bottom: COCO's bbox is left, top, width, height"
+        )
+
+
+def _has_corners(item: RawItem) -> bool:
+    """Do all boxes of an image fit as corners, and one of them not as left, top, width and height?"""
+    if not item.boxes or not item.size:
+        return False
+    width, height = item.size
+    fit = all(box.x < box.width <= width and box.y < box.height <= height for box in item.boxes)
+    return fit and any(box.x + box.width > width + 1 or box.y + box.height > height + 1 for box in item.boxes)
