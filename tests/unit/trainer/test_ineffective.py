@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fakes.exports import yolo_folder
 from handful_core.errors import ConfigError
-from handful_trainer.config import load_config, to_yaml, with_values
-from handful_trainer.config.ineffective import refuse_ineffective, written
+from handful_trainer.config import TrainingConfig, load_config, to_yaml, with_values
+from handful_trainer.config.ineffective import EVERY_TASK, Ineffective, refuse_ineffective, written
 from handful_trainer.config.loading import flatten
 from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.tasks.detection.ineffective import DETECTION
@@ -168,6 +171,68 @@ def test_a_printed_configuration_is_as_good_as_what_it_was_printed_from(
     assert capsys.readouterr().err == ""
     with pytest.raises(ConfigError, match=r"training\.lr0 does nothing"):
         refuse_ineffective(load_config(printed, ["training.lr0=0.5"]))
+
+
+_OVERRIDES = st.fixed_dictionaries(
+    {},
+    optional={
+        "training.optimizer": st.sampled_from(["auto", "SGD", "AdamW"]),
+        "training.lr0": st.sampled_from([0.01, 0.001]),
+        "training.momentum": st.sampled_from([0.937, 0.8]),
+        "training.warmup_epochs": st.sampled_from([0, 3, 5]),
+        "training.warmup_momentum": st.sampled_from([0.8, 0.5]),
+        "training.epochs": st.sampled_from([1, 2, 10, 100]),
+        "training.lrf": st.sampled_from([0.01, 1]),
+        "training.cos_lr": st.booleans(),
+        "training.rect": st.booleans(),
+        "training.device": st.sampled_from(["auto", "cpu", 0, [0, 1]]),
+        "augmentation.mosaic": st.sampled_from([0, 0.5, 1]),
+        "augmentation.close_mosaic": st.sampled_from([0, 10, 50]),
+        "augmentation.mixup": st.sampled_from([0, 0.5]),
+        "package.class_agnostic": st.sampled_from(["auto", True, False]),
+    },
+)
+
+
+@given(_OVERRIDES)
+def test_printing_a_configuration_changes_no_verdict(values: dict[str, Any]) -> None:
+    def verdict(made: TrainingConfig) -> str:
+        try:
+            refuse_ineffective(made)
+        except ConfigError as refused:
+            return str(refused)
+        return ""
+
+    made = config(values)
+    printed = DetectionConfig.model_validate(yaml.safe_load(to_yaml(made)))
+    assert verdict(printed) == verdict(made)
+    # Without the settings that a refusal names, the next one is of others: all of them can be mended one by one.
+    left = dict(values)
+    while line := verdict(config(left)):
+        named = [key for key in left if re.search(rf"{re.escape(key)}( and .*)? do(es)? (nothing|next)", line)]
+        assert named
+        left = {key: value for key, value in left.items() if key not in named}
+
+
+def test_a_task_adds_rules_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    class OwnConfig(DetectionConfig):
+        """Another distribution's."""
+
+        ineffective: ClassVar[tuple[Ineffective, ...]] = (
+            *EVERY_TASK,
+            Ineffective(
+                settings=("training.dfl",),
+                by=("training.box",),
+                when=lambda c, _: c.training.box == 0,
+                because="training.box is {config.training.box:g}",
+                instead="leave it out",
+            ),
+        )
+
+    made = OwnConfig.model_validate({"dataset": {"source": "sample"}, "training": {"box": 0, "dfl": 1, "lr0": 0.001}})
+    with pytest.raises(ConfigError, match=r"^training\.dfl does nothing: training\.box is 0: leave it out$"):
+        refuse_ineffective(made)
+    assert capsys.readouterr().err == ""
 
 
 def test_what_is_written_is_known() -> None:
