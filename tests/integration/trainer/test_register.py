@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from zipfile import ZipFile
@@ -13,7 +14,9 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from fakes.packages import build_package, encode, filled
-from handful_core.package import open_package, zip_package
+from fakes.squares import write_squares
+from handful_core.package import SeenImages, open_package, seen_by, zip_package
+from handful_core.package.archive import describe_files, sha256_of
 from handful_core.registry import Registry
 from handful_core.runtime.model import load_model
 from handful_trainer.tracking.managed_run import managed_run
@@ -117,3 +120,30 @@ def test_a_golden_image_that_is_not_there_is_told(trainer: Trainer, archive: Pat
     )
     assert done.returncode == 3
     assert done.stderr.strip() == "error: none.png does not exist: name an image file with --golden"
+
+
+def test_a_list_of_seen_images_can_be_made_complete(trainer: Trainer, archive: Path, tmp_path: Path) -> None:
+    other = write_squares(tmp_path / "other", ({(7, 7): "1"}, {(7, 6): "2"}))
+    words = ("--seen", str(trainer.dataset), "--seen", str(other), "--output", str(tmp_path / "listed.zip"))
+    done = trainer.run("package", "--package", str(archive), *words)
+    assert done.returncode == 0, done.stderr
+    files = [p for root in (trainer.dataset, other) for s in ("train", "val") for p in (root / "images" / s).iterdir()]
+    with open_package(tmp_path / "listed.zip") as package, open_package(archive) as before:
+        assert seen_by(package).phashes.keys() == {sha256_of(path) for path in files}
+        assert (seen_by(package).complete, seen_by(before).complete) == (True, False)
+        load_model(package)
+
+
+def test_a_damaged_list_is_refused_before_anything_is_done(trainer: Trainer, archive: Path, tmp_path: Path) -> None:
+    with open_package(archive) as package:
+        root = Path(shutil.copytree(package.root, tmp_path / "damaged"))
+    listed = SeenImages({"a" * 64: 1}).write(root)
+    (root / "seen.csv").write_text("sha256,phash\n0,0\n")
+    content = json.loads((root / "manifest.json").read_text())
+    content["seen"] = listed.model_dump()
+    content["files"] |= {"seen.csv": describe_files(root)["seen.csv"].model_dump()}
+    (root / "manifest.json").write_text(json.dumps(content))
+    done = trainer.run("register", str(root), "--name", trainer.name, "--experiment", trainer.name)
+    assert done.returncode == 4
+    assert done.stderr.splitlines()[-1].startswith("error: seen.csv, the list of seen images in ")
+    assert MlflowClient(trainer.uri).get_experiment_by_name(trainer.name) is None

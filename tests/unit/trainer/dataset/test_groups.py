@@ -9,7 +9,8 @@ from handful_trainer.dataset.inspection.facts import ImageFacts
 from handful_trainer.dataset.preparation.assets import Asset
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import ACCEPTED, RawItem, SplitName
-from handful_trainer.dataset.splitting.groups import assign_splits, group_assets, leaks
+from handful_trainer.dataset.splitting.assign import assign_splits
+from handful_trainer.dataset.splitting.groups import group_assets, leaks
 from handful_trainer.tasks.detection.labels import Box, CleanBoxes
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handful_trainer.dataset.sources.base import SPLITS, SplitName
-from handful_trainer.dataset.splitting.groups import Group, split_groups, stratify
+from handful_trainer.dataset.splitting.stratify import Group, split_groups, stratify
 
 FRACTIONS: dict[SplitName, float] = {"train": 0.8, "val": 0.1, "test": 0.1}
 

@@ -18,7 +18,7 @@ from handful_trainer.dataset.preparation.write import whole_folder
 from handful_trainer.dataset.settings import DatasetConfig, SampleConfig
 from handful_trainer.dataset.sources.base import SPLITS, RawDataset, SplitName
 from handful_trainer.dataset.sources.yolo.source import YoloSource
-from handful_trainer.dataset.splitting.groups import Group, stratify
+from handful_trainer.dataset.splitting.stratify import Group, stratify
 from handful_trainer.tasks.detection.labels import Box, label_line
 from handful_trainer.workers import WorkerPool
 

@@ -39,7 +39,13 @@ def prepare(
     from handful_trainer.dataset.preparation.prepare import prepare as make
 
     settings = load_config(config, overrides or [])
-    dataset = make(settings.dataset, load(CoreSettings).home, output, task=settings.task)
+    core = load(CoreSettings)
+    chosen = settings.dataset
+    if ":/" in chosen.split.keep:  # MLflow takes a second to import, and is needed for nothing else here.
+        from handful_trainer.pipeline.kept_splits import fetch_splits
+
+        chosen = fetch_splits(chosen, core.home, core.mlflow_uri)
+    dataset = make(chosen, core.home, output, task=settings.task)
     if as_json:
         print_json(_as_json(dataset))
         return
@@ -131,6 +137,7 @@ def _show(dataset: PreparedDataset) -> None:
     print_table(f"{dataset.name}: {noun} by class", ("", *splits), rows)
     if accounts := report.get("accounts"):  # Folders of earlier versions have none.
         print_table("what was found", ("", "found", "used", "left out"), list(_account_rows(accounts)))
+    say(f"{report['usable_images']} of {report['assets']} assets are usable")
     say(f"dataset: {dataset.root}\nreport:  {dataset.root / 'report.html'}")
 
 

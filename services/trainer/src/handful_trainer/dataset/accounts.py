@@ -28,6 +28,8 @@ _HARMLESS = frozenset({LEFT_BY_SYSTEM, NO_SPLIT, UNKNOWN_LIST})
 """Reasons for which everything of a kind may be left out."""
 _NAMES = 3
 """First names that are kept of each reason."""
+_REASONS = 3
+"""Commonest reasons that are named where nothing can be used."""
 
 
 class LeftOut(NamedTuple):
@@ -159,10 +161,11 @@ def check_used(accounts: Iterable[Account], hints: Mapping[str, str] | None = No
         serious = {reason: entry for reason, entry in account.left_out.items() if reason not in _HARMLESS}
         if account.used or not serious:
             continue
-        reason, entry = max(serious.items(), key=lambda item: item[1].number)
-        which = f"all {account.found}" if entry.number == account.found else f"{entry.number} of {account.found}"
+        by_number = sorted(serious.items(), key=lambda item: -item[1].number)
+        reason, entry = by_number[0]
+        reasons = "; ".join(f"{entry.number} {reason} ({entry})" for reason, entry in by_number[:_REASONS])
         raise EmptyDatasetError(
-            f"no {account.kind} can be used: {which} are {reason} ({entry})",
+            f"none of the {account.found} {account.kind} can be used: {reasons}",
             entry.hint or (hints or {}).get(reason, "correct the dataset, or its settings"),
         )
 

@@ -33,6 +33,10 @@ class SplitConfig(_Section):
     """Share that chooses the best epoch and the thresholds."""
     test: Fraction = 0.1
     """Share that is kept back to measure the finished model."""
+    keep: str = Field(default="auto", min_length=1)
+    """Which earlier split images stay in. auto: the last one of this dataset on this machine, as long as proportions,
+    seed and keep_together are the same. none: share out anew. Else a splits.csv, a prepared folder, or that of a run
+    or version (runs:/ID, models:/NAME@ALIAS): the same split on any machine."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

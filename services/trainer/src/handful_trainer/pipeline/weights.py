@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from handful_core.errors import ConfigError, NotFoundError
-from handful_core.package import open_package
+from handful_core.package import SeenImages, open_package, seen_by
 from handful_core.registry import Registry, Version, parse_reference
 from handful_trainer.config import TrainingConfig
+from handful_trainer.tasks.engine import Engine
 
 _REGISTERED = "models:/"
 
@@ -58,6 +59,28 @@ def find_weights(pretrained: str, home: Path, uri: str, download: Callable[[str,
             "name a .pt file or a registered model (models:/NAME@ALIAS), or set it to false",
         )
     return download(pretrained, home.resolve() / "weights" / pretrained)
+
+
+def seen_before(config: TrainingConfig, engine: Engine, uri: str) -> SeenImages:
+    """The images that the weights to begin with were trained on, as far as anybody knows.
+
+    Published weights count as having seen none: what they were trained on are not the user's images. Of a file that
+    somebody brings nothing is known.
+
+    Raises:
+        ConfigError: the registry has no such model, version or alias.
+        PackageError: the version's list of seen images is damaged.
+        UnavailableError: MLflow does not answer.
+    """
+    pretrained = config.model.pretrained
+    if not pretrained:
+        return SeenImages()
+    if not pretrained.startswith(_REGISTERED):
+        return SeenImages(complete=engine.publishes(Path(pretrained).name))
+    with tempfile.TemporaryDirectory(prefix="handful-base-") as folder, Registry(uri) as registry:
+        root = registry.download_package(_version(registry, pretrained), Path(folder))
+        with open_package(root) as package:
+            return seen_by(package)
 
 
 def _version(registry: Registry, reference: str) -> Version:

@@ -102,6 +102,12 @@ class Engine(Protocol):
     def configure(self, home: Path) -> None:
         """Set the libraries up, before anything of them is imported."""
 
+    def publishes(self, name: str) -> bool:
+        """Is this the name of a file of weights that the engine's makers publish?
+
+        They were trained on none of the user's images, so that nothing of them is counted as seen.
+        """
+
     def validate(self, config: TrainingConfig, dataset: PreparedDataset, *, register: bool) -> None:
         """Refuse settings that cannot work with a dataset: before hours of training, not after.
 

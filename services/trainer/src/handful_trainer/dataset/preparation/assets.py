@@ -18,8 +18,19 @@ if TYPE_CHECKING:
     from handful_trainer.tasks.base import Task
     from handful_trainer.tasks.label_format import Label, LabelFormat, Labels
 
-Outcome = Literal["usable", "unlabelled", "not_accepted", "undecodable"]
+Outcome = Literal["usable", "unlabelled", "alike", "not_accepted", "undecodable"]
 _SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp"}
+_LABEL_REASONS = {
+    "outside": "outside the image",
+    "zero_area": "without an area",
+    "negative": "with a negative side",
+    "duplicate": "given twice",
+    "unknown_label": "of an unknown class",
+    "crowd": "of a crowd",
+}
+"""Why labels are left out, in a few words that fit behind a number."""
+ALIKE = "alike to an image of a split that they must not be in"
+"""Reason: see `Asset.alike`."""
 
 
 class Asset(NamedTuple):
@@ -31,6 +42,8 @@ class Asset(NamedTuple):
     """Empty unless it is usable."""
     split: SplitName | None = None
     """None unless it is usable."""
+    alike: str = ""
+    """The image of another split that it is alike to, for which it is left out."""
 
     @property
     def outcome(self) -> Outcome:
@@ -39,6 +52,8 @@ class Asset(NamedTuple):
             return "undecodable"
         if self.item.status != ACCEPTED:
             return "not_accepted"
+        if self.alike:
+            return "alike"
         return "unlabelled" if self.labels.required and not self.labels.kept else "usable"
 
     @property
@@ -118,10 +133,11 @@ def account_for(assets: Sequence[Asset], labels: LabelFormat) -> tuple[Account, 
             books.use(IMAGES)
             books.use(noun, len(asset.kept))
             for dropped in asset.labels.dropped:
-                books.leave_out(noun, dropped.reason.replace("_", " "), asset.item.id)
+                books.leave_out(noun, _LABEL_REASONS.get(dropped.reason, dropped.reason), asset.item.id)
         else:
             reason = why_left_out(asset)
-            books.leave_out(IMAGES, reason, asset.item.id)
+            name = f"{asset.item.id} (as {asset.alike})" if asset.alike else asset.item.id
+            books.leave_out(IMAGES, reason, name)
             for _ in range(found):
                 books.leave_out(noun, "of an image that is left out", asset.item.id)
     return books.close()
@@ -131,7 +147,7 @@ def why_left_out(asset: Asset) -> str:
     """Why an image is not used, in a few words."""
     words = {"undecodable": asset.facts.defect, "not_accepted": asset.item.status}
     word = words.get(asset.outcome, asset.outcome).replace("_", " ")
-    return "without an annotation" if word == NO_ANNOTATION else word
+    return {NO_ANNOTATION: "without an annotation", "alike": ALIKE}.get(word, word)
 
 
 def identical(assets: Iterable[Asset]) -> list[list[Asset]]:

@@ -12,6 +12,7 @@ from typing import NamedTuple, Self
 
 from handful_core.files import write_atomically
 from handful_trainer.dataset.inspection.facts import ImageFacts
+from handful_trainer.dataset.preparation.assets import Asset
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import IMAGE_SUFFIXES, RawDataset, RawItem, Source
 from handful_trainer.dataset.sources.yolo.folder import CACHE_SUFFIXES
@@ -51,7 +52,8 @@ class Index:
         Raises:
             DataError: the source is not there.
         """
-        roots = source.roots()
+        keep = Path(config.split.keep)
+        roots = (*source.roots(), *([keep] if keep.exists() else []))
         settings = config.model_dump(mode="json", exclude={"path", "images"})
         settings |= {} if task == DEFAULT else {"task": task}
         places = [str(root.resolve()) for root in roots] + [str(output.resolve()) if output else ""]
@@ -131,6 +133,7 @@ class Fingerprint:
     def __init__(self, config: DatasetConfig, task: str, classes: tuple[str, ...], raw: RawDataset) -> None:
         decisive = _DECISIVE if config.check == "decode" else _DECISIVE | {"check"}
         settings = config.model_dump(mode="json", include=decisive)
+        del settings["split"]["keep"]  # What comes of it counts: see `split`.
         if task != DEFAULT:  # Datasets that were prepared when there was one task keep their fingerprints.
             settings["task"] = task
         accounts = [account.as_json() for account in raw.accounts]  # They stand in the report.
@@ -143,6 +146,10 @@ class Fingerprint:
         annotation = (item.id, None, item.name, item.status, item.boxes, item.split, item.relative, item.size)
         content = ((*annotation, item.labels, tags), facts.sha256, facts.defect if facts.sha256 == "" else "")
         self._digest.update(_encode(content).encode())
+
+    def split(self, assets: Iterable[Asset]) -> None:
+        """Take in which split each asset is in, in the order in which they were added."""
+        self._digest.update(_encode([(asset.split, asset.alike) for asset in assets]).encode())
 
     def __str__(self) -> str:
         """In hexadecimal."""

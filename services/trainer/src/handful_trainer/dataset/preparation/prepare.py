@@ -13,7 +13,7 @@ from threading import Thread
 
 from handful_core.console import progress, say
 from handful_core.errors import DataError
-from handful_trainer.dataset.accounts import Account, check_balance, check_used
+from handful_trainer.dataset.accounts import check_balance, check_used
 from handful_trainer.dataset.errors import EmptyDatasetError, OutputExistsError
 from handful_trainer.dataset.inspection.inspect import inspect_all
 from handful_trainer.dataset.preparation.assets import (
@@ -31,7 +31,8 @@ from handful_trainer.dataset.report.page import template, write_page
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import RawDataset, RawItem
 from handful_trainer.dataset.sources.registry import open_source
-from handful_trainer.dataset.splitting.groups import assign_splits
+from handful_trainer.dataset.splitting.assign import assign_splits
+from handful_trainer.dataset.splitting.earlier import SPLITS_FILE, SplitHistory, assigned_splits, write_splits
 from handful_trainer.tasks import DEFAULT, get_task
 from handful_trainer.tasks.base import Task
 from handful_trainer.tasks.label_format import LabelFormat
@@ -40,8 +41,8 @@ from handful_trainer.workers import WorkerPool
 _log = logging.getLogger(__name__)
 _SHOWN = 12
 _HINTS = {
-    "unknown label": "check dataset.classes against the labels of the source",
-    "outside": "check that the annotations belong to these images, and are in the unit that the format has",
+    "of an unknown class": "check dataset.classes against the labels of the source",
+    "outside the image": "check that the annotations belong to these images, and are in the unit that the format has",
     "without an annotation": "check dataset.path, and that the images are annotated",
     "pending": "accept the annotations",
     "missing": "check where the images lie",
@@ -99,21 +100,30 @@ def _make(
     classes = config.classes or raw.classes or _no_classes(items, task.labels)
     class_ids = {name: class_id for class_id, name in enumerate(classes)}
     assets, fingerprint = _inspected(config, raw, task, pool, items, class_ids)
-    target = output or home / "datasets" / f"{config.title}-{fingerprint[:12]}"
-    if known := _existing(target, fingerprint):
-        return known
     task.labels.check(config, assets)
     if config.unknown_labels == "refuse":
         check_labels(assets, class_ids, task.labels.noun)
-    accounts = account_for(assets, task.labels)
-    _check_usable(assets, accounts)
-    assets = assign_splits(assets, config)
+    _check_usable(assets, task.labels)
+    history = SplitHistory.of(config, home)
+    assets = assign_splits(assets, config, history.earlier)
+    fingerprint.split(assets)
+    accounts = (*raw.accounts, *account_for(assets, task.labels))
+    prepared = PreparedAssets(config, task, classes, raw, assets, str(fingerprint), accounts)
+    dataset = _written(
+        output or home / "datasets" / f"{config.title}-{prepared.fingerprint[:12]}", prepared, history, pool
+    )
+    history.remember(assets)
+    return dataset
+
+
+def _written(target: Path, prepared: PreparedAssets, history: SplitHistory, pool: WorkerPool) -> PreparedDataset:
+    """The dataset at `target`, written if it is not there yet."""
+    if known := _existing(target, prepared.fingerprint):
+        return known
     try:
-        _write(
-            target, PreparedAssets(config, task, classes, raw, assets, fingerprint, (*raw.accounts, *accounts)), pool
-        )
+        _write(target, prepared, history, pool)
     except OutputExistsError:  # Another run may have prepared the same meanwhile.
-        return _existing(target, fingerprint) or PreparedDataset.open(target)
+        return _existing(target, prepared.fingerprint) or PreparedDataset.open(target)
     return PreparedDataset.open(target)
 
 
@@ -124,7 +134,7 @@ def _inspected(
     pool: WorkerPool,
     items: Sequence[RawItem],
     class_ids: Mapping[str, int],
-) -> tuple[list[Asset], str]:
+) -> tuple[list[Asset], Fingerprint]:
     """All assets with what was found in their files, and the fingerprint: made while other files are still decoded."""
     fingerprint, assets = Fingerprint(config, task.name, tuple(class_ids), raw), []
     with progress() as bar:
@@ -134,10 +144,10 @@ def _inspected(
         for item, facts in zip(items, found, strict=True):
             fingerprint.add(item, facts)
             assets.append(classify_asset(item, facts, class_ids, task.labels))
-    return assets, str(fingerprint)
+    return assets, fingerprint
 
 
-def _write(target: Path, prepared: PreparedAssets, pool: WorkerPool) -> None:
+def _write(target: Path, prepared: PreparedAssets, history: SplitHistory, pool: WorkerPool) -> None:
     assets, classes, labels = prepared.assets, prepared.classes, prepared.labels
     with progress() as bar, whole_folder(target) as folder:
         shown = bar.add_task("writing dataset", total=sum(asset.split is not None for asset in assets))
@@ -147,6 +157,7 @@ def _write(target: Path, prepared: PreparedAssets, pool: WorkerPool) -> None:
         write_page(folder, report, assets, labels, pool)
         labels.describe(folder, classes)
         write_list(folder, prepared)
+        write_splits(folder / SPLITS_FILE, assigned_splits(assets, history.earlier))
         deque(written, 0)
         write_report(folder, report)
 
@@ -191,7 +202,7 @@ def _no_classes(items: Sequence[RawItem], labels: LabelFormat) -> tuple[str, ...
     raise EmptyDatasetError("the source has no list of classes and dataset.classes is empty", f"set it; {found}")
 
 
-def _check_usable(assets: Sequence[Asset], accounts: Sequence[Account]) -> None:
+def _check_usable(assets: Sequence[Asset], labels: LabelFormat) -> None:
     """Refuse what nothing can be learnt from.
 
     Raises:
@@ -199,7 +210,7 @@ def _check_usable(assets: Sequence[Asset], accounts: Sequence[Account]) -> None:
     """
     if not assets:
         raise EmptyDatasetError("the dataset has no images", "check dataset.path")
-    check_used(accounts, _HINTS)
+    check_used(account_for(assets, labels), _HINTS)
     usable = [asset for asset in assets if asset.outcome == "usable"]
     if not any(asset.kept for asset in usable):
         raise EmptyDatasetError(

@@ -23,6 +23,7 @@ from handful_trainer.tasks.label_format import LabelFormat
 
 _KINDS = ("truncated", "empty", "html", "noise", "garbled")
 _SHOWN = 20
+_FEW = 3
 _STATUSES = ("pending", "refused", "skipped", NO_ANNOTATION)
 
 
@@ -48,7 +49,11 @@ def build_report(prepared: PreparedAssets) -> dict[str, Any]:
         **_class_balance(prepared, usable),
         "accounts": [account.as_json() for account in accounts],
     }
-    warnings = [*_account_warnings(prepared), *warnings_of(report, prepared.assets, same_content, labels)]
+    warnings = [
+        *_undecoded(report),
+        *_account_warnings(prepared),
+        *warnings_of(report, prepared.assets, same_content, labels),
+    ]
     shown = [f"{one.item.id} in {one.split}, {other.item.id} in {other.split}" for one, other in torn[:_SHOWN]]
     return report | {
         "warnings": warnings,
@@ -80,6 +85,7 @@ def _outcomes(prepared: PreparedAssets) -> dict[str, Any]:
         "undecodable_kinds": tally((asset.facts.defect for asset in broken), _KINDS),
         "not_accepted": tally((asset.item.status for asset in idle), _STATUSES),
         "usable_images": len(usable),
+        "left_out_as_alike": len(prepared.with_outcome("alike")),
         **({"unlabelled": len(unlabelled)} if prepared.labels.empty().required else {}),
         "not_decoded": sum(not asset.facts.decoded for asset in usable),
     }
@@ -97,11 +103,17 @@ def _class_balance(prepared: PreparedAssets, usable: Sequence[Asset]) -> dict[st
 def _near_duplicates(usable: Sequence[Asset], config: TogetherConfig) -> dict[str, Any]:
     """How many images look like another one that is not byte for byte the same, and in how many groups, if sought."""
     if config.near_duplicates < 0:
-        return {"sought": False, "groups": 0, "images": 0, "examples": []}
+        return {"sought": False, "distance": -1, "groups": 0, "images": 0, "examples": []}
     only = TogetherConfig(near_duplicates=config.near_duplicates)
     found = [same for same in group_assets(usable, only) if len({asset.facts.sha256 for asset in same}) > 1]
     examples = [[asset.item.id for asset in same[:_SHOWN]] for same in found[:_SHOWN]]
-    return {"sought": True, "groups": len(found), "images": sum(map(len, found)), "examples": examples}
+    return {
+        "sought": True,
+        "distance": config.near_duplicates,
+        "groups": len(found),
+        "images": sum(map(len, found)),
+        "examples": examples,
+    }
 
 
 def tally(found: Iterable[str], always: Sequence[str]) -> dict[str, int]:
@@ -153,9 +165,9 @@ def warnings_of(
     noun = labels.noun
     usable = [asset for asset in assets if asset.outcome == "usable"]
     return [
-        *_undecoded(report),
         *_missing_classes(report, noun),
         *_leaks(report),
+        *_left_out_as_alike(assets),
         *_imbalance(report, noun),
         *_unknown_labels(report, noun),
         *labels.warnings(report, usable),
@@ -193,6 +205,16 @@ def _leaks(report: dict[str, Any]) -> Iterator[str]:
         yield (
             f"{pairs} pairs of images that are alike lie in different splits: "
             "what is measured on val and test may be better than it is"
+        )
+
+
+def _left_out_as_alike(assets: Sequence[Asset]) -> Iterator[str]:
+    if alike := [asset for asset in assets if asset.outcome == "alike"]:
+        pairs = ", ".join(f"{asset.item.id} as {asset.alike}" for asset in alike[:_FEW])
+        more = f" and {len(alike) - _FEW} more" if len(alike) > _FEW else ""
+        yield (
+            f"{len(alike)} images are left out: a new image shows that they are alike to one of another split, "
+            f"where it stays ({pairs}{more})"
         )
 
 

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from PIL import ImageOps
 
-from handful_core.vision.decode import PILLOW_ERRORS
-from handful_trainer.dataset.inspection.pillow import open_image
+from handful_core.vision.pillow_images import PILLOW_ERRORS, open_image
 from handful_trainer.dataset.preparation.assets import Asset, identical
 from handful_trainer.dataset.sources.base import SPLITS
 from handful_trainer.tasks.label_format import LabelFormat

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
+from handful_core.vision import formats
 from handful_trainer.dataset.accounts import Account
 
 if TYPE_CHECKING:  # Worker processes import this module: they start sooner without pydantic.
@@ -24,8 +25,8 @@ SPLIT_WORDS: Mapping[str, SplitName] = {
     "test": "test",
 }
 """How files and folders are named after splits."""
-IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"})
-"""Files of a source that are images by their name. What they really hold, their first bytes tell."""
+IMAGE_SUFFIXES = formats.IMAGE_SUFFIXES
+"""Files of a source that are images by their name, read or not. What they really hold, their first bytes tell."""
 ACCEPTED = "accepted"
 NO_ANNOTATION = "none"
 _MAX_ID_LENGTH = 120

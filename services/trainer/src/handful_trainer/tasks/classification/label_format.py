@@ -12,8 +12,7 @@ from typing import Any
 from handful_trainer.dataset.errors import AnnotationError, DamagedFileError
 from handful_trainer.dataset.inspection.facts import ImageFacts
 from handful_trainer.dataset.preparation.assets import Asset
-from handful_trainer.dataset.preparation.write import ASSETS
-from handful_trainer.dataset.prepared import PreparedDataset
+from handful_trainer.dataset.prepared import ASSETS, PreparedDataset
 from handful_trainer.dataset.report.build import tally
 from handful_trainer.dataset.report.page import Outline
 from handful_trainer.dataset.settings import DatasetConfig

@@ -12,8 +12,7 @@ import numpy as np
 
 from handful_core.vision.detections import Detections, match
 from handful_trainer.dataset.errors import DamagedFileError
-from handful_trainer.dataset.preparation.write import ASSETS
-from handful_trainer.dataset.prepared import PreparedDataset
+from handful_trainer.dataset.prepared import ASSETS, PreparedDataset
 from handful_trainer.dataset.sources.yolo.label_files import label_path
 from handful_trainer.dataset.sources.yolo.labels import read_labels
 

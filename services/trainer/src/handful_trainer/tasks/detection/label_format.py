@@ -101,6 +101,12 @@ class BoxFormat:
         """Tiny boxes, and images that lost all of theirs."""
         if tiny := report["tiny_boxes"]:
             yield f"{tiny} boxes are smaller than {TINY} pixels on one side: too small to be seen in a smaller image"
+        negative = report["usable_without_boxes"]
+        if negative * 2 >= len(usable) > 0:
+            yield (
+                f"{negative} of {len(usable)} images have no box: that is right for pictures of nothing, "
+                "else look where their annotations are"
+            )
         if lost := sum(bool(asset.item.boxes) and not asset.kept for asset in usable):
             yield f"{lost} images lost all their boxes and now count as images that show nothing"
 
