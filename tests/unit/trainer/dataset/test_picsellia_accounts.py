@@ -88,7 +88,9 @@ def test_files_in_folders_and_of_the_system_are_counted(export: PicselliaExport)
 
 def test_where_no_annotation_is_of_a_listed_asset_the_line_says_so(export: PicselliaExport) -> None:
     export.annotations = {f"other {asset_id}": records for asset_id, records in export.annotations.items()}
-    with pytest.raises(DataError, match=r"none of the 12 annotations can be used: 12 of an unlisted image .*assets\.json"):
+    with pytest.raises(
+        DataError, match=r"none of the 12 annotations can be used: 12 of an unlisted image .*assets\.json"
+    ):
         check_used(read(export.write()).accounts)
 
 
