@@ -88,8 +88,15 @@ class SearchConfig(BaseModel):
     search: dict[str, Range] = Field(min_length=1)
 
     def values(self, trial: Trial) -> dict[str, Any]:
-        """One value for every key."""
-        return {key: space.suggest(trial, key) for key, space in self.search.items()}
+        """One value for every key.
+
+        Raises:
+            ConfigError: the study was begun with choices where there is a range now, or with other choices.
+        """
+        try:
+            return {key: space.suggest(trial, key) for key, space in self.search.items()}
+        except ValueError as error:  # Optuna's word for it.
+            raise ConfigError(f"the search was begun with other choices ({error})", "give another --name") from error
 
     def fitted(self, config: TrainingConfig) -> Self:
         """The same search with the choices as the settings read them, so that `1e-3` and 0.001 are one.
@@ -111,14 +118,14 @@ class SearchConfig(BaseModel):
         Raises:
             ConfigError: a setting that is searched, or that the file sets, does nothing where others have some value.
         """
-        kept = {key: changed for key, changed in written(config) if key not in self.search}
+        kept = [setting for setting in written(config) if setting.key not in self.search]
         for rule in config.ineffective:
-            mine = [key for key in kept if rule.covers(key)]
+            mine = rule.among(kept)
             keys = [key for key in self.search if rule.covers(key)]
-            keys += [key for key in mine if kept[key] and rule.level == "refuse"]
-            trials = (
-                [(values, with_values(config, values)) for values in self._samples(rule.by)] if keys or mine else []
-            )
+            keys += [setting.key for setting in mine if setting.changed and rule.level == "refuse"]
+            if not (keys or mine):
+                continue
+            trials = [(values, with_values(config, values)) for values in self._samples(rule.by)]
             idle = [(values, trial) for values, trial in trials if rule.when(trial, dataset)]
             if keys and idle:
                 values, trial = idle[0]
@@ -126,7 +133,7 @@ class SearchConfig(BaseModel):
                 raise ConfigError(f"{rule.line(keys, trial)}{where}", rule.instead)
             known = dataset is not None and all(rule.when(trial, None) for _, trial in trials)
             if mine and len(idle) == len(trials) and rule.level != "search" and not known:
-                say(f"warning: {rule.line(mine, config)}: {rule.instead}")
+                say(f"warning: {rule.line([setting.key for setting in mine], idle[0][1])}: {rule.instead}")
 
     def _samples(self, keys: Iterable[str]) -> Iterator[dict[str, Any]]:
         searched = {key: self.search[key].samples for key in keys if key in self.search}
@@ -168,8 +175,8 @@ def _fitted(key: str, space: Range, config: TrainingConfig) -> Range:
         )
     if space.choices is None:
         return space
-    if twice := next((value for value in read if read.count(value) > 1), None):
-        raise ConfigError(f"the choices of {key} hold {twice} twice", "leave one out")
+    if twice := [value for value in read if read.count(value) > 1]:
+        raise ConfigError(f"the choices of {key} hold {twice[0]} twice", "leave one out")
     return space.model_copy(update={"choices": tuple(read)})
 
 

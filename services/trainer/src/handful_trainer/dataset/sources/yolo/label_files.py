@@ -60,7 +60,10 @@ class LabelFiles:
         self._lower = {
             folder: {name.lower(): path for name, path in files.items()} for folder, files in self._by_folder.items()
         }
-        self._label_folders = {_lower_labels(folder): folder for folder in self._by_folder}
+        self._label_folders: dict[str, list[Path]] = defaultdict(list)
+        """By how they are called in lower case: labels and Labels may both be there."""
+        for place in self._by_folder:
+            self._label_folders[_lower_labels(place)].append(place)
 
     def of(self, image: Path) -> Path | None:
         """An image's label file, None if it has none."""
@@ -104,14 +107,10 @@ class LabelFiles:
         """Where an image's labels may lie, the likeliest first."""
         expected = label_path(image).parent
         yield expected
-        other = self._label_folders.get(_lower_labels(expected))
-        if other:
-            yield other
+        yield from self._label_folders.get(_lower_labels(expected), [])
         in_capitals = Path(*("images" if part.lower() == "images" else part for part in image.parts))
         if in_capitals != image:
-            other = self._label_folders.get(_lower_labels(label_path(in_capitals).parent))
-            if other:
-                yield other
+            yield from self._label_folders.get(_lower_labels(label_path(in_capitals).parent), [])
         yield image.parent
 
 

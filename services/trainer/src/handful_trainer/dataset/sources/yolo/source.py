@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from handful_trainer.dataset.accounts import IMAGE_FILES, LEFT_BY_SYSTEM, Books
+from handful_trainer.dataset.accounts import IMAGE_FILES, LEFT_BY_SYSTEM, Books, few
 from handful_trainer.dataset.errors import AnnotationError, EmptyDatasetError
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import (
@@ -53,7 +53,7 @@ class YoloSource:
     def read(self) -> RawDataset:
         """All images with their boxes."""
         books, folder = Books(), self._folder
-        splits = _split_images(folder, books)
+        splits, doubled = _split_images(folder, books)
         self._account_images(splits, books)
         labels = LabelFiles(folder, self._places)
         found = [_with_rows(image, labels.of(image)) for image in sorted(splits)]
@@ -61,7 +61,7 @@ class YoloSource:
         labels.account(books, unlabelled)
         self._check_labelled(found, unlabelled)
         items = tuple(self._items(found, splits, books))
-        return RawDataset(items, classes=folder.names, accounts=books.close())
+        return RawDataset(items, folder.names, books.close(), tuple(_warnings(doubled)))
 
     @cached_property
     def _folder(self) -> YoloFolder:
@@ -121,34 +121,51 @@ class YoloSource:
             )  # fmt: skip
 
 
-def _split_images(folder: YoloFolder, books: Books) -> dict[Path, SplitName]:
-    """The split of each image. One that two splits name belongs to the first."""
+def _split_images(folder: YoloFolder, books: Books) -> tuple[dict[Path, SplitName], list[Path]]:
+    """The split of each image, and the images that two splits name: such a one belongs to the first."""
     splits: dict[Path, SplitName] = {}
+    doubled: list[Path] = []
     for split, places in folder.splits.items():
-        before = len(splits)
+        before, seen = len(splits), set[Path]()
         for place in places:
             if not place.is_dir():
-                _account_lines(folder, place, books)
-        for image in folder.images(split):
-            splits.setdefault(image, split)
+                _account_lines(folder, place, splits, seen, books)
+        images = folder.images(split)
+        doubled += [image for image in images if splits.setdefault(image, split) != split]
         books.find(_SPLITS)
         if len(splits) > before:
             books.use(_SPLITS)
         else:
-            books.leave_out(_SPLITS, "without images of their own", split)
+            hint = "an image belongs to the first split that names it" if images else ""
+            books.leave_out(_SPLITS, "without images of their own", split, hint)
     for key in folder.other_splits:
         books.find(_SPLITS)
         books.leave_out(_SPLITS, "of an unknown name", key, "call it train, val or test, or its images are left out")
-    return splits
+    return splits, doubled
 
 
-def _account_lines(folder: YoloFolder, place: Path, books: Books) -> None:
+def _warnings(doubled: list[Path]) -> Iterator[str]:
+    if doubled:
+        names = few([image.name for image in doubled])
+        yield f"{len(doubled)} images are named by two splits ({names}): each belongs to the first"
+
+
+def _account_lines(
+    folder: YoloFolder, place: Path, splits: Mapping[Path, SplitName], seen: set[Path], books: Books
+) -> None:
     """Enter the lines of a list of images.
+
+    Args:
+        folder: the dataset.
+        place: the list.
+        splits: the images of the splits before.
+        seen: images of the split that were listed before; this list's are added.
+        books: the accounts.
 
     Raises:
         EmptyDatasetError: none of them leads anywhere.
     """
-    listed, seen = folder.listed(place), set[Path]()
+    listed = folder.listed(place)
     books.find(_LINES, len(listed))
     for each in listed:
         if each.path is None:
@@ -160,8 +177,11 @@ def _account_lines(folder: YoloFolder, place: Path, books: Books) -> None:
             books.leave_out(_LINES, "given twice", each.line)
         else:
             seen.add(each.path)
-            books.use(_LINES)
-    if listed and not seen:
+            if each.path in splits:
+                books.leave_out(_LINES, "that another split has", each.line)
+            else:
+                books.use(_LINES)
+    if listed and not any(each.is_image for each in listed):
         raise EmptyDatasetError(
             f"none of the {len(listed)} lines of {place} leads to an image: {listed[0].line!r} was looked for "
             f"below {place.parent}" + (f" and {folder.root}" if folder.root != place.parent else ""),
