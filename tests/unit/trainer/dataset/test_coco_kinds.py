@@ -234,11 +234,25 @@ def test_damaged_records_are_refused_with_their_image(tmp_path: Path, annotation
         read(one(tmp_path / "c.json", **annotation))
 
 
-def test_corners_instead_of_sizes_are_warned_of(tmp_path: Path) -> None:
+def test_corners_instead_of_sizes_are_refused(tmp_path: Path) -> None:
     image(tmp_path / "a.jpg")
-    (warning,) = read(one(tmp_path / "c.json", bbox=[30, 20, 60, 44])).warnings
-    assert "would fit as left, top, right, bottom" in warning
-    assert read(one(tmp_path / "c.json", bbox=[3, 2, 60, 44])).warnings == ()
+    with pytest.raises(DataError, match=r"image a\.jpg: its boxes reach out of it, and would fit as left, top, right"):
+        read(one(tmp_path / "c.json", bbox=[30, 20, 60, 44]))
+    assert read(one(tmp_path / "c.json", bbox=[3, 2, 60, 44])).items[0].boxes
+    assert read(one(tmp_path / "c.json", bbox=[30, 20, 70, 44])).items[0].boxes  # As corners it fits no better.
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"caption": "a hand"}, "is no instances file but one with captions"),
+        ({"segments_info": []}, "panoptic segments"),
+    ],
+)
+def test_a_folder_of_other_files_is_refused_by_what_they_are(tmp_path: Path, content: Json, words: str) -> None:
+    write(tmp_path / "x.json", [], [content])
+    with pytest.raises(DataError, match=words):
+        read(tmp_path)
 
 
 def test_files_that_hold_no_instances_are_counted_by_what_they_are(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_shapes_that_give_no_box_are_counted_with_what_to_do(export: PicselliaEx
 def test_where_all_shapes_are_lines_nothing_can_be_used(export: PicselliaExport) -> None:
     for records in export.annotations.values():
         records[0] |= {"rectangles": [], "lines": [{"label": "cat", "line": [[1, 2], [3, 4]]}]}
-    with pytest.raises(DataError, match=r"no shapes can be used: all 12 are drawn as lines .*draw rectangles"):
+    with pytest.raises(DataError, match=r"none of the 12 shapes can be used: 12 drawn as lines .*draw rectangles"):
         check_used(read(export.write()).accounts)
 
 
@@ -88,7 +88,9 @@ def test_files_in_folders_and_of_the_system_are_counted(export: PicselliaExport)
 
 def test_where_no_annotation_is_of_a_listed_asset_the_line_says_so(export: PicselliaExport) -> None:
     export.annotations = {f"other {asset_id}": records for asset_id, records in export.annotations.items()}
-    with pytest.raises(DataError, match=r"no annotations can be used: all 12 are of an unlisted image .*assets\.json"):
+    with pytest.raises(
+        DataError, match=r"none of the 12 annotations can be used: 12 of an unlisted image .*assets\.json"
+    ):
         check_used(read(export.write()).accounts)
 
 

@@ -69,6 +69,7 @@ class CocoSource:
             listed.add(each, categories)
         self._account_images(placed, books)
         items = tuple(listed.items.values())
+        _check_sizes(items)
         return RawDataset(items, tuple(names), books.close(), tuple(_warnings(placed, items)))
 
     def _place(self, found: Found, books: Books) -> _Placed:
@@ -155,9 +156,8 @@ class _Listed:
                 "name one of the files in dataset.path, remove the other one, or join them",
             )
         self.items[key] = first._replace(boxes=(*first.boxes, *boxes))
-        self._books.leave_out(
-            IMAGE_RECORDS, GIVEN_TWICE, record.name, "its boxes are joined; those given twice count once"
-        )
+        hint = "all boxes of an image are taken together"
+        self._books.leave_out(IMAGE_RECORDS, GIVEN_TWICE, record.name, hint)
 
 
 def _name(folder: Path, name: str, path: Path | None) -> str:
@@ -190,11 +190,20 @@ def _warnings(placed: Sequence[_Placed], items: Sequence[RawItem]) -> Iterator[s
     for each in placed:
         if each.reader.is_unlabelled and len(placed) > 1:
             yield f"{each.reader.path.name} lists {len(each.records)} images and no annotation: they show nothing"
+
+
+def _check_sizes(items: Sequence[RawItem]) -> None:
+    """Refuse boxes that are corners: most of them reach out of their images, and as corners all would fit.
+
+    Raises:
+        AnnotationError: half of the images that show something have such boxes.
+    """
     corners = [item.name for item in items if _has_corners(item)]
-    if len(corners) * 2 > sum(bool(item.boxes) for item in items):
-        yield (
-            f"the boxes of {len(corners)} images reach out of them ({few(corners)}) and would fit as left, top, right, "
-            "bottom: COCO's bbox is left, top, width, height"
+    if corners and len(corners) * 2 > sum(bool(item.boxes) for item in items):
+        raise AnnotationError(
+            f"image {corners[0]}: its boxes reach out of it, and would fit as left, top, right, bottom, as those of "
+            f"{len(corners)} images do",
+            "write COCO's bbox: left, top, width and height",
         )
 
 
