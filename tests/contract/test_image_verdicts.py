@@ -9,6 +9,7 @@ import io
 import struct
 import tempfile
 import warnings
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ def file_of(image: Image.Image, form: str, orientation: int = 1, **options: Any)
     if orientation != 1:
         exif = Image.Exif()
         exif[0x0112] = orientation
-        options["exif"] = exif
+        options["exif"] = exif.tobytes()
     out = io.BytesIO()
     try:
         image.save(out, form, **options)
@@ -187,6 +188,56 @@ def test_sixteen_bits_are_cut_to_their_high_byte(extension: str, channels: int) 
     assert np.array_equal(served, np.broadcast_to(expected, (40, 50, 3)))
 
 
+def grey_tiff(bits: int, row: bytes, kind: int = 1, photometric: int = 1) -> bytes:
+    """A TIFF of 20 rows and columns of grey, each row the same."""
+    data = row * 20
+    fields = [
+        (256, 20),
+        (257, 20),
+        (258, bits),
+        (259, 1),
+        (262, photometric),
+        (273, 0),
+        (277, 1),
+        (278, 20),
+        (279, len(data)),
+        (339, kind),
+    ]
+    begin = 8 + 2 + 12 * len(fields) + 4
+    fields = [(tag, begin if tag == 273 else value) for tag, value in fields]
+    body = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in fields)
+    return b"II*\0\x08\0\0\0" + struct.pack("<H", len(fields)) + body + bytes(4) + data
+
+
+@pytest.mark.parametrize(
+    ("bits", "row", "grey"),
+    [
+        (1, b"\xaa\xaa\xa0", [255, 0]),
+        (2, b"\x66" * 5, [85, 170]),
+        (4, b"\x3c" * 10, [51, 204]),
+        (8, b"\x10\xf0" * 10, [16, 240]),
+        (12, b"\x12\x3f\xed" * 10, [0x12, 0xFE]),
+        (16, b"\xff\x12\xff\xfe" * 10, [0x12, 0xFE]),
+    ],
+)
+def test_grey_of_any_depth_is_as_light_as_it_was_meant(bits: int, row: bytes, grey: list[int]) -> None:
+    """Pillow hands out 12 bits as if they were 16: all black."""
+    served = check(grey_tiff(bits, row))
+    assert served is not None
+    assert served[7, :, 1].tolist() == grey * 10
+    inverted = check(grey_tiff(bits, row, photometric=0)) if bits in {1, 8} else None
+    assert inverted is None or inverted[7, :, 1].tolist() == [255 - value for value in grey] * 10
+
+
+@pytest.mark.parametrize("kind", [2, 3])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_signed_and_floating_samples_are_refused(kind: int, bits: int) -> None:
+    data = grey_tiff(bits, bytes(20 * bits // 8), kind)
+    with pytest.raises(ImageError):
+        decode_image(data)
+    assert inspect_bytes(data).defect in {"unsupported", "garbled"}
+
+
 @pytest.mark.parametrize("kind", [np.float32, np.float64, np.int16, np.int32])
 def test_samples_whose_range_nobody_states_are_refused(kind: type) -> None:
     data = cv2.imencode(".tiff", np.full((40, 50), 0.5).astype(kind))[1].tobytes()
@@ -259,3 +310,47 @@ def test_damage_is_damage_for_both(form: str, data: st.DataObject) -> None:
     facts = inspect_bytes(bytes(content))
     # A training image has at least ten pixels each way; serving takes smaller ones.
     assert (serve(bytes(content)) is None) == (facts.defect not in {"", "too_small"}), facts
+
+
+def chunk(kind: bytes, data: bytes = b"") -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(*chunks: bytes) -> bytes:
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks) + chunk(b"IEND")
+
+
+def head(colour: int = 2, compression: int = 0) -> bytes:
+    return chunk(b"IHDR", struct.pack(">IIBBBBB", 20, 16, 8, colour, compression, 0, 0))
+
+
+def rows(count: int, width: int) -> bytes:
+    return zlib.compress((b"\0" + bytes(range(width))) * count)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        png(head(), chunk(b"IDAT", rows(10, 60))),
+        png(head(), chunk(b"IDAT", rows(16, 60)[:-4])),
+        png(head(), head(), chunk(b"IDAT", rows(16, 60))),
+        png(head(), chunk(b"ABCD", b"x"), chunk(b"IDAT", rows(16, 60))),
+        png(head(3), chunk(b"IDAT", rows(16, 20))),
+        png(head(3), chunk(b"PLTE", b"abcd"), chunk(b"IDAT", rows(16, 20))),
+        png(head(3), chunk(b"IDAT", rows(16, 20)), chunk(b"PLTE", bytes(60))),
+        png(head(compression=1), chunk(b"IDAT", rows(16, 60))),
+    ],
+    ids=["rows missing", "no checksum", "two heads", "unknown", "no palette", "odd palette", "late palette", "method"],
+)
+def test_a_png_that_pillow_takes_and_opencv_does_not_is_damaged_for_both(data: bytes) -> None:
+    """Whole chunks with right checksums, and no whole image: Pillow fills it up, and is not asked."""
+    assert check(png(head(), chunk(b"IDAT", rows(16, 60)))) is not None
+    assert check(data) is None
+
+
+def test_a_png_that_opencv_takes_and_pillow_does_not_is_written_anew() -> None:
+    """Ultralytics asks Pillow, and would leave it out without a word."""
+    data = bytearray(png(head(), chunk(b"IDAT", rows(16, 60)), chunk(b"tEXt", b"a\0text")))
+    data[data.index(b"text") + 5] ^= 1  # The checksum of a chunk that says nothing about the pixels.
+    assert inspect_bytes(bytes(data)).write_mode is WriteMode.PNG
+    assert check(bytes(data)) is not None

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
 
 import cv2
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
 
-from fakes.packages import build_package, encode, filled
+from fakes.packages import CLASSES, build_package, encode, filled
 from fakes.squares import write_squares
 from handful_core.package import SeenImages, open_package, seen_by, zip_package
 from handful_core.package.archive import describe_files, sha256_of
@@ -147,3 +148,31 @@ def test_a_damaged_list_is_refused_before_anything_is_done(trainer: Trainer, arc
     assert done.returncode == 4
     assert done.stderr.splitlines()[-1].startswith("error: seen.csv, the list of seen images in ")
     assert MlflowClient(trainer.uri).get_experiment_by_name(trainer.name) is None
+
+
+def test_a_challenger_on_overlapping_data_is_compared_on_the_rest(
+    trainer: Trainer, tmp_path: Path, registry: Registry
+) -> None:
+    """The champion was trained on 16 of the 36 test images: another split of a grown dataset gives such."""
+    old = write_squares(tmp_path / "old", [{(column, row): "2"} for column in range(8) for row in range(2)])
+    new = write_squares(tmp_path / "new", [{(c, 0): "1", (7 - c, r): "3"} for c in range(5) for r in range(3, 7)])
+    for number in range(16):
+        for kind, suffix in (("images", "png"), ("labels", "txt")):
+            shutil.copy(old / kind / "train" / f"{number}.{suffix}", new / kind / "test" / f"old-{number}.{suffix}")
+
+    def registered(name: str, classes: tuple[str, ...], data: Path) -> dict[str, Any]:
+        made = build_package(tmp_path / name / "package", classes=classes, golden=False).root
+        listed = tmp_path / f"{name}.zip"
+        assert trainer.run("package", "--package", str(made), "--seen", str(data), "-o", str(listed)).returncode == 0
+        words = ("--data", str(new), "--name", trainer.name, "--min-images", "20")
+        done = trainer.run("register", str(listed), *words)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)["gate"]  # type: ignore[no-any-return]
+
+    assert registered("first", tuple(reversed(CLASSES)), old)["decision"] == "promoted"
+    gate = registered("second", CLASSES, new)
+    assert (gate["decision"], gate["compared"], gate["left_out"]) == ("promoted", 20, {"champion": 16})
+    assert gate["interval"][0] > 0
+    tags = registry.version(trainer.name, "champion").tags
+    assert (tags["gate.compared"], json.loads(tags["gate.left_out"])) == ("20", {"champion": 16})
+    assert "20 of 36 test images are new to both (16 that champion 1 has seen left out)" in tags["gate.reason"]

@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fakes.exports import yolo_folder
 from handful_core.errors import ConfigError
-from handful_trainer.config import load_config, to_yaml, with_values
-from handful_trainer.config.ineffective import refuse_ineffective, written
+from handful_trainer.config import TrainingConfig, load_config, to_yaml, with_values
+from handful_trainer.config.ineffective import EVERY_TASK, Ineffective, refuse_ineffective, written
 from handful_trainer.config.loading import flatten
 from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.tasks.detection.ineffective import DETECTION
@@ -90,7 +93,7 @@ def test_a_setting_that_does_nothing_is_refused(
         ({"training.epochs": 2, "training.cos_lr": True}, "training.cos_lr does nothing"),
         ({"training.epochs": 3, "training.warmup_epochs": 2.5}, "training.warmup_epochs is cut short"),
         ({"augmentation.mosaic": 0, "augmentation.close_mosaic": 5}, "augmentation.close_mosaic does nothing"),
-        ({"training.device": "cpu", "training.workers": 2, "training.amp": False}, "training.workers and training.amp"),
+        ({"training.device": "cpu", "training.workers": 2, "training.amp": True}, "training.workers and training.amp"),
         ({"training.device": "mps", "training.workers": 2}, "training.workers does nothing"),
         ({"training.nbs": 8, "training.weight_decay": 0, "training.optimizer": "SGD"}, "training.nbs does nothing"),
         ({"dataset.polygons": "refuse"}, "dataset.polygons does nothing"),
@@ -114,6 +117,11 @@ def test_where_it_does_no_harm_it_is_said(
         {"training.epochs": 1},  # Neither mosaic nor a warm-up: nobody asked for them.
         {"training.rect": True},
         {"augmentation.mosaic": 0},
+        {"training.epochs": 2, "augmentation.mosaic": 0, "augmentation.mixup": 0},  # This is what happens anyway.
+        {"training.epochs": 1, "training.warmup_epochs": 0, "training.cos_lr": False},
+        {"training.rect": True, "augmentation.mosaic": 0},
+        {"training.warmup_bias_lr": 0, "augmentation.erasing": 0},
+        {"training.device": "cpu", "training.workers": 0, "training.amp": False},
         {"training.optimizer": "AdamW", "training.lr0": 0.001, "training.momentum": 0.8},
         {"training.optimizer": "SGD", "training.warmup_momentum": 0.5, "training.warmup_bias_lr": 0.2},
         {"training.optimizer": "RMSProp", "training.warmup_momentum": 0.5},
@@ -124,6 +132,7 @@ def test_where_it_does_no_harm_it_is_said(
         {"training.patience": 1000},
         {"training.device": [0, 1], "training.workers": 2},
         {"model.pretrained": "yolo11s.pt", "model.size": "s"},
+        {"model.pretrained": "yolo11l.pt", "model.size": "m"},
         {"model.pretrained": "yolo11n.pt", "model.family": "yolo26"},  # Three quarters of the weights fit.
         {"model.pretrained": "models:/fingers@champion", "model.size": "m"},
         {"model.family": "yolo26", "package.head": "nms_free", "package.iou": 0.5},
@@ -164,9 +173,75 @@ def test_a_printed_configuration_is_as_good_as_what_it_was_printed_from(
         refuse_ineffective(load_config(printed, ["training.lr0=0.5"]))
 
 
+_OVERRIDES = st.fixed_dictionaries(
+    {},
+    optional={
+        "training.optimizer": st.sampled_from(["auto", "SGD", "AdamW"]),
+        "training.lr0": st.sampled_from([0.01, 0.001]),
+        "training.momentum": st.sampled_from([0.937, 0.8]),
+        "training.warmup_epochs": st.sampled_from([0, 3, 5]),
+        "training.warmup_momentum": st.sampled_from([0.8, 0.5]),
+        "training.epochs": st.sampled_from([1, 2, 10, 100]),
+        "training.lrf": st.sampled_from([0.01, 1]),
+        "training.cos_lr": st.booleans(),
+        "training.rect": st.booleans(),
+        "training.device": st.sampled_from(["auto", "cpu", 0, [0, 1]]),
+        "augmentation.mosaic": st.sampled_from([0, 0.5, 1]),
+        "augmentation.close_mosaic": st.sampled_from([0, 10, 50]),
+        "augmentation.mixup": st.sampled_from([0, 0.5]),
+        "package.class_agnostic": st.sampled_from(["auto", True, False]),
+    },
+)
+
+
+@given(_OVERRIDES)
+def test_printing_a_configuration_changes_no_verdict(values: dict[str, Any]) -> None:
+    def verdict(made: TrainingConfig) -> str:
+        try:
+            refuse_ineffective(made)
+        except ConfigError as refused:
+            return str(refused)
+        return ""
+
+    made = config(values)
+    printed = DetectionConfig.model_validate(yaml.safe_load(to_yaml(made)))
+    assert verdict(printed) == verdict(made)
+    # Without the settings that a refusal names, the next one is of others: all of them can be mended one by one.
+    left = dict(values)
+    while line := verdict(config(left)):
+        named = [key for key in left if re.search(rf"{re.escape(key)}( and .*)? do(es)? (nothing|next)", line)]
+        assert named
+        left = {key: value for key, value in left.items() if key not in named}
+
+
+def test_a_task_adds_rules_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    class OwnConfig(DetectionConfig):
+        """Another distribution's."""
+
+        ineffective: ClassVar[tuple[Ineffective, ...]] = (
+            *EVERY_TASK,
+            Ineffective(
+                settings=("training.dfl",),
+                by=("training.box",),
+                when=lambda c, _: c.training.box == 0,
+                because="training.box is {config.training.box:g}",
+                instead="leave it out",
+            ),
+        )
+
+    made = OwnConfig.model_validate({"dataset": {"source": "sample"}, "training": {"box": 0, "dfl": 1, "lr0": 0.001}})
+    with pytest.raises(ConfigError, match=r"^training\.dfl does nothing: training\.box is 0: leave it out$"):
+        refuse_ineffective(made)
+    assert capsys.readouterr().err == ""
+
+
 def test_what_is_written_is_known() -> None:
     made = config({"training.epochs": 100, "training.lr0": 0.5})
-    assert dict(written(made)) == {"dataset.source": True, "training.epochs": False, "training.lr0": True}
+    assert {setting.key: setting.changed for setting in written(made)} == {
+        "dataset.source": True,
+        "training.epochs": False,
+        "training.lr0": True,
+    }
 
 
 @pytest.mark.parametrize("name", ["fingers", "picsellia", "sample", "starter"])

@@ -79,6 +79,7 @@ _OTHERS = (
     ImageFormat("QOI", (".qoi",), _at(0, b"qoif")),
     ImageFormat("DICOM", (".dcm", ".dicom"), _at(128, b"DICM")),
     ImageFormat("SGI", (".sgi", ".rgb"), _at(0, b"\x01\xda\0", b"\x01\xda\1")),
+    ImageFormat("Sun raster", (".ras",), _at(0, b"\x59\xa6\x6a\x95")),
     ImageFormat("EPS", (".eps",), _at(0, b"%!PS", b"\xc5\xd0\xd3\xc6")),
     ImageFormat("PDF", (), _at(0, b"%PDF")),
     ImageFormat("ZIP", (), _at(0, b"PK\x03\x04")),

@@ -38,7 +38,9 @@ _EIGHT_BITS = frozenset({"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa",
 _UNPREMULTIPLIED = {"La": "LA", "RGBa": "RGBA"}
 HDR = {16: "PQ", 18: "HLG"}
 """Transfer characteristics of ITU-T H.273 whose values are no colours until they are mapped to a screen's."""
-_WIDTH, _HEIGHT, _ORIENTATION = 0x0100, 0x0101, 0x0112
+_WIDTH, _HEIGHT, _BITS, _ORIENTATION, _SAMPLES = 0x0100, 0x0101, 0x0102, 0x0112, 0x0153
+_UNSIGNED = frozenset({1, 4})
+"""Kinds of a TIFF's samples: whole numbers from 0 on, and undefined. The others are signed, floating or complex."""
 _TURNS = {
     1: (False, None),
     2: (False, 1),
@@ -120,6 +122,8 @@ def check_colours(image: Image.Image) -> None:
     """
     if image.mode not in _EIGHT_BITS and not image.mode.startswith("I;16"):
         raise ColourError("samples of more than 16 bits, or of a rare kind")
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and not _UNSIGNED.issuperset(image.tag_v2.get(_SAMPLES, (1,))):
+        raise ColourError("signed samples, or of a rare kind")
     transfer = (image.info.get("nclx_profile") or {}).get("transfer_characteristics")
     if transfer in HDR:
         raise ColourError(f"colours for HDR ({HDR[transfer]})")
@@ -146,17 +150,22 @@ def decode_with_pillow(data: bytes) -> NDArray[np.uint8]:
 
 def _bgr(image: Image.Image) -> NDArray[np.uint8]:
     """A loaded image's pixels. In strips: converted at once, a large image would be in memory three times."""
-    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    pixels, bits = np.empty((image.height, image.width, 3), np.uint8), _bits(image)
     step = max(1, _STRIP_PIXELS // max(1, image.width))
     for top in range(0, image.height, step):
         strip = image.crop((0, top, image.width, min(image.height, top + step)))
-        pixels[top : top + step] = np.asarray(_rgb(strip))[..., ::-1]
+        pixels[top : top + step] = np.asarray(_rgb(strip, bits))[..., ::-1]
     return pixels
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def _bits(image: Image.Image) -> int:
+    """Bits of a deep grey image's samples: Pillow hands out 12 bits as the lower ones of 16."""
+    return int(image.tag_v2.get(_BITS, (16,))[0]) if isinstance(image, TiffImagePlugin.TiffImageFile) else 16
+
+
+def _rgb(image: Image.Image, bits: int) -> Image.Image:
     if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        image = Image.fromarray((np.asarray(image) >> bits - 8).astype(np.uint8))
     if image.mode in _UNPREMULTIPLIED:
         image = image.convert(_UNPREMULTIPLIED[image.mode])
     return image if image.mode == "RGB" else image.convert("RGB")

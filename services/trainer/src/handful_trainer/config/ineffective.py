@@ -6,9 +6,9 @@ hold for every task are here; a task adds its own in `TrainingConfig.ineffective
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import BaseModel
 
@@ -18,6 +18,16 @@ from handful_core.errors import ConfigError
 if TYPE_CHECKING:
     from handful_trainer.config.settings import TrainingConfig
     from handful_trainer.dataset.prepared import PreparedDataset
+
+
+class Written(NamedTuple):
+    """A setting that a file or an option gave."""
+
+    key: str
+    """Dotted."""
+    value: Any
+    changed: bool
+    """It is another value than the default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +48,12 @@ class Ineffective:
     """warn: what comes of it is what was wanted all the same. search: an ordinary way to switch the setting off, which
     is only refused where a search varies it."""
     verb: str = "does nothing"
+    anyway: tuple[Any, ...] = ()
+    """Values that say what happens anyway: nothing is wrong with them."""
+
+    def among(self, settings: Iterable[Written]) -> list[Written]:
+        """The settings that it is about, but those that say what happens anyway."""
+        return [setting for setting in settings if self.covers(setting.key) and setting.value not in self.anyway]
 
     def covers(self, key: str) -> bool:
         """Is the setting one of these?"""
@@ -63,24 +79,24 @@ def refuse_ineffective(config: TrainingConfig, dataset: PreparedDataset | None =
         ConfigError: a setting that is not the default's value does nothing; the line says why, and what to do.
     """
     refused: list[tuple[Ineffective, list[str]]] = []
-    values = dict(written(config))
+    settings = list(written(config))
     for rule in config.ineffective:
-        keys = [key for key in values if rule.covers(key)]
+        mine = rule.among(settings)
         known = dataset is not None and rule.when(config, None)
-        if not keys or rule.level == "search" or known or not rule.when(config, dataset):
+        if not mine or rule.level == "search" or known or not rule.when(config, dataset):
             continue
-        if rule.level == "refuse" and (changed := [key for key in keys if values[key]]):
+        if rule.level == "refuse" and (changed := [setting.key for setting in mine if setting.changed]):
             refused.append((rule, changed))
         else:
-            say(f"warning: {rule.line(keys, config)}: {rule.instead}")
+            say(f"warning: {rule.line([setting.key for setting in mine], config)}: {rule.instead}")
     if refused:
         rule, keys = refused[0]
         more = f" (and {len(refused) - 1} more such settings)" if len(refused) > 1 else ""
         raise ConfigError(rule.line(keys, config) + more, rule.instead)
 
 
-def written(config: BaseModel, prefix: str = "") -> Iterator[tuple[str, bool]]:
-    """The settings that a file or an option gave, each with whether it is another value than the default.
+def written(config: BaseModel, prefix: str = "") -> Iterator[Written]:
+    """The settings that a file or an option gave.
 
     A section in which every setting is given was printed by `--print-config`: in it only other values count.
     """
@@ -95,7 +111,7 @@ def written(config: BaseModel, prefix: str = "") -> Iterator[tuple[str, bool]]:
             continue
         changed = value != fields[name].get_default(call_default_factory=True)
         if changed or not printed:
-            yield f"{prefix}{name}", changed
+            yield Written(f"{prefix}{name}", value, changed)
 
 
 def _classes(config: TrainingConfig, dataset: PreparedDataset | None) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from handful_core.package import SeenImages
 from handful_core.package.seen import parse_hashes
 from handful_trainer.dataset.errors import DamagedFileError
 from handful_trainer.dataset.inspection.inspect import inspect_all
-from handful_trainer.dataset.preparation.write import ASSETS
+from handful_trainer.dataset.prepared import ASSETS
 from handful_trainer.workers import WorkerPool
 
 if TYPE_CHECKING:

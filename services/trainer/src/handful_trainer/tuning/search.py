@@ -111,14 +111,14 @@ class SearchConfig(BaseModel):
         Raises:
             ConfigError: a setting that is searched, or that the file sets, does nothing where others have some value.
         """
-        kept = {key: changed for key, changed in written(config) if key not in self.search}
+        kept = [setting for setting in written(config) if setting.key not in self.search]
         for rule in config.ineffective:
-            mine = [key for key in kept if rule.covers(key)]
+            mine = rule.among(kept)
             keys = [key for key in self.search if rule.covers(key)]
-            keys += [key for key in mine if kept[key] and rule.level == "refuse"]
-            trials = (
-                [(values, with_values(config, values)) for values in self._samples(rule.by)] if keys or mine else []
-            )
+            keys += [setting.key for setting in mine if setting.changed and rule.level == "refuse"]
+            if not (keys or mine):
+                continue
+            trials = [(values, with_values(config, values)) for values in self._samples(rule.by)]
             idle = [(values, trial) for values, trial in trials if rule.when(trial, dataset)]
             if keys and idle:
                 values, trial = idle[0]
@@ -126,7 +126,7 @@ class SearchConfig(BaseModel):
                 raise ConfigError(f"{rule.line(keys, trial)}{where}", rule.instead)
             known = dataset is not None and all(rule.when(trial, None) for _, trial in trials)
             if mine and len(idle) == len(trials) and rule.level != "search" and not known:
-                say(f"warning: {rule.line(mine, config)}: {rule.instead}")
+                say(f"warning: {rule.line([setting.key for setting in mine], config)}: {rule.instead}")
 
     def _samples(self, keys: Iterable[str]) -> Iterator[dict[str, Any]]:
         searched = {key: self.search[key].samples for key in keys if key in self.search}

@@ -139,7 +139,7 @@ def _check_space(folder: Path, usable: Sequence[Asset], linker: FileLinker) -> b
     """Is there room for them? Tells whether images have to be copied, because they cannot be linked."""
     linked = next((a.item.path for a in usable if a.facts.write_mode is WriteMode.LINK and a.item.path), None)
     copies = linked is not None and linker.only_copies(linked, folder)
-    written = sum(a.facts.size * 2 for a in usable if a.facts.write_mode is not WriteMode.LINK)
+    written = sum(_written_bytes(a.facts) for a in usable if a.facts.write_mode is not WriteMode.LINK)
     copied = sum(a.facts.size for a in usable if a.facts.write_mode is WriteMode.LINK) if copies else 0
     needed = written + copied + len(usable) * _PER_IMAGE + _SPARE
     free = shutil.disk_usage(folder).free
@@ -149,6 +149,12 @@ def _check_space(folder: Path, usable: Sequence[Asset], linker: FileLinker) -> b
             "make room, or set HANDFUL_HOME or --output to another disk",
         )
     return copies
+
+
+def _written_bytes(facts: ImageFacts) -> int:
+    """About as many as an image takes that is written anew. Of a photo, PNG saves a third; HEIC and AVIF are small."""
+    as_png = facts.width * facts.height * 2 if facts.format in {"AVIF", "HEIC"} else 0
+    return max(facts.size * 2, as_png)
 
 
 def _remove_forgotten(parent: Path) -> None:

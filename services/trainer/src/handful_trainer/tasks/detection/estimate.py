@@ -45,7 +45,7 @@ def estimate(job: TrainingJob) -> Estimate:
         arguments = training_arguments(detection_config(job.config), job.dataset.description, Path(folder) / "yolo") | {
             "plots": False
         }
-        arguments["pretrained"] = first_weights(job)
+        arguments["pretrained"] = first_weights(job, model)
         watch = _Stopwatch()
         model.add_callback("on_train_start", use_channels_last)
         model.add_callback("on_train_batch_start", watch.begin)

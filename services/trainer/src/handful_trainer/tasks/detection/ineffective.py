@@ -24,6 +24,8 @@ _AUTO_STEPS = 10_000
 _AUTO_KEEPS = ("training.epochs", "training.batch", "training.nbs", "training.fraction")
 """What decides, with the number of images, how many steps there are."""
 _ULTRALYTICS_WEIGHTS = re.compile(r"yolo\d+([nsmlx])\.pt")
+_AS_WIDE = {"m", "l"}
+"""Of one width: seven tenths of the weights of m fit into l, nine tenths the other way round."""
 
 
 def _auto(config: DetectionConfig, _: PreparedDataset | None) -> bool:
@@ -63,7 +65,7 @@ def _nothing_to_close(config: DetectionConfig, _: PreparedDataset | None) -> boo
 
 def _weights_of_another_size(config: DetectionConfig, _: PreparedDataset | None) -> bool:
     named = _ULTRALYTICS_WEIGHTS.fullmatch(PurePath(str(config.model.pretrained)).name)
-    return named is not None and named[1] != config.model.size
+    return named is not None and named[1] != config.model.size and {named[1], config.model.size} != _AS_WIDE
 
 
 def _suppressed_by_the_head_alone(config: DetectionConfig, dataset: PreparedDataset | None) -> bool:
@@ -88,6 +90,7 @@ DETECTION = (
         when=_auto,
         because="training.optimizer is auto, which begins the warm-up of biases at 0",
         instead="name an optimizer, such as AdamW, or leave it out",
+        anyway=(0,),
     ),
     Ineffective(
         settings=("training.momentum", "training.warmup_momentum"),
@@ -95,6 +98,7 @@ DETECTION = (
         when=_auto_takes_adamw,
         because=f"training.optimizer is auto, which takes AdamW and a momentum of 0.9 up to {_AUTO_STEPS:,} steps",
         instead="name an optimizer, such as SGD, or leave it out",
+        anyway=(0.9,),
     ),
     Ineffective(
         settings=("training.momentum",),
@@ -102,6 +106,7 @@ DETECTION = (
         when=lambda c, d: _auto(c, d) and _no_warmup(c, d),
         because="training.optimizer is auto, which sets the momentum itself, and there is no warm-up to change it",
         instead="name an optimizer, such as SGD, or leave it out",
+        anyway=(0.9,),
     ),
     Ineffective(
         settings=("training.warmup_momentum",),
@@ -127,6 +132,7 @@ DETECTION = (
         because="training.epochs is 1: the only epoch is trained at the full learning rate",
         instead="train for longer, or leave it out",
         level="warn",
+        anyway=(0,),
     ),
     Ineffective(
         settings=("training.warmup_epochs",),
@@ -159,6 +165,7 @@ DETECTION = (
         because="augmentation.close_mosaic is {config.augmentation.close_mosaic}, so many last epochs go without, and "
         "training.epochs is {config.training.epochs}",
         instead="set augmentation.close_mosaic below training.epochs (0: never without), or leave it out",
+        anyway=(0,),
     ),
     Ineffective(
         settings=("augmentation.mosaic", "augmentation.mixup", "augmentation.cutmix"),
@@ -166,6 +173,7 @@ DETECTION = (
         when=_rectangular,
         because="training.rect is true, and rectangular batches put no images together",
         instead="leave out one of them",
+        anyway=(0,),
     ),
     Ineffective(
         settings=("augmentation.close_mosaic",),
@@ -181,6 +189,7 @@ DETECTION = (
         when=lambda *_: True,
         because="Ultralytics erases patches for classifiers only",
         instead="leave it out",
+        anyway=(0,),
     ),
     Ineffective(
         settings=("training.cls_pw",),
@@ -203,6 +212,7 @@ DETECTION = (
         because="training.device is {config.training.device}, on which one process loads images in full precision",
         instead="leave it out",
         level="warn",
+        anyway=(0,),
     ),
     Ineffective(
         settings=("training.nbs",),
@@ -237,6 +247,7 @@ DETECTION = (
         because="there is one class alone",
         instead="leave it out",
         level="warn",
+        anyway=(False, "auto"),
     ),
 )
 """What holds for a detector's training."""

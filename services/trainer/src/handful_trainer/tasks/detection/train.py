@@ -9,15 +9,18 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from handful_core.console import say
 from handful_core.errors import DataError, HandfulError, ResourceError
 from handful_trainer.pipeline.job import TrainingJob
 from handful_trainer.pipeline.weights import find_weights
 from handful_trainer.tasks.detection.settings import detection_config
-from handful_trainer.tasks.detection.ultralytics import download_weights, new_model, training_arguments
+from handful_trainer.tasks.detection.ultralytics import download_weights, new_model, refuse_misfits, training_arguments
 from handful_trainer.tasks.engine import TrainingListener
+
+if TYPE_CHECKING:
+    from ultralytics import YOLO
 
 _METRICS = {
     "metrics/precision(B)": "val/precision",
@@ -56,7 +59,7 @@ def train(job: TrainingJob, listener: TrainingListener, *, resume: bool) -> Path
         model, arguments = YOLO(str(checkpoint.path)), arguments | {"resume": True}
     else:
         model = new_model(detection_config(job.config))
-        arguments["pretrained"] = first_weights(job)
+        arguments["pretrained"] = first_weights(job, model)
     TrainingCallbacks(listener, job.config.training.epochs).attach(model)
     with translated_errors():
         model.train(**arguments)
@@ -65,10 +68,19 @@ def train(job: TrainingJob, listener: TrainingListener, *, resume: bool) -> Path
     return best
 
 
-def first_weights(job: TrainingJob) -> str | Literal[False]:
-    """The file of the weights to begin with, or none."""
+def first_weights(job: TrainingJob, network: YOLO) -> str | Literal[False]:
+    """The file of the weights that a network begins with, or none.
+
+    Raises:
+        ConfigError: there are no such weights, or few of them fit into the network.
+    """
     wanted = job.config.model.pretrained
-    return str(find_weights(wanted, job.home, job.uri, download_weights)) if wanted else False
+    if not wanted:
+        return False
+    weights = find_weights(wanted, job.home, job.uri, download_weights)
+    with translated_errors():
+        refuse_misfits(network, weights, wanted)
+    return str(weights)
 
 
 @dataclass(frozen=True, slots=True)
