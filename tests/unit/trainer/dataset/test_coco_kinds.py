@@ -334,3 +334,19 @@ def test_strays_of_the_system_are_counted(tmp_path: Path) -> None:
     found = read(one(tmp_path / "c.json").parent)
     assert left(found, "image files") == {"left by the system": 2}
     assert count_left_out(found.accounts, "image files", "not listed") == 0
+
+
+def test_folders_that_are_named_in_two_ways_are_walked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image(tmp_path / "set/images/a.jpg")
+    one(tmp_path / "set/c.json")
+    (tmp_path / "link").symlink_to(tmp_path / "set/images", target_is_directory=True)
+    monkeypatch.chdir(tmp_path)
+    for images in (tmp_path / "set/images", Path("set/../set/images"), tmp_path / "link"):
+        found = read(Path("set"), images)
+        assert (account(found, "image files").found, account(found, "image files").used) == (1, 1)
+
+
+def test_a_file_that_is_a_link_is_read_where_the_link_lies(tmp_path: Path) -> None:
+    image(tmp_path / "set/a.jpg")
+    (tmp_path / "set/c.json").symlink_to(one(tmp_path / "store/1f3a.json"))
+    assert read(tmp_path / "set/c.json").items[0].path == tmp_path / "set/a.jpg"

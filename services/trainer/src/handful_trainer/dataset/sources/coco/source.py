@@ -18,7 +18,7 @@ from handful_trainer.dataset.sources.coco.instances import (
     ImageRecord,
     InstancesFile,
 )
-from handful_trainer.dataset.sources.files import outermost
+from handful_trainer.dataset.sources.files import outermost, real_path
 from handful_trainer.dataset.sources.images import (
     OF_AMBIGUOUS_NAME,
     ImageFolder,
@@ -46,8 +46,8 @@ class CocoSource:
 
     def __init__(self, config: DatasetConfig, home: Path) -> None:
         del home
-        self._path = config.path or Path()
-        self._images = config.images
+        self._path = real_path(config.path or Path())
+        self._images = real_path(config.images) if config.images else None
 
     def roots(self) -> tuple[Path, ...]:
         """The JSON files and the folder that holds the images."""
@@ -162,9 +162,8 @@ class _Listed:
 
 def _name(folder: Path, name: str, path: Path | None) -> str:
     """What an image is called: as it is written, if that is where it lies."""
-    plain = plain_path(name)
     if path is None or folder / name == path:
-        return plain.as_posix()
+        return plain_path(name).as_posix()
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
 
 
@@ -180,7 +179,8 @@ def _usual_folders(file: Path, split: SplitName | None) -> list[Path]:
 def _image_folders(placed: Sequence[_Placed]) -> list[Path]:
     """The folders in which the images of JSON files lie."""
     found = {path.parent for each in placed for paths in each.paths.values() for path in paths}
-    return outermost(found | {each.folder / plain_path(name).parent for each in placed for name in each.paths})
+    folders = {(each.folder, name.rpartition("/")[0]) for each in placed for name in each.paths}
+    return outermost(found | {folder / plain_path(below) for folder, below in folders})
 
 
 def _warnings(placed: Sequence[_Placed], items: Sequence[RawItem]) -> Iterator[str]:
