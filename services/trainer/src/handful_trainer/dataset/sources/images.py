@@ -94,7 +94,8 @@ class ImageFolder:
     @cached_property
     def _files(self) -> list[Path]:
         files = walk_files(self.folder, IMAGE_SUFFIXES).data if self.folder.is_dir() else []
-        return [path for path in files if not is_mask(path, self.folder)]
+        masks = masks_among(files, self.folder)
+        return [path for path in files if path not in masks] if masks else files
 
 
 def nearest(candidates: Iterable[Path], folders: Iterable[str]) -> list[Path]:
@@ -143,9 +144,13 @@ def plain_path(name: str) -> PurePosixPath:
     return path if len(plain) == len(path.parts) else PurePosixPath(*plain)
 
 
-def is_mask(path: Path, folder: Path) -> bool:
-    """Does a picture below a folder lie where masks are kept?"""
-    return bool(_MASKS & {part.lower() for part in path.relative_to(folder).parts[:-1]})
+def masks_among(files: Iterable[Path], folder: Path) -> set[Path]:
+    """Those of the pictures below a folder that lie where masks are kept."""
+    by_folder = defaultdict[Path, list[Path]](list)
+    for path in files:
+        by_folder[path.parent].append(path)
+    kept = (above for above in by_folder if _MASKS & set(map(str.lower, above.relative_to(folder).parts)))
+    return {path for above in kept for path in by_folder[above]}
 
 
 def _in_other_case(files: Iterable[Path], used: Iterable[Path]) -> Iterator[Path]:
@@ -177,7 +182,7 @@ def account_images(
     for place in places:
         found = walk_files(place, IMAGE_SUFFIXES)
         data |= set(found.data)
-        masks |= {path for path in found.data if is_mask(path, place)}
+        masks |= masks_among(found.data, place)
         system += [path for path in found.system if path not in used]
     data -= set(_in_other_case(data - used, used))
     books.find(IMAGE_FILES, len(data) + len(system))
