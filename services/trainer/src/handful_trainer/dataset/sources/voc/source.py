@@ -10,6 +10,7 @@ from handful_trainer.dataset.accounts import LEFT_BY_SYSTEM, Books, few
 from handful_trainer.dataset.errors import AnnotationError, MissingSourceError
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import ACCEPTED, SPLIT_WORDS, AssetIds, RawDataset, RawItem, SplitName
+from handful_trainer.dataset.sources.fields import is_in_shares
 from handful_trainer.dataset.sources.files import outermost, real_path, walk_files
 from handful_trainer.dataset.sources.images import OF_AMBIGUOUS_NAME, ImageFolder, account_images
 from handful_trainer.dataset.sources.voc.annotation import VocFile, read_voc_file
@@ -78,6 +79,7 @@ class VocSource:
         sets = ImageSets(self._folder, files, books)
         index = ImageFolder(self._images or self._folder)
         described = [self._describe(path, index) for path in files]
+        _check_pixels(described)
         items = tuple(self._items(described, sets, books))
         self._account_images(described, items, index, books)
         return RawDataset(items, accounts=books.close(), warnings=tuple(_warnings(described, items, sets)))
@@ -164,6 +166,23 @@ class VocSource:
         hints = dict.fromkeys(lost, "it has an XML file, which lies elsewhere: set dataset.images to its folder")
         places = outermost([self._folder, *([self._images] if self._images else [])])
         account_images(books, places, used, lambda image: hints.get(image, hint), doubtful)
+
+
+def _check_pixels(described: Sequence[_Described]) -> None:
+    """Refuse boxes in shares of the image: as pixels, hardly one of them could be seen.
+
+    Raises:
+        AnnotationError: half of them are so.
+    """
+    boxes = [(each.path, box) for each in described for box in each.file.boxes]
+    shares = [(path, box) for path, box in boxes if is_in_shares(box)]
+    if shares and len(shares) * 2 >= len(boxes):
+        path, box = shares[0]
+        raise AnnotationError(
+            f"{path}: the sides of a box are shares of the image ({box.x:g}, {box.y:g}, {box.x + box.width:g}, "
+            f"{box.y + box.height:g}), as {len(shares)} of {len(boxes)} are, not pixels",
+            "multiply them by the image's width and height",
+        )
 
 
 def _closeness(folder: PurePosixPath, images: PurePosixPath) -> _Closeness:
