@@ -53,6 +53,11 @@ def list_files(folder: Path) -> list[str]:
         return []
 
 
+def real_path(path: Path) -> Path:
+    """The path without links and steps upwards, by which folders can be compared. A file that is a link stays one."""
+    return path.resolve() if path.is_dir() else path.parent.resolve() / path.name
+
+
 def outermost(folders: Iterable[Path]) -> list[Path]:
     """Those of the folders that exist and lie in none of the others."""
     found: list[Path] = []
