@@ -25,11 +25,19 @@ SPLIT_WORDS: Mapping[str, SplitName] = {
     "test": "test",
 }
 """How files and folders are named after splits."""
+
+
+def split_named(name: str) -> SplitName | None:
+    """The split that a folder or list is named after, in capitals or not; a year may follow (train2017)."""
+    return SPLIT_WORDS.get(name.lower().rstrip("0123456789").rstrip("-_"))
+
+
 IMAGE_SUFFIXES = formats.IMAGE_SUFFIXES
 """Files of a source that are images by their name, read or not. What they really hold, their first bytes tell."""
 ACCEPTED = "accepted"
 NO_ANNOTATION = "none"
 _MAX_ID_LENGTH = 120
+"""Bytes: file systems count names so."""
 
 
 class RawBox(NamedTuple):
@@ -97,7 +105,8 @@ class AssetIds:
         Ids are compared without regard to case, as some file systems do.
         """
         whole = "_".join(part for part in path.with_suffix("").parts if part != "images")
-        name = "".join(c if c.isalnum() or c in "-_." else "-" for c in whole).lstrip(".")[:_MAX_ID_LENGTH]
+        name = "".join(c if c.isalnum() or c in "-_." else "-" for c in whole).lstrip(".")
+        name = name.encode(errors="replace")[:_MAX_ID_LENGTH].decode(errors="ignore")
         if name != whole or name.casefold() in self._taken:
             name = f"{name}-{hashlib.sha256(path.as_posix().encode(errors='surrogateescape')).hexdigest()[:8]}"
         self._taken.add(name.casefold())

@@ -75,7 +75,23 @@ def _walk(folder: str, *, by_system: bool, above: frozenset[tuple[int, int]]) ->
     with os.scandir(folder) as entries:
         for entry in entries:
             left = by_system or is_system_name(entry.name)
-            if entry.is_dir():
+            if is_folder(entry):
                 yield from _walk(entry.path, by_system=left, above=above | {here})
             else:
-                yield entry.path, left
+                # A pipe or a socket is no data; a link that leads nowhere should have been some.
+                yield entry.path, left or not (_is_file(entry) or entry.is_symlink())
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Is it a folder, or a link to one?"""
+    try:
+        return entry.is_dir()
+    except OSError:  # A link to itself.
+        return False
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # A link to itself.
+        return False
