@@ -65,6 +65,11 @@ class ImageFolder:
                 return nearest(candidates, plain.parts[:-1])
         return []
 
+    @cached_property
+    def folders(self) -> frozenset[Path]:
+        """Those that images lie in."""
+        return frozenset(path.parent for path in self._files)
+
     def called(self, name: str) -> list[Path]:
         """Files with this name, in capitals or not; if it has no suffix of an image, with any."""
         lower = name.lower()

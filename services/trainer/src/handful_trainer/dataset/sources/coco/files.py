@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from handful_trainer.dataset.accounts import LEFT_BY_SYSTEM, Books
 from handful_trainer.dataset.errors import MissingSourceError
-from handful_trainer.dataset.sources.base import SPLIT_WORDS, SplitName
+from handful_trainer.dataset.sources.base import SplitName, split_word
 from handful_trainer.dataset.sources.coco.instances import InstancesFile
 from handful_trainer.dataset.sources.fields import read_json
 from handful_trainer.dataset.sources.files import walk_files
@@ -119,5 +119,4 @@ def split_of(file: PurePath) -> SplitName | None:
         file: its path in the dataset.
     """
     words = [*re.split(r"[\W_]+", file.stem), *reversed(file.parent.parts)]
-    plain = (word.lower().rstrip("0123456789") for word in words)
-    return next((SPLIT_WORDS[word] for word in plain if word in SPLIT_WORDS), None)
+    return next(filter(None, map(split_word, words)), None)

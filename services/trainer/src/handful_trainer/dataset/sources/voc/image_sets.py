@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from handful_trainer.dataset.accounts import LEFT_BY_SYSTEM, NO_SPLIT, UNKNOWN_LIST, Books
 from handful_trainer.dataset.errors import DamagedFileError, EmptyDatasetError
-from handful_trainer.dataset.sources.base import IMAGE_SUFFIXES, SPLIT_WORDS, SplitName
+from handful_trainer.dataset.sources.base import IMAGE_SUFFIXES, SplitName, split_word, without_year
 from handful_trainer.dataset.sources.files import walk_files
 from handful_trainer.dataset.sources.images import nearest
 
@@ -108,17 +108,18 @@ def _lists(folder: Path, books: Books) -> Iterator[_List]:
             books.leave_out(LIST_FILES, LEFT_BY_SYSTEM, path.name)
     for path in found.data:
         above = [part.lower() for part in path.relative_to(folder).parts[:-1]]
-        stem = path.stem.lower()
-        is_split = stem == _BOTH or stem in SPLIT_WORDS
+        stem = without_year(path.stem)
+        is_split = stem == _BOTH or split_word(stem) is not None
         if "imagesets" not in above and not (is_split and not above):
             continue
         books.find(LIST_FILES)
         of_other_task = bool(above) and above[-1] not in {"imagesets", "main"}
-        of_class = stem.rpartition("_")[2] in {*SPLIT_WORDS, _BOTH} and not is_split
+        last = stem.rpartition("_")[2]
+        of_class = (last == _BOTH or split_word(last) is not None) and not is_split
         if of_other_task or of_class or stem in _WHOLE:
             books.leave_out(LIST_FILES, NO_SPLIT, path.relative_to(folder))
         elif is_split:
-            yield _List(path, SPLIT_WORDS.get(stem))
+            yield _List(path, split_word(stem))
         else:
             books.leave_out(LIST_FILES, UNKNOWN_LIST, path.name, "call it train, val or test if it is a split")
 
