@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from handful_trainer.dataset.errors import AnnotationError, DamagedFileError, MissingSourceError
 from handful_trainer.dataset.sources.base import RawBox
 
+IN_SHARES, PIXELS_HINT = "in shares of the image", "multiply them by the image's width and height"
+"""Reason for which boxes are left out, and what to do."""
 _MAX_NAME = 200
 _RESERVED = frozenset('/\\:*?"<>|')
 
@@ -107,6 +109,23 @@ def is_in_shares(box: RawBox) -> bool:
     """Are a box's numbers shares of the image, where they should be pixels? As pixels it would fill a part of one."""
     inside = box.x >= 0 and box.y >= 0 and box.x + box.width <= 1 and box.y + box.height <= 1
     return inside and box.width > 0 and box.height > 0
+
+
+def shares_among(boxes: Sequence[RawBox], refuse: Callable[[int, str], AnnotationError]) -> list[int]:
+    """Positions of the boxes whose numbers are shares of the image: they are to be left out.
+
+    Args:
+        boxes: all boxes of a file or a dataset.
+        refuse: makes an error of the first one's position and of how many there are.
+
+    Raises:
+        AnnotationError: half of the boxes are so: as pixels, hardly one of them could be seen.
+    """
+    shares = [position for position, box in enumerate(boxes) if is_in_shares(box)]
+    seen = sum(box.width > 0 < box.height for box in boxes)
+    if shares and len(shares) * 2 >= seen:
+        raise refuse(shares[0], f"as {len(shares)} of {seen} are")
+    return shares
 
 
 def expect_file_name(where: str, key: str, value: Any) -> str:

@@ -10,7 +10,7 @@ from handful_trainer.dataset.accounts import LEFT_BY_SYSTEM, Books, few
 from handful_trainer.dataset.errors import AnnotationError, MissingSourceError
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import ACCEPTED, AssetIds, RawDataset, RawItem, SplitName, split_word
-from handful_trainer.dataset.sources.fields import is_in_shares
+from handful_trainer.dataset.sources.fields import IN_SHARES, PIXELS_HINT, is_in_shares, shares_among
 from handful_trainer.dataset.sources.files import outermost, real_path, walk_files
 from handful_trainer.dataset.sources.images import OF_AMBIGUOUS_NAME, ImageFolder, account_images
 from handful_trainer.dataset.sources.voc.annotation import VocFile, read_voc_file
@@ -173,11 +173,14 @@ class VocSource:
             if image is not None and (other := seen.setdefault(image, path)) is not path:
                 raise AnnotationError(f"{path} describes {image.name}, as {other} does", "remove one of them")
             books.use(_XML_FILES)
-            books.use(_OBJECTS, len(file.boxes))
+            boxes = tuple(box for box in file.boxes if not is_in_shares(box))
+            books.use(_OBJECTS, len(boxes))
+            for _ in range(len(file.boxes) - len(boxes)):
+                books.leave_out(_OBJECTS, IN_SHARES, path.name, PIXELS_HINT)
             below = PurePosixPath(self._below(path).as_posix().replace("Annotations/", ""))
             split = sets.splits.get(path) or _folder_split(below)
             name = image.name if image else file.name or path.name
-            yield RawItem(ids.assign(below), image, name, ACCEPTED, file.boxes, split, size=file.size)
+            yield RawItem(ids.assign(below), image, name, ACCEPTED, boxes, split, size=file.size)
 
     def _account_images(
         self, described: Sequence[_Described], items: Sequence[RawItem], index: ImageFolder, books: Books
@@ -194,20 +197,20 @@ class VocSource:
 
 
 def _check_pixels(described: Sequence[_Described]) -> None:
-    """Refuse boxes in shares of the image: as pixels, hardly one of them could be seen.
+    """Refuse boxes in shares of the image.
 
     Raises:
         AnnotationError: half of them are so.
     """
     boxes = [(each.path, box) for each in described for box in each.file.boxes]
-    shares = [(path, box) for path, box in boxes if is_in_shares(box)]
-    if shares and len(shares) * 2 >= len(boxes):
-        path, box = shares[0]
-        raise AnnotationError(
-            f"{path}: the sides of a box are shares of the image ({box.x:g}, {box.y:g}, {box.x + box.width:g}, "
-            f"{box.y + box.height:g}), as {len(shares)} of {len(boxes)} are, not pixels",
-            "multiply them by the image's width and height",
-        )
+
+    def refuse(position: int, number: str) -> AnnotationError:
+        path, box = boxes[position]
+        sides = f"{box.x:g}, {box.y:g}, {box.x + box.width:g}, {box.y + box.height:g}"
+        what = f"the sides of a box are shares of the image ({sides}), {number}, not pixels"
+        return AnnotationError(f"{path}: {what}", PIXELS_HINT)
+
+    shares_among([box for _, box in boxes], refuse)
 
 
 def _closeness(folder: PurePosixPath, images: PurePosixPath) -> _Closeness:
