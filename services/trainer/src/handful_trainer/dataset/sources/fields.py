@@ -17,6 +17,24 @@ _MAX_NAME = 200
 _RESERVED = frozenset('/\\:*?"<>|')
 
 
+class _KeyTwiceError(ValueError):
+    def __init__(self, key: str, place: str) -> None:
+        super().__init__(key)
+        self.key = key
+        self.place = place
+        """Which object it is, if it says so."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    keys = [key for key, _ in pairs]
+    key = next(key for number, key in enumerate(keys) if key in keys[:number])
+    name = next((found[key] for key in ("id", "file_name", "name") if isinstance(found.get(key), int | str)), None)
+    raise _KeyTwiceError(key, "" if name is None else f" ({str(name)[:60]!r})")
+
+
 def read_json(path: Path, what: str) -> Any:
     """Read a JSON file.
 
@@ -26,14 +44,19 @@ def read_json(path: Path, what: str) -> Any:
 
     Raises:
         MissingSourceError: it does not exist.
-        DamagedFileError: it is no JSON; the line names the place.
+        DamagedFileError: it is no JSON, or an object has a key twice; the line names the place.
     """
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(path.read_bytes(), object_pairs_hook=_object)
     except (FileNotFoundError, NotADirectoryError):
         raise MissingSourceError(f"{path} is missing", f"it holds {what}; name the folder that has it") from None
     except IsADirectoryError:
         raise MissingSourceError(f"{path} is a folder", f"it should be the file that holds {what}") from None
+    except _KeyTwiceError as error:
+        raise DamagedFileError(
+            f"{path} gives the key {error.key[:60]!r} twice in one object{error.place}",
+            "remove one, or export it again",
+        ) from None
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise DamagedFileError(f"{path} is no valid JSON: {error.msg} at {place}", "export it again") from None

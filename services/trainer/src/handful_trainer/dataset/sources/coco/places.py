@@ -12,7 +12,7 @@ from handful_trainer.dataset.errors import AnnotationError, MissingSourceError
 from handful_trainer.dataset.sources.base import SplitName
 from handful_trainer.dataset.sources.coco.files import split_of
 from handful_trainer.dataset.sources.files import is_system_name
-from handful_trainer.dataset.sources.images import ImageFolder
+from handful_trainer.dataset.sources.images import ImageFolder, plain_name
 
 _BESIDE_IMAGES = frozenset({"coco", "json", "jsons", "label", "labels"})
 """Folders of JSON files that lie beside those of the images, as those that begin with `annot` do."""
@@ -117,8 +117,8 @@ def _named(place: Path, file: Path, split: SplitName | None) -> Iterator[Path]:
     """The folder that is named like the file, else those that are named after its split."""
     with os.scandir(place) as entries:
         folders = sorted(entry.name for entry in entries if not is_system_name(entry.name) and entry.is_dir())
-    named = file.stem.removeprefix("instances_").lower()
-    like_file = [name for name in folders if name.lower() == named]
+    named = plain_name(file.stem.removeprefix("instances_"))
+    like_file = [name for name in folders if plain_name(name) == named]
     like_split = [name for name in folders if split and split_of(PurePath(name)) == split]
     return (place / name for name in like_file or like_split)
 

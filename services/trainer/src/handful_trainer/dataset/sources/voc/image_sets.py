@@ -12,7 +12,7 @@ from handful_trainer.dataset.accounts import LEFT_BY_SYSTEM, NO_SPLIT, UNKNOWN_L
 from handful_trainer.dataset.errors import DamagedFileError, EmptyDatasetError
 from handful_trainer.dataset.sources.base import IMAGE_SUFFIXES, SplitName, split_word, without_year
 from handful_trainer.dataset.sources.files import walk_files
-from handful_trainer.dataset.sources.images import nearest
+from handful_trainer.dataset.sources.images import nearest, plain_name
 
 LIST_FILES, LIST_LINES = "list files", "list lines"
 _TEXT = frozenset({".txt"})
@@ -45,7 +45,7 @@ class ImageSets:
         self._files = files
         self._by_stem = defaultdict[str, list[Path]](list)
         for path in files:
-            self._by_stem[path.stem.lower()].append(path)
+            self._by_stem[plain_name(path.stem)].append(path)
         self.splits: dict[Path, SplitName] = {}
         lists = list(_lists(folder, books))
         stated = {each.split for each in lists if each.split}
@@ -86,7 +86,7 @@ class ImageSets:
     def _meant(self, line: str, path: Path) -> list[Path]:
         """The XML files that a line may mean; those beside the list's ImageSets, if there are some."""
         for name in _names(line):
-            found = self._by_stem.get(name.name.lower(), [])
+            found = self._by_stem.get(plain_name(name.name), [])
             found = [file for file in found if file.stem == name.name] or found
             root = next((above.parent for above in path.parents if above.name.lower() == "imagesets"), path.parent)
             found = [file for file in found if file.is_relative_to(root)] or found

@@ -12,7 +12,7 @@ from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import ACCEPTED, AssetIds, RawDataset, RawItem, SplitName, split_word
 from handful_trainer.dataset.sources.fields import IN_SHARES, PIXELS_HINT, is_in_shares, shares_among
 from handful_trainer.dataset.sources.files import outermost, real_path, walk_files
-from handful_trainer.dataset.sources.images import OF_AMBIGUOUS_NAME, ImageFolder, account_images
+from handful_trainer.dataset.sources.images import OF_AMBIGUOUS_NAME, ImageFolder, account_images, plain_name
 from handful_trainer.dataset.sources.voc.annotation import VocFile, read_voc_file
 from handful_trainer.dataset.sources.voc.image_sets import ImageSets
 
@@ -34,8 +34,8 @@ class _Described(NamedTuple):
     @property
     def contradicts(self) -> bool:
         """Does it name another image than the one that is called like itself?"""
-        stem, named = self.path.stem.lower(), self.file.name.lower()
-        beside = any(image.stem.lower() == stem or image.name.lower() == stem for image in self.images)
+        stem, named = plain_name(self.path.stem), plain_name(self.file.name)
+        beside = any(stem in {plain_name(image.stem), plain_name(image.name)} for image in self.images)
         return bool(named) and beside and stem not in {named, PurePosixPath(named).stem}
 
 
@@ -111,7 +111,7 @@ class VocSource:
         file = read_voc_file(path)
         own = self._likely(path, index.with_stem(path.stem) or index.called(path.stem), index)
         if len(own) > 1:
-            own = [image for image in own if image.name.lower() == file.name.lower()] or own
+            own = [image for image in own if plain_name(image.name) == plain_name(file.name)] or own
         return _Described(path, file, own or (self._likely(path, index.called(file.name), index) if file.name else []))
 
     def _likely(self, path: Path, images: Sequence[Path], index: ImageFolder) -> list[Path]:
@@ -224,7 +224,7 @@ def _closeness(folder: PurePosixPath, images: PurePosixPath) -> _Closeness:
 
 def _plain_parts(folder: PurePosixPath) -> list[str]:
     """The parts of a folder's path, without those that every dataset has, in lower case."""
-    return [part.lower() for part in folder.parts if part.lower() not in {_ANNOTATIONS, *_IMAGE_FOLDERS}]
+    return [plain_name(part) for part in folder.parts if part.lower() not in {_ANNOTATIONS, *_IMAGE_FOLDERS}]
 
 
 def _folder_split(below: PurePosixPath) -> SplitName | None:
