@@ -74,4 +74,4 @@ def test_a_few_shares_are_left_out_and_named(tmp_path: Path, source: str) -> Non
     account = next(account for account in found.accounts if account.kind == kind)
     assert (account.found, account.used) == (4, 3)
     hint = "multiply them by the image's width and height"
-    assert list(account.warnings()) == [f"1 {kind} in shares of the image ({name}): {hint}"]
+    assert list(account.warnings()) == [f"1 of 4 {kind} in shares of the image ({name}): {hint}"]
