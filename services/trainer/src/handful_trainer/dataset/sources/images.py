@@ -127,12 +127,14 @@ def _common(wanted: list[str], parts: list[str]) -> int:
 
 def _spellings(name: str) -> Iterator[PurePosixPath]:
     """Relative paths that a name may mean, the plainest first."""
-    seen = set[PurePosixPath]()
+    seen = set[str | PurePosixPath]()  # Most ways are one text, and paths are slow to make.
     for way in _ways(name):
+        if way in seen:
+            continue
         path = plain_path(way)
         if path.name and path not in seen:
-            seen.add(path)
             yield path
+        seen |= {way, path}
 
 
 def _ways(name: str) -> Iterator[str]:
