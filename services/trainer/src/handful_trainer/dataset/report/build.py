@@ -17,7 +17,7 @@ from handful_trainer.dataset.accounts import (
 from handful_trainer.dataset.preparation.assets import Asset, PreparedAssets, identical, unknown_labels
 from handful_trainer.dataset.settings import TogetherConfig, class_values
 from handful_trainer.dataset.sources.base import NO_ANNOTATION, SPLITS
-from handful_trainer.dataset.splitting.groups import group_assets, leaks, name_key
+from handful_trainer.dataset.splitting.groups import group_assets, leaks, named_groups, source_leaks
 from handful_trainer.tasks import DEFAULT
 from handful_trainer.tasks.label_format import LabelFormat
 
@@ -41,7 +41,8 @@ def build_report(prepared: PreparedAssets) -> dict[str, Any]:
         "files_without_asset": count_left_out(accounts, IMAGE_FILES, NOT_LISTED),
         "identical_image_pairs": sum(len(same) * (len(same) - 1) // 2 for same in same_content),
         "near_duplicates": _near_duplicates(usable, config.keep_together),
-        "groups": len({key for asset in usable if (key := name_key(asset, config.keep_together))}),
+        "groups": len({key for asset in usable for key in named_groups(asset, config.keep_together)}),
+        **_source_leaks(usable, config.keep_together),
         "pairs_across_splits": len(torn),
         **labels.odd_counts(usable),
         "exif_rotated": sum(asset.facts.orientation != 1 for asset in usable),
@@ -116,6 +117,16 @@ def _near_duplicates(usable: Sequence[Asset], config: TogetherConfig) -> dict[st
     }
 
 
+def _source_leaks(usable: Sequence[Asset], config: TogetherConfig) -> dict[str, Any]:
+    """Images of the source's own splits whose group another of them has, if there are any."""
+    images = Counter(asset.item.split for asset in usable)
+    found = [
+        {"split": split, "images": number, "of": images[split], "also_in": other}
+        for (split, other), number in source_leaks(usable, config).items()
+    ]
+    return {"source_leaks": found} if found else {}
+
+
 def tally(found: Iterable[str], always: Sequence[str]) -> dict[str, int]:
     """Counts by kind: the usual kinds even if there are none of them, others if there are."""
     counted = Counter(found)
@@ -167,6 +178,7 @@ def warnings_of(
     return [
         *_missing_classes(report, noun),
         *_leaks(report),
+        *_leaks_of_source(report),
         *_left_out_as_alike(assets),
         *_imbalance(report, noun),
         *_unknown_labels(report, noun),
@@ -205,6 +217,14 @@ def _leaks(report: dict[str, Any]) -> Iterator[str]:
         yield (
             f"{pairs} pairs of images that are alike lie in different splits: "
             "what is measured on val and test may be better than it is"
+        )
+
+
+def _leaks_of_source(report: dict[str, Any]) -> Iterator[str]:
+    for leak in report.get("source_leaks", []):
+        yield (
+            f"{leak['images']} of the {leak['of']} images in the source's {leak['split']} are of a group that its "
+            f"{leak['also_in']} has, too: such a group is now whole in {leak['split']}"
         )
 
 

@@ -25,6 +25,7 @@ SPLIT_WORDS: Mapping[str, SplitName] = {
     "test": "test",
 }
 """How files and folders are named after splits."""
+_SPLIT_FORMS: Mapping[str, SplitName] = {**SPLIT_WORDS, "training": "train", "testing": "test"}
 IMAGE_SUFFIXES = formats.IMAGE_SUFFIXES
 """Files of a source that are images by their name, read or not. What they really hold, their first bytes tell."""
 ACCEPTED = "accepted"
@@ -70,6 +71,8 @@ class RawItem(NamedTuple):
     """What the image as a whole was classified as."""
     tags: tuple[str, ...] = ()
     """Tags of the asset."""
+    group: str = ""
+    """What the source says that it belongs to, such as a plant or a person: images of one group stay in one split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,13 @@ class RawDataset:
     """What became of everything that the source found: see `Books`."""
     warnings: tuple[str, ...] = ()
     """Sentences for people, about what was read in another way than it is written."""
+    made_for: str = ""
+    """The kind of labels that the source says it was made for, if it does: the name of a task."""
+
+
+def split_of_word(word: str) -> SplitName | None:
+    """The split that a folder or a cell of a table is named by, in capitals or not; None if it is none's name."""
+    return _SPLIT_FORMS.get(word.strip().lower())
 
 
 class AssetIds:
