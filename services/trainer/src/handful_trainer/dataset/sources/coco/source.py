@@ -131,30 +131,40 @@ class _Listed:
         """
         clear = {record.id: record for record in placed.records if len(placed.paths[record.name]) < 2}
         doubtful = {record.id: record.name for record in placed.records if record.id not in clear}
-        boxes = placed.reader.boxes(clear, doubtful, categories, self._books)
+        boxes: Mapping[Id, Sequence[RawBox]] = {}
+        labels: Mapping[Id, Sequence[str]] = {}
+        if placed.reader.classifies:
+            labels = placed.reader.labels(clear, doubtful, categories, self._books)
+        else:
+            boxes = placed.reader.boxes(clear, doubtful, categories, self._books)
         for name in doubtful.values():
             self._books.leave_out(IMAGE_RECORDS, OF_AMBIGUOUS_NAME, name, _AMBIGUOUS)
         for image_id, record in clear.items():
-            self._add(placed, record, tuple(boxes[image_id]))
+            shown = tuple(dict.fromkeys(labels.get(image_id, ())))
+            self._add(placed, record, tuple(boxes.get(image_id, ())), shown)
 
-    def _add(self, placed: _Placed, record: ImageRecord, boxes: tuple[RawBox, ...]) -> None:
+    def _add(self, placed: _Placed, record: ImageRecord, boxes: tuple[RawBox, ...], labels: tuple[str, ...]) -> None:
         path = next(iter(placed.paths[record.name]), None)
         key = path or placed.folder / plain_path(record.name), placed.split
         first = self.items.get(key)
         if first is None:
             name = _name(placed.folder, record.name, path)
             asset_id = self._ids.assign(PurePosixPath(placed.split or "", name))
-            self.items[key] = RawItem(asset_id, path, name, ACCEPTED, boxes, placed.split, size=record.size)
+            self.items[key] = RawItem(
+                asset_id, path, name, ACCEPTED, boxes, placed.split, size=record.size, labels=labels
+            )
             self._readers[key] = placed.reader
             self._books.use(IMAGE_RECORDS)
             return
         reader = self._readers[key]
-        if reader is not placed.reader and set(first.boxes) != set(boxes):
+        if reader is not placed.reader and (set(first.boxes), set(first.labels)) != (set(boxes), set(labels)):
+            what = "labels" if labels or first.labels else "boxes"
             raise AnnotationError(
-                f"{placed.reader.path}, image {record.name}: {reader.path} has other boxes for it",
+                f"{placed.reader.path}, image {record.name}: {reader.path} has other {what} for it",
                 "name one of the files in dataset.path, remove the other one, or join them",
             )
-        self.items[key] = first._replace(boxes=(*first.boxes, *boxes))
+        every = tuple(dict.fromkeys([*first.labels, *labels]))
+        self.items[key] = first._replace(boxes=(*first.boxes, *boxes), labels=every)
         self._books.leave_out(
             IMAGE_RECORDS, GIVEN_TWICE, record.name, "its boxes are joined; those given twice count once"
         )
