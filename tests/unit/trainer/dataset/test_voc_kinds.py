@@ -85,6 +85,25 @@ def test_all_boxes_of_an_object_are_read_and_deleted_objects_counted(tmp_path: P
     assert (account(found, "objects").used, left(found, "objects")) == (2, {"marked as deleted": 1})
 
 
+@pytest.mark.parametrize(
+    ("old", "new"), [("object>", "Object>"), ("bndbox>", "BndBox>"), ("<annotation>", '<annotation xmlns="urn:x">')]
+)
+def test_tags_in_capitals_or_of_a_namespace_are_read(tmp_path: Path, old: str, new: str) -> None:
+    path = xml(tmp_path / "a.xml")
+    path.write_text(path.read_text().replace(old, new))
+    image(tmp_path / "a.jpg")
+    assert read(tmp_path).items[0].boxes == (CAT,)
+
+
+def test_shares_of_the_image_are_refused(tmp_path: Path) -> None:
+    xml(tmp_path / "a.xml", thing(sides(0.25, 0.5, 0.75, 1)))
+    image(tmp_path / "a.jpg")
+    with pytest.raises(
+        DataError, match=r"a\.xml: the sides of a box are shares of the image \(0\.25, 0\.5, 0\.75, 1\)"
+    ):
+        read(tmp_path)
+
+
 def test_objects_below_another_element_are_read(tmp_path: Path) -> None:
     xml(tmp_path / "a.xml", f"<objects>{thing()}</objects>")
     image(tmp_path / "a.jpg")

@@ -25,12 +25,21 @@ SPLIT_WORDS: Mapping[str, SplitName] = {
     "test": "test",
 }
 """How files and folders are named after splits."""
-_SPLIT_FORMS: Mapping[str, SplitName] = {**SPLIT_WORDS, "training": "train", "testing": "test"}
+_OTHER_FORMS: Mapping[str, SplitName] = {"training": "train", "testing": "test"}
+"""How classified images are, besides."""
+
+
+def split_named(name: str) -> SplitName | None:
+    """The split that a folder or list is named after, in capitals or not; a year may follow (train2017)."""
+    return SPLIT_WORDS.get(name.lower().rstrip("0123456789").rstrip("-_"))
+
+
 IMAGE_SUFFIXES = formats.IMAGE_SUFFIXES
 """Files of a source that are images by their name, read or not. What they really hold, their first bytes tell."""
 ACCEPTED = "accepted"
 NO_ANNOTATION = "none"
 _MAX_ID_LENGTH = 120
+"""Bytes: file systems count names so."""
 
 
 class RawBox(NamedTuple):
@@ -91,8 +100,9 @@ class RawDataset:
 
 
 def split_of_word(word: str) -> SplitName | None:
-    """The split that a folder or a cell of a table is named by, in capitals or not; None if it is none's name."""
-    return _SPLIT_FORMS.get(word.strip().lower())
+    """The split that a folder of classes or a cell of a table is named after; None if it is none's name."""
+    plain = word.strip().lower()
+    return split_named(plain) or _OTHER_FORMS.get(plain)
 
 
 class AssetIds:
@@ -107,7 +117,8 @@ class AssetIds:
         Ids are compared without regard to case, as some file systems do.
         """
         whole = "_".join(part for part in path.with_suffix("").parts if part != "images")
-        name = "".join(c if c.isalnum() or c in "-_." else "-" for c in whole).lstrip(".")[:_MAX_ID_LENGTH]
+        name = "".join(c if c.isalnum() or c in "-_." else "-" for c in whole).lstrip(".")
+        name = name.encode(errors="replace")[:_MAX_ID_LENGTH].decode(errors="ignore")
         if name != whole or name.casefold() in self._taken:
             name = f"{name}-{hashlib.sha256(path.as_posix().encode(errors='surrogateescape')).hexdigest()[:8]}"
         self._taken.add(name.casefold())

@@ -103,6 +103,12 @@ def bounding_box(label: str, points: Sequence[tuple[float, float]]) -> RawBox:
     return RawBox(label, min(across), min(down), max(across) - min(across), max(down) - min(down), "polygon")
 
 
+def is_in_shares(box: RawBox) -> bool:
+    """Are a box's numbers shares of the image, where they should be pixels? As pixels it would fill a part of one."""
+    inside = box.x >= 0 and box.y >= 0 and box.x + box.width <= 1 and box.y + box.height <= 1
+    return inside and box.width > 0 and box.height > 0
+
+
 def expect_file_name(where: str, key: str, value: Any) -> str:
     """A text that can name a file on any system, and no other place."""
     name = expect_text(where, key, value)

@@ -94,7 +94,8 @@ class ImageFolder:
     @cached_property
     def _files(self) -> list[Path]:
         files = walk_files(self.folder, IMAGE_SUFFIXES).data if self.folder.is_dir() else []
-        return [path for path in files if not is_mask(path, self.folder)]
+        masks = masks_among(files, self.folder)
+        return [path for path in files if path not in masks] if masks else files
 
 
 def nearest(candidates: Iterable[Path], folders: Iterable[str]) -> list[Path]:
@@ -117,28 +118,48 @@ def _common(wanted: list[str], parts: list[str]) -> int:
 
 def _spellings(name: str) -> Iterator[PurePosixPath]:
     """Relative paths that a name may mean, the plainest first."""
-    ways = dict.fromkeys([name, name.replace("\\", "/")])
-    if "://" in name or "?" in name:
-        url = urlsplit(name.replace("\\", "/"))
-        ways |= dict.fromkeys([*parse_qs(url.query).get("d", []), url.path])  # Label Studio: /data/local-files/?d=…
-    ways |= {unquote(way): None for way in list(ways)}
     seen = set[PurePosixPath]()
-    for way in ways:
+    for way in _ways(name):
         path = plain_path(way)
         if path.name and path not in seen:
             seen.add(path)
             yield path
 
 
+def _ways(name: str) -> Iterator[str]:
+    """Texts that a name may stand for. Most names mean what they say: the others are made when they are asked for."""
+    yield name
+    ways = [name, name.replace("\\", "/")]
+    if "://" in name or "?" in name:
+        url = urlsplit(name.replace("\\", "/"))
+        ways += [*parse_qs(url.query).get("d", []), url.path]  # Label Studio: /data/local-files/?d=…
+    yield from ways[1:]
+    yield from map(unquote, ways)
+
+
 def plain_path(name: str) -> PurePosixPath:
     """A path without the root, the drive and the steps upwards of another machine."""
-    parts = PurePosixPath(name).parts
-    return PurePosixPath(*(part for part in parts if part not in {"/", "//", ".."} and not part.endswith(":")))
+    path = PurePosixPath(name)
+    plain = [part for part in path.parts if part not in {"/", "//", ".."} and not part.endswith(":")]
+    return path if len(plain) == len(path.parts) else PurePosixPath(*plain)
 
 
-def is_mask(path: Path, folder: Path) -> bool:
-    """Does a picture below a folder lie where masks are kept?"""
-    return bool(_MASKS & {part.lower() for part in path.relative_to(folder).parts[:-1]})
+def masks_among(files: Iterable[Path], folder: Path) -> set[Path]:
+    """Those of the pictures below a folder that lie where masks are kept."""
+    by_folder = defaultdict[Path, list[Path]](list)
+    for path in files:
+        by_folder[path.parent].append(path)
+    kept = (above for above in by_folder if _MASKS & set(map(str.lower, above.relative_to(folder).parts)))
+    return {path for above in kept for path in by_folder[above]}
+
+
+def _in_other_case(files: Iterable[Path], used: Iterable[Path]) -> Iterator[Path]:
+    """Those of some files that are used under a name in other case, where the file system makes no difference."""
+    names = {str(path).lower(): path for path in used}
+    for path in files:
+        other = names.get(str(path).lower())
+        if other is not None and os.path.samefile(path, other):  # noqa: PTH121
+            yield path
 
 
 def account_images(
@@ -161,8 +182,9 @@ def account_images(
     for place in places:
         found = walk_files(place, IMAGE_SUFFIXES)
         data |= set(found.data)
-        masks |= {path for path in found.data if is_mask(path, place)}
+        masks |= masks_among(found.data, place)
         system += [path for path in found.system if path not in used]
+    data -= set(_in_other_case(data - used, used))
     books.find(IMAGE_FILES, len(data) + len(system))
     books.use(IMAGE_FILES, len(used))
     for path in system:

@@ -165,7 +165,7 @@ class AssetFiles:
             if path.stem in used:
                 books.leave_out(IMAGE_FILES, "beside the asset's file", path.name)
             else:
-                books.leave_out(IMAGE_FILES, NOT_LISTED, path.name, f"{ASSETS} does not list it")
+                books.leave_out(IMAGE_FILES, NOT_LISTED, path.name, f"{ASSETS} has no asset of this id")
         for path in deeper:
             books.leave_out(IMAGE_FILES, "in a folder of their own", path.name, f"put them into {FILES} itself")
         for path in nested.system:

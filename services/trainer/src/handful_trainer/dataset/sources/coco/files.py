@@ -79,7 +79,9 @@ def _instances(files: list[Path], books: Books) -> Iterator[InstancesFile]:
     if none:
         file, content = others[0]
         InstancesFile(file, content)  # It says what is wrong with the first of them.
-        raise MissingSourceError(f"{file} {_reason(content)}", "name the instances JSON file itself")
+        raise MissingSourceError(
+            f"{file} is no instances file but one {_reason(content)}", "name the instances JSON file itself"
+        )
     for file, content in others:
         hint = (
             "name the instances file itself if this one belongs to it"

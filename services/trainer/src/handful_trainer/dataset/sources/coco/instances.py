@@ -13,7 +13,7 @@ from handful_trainer.dataset.accounts import ANNOTATION_RECORDS, OF_UNLISTED_IMA
 from handful_trainer.dataset.errors import AnnotationError, DamagedFileError
 from handful_trainer.dataset.sources.base import RawBox
 from handful_trainer.dataset.sources.coco.shapes import read_box
-from handful_trainer.dataset.sources.fields import expect_object, expect_text, json_type
+from handful_trainer.dataset.sources.fields import expect_object, expect_text, is_in_shares, json_type
 
 CATEGORIES, IMAGE_RECORDS = "categories", "image records"
 GIVEN_TWICE = "given twice"
@@ -21,6 +21,7 @@ _SHAPES = frozenset({"bbox", "segmentation"})
 _SIDES = ("width", "height")
 _WHOLE = re.compile(r"[+-]?\d{1,18}(\.0*)?")
 _HINT = "correct it, or export it again"
+_MAX_NAME = 1000
 
 Id = int | str
 """Ids that mean the same number are equal: 1, 1.0 and "1"."""
@@ -192,7 +193,7 @@ class InstancesFile:
     def _check_pixels(self, images: Mapping[Id, ImageRecord], boxes: Mapping[Id, list[RawBox]]) -> None:
         """Refuse boxes in shares of the image: as pixels, hardly one of them could be seen."""
         every = [(image_id, box) for image_id, found in boxes.items() for box in found if box.width > 0 < box.height]
-        shares = [(image_id, box) for image_id, box in every if _is_share(box)]
+        shares = [(image_id, box) for image_id, box in every if is_in_shares(box)]
         if not shares or len(shares) * 2 < len(every):
             return
         image_id, box = shares[0]
@@ -207,8 +208,8 @@ class InstancesFile:
         for position, image in enumerate(self._images):
             where = f"{self.path}, image {position + 1}"
             name = expect_text(where, "file_name", expect_object(where, image).get("file_name")).replace("\\", "/")
-            if not name.isprintable() or name.rsplit("/", 1)[-1] in {"", ".", ".."}:
-                raise AnnotationError(f"{where}: file_name {name!r} names no file", _HINT)
+            if not name.isprintable() or name.rsplit("/", 1)[-1] in {"", ".", ".."} or len(name) > _MAX_NAME:
+                raise AnnotationError(f"{where}: file_name {name[:60]!r} names no file", _HINT)
             image_id = read_id(f"{self.path}, image {name}", "id", image.get("id"))
             yield ImageRecord(image_id, name, _size(image))
 
@@ -255,7 +256,3 @@ def _size(image: dict[str, Any]) -> tuple[int, int] | None:
     sides = [int(side) if isinstance(side, float) and side.is_integer() else side for side in map(image.get, _SIDES)]
     width, height = (side if type(side) is int and side > 0 else None for side in sides)
     return (width, height) if width and height else None
-
-
-def _is_share(box: RawBox) -> bool:
-    return box.x >= 0 and box.y >= 0 and box.x + box.width <= 1 and box.y + box.height <= 1

@@ -18,7 +18,7 @@ from handful_trainer.dataset.sources.coco.instances import (
     ImageRecord,
     InstancesFile,
 )
-from handful_trainer.dataset.sources.files import outermost
+from handful_trainer.dataset.sources.files import outermost, real_path
 from handful_trainer.dataset.sources.images import (
     OF_AMBIGUOUS_NAME,
     ImageFolder,
@@ -46,8 +46,8 @@ class CocoSource:
 
     def __init__(self, config: DatasetConfig, home: Path) -> None:
         del home
-        self._path = config.path or Path()
-        self._images = config.images
+        self._path = real_path(config.path or Path())
+        self._images = real_path(config.images) if config.images else None
 
     def roots(self) -> tuple[Path, ...]:
         """The JSON files and the folder that holds the images."""
@@ -69,6 +69,7 @@ class CocoSource:
             listed.add(each, categories)
         self._account_images(placed, books)
         items = tuple(listed.items.values())
+        _check_sizes(items)
         return RawDataset(items, tuple(names), books.close(), tuple(_warnings(placed, items)))
 
     def _place(self, found: Found, books: Books) -> _Placed:
@@ -165,16 +166,14 @@ class _Listed:
             )
         every = tuple(dict.fromkeys([*first.labels, *labels]))
         self.items[key] = first._replace(boxes=(*first.boxes, *boxes), labels=every)
-        self._books.leave_out(
-            IMAGE_RECORDS, GIVEN_TWICE, record.name, "its boxes are joined; those given twice count once"
-        )
+        hint = "all boxes of an image are taken together"
+        self._books.leave_out(IMAGE_RECORDS, GIVEN_TWICE, record.name, hint)
 
 
 def _name(folder: Path, name: str, path: Path | None) -> str:
     """What an image is called: as it is written, if that is where it lies."""
-    plain = plain_path(name)
     if path is None or folder / name == path:
-        return plain.as_posix()
+        return plain_path(name).as_posix()
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
 
 
@@ -190,7 +189,8 @@ def _usual_folders(file: Path, split: SplitName | None) -> list[Path]:
 def _image_folders(placed: Sequence[_Placed]) -> list[Path]:
     """The folders in which the images of JSON files lie."""
     found = {path.parent for each in placed for paths in each.paths.values() for path in paths}
-    return outermost(found | {each.folder / plain_path(name).parent for each in placed for name in each.paths})
+    folders = {(each.folder, name.rpartition("/")[0]) for each in placed for name in each.paths}
+    return outermost(found | {folder / plain_path(below) for folder, below in folders})
 
 
 def _warnings(placed: Sequence[_Placed], items: Sequence[RawItem]) -> Iterator[str]:
@@ -200,11 +200,20 @@ def _warnings(placed: Sequence[_Placed], items: Sequence[RawItem]) -> Iterator[s
     for each in placed:
         if each.reader.is_unlabelled and len(placed) > 1:
             yield f"{each.reader.path.name} lists {len(each.records)} images and no annotation: they show nothing"
+
+
+def _check_sizes(items: Sequence[RawItem]) -> None:
+    """Refuse boxes that are corners: most of them reach out of their images, and as corners all would fit.
+
+    Raises:
+        AnnotationError: half of the images that show something have such boxes.
+    """
     corners = [item.name for item in items if _has_corners(item)]
-    if len(corners) * 2 > sum(bool(item.boxes) for item in items):
-        yield (
-            f"the boxes of {len(corners)} images reach out of them ({few(corners)}) and would fit as left, top, right, "
-            "bottom: COCO's bbox is left, top, width, height"
+    if corners and len(corners) * 2 > sum(bool(item.boxes) for item in items):
+        raise AnnotationError(
+            f"image {corners[0]}: its boxes reach out of it, and would fit as left, top, right, bottom, as those of "
+            f"{len(corners)} images do",
+            "write COCO's bbox: left, top, width and height",
         )
 
 

@@ -10,7 +10,8 @@ from handful_trainer.dataset.accounts import LEFT_BY_SYSTEM, Books, few
 from handful_trainer.dataset.errors import AnnotationError, MissingSourceError
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import ACCEPTED, SPLIT_WORDS, AssetIds, RawDataset, RawItem, SplitName
-from handful_trainer.dataset.sources.files import outermost, walk_files
+from handful_trainer.dataset.sources.fields import is_in_shares
+from handful_trainer.dataset.sources.files import outermost, real_path, walk_files
 from handful_trainer.dataset.sources.images import OF_AMBIGUOUS_NAME, ImageFolder, account_images
 from handful_trainer.dataset.sources.voc.annotation import VocFile, read_voc_file
 from handful_trainer.dataset.sources.voc.image_sets import ImageSets
@@ -38,6 +39,17 @@ class _Described(NamedTuple):
         return bool(named) and beside and stem not in {named, PurePosixPath(named).stem}
 
 
+class _Closeness(NamedTuple):
+    """How near an image lies to an XML file; the greater the nearer."""
+
+    same: bool
+    """Are the folders the same, but for those that every dataset has?"""
+    among_images: bool
+    """Does it lie in a folder of images, and the one's folders are in the other's?"""
+    common: int
+    """How many folders they have in common, counted from the last."""
+
+
 class VocSource:
     """Reads a folder with Annotations/ and JPEGImages/, or with XML files beside the images.
 
@@ -47,7 +59,9 @@ class VocSource:
 
     def __init__(self, config: DatasetConfig, home: Path) -> None:
         del home
-        self._folder, self._images = config.path or Path(), config.images
+        self._folder = real_path(config.path or Path())
+        self._images = real_path(config.images) if config.images else None
+        self._near: dict[tuple[Path, Path], _Closeness] = {}
 
     def roots(self) -> tuple[Path, ...]:
         """The folder, and that of the images if it is another."""
@@ -65,6 +79,7 @@ class VocSource:
         sets = ImageSets(self._folder, files, books)
         index = ImageFolder(self._images or self._folder)
         described = [self._describe(path, index) for path in files]
+        _check_pixels(described)
         items = tuple(self._items(described, sets, books))
         self._account_images(described, items, index, books)
         return RawDataset(items, accounts=books.close(), warnings=tuple(_warnings(described, items, sets)))
@@ -77,12 +92,13 @@ class VocSource:
         books.find(_XML_FILES, len(found.data) + len(found.system))
         for path in found.system:
             books.leave_out(_XML_FILES, LEFT_BY_SYSTEM, path.name)
-        inside = {path for path in found.data if _ANNOTATIONS in map(str.lower, self._below(path).parts[:-1])}
-        for path in found.data if inside else ():
-            if path not in inside:
+        folders = {path.parent for path in found.data}
+        inside = {folder for folder in folders if _ANNOTATIONS in map(str.lower, self._below(folder).parts)} or folders
+        for path in found.data if inside != folders else ():
+            if path.parent not in inside:
                 hint = "move it into Annotations if it belongs to the dataset"
                 books.leave_out(_XML_FILES, "outside Annotations", self._below(path), hint)
-        return sorted(inside or found.data)
+        return [path for path in found.data if path.parent in inside]
 
     def _below(self, path: Path) -> PurePosixPath:
         """A path as seen from the dataset's folder, or from that of the images if it lies there."""
@@ -99,8 +115,7 @@ class VocSource:
 
     def _likely(self, path: Path, images: Sequence[Path]) -> list[Path]:
         """Those of some images that may be an XML file's: the nearest one, or several if none is nearer."""
-        where = _plain_folders(self._below(path))
-        near = {image: _closeness(where, self._below(image)) for image in images}
+        near = {image: self._closeness(path.parent, image.parent) for image in images}
         possible = {
             image: place
             for image, place in near.items()
@@ -108,6 +123,12 @@ class VocSource:
         }
         nearest = max(possible.values(), default=None)
         return [image for image, place in possible.items() if place == nearest]
+
+    def _closeness(self, folder: Path, images: Path) -> _Closeness:
+        """How near a folder of images is to one of XML files."""
+        if (folder, images) not in self._near:
+            self._near[folder, images] = _closeness(self._below(folder), self._below(images))
+        return self._near[folder, images]
 
     def _items(self, described: Sequence[_Described], sets: ImageSets, books: Books) -> Iterator[RawItem]:
         """The items, in the order of their XML files.
@@ -147,29 +168,35 @@ class VocSource:
         account_images(books, places, used, lambda image: hints.get(image, hint), doubtful)
 
 
-class _Closeness(NamedTuple):
-    """How near an image lies to an XML file; the greater the nearer."""
+def _check_pixels(described: Sequence[_Described]) -> None:
+    """Refuse boxes in shares of the image: as pixels, hardly one of them could be seen.
 
-    same: bool
-    """Are the folders the same, but for those that every dataset has?"""
-    among_images: bool
-    """Does it lie in a folder of images, and the one's folders are in the other's?"""
-    common: int
-    """How many folders they have in common, counted from the last."""
+    Raises:
+        AnnotationError: half of them are so.
+    """
+    boxes = [(each.path, box) for each in described for box in each.file.boxes]
+    shares = [(path, box) for path, box in boxes if is_in_shares(box)]
+    if shares and len(shares) * 2 >= len(boxes):
+        path, box = shares[0]
+        raise AnnotationError(
+            f"{path}: the sides of a box are shares of the image ({box.x:g}, {box.y:g}, {box.x + box.width:g}, "
+            f"{box.y + box.height:g}), as {len(shares)} of {len(boxes)} are, not pixels",
+            "multiply them by the image's width and height",
+        )
 
 
-def _closeness(where: list[str], image: PurePosixPath) -> _Closeness:
-    plain = _plain_folders(image)
+def _closeness(folder: PurePosixPath, images: PurePosixPath) -> _Closeness:
+    where, plain = _plain_parts(folder), _plain_parts(images)
     pairs = zip(reversed(where), reversed(plain), strict=False)
     common = next((number for number, (one, other) in enumerate(pairs) if one != other), min(len(where), len(plain)))
-    among_images = not _IMAGE_FOLDERS.isdisjoint(map(str.lower, image.parent.parts))
+    among_images = not _IMAGE_FOLDERS.isdisjoint(map(str.lower, images.parts))
     fits = where[: len(plain)] == plain[: len(where)]
     return _Closeness(plain == where, among_images and fits, common)
 
 
-def _plain_folders(path: PurePosixPath) -> list[str]:
-    """The folders that a file lies in, without those that every dataset has, in lower case."""
-    return [part.lower() for part in path.parent.parts if part.lower() not in {_ANNOTATIONS, *_IMAGE_FOLDERS}]
+def _plain_parts(folder: PurePosixPath) -> list[str]:
+    """The parts of a folder's path, without those that every dataset has, in lower case."""
+    return [part.lower() for part in folder.parts if part.lower() not in {_ANNOTATIONS, *_IMAGE_FOLDERS}]
 
 
 def _folder_split(below: PurePosixPath) -> SplitName | None:
