@@ -236,3 +236,13 @@ def test_what_changed_is_told_even_if_a_file_moved_to_another_class(leaves: Path
     assert (found["added"], found["removed"]) == (["miner_20", "miner_21"], ["rust_3"])
     assert (found["classes_added"], found["classes_removed"], found["moved"]) == (["miner"], [], {})
     assert found["unchanged"] == 8
+
+
+def test_splits_that_leave_nothing_to_train_on_are_refused(leaves: Path, tmp_path: Path) -> None:
+    for split in ("train2017", "val2017"):
+        for number in range(6):
+            put(tmp_path / "twice", f"{split}/{'rust' if number % 2 else 'healthy'}/{number}.jpg", number)
+    with pytest.raises(
+        DataError, match="all 6 images of the source's train are identical to images of its val or test"
+    ):
+        made(tmp_path / "twice", tmp_path / "var")

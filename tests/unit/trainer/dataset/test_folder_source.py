@@ -128,7 +128,7 @@ def test_a_list_of_classes_gives_their_order(tmp_path: Path) -> None:
         (["color/ok/a.jpg", "grey/rust/b.jpg"], "name the folder whose folders are the classes"),
         (["train/train/ok/a.jpg", "train/train/rust/b.jpg"], "no image lies directly in a folder of .*train: train"),
         (["train/plot/a.jpg", "ok/b.jpg", "rust/c.jpg"], "look like splits, but 2 images lie beside them"),
-        (["train/images/a.jpg", "train/labels/a.txt"], "a dataset with boxes"),
+        (["train/images/a.jpg", "train/labels/a.txt"], "folders called images: these are no classes"),
     ],
 )
 def test_what_no_class_can_be_told_from_is_refused(tmp_path: Path, names: list[str], words: str) -> None:

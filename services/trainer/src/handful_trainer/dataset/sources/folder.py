@@ -24,8 +24,8 @@ from handful_trainer.dataset.sources.files import is_system_name, walk_files
 CLASSES = "classes.txt"
 """Names of the classes in their order, one a line. Without such a file they are in the order of their names."""
 _FOLDERS, _SPLITS = "class folders", "splits"
-_OF_BOXES = frozenset({"images", "labels"})
-"""Folders below a split that belong to datasets with boxes."""
+_NO_CLASSES = frozenset({"images", "labels", "assets", "JPEGImages"})
+"""Folders in which other layouts keep images, whatever they show."""
 
 
 class _Image(NamedTuple):
@@ -104,9 +104,10 @@ class ClassFolderSource:
                 f"the {len(paths)} images of {root} lie in no folder of a class ({paths[0]})",
                 "put each into a folder named by its class, or list them in a table (dataset.source: csv)",
             )
-        if splits and labels <= _OF_BOXES:
+        if labels <= _NO_CLASSES:
             raise MissingSourceError(
-                f"{root} has folders called images and labels: a dataset with boxes", "set dataset.source: yolo"
+                f"the images of {root} lie in folders called {' and '.join(sorted(labels))}: these are no classes",
+                "set dataset.source to what lists their labels: csv, coco, label-studio, or yolo for boxes",
             )
         if not splits and all(map(split_of_word, labels)) and not labels & set(self._classes):
             raise MissingSourceError(

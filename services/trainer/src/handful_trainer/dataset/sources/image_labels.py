@@ -58,15 +58,18 @@ def find_images(names: Iterable[str], beside: Path, given: Path | None) -> Found
     """
     wanted = list(dict.fromkeys(names))
     folders = [given] if given else [beside, beside / "images"]
-    tries = [_locate(folder, wanted, search=False) for folder in folders]
-    best = max(tries, key=lambda found: found.number)
-    if best.number == len(wanted):
-        return best
-    return _locate(best.folder if best.number else folders[0], wanted, search=True)
+    best = FoundImages(folders[0], {})
+    for folder in folders:
+        found = FoundImages(folder, {name: [path] for name in wanted if (path := ImageFolder(folder).exact(name))})
+        if found.number == len(wanted):
+            return found
+        best = max(best, found, key=lambda each: each.number)
+    return _locate(best.folder, wanted)
 
 
-def _locate(place: Path, names: Sequence[str], *, search: bool) -> FoundImages:
-    folder = ImageFolder(place, search=search)
+def _locate(place: Path, names: Sequence[str]) -> FoundImages:
+    """Find them in a folder or deeper, in capitals or not, without suffix, or as they were called before an upload."""
+    folder = ImageFolder(place)
     found = folder.locate(names)
     lost = {name: plain for name in names if not found[name] and (plain := _as_before_upload(name))}
     taken = {path for paths in found.values() for path in paths}
@@ -75,7 +78,7 @@ def _locate(place: Path, names: Sequence[str], *, search: bool) -> FoundImages:
     for name, plain in lost.items():
         if meant[plain] == 1:
             found[name] = [path for path in again[plain] if path not in taken]
-    for name in [name for name in names if search and not found[name] and plain_path(name).name == name]:
+    for name in [name for name in names if not found[name] and plain_path(name).name == name]:
         found[name] = folder.called(name)  # The other name of a file that is listed already.
     return FoundImages(folder.folder, found)
 

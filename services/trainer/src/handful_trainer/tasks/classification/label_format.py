@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -106,8 +107,11 @@ class ClassFormat:
         """
         if bad := next((name for name in classes if not layout.is_folder_name(name)), None):
             raise AnnotationError(f"the class {bad!r} cannot be the name of a folder", "give it another name")
-        if len({name.casefold() for name in classes}) < len(classes):
-            raise AnnotationError("two classes differ in upper and lower case only", "give one of them another name")
+        for one, other in itertools.combinations(classes, 2):
+            if one.casefold() == other.casefold():
+                raise AnnotationError(
+                    f"the classes {one} and {other} differ in upper and lower case only", "give both the same name"
+                )
         return (f"{split}/{name}" for split in SPLITS for name in classes)
 
     def image_name(self, asset: Asset, classes: Sequence[str]) -> str:
