@@ -106,17 +106,15 @@ def _make(
     if config.unknown_labels == "refuse":
         check_labels(assets, class_ids, task.labels.noun)
     _check_usable(assets, task.labels)
-    history = SplitHistory.of(config, home)
-    assets = assign_splits(assets, config, history.earlier)
-    _check_train(assets)
+    with SplitHistory.locked(config, home) as history:
+        history.check(assets)
+        assets = assign_splits(assets, config, history.earlier)
+        history.remember(assets)
     fingerprint.split(assets)
     accounts = (*raw.accounts, *account_for(assets, task.labels))
     prepared = PreparedAssets(config, task, classes, raw, assets, str(fingerprint), accounts)
-    dataset = _written(
-        output or home / "datasets" / f"{config.title}-{prepared.fingerprint[:12]}", prepared, history, pool
-    )
-    history.remember(assets)
-    return dataset
+    target = output or home / "datasets" / f"{config.title}-{prepared.fingerprint[:12]}"
+    return _written(target, prepared, history, pool)
 
 
 def _written(target: Path, prepared: PreparedAssets, history: SplitHistory, pool: WorkerPool) -> PreparedDataset:
@@ -203,21 +201,6 @@ def _no_classes(items: Sequence[RawItem], labels: LabelFormat) -> tuple[str, ...
     names = sorted({name for item in items for name in labels.named(item)})
     found = f"the labels found are {', '.join(names[:20])}" if names else "no label was found"
     raise EmptyDatasetError("the source has no list of classes and dataset.classes is empty", f"set it; {found}")
-
-
-def _check_train(assets: Sequence[Asset]) -> None:
-    """Refuse splits of a source that leave nothing to train on.
-
-    Raises:
-        EmptyDatasetError: all images of its train are identical to, or of a group with, images of its val or test.
-    """
-    own = [asset for asset in assets if asset.outcome == "usable" and asset.item.split == "train"]
-    if own and not any(asset.split == "train" for asset in assets):
-        raise EmptyDatasetError(
-            f"all {len(own)} images of the source's train are identical to images of its val or test, or of a group "
-            "with them: nothing is left to train on",
-            "remove the copies, or its own splits",
-        )
 
 
 def _checked_task(raw: RawDataset, task: Task) -> RawDataset:
