@@ -260,9 +260,9 @@ def _strange_images(usable: Sequence[Asset], families: Iterable[Sequence[Asset]]
     torn = sum(len({asset.item.split for asset in same}) > 1 for same in doubled)
     if torn:
         yield f"{torn} identical images were in more than one split of the source and are now in one"
-    unlike = sum(len({asset.labels.content for asset in same}) > 1 for same in doubled)
-    if unlike:
-        yield f"{unlike} identical images carry different {noun}: only one of them can be right"
+    if unlike := [same for same in doubled if len({asset.labels.content for asset in same}) > 1]:
+        first = ", ".join(asset.item.id for asset in unlike[0][:_FEW])
+        yield f"{len(unlike)} identical images carry different {noun} ({first}): only one of them can be right"
     resized = sum(a.item.size is not None and a.item.size != (a.facts.width, a.facts.height) for a in usable)
     if resized:
         yield f"{resized} images have another size than the source says: their {noun} may not fit"
