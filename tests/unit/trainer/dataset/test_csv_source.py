@@ -186,6 +186,14 @@ def test_a_label_of_two_words_is_one(tmp_path: Path) -> None:
     assert labels(found) == {"a.jpg": ("leaf rust",), "b.jpg": ("rust",)}
 
 
+def test_words_for_nothing_are_classes_with_a_warning(tmp_path: Path) -> None:
+    found = read(tmp_path, "image,label\na.jpg,NaN\nb.jpg,rust\n")
+    assert found.classes == ("NaN", "rust")
+    assert found.warnings == (
+        "1 rows have the label NaN, which is taken for a class: empty the cells if they have none",
+    )
+
+
 def test_numbered_classes_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     assert read(tmp_path, "image,label\na.jpg,10\nb.jpg,2\n").classes == ("2", "10")
 

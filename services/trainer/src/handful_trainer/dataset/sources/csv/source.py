@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -29,6 +29,8 @@ _ROWS, _COLUMNS = "rows", "columns"
 _SUFFIXES = (".csv", ".tsv")
 _USUAL = "labels"
 """What the table is called that is meant if there are several."""
+_MISSING = frozenset({"nan", "na", "n/a", "null", "none"})
+"""How tools write that there is nothing, in lower case; a class may be called so, too."""
 _SEPARATORS = (r"\s*\|\s*", r"\s*;\s*", r"\s*,\s*", r"\s+")
 """What may stand between the labels of an image that has several."""
 
@@ -64,7 +66,7 @@ class CsvSource:
         unlisted = f"no row of {self._file.name} names it"
         account_files(books, found, self._images or self._file.parent, unlisted)
         classes = sorted_classes(name for item in items for name in item.labels)
-        warnings = (*_warnings(table), *item_warnings(items))
+        warnings = (*_warnings(table, table.column(columns.label)), *item_warnings(items))
         return RawDataset(tuple(items), classes, books.close(), warnings)
 
     @cached_property
@@ -146,6 +148,9 @@ def _account_columns(table: Table, used: set[int | None], books: Books) -> None:
             books.leave_out(_COLUMNS, "that are not read", name or f"column {index + 1}")
 
 
-def _warnings(table: Table) -> Iterator[str]:
+def _warnings(table: Table, labels: Sequence[str]) -> Iterator[str]:
     if table.guessed:
         yield f"{table.path.name} is no UTF-8: it is read as Windows-1252, or set dataset.csv.encoding"
+    for word in sorted({label for label in labels if label.lower() in _MISSING}):
+        number = labels.count(word)
+        yield f"{number} rows have the label {word}, which is taken for a class: empty the cells if they have none"
