@@ -221,7 +221,7 @@ def test_tags_that_come_later_and_leave_no_image_for_a_split_are_refused() -> No
         (f"sha256,split,phash\n{1:064x},train,12\n", "line 2 is no sha256 and split"),
         (f"sha256,split,phash\n{1:064x},train\n", "line 2 is no sha256 and split"),
         (f"sha256,split\n{1:064x},train\n{1:064x},test\n", "line 3 contradicts another line"),
-        (f"sha256,split\n{1:064x},training\n", "line 2 is no sha256 and split"),
+        (f"sha256,split\n{1:064x},exam\n", "line 2 is no sha256 and split"),
         (f"sha256,split\n{1:064x}\n", "line 2 is no sha256 and split"),
     ],
 )

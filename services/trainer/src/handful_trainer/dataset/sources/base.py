@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -18,28 +19,33 @@ SplitName = Literal["train", "val", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 SPLIT_WORDS: Mapping[str, SplitName] = {
     "train": "train",
+    "training": "train",
     "val": "val",
     "valid": "val",
+    "validate": "val",
     "validation": "val",
     "minival": "val",
     "test": "test",
+    "testing": "test",
 }
 """How files and folders are named after splits."""
-_OTHER_FORMS: Mapping[str, SplitName] = {"training": "train", "testing": "test"}
-"""How classified images are, besides."""
-
-
-def split_named(name: str) -> SplitName | None:
-    """The split that a folder or list is named after, in capitals or not; a year may follow (train2017)."""
-    return SPLIT_WORDS.get(name.lower().rstrip("0123456789").rstrip("-_"))
-
-
 IMAGE_SUFFIXES = formats.IMAGE_SUFFIXES
 """Files of a source that are images by their name, read or not. What they really hold, their first bytes tell."""
 ACCEPTED = "accepted"
 NO_ANNOTATION = "none"
 _MAX_ID_LENGTH = 120
 """Bytes: file systems count names so."""
+_YEAR = re.compile(r"[\W_]*[0-9]+$")
+
+
+def without_year(word: str) -> str:
+    """The word in lower case, without a year behind it: train for Train2017 and train_2017."""
+    return _YEAR.sub("", word.lower())
+
+
+def split_word(word: str) -> SplitName | None:
+    """The split that a word says; a year may follow."""
+    return SPLIT_WORDS.get(without_year(word))
 
 
 class RawBox(NamedTuple):
@@ -97,12 +103,6 @@ class RawDataset:
     """Sentences for people, about what was read in another way than it is written."""
     made_for: str = ""
     """The kind of labels that the source says it was made for, if it does: the name of a task."""
-
-
-def split_of_word(word: str) -> SplitName | None:
-    """The split that a folder of classes or a cell of a table is named after; None if it is none's name."""
-    plain = word.strip().lower()
-    return split_named(plain) or _OTHER_FORMS.get(plain)
 
 
 class AssetIds:

@@ -17,7 +17,7 @@ from handful_trainer.dataset.sources.base import (
     RawDataset,
     RawItem,
     SplitName,
-    split_of_word,
+    split_word,
 )
 from handful_trainer.dataset.sources.files import is_system_name, walk_files
 
@@ -78,7 +78,7 @@ class ClassFolderSource:
             for each in images
         ]  # fmt: skip
         names = sorted({each.label for each in images})
-        warnings = _warnings(images, [name for name in names if not splits and split_of_word(name)])
+        warnings = _warnings(images, [name for name in names if not splits and split_word(name)])
         return RawDataset(tuple(items), self._listed(names), books.close(), tuple(warnings))
 
     def _splits(self, paths: Sequence[PurePath]) -> dict[str, SplitName]:
@@ -87,7 +87,7 @@ class ClassFolderSource:
         return {
             name: split
             for name in sorted(with_folders)
-            if name not in self._classes and (split := split_of_word(name)) is not None
+            if name not in self._classes and (split := split_word(name)) is not None
         }
 
     def _check_layout(self, paths: Sequence[PurePath], images: Sequence[_Image], splits: Collection[str]) -> None:
@@ -109,12 +109,12 @@ class ClassFolderSource:
                 f"the images of {root} lie in folders called {' and '.join(sorted(labels))}: these are no classes",
                 "set dataset.source to what lists their labels: csv, coco, label-studio, or yolo for boxes",
             )
-        if not splits and all(map(split_of_word, labels)) and not labels & set(self._classes):
+        if not splits and all(map(split_word, labels)) and not labels & set(self._classes):
             raise MissingSourceError(
                 f"{' and '.join(sorted(labels))} in {root} hold images, and no folders of classes",
                 "put the images into a folder for each class, or list their labels in a table (dataset.source: csv)",
             )
-        beside = [path for path in paths if len(path.parts) > 1 and not split_of_word(path.parts[0])] if splits else []
+        beside = [path for path in paths if len(path.parts) > 1 and not split_word(path.parts[0])] if splits else []
         if len(beside) >= len(images):
             raise MissingSourceError(
                 f"{' and '.join(sorted(splits))} in {root} look like splits, but {len(beside)} images lie beside them "
@@ -136,7 +136,7 @@ class ClassFolderSource:
         filled = {each.path.parts[: 2 if splits else 1] for each in images}
         for name in _folder_names(self._root):
             if splits and name not in splits:
-                if split_of_word(name):
+                if split_word(name):
                     books.find(_SPLITS)
                     books.leave_out(_SPLITS, "without folders of classes", name, "put its images into such folders")
                 continue
@@ -181,7 +181,7 @@ def _images(paths: Sequence[PurePath], splits: dict[str, SplitName], books: Book
             yield _Image(path, first, None, above - 1)
         elif first in splits and above > 1:
             yield _Image(path, path.parts[1], splits[first], above - 2)
-        elif split_of_word(first):
+        elif split_word(first):
             hint = "put each into the folder of its class"
             books.leave_out(IMAGE_FILES, "in the folder of a split, and of no class", path, hint)
         else:

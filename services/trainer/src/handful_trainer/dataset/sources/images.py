@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
@@ -65,30 +66,38 @@ class ImageFolder:
                 return nearest(candidates, plain.parts[:-1])
         return []
 
+    @cached_property
+    def folders(self) -> frozenset[Path]:
+        """Those that images lie in."""
+        return frozenset(path.parent for path in self._files)
+
     def called(self, name: str) -> list[Path]:
-        """Files with this name, in capitals or not; if it has no suffix of an image, with any."""
-        lower = name.lower()
-        exact = [path for path in self._by_name.get(lower, []) if path.name == name]
-        found = exact or self._by_name.get(lower, [])
-        return found or ([] if PurePosixPath(lower).suffix in IMAGE_SUFFIXES else self.with_stem(name))
+        """Files with this name, in capitals or not, its accents composed or not.
+
+        If it has no suffix of an image, with any.
+        """
+        plain = plain_name(name)
+        exact = [path for path in self._by_name.get(plain, []) if path.name == name]
+        found = exact or self._by_name.get(plain, [])
+        return found or ([] if PurePosixPath(plain).suffix in IMAGE_SUFFIXES else self.with_stem(name))
 
     def with_stem(self, stem: str) -> list[Path]:
-        """Images with this name before their suffix, in capitals or not."""
-        found = self._by_stem.get(stem.lower(), [])
+        """Images with this name before their suffix, in capitals or not, its accents composed or not."""
+        found = self._by_stem.get(plain_name(stem), [])
         return [path for path in found if path.stem == stem] or found
 
     @cached_property
     def _by_name(self) -> Mapping[str, list[Path]]:
         found = defaultdict[str, list[Path]](list)
         for path in self._files:
-            found[path.name.lower()].append(path)
+            found[plain_name(path.name)].append(path)
         return found
 
     @cached_property
     def _by_stem(self) -> Mapping[str, list[Path]]:
         found = defaultdict[str, list[Path]](list)
         for path in self._files:
-            found[path.stem.lower()].append(path)
+            found[plain_name(path.stem)].append(path)
         return found
 
     @cached_property
@@ -100,10 +109,10 @@ class ImageFolder:
 
 def nearest(candidates: Iterable[Path], folders: Iterable[str]) -> list[Path]:
     """The candidate that lies in the most of some folders, counted from the last; several if none wins."""
-    wanted = [folder.lower() for folder in folders]
+    wanted = [plain_name(folder) for folder in folders]
     ranked = defaultdict[int, list[Path]](list)
     for path in candidates:
-        ranked[_common(wanted, [part.lower() for part in path.parent.parts])].append(path)
+        ranked[_common(wanted, [plain_name(part) for part in path.parent.parts])].append(path)
     return ranked[max(ranked)] if ranked else []
 
 
@@ -118,12 +127,14 @@ def _common(wanted: list[str], parts: list[str]) -> int:
 
 def _spellings(name: str) -> Iterator[PurePosixPath]:
     """Relative paths that a name may mean, the plainest first."""
-    seen = set[PurePosixPath]()
+    seen = set[str | PurePosixPath]()  # Most ways are one text, and paths are slow to make.
     for way in _ways(name):
+        if way in seen:
+            continue
         path = plain_path(way)
         if path.name and path not in seen:
-            seen.add(path)
             yield path
+        seen |= {way, path}
 
 
 def _ways(name: str) -> Iterator[str]:
@@ -134,7 +145,15 @@ def _ways(name: str) -> Iterator[str]:
         url = urlsplit(name.replace("\\", "/"))
         ways += [*parse_qs(url.query).get("d", []), url.path]  # Label Studio: /data/local-files/?d=…
     yield from ways[1:]
-    yield from map(unquote, ways)
+    decoded = [*map(unquote, ways)]
+    yield from decoded
+    for form in ("NFC", "NFD") if not all(map(str.isascii, decoded)) else ():
+        yield from (unicodedata.normalize(form, way) for way in (*ways, *decoded))
+
+
+def plain_name(name: str) -> str:
+    """A name in lower case and with composed accents, by which names of all systems can be compared."""
+    return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).lower()
 
 
 def plain_path(name: str) -> PurePosixPath:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from handful_trainer.dataset.errors import DamagedFileError, MissingSourceError
-from handful_trainer.dataset.sources.base import IMAGE_SUFFIXES, SplitName, split_of_word
+from handful_trainer.dataset.sources.base import IMAGE_SUFFIXES, SplitName, split_word
 from handful_trainer.tasks.label_format import OpenedFolder
 
 _DROPPINGS = (".", "@", "__")
@@ -83,7 +83,7 @@ def _splits(root: Path) -> dict[SplitName, list[Path]]:
         return {}
     found: dict[SplitName, list[Path]] = {}
     for path in _folders(root):
-        if split := split_of_word(path.name):
+        if split := split_word(path.name):
             found.setdefault(split, []).append(path)
     return found
 

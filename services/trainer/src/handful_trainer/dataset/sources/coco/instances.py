@@ -13,7 +13,15 @@ from handful_trainer.dataset.accounts import ANNOTATION_RECORDS, OF_UNLISTED_IMA
 from handful_trainer.dataset.errors import AnnotationError, DamagedFileError
 from handful_trainer.dataset.sources.base import RawBox
 from handful_trainer.dataset.sources.coco.shapes import read_box
-from handful_trainer.dataset.sources.fields import expect_object, expect_text, is_in_shares, json_type
+from handful_trainer.dataset.sources.fields import (
+    IN_SHARES,
+    PIXELS_HINT,
+    expect_object,
+    expect_text,
+    is_in_shares,
+    json_type,
+    shares_among,
+)
 
 CATEGORIES, IMAGE_RECORDS = "categories", "image records"
 GIVEN_TWICE = "given twice"
@@ -143,8 +151,7 @@ class InstancesFile:
         for image_id, annotation in self._of_listed(images, left_out, books):
             if box := self._box(images[image_id], annotation, categories, books):
                 boxes[image_id].append(box)
-        self._check_pixels(images, boxes)
-        return boxes
+        return self._in_pixels(images, boxes, books)
 
     def labels(
         self, images: Mapping[Id, ImageRecord], left_out: Mapping[Id, str], categories: Mapping[Id, str], books: Books
@@ -186,23 +193,31 @@ class InstancesFile:
         if box is None:
             hint = "give each a bbox or a segmentation, or remove it: its image shows more than it says now"
             books.leave_out(ANNOTATION_RECORDS, "without a box or an outline", image.name, hint)
-        else:
-            books.use(ANNOTATION_RECORDS)
         return box
 
-    def _check_pixels(self, images: Mapping[Id, ImageRecord], boxes: Mapping[Id, list[RawBox]]) -> None:
-        """Refuse boxes in shares of the image: as pixels, hardly one of them could be seen."""
-        every = [(image_id, box) for image_id, found in boxes.items() for box in found if box.width > 0 < box.height]
-        shares = [(image_id, box) for image_id, box in every if is_in_shares(box)]
-        if not shares or len(shares) * 2 < len(every):
-            return
-        image_id, box = shares[0]
-        raise AnnotationError(
-            f"{self.path}, image {images[image_id].name}: bbox is in shares of the image "
-            f"({box.x:g}, {box.y:g}, {box.width:g}, {box.height:g}), as {len(shares)} of {len(every)} are, not "
-            "in pixels",
-            "multiply them by the image's width and height",
-        )
+    def _in_pixels(
+        self, images: Mapping[Id, ImageRecord], boxes: Mapping[Id, list[RawBox]], books: Books
+    ) -> dict[Id, list[RawBox]]:
+        """The boxes without those in shares of the image.
+
+        Raises:
+            AnnotationError: half of them are so.
+        """
+        every = [(image_id, box) for image_id, found in boxes.items() for box in found]
+
+        def refuse(position: int, number: str) -> AnnotationError:
+            image_id, box = every[position]
+            numbers = f"{box.x:g}, {box.y:g}, {box.width:g}, {box.height:g}"
+            what = f"bbox is in shares of the image ({numbers}), {number}, not in pixels"
+            return AnnotationError(f"{self.path}, image {images[image_id].name}: {what}", PIXELS_HINT)
+
+        shares = shares_among([box for _, box in every], refuse)
+        for position in shares:
+            books.leave_out(ANNOTATION_RECORDS, IN_SHARES, images[every[position][0]].name, PIXELS_HINT)
+        books.use(ANNOTATION_RECORDS, len(every) - len(shares))
+        if not shares:
+            return dict(boxes)
+        return {image_id: [box for box in found if not is_in_shares(box)] for image_id, found in boxes.items()}
 
     def _records(self) -> Iterator[ImageRecord]:
         for position, image in enumerate(self._images):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from handful_trainer.dataset.accounts import Books, few
-from handful_trainer.dataset.errors import AnnotationError, MissingSourceError
+from handful_trainer.dataset.errors import AnnotationError
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import ACCEPTED, AssetIds, RawBox, RawDataset, RawItem, SplitName
-from handful_trainer.dataset.sources.coco.files import Found, open_files
+from handful_trainer.dataset.sources.coco.files import Found, json_files, open_files
 from handful_trainer.dataset.sources.coco.instances import (
     GIVEN_TWICE,
     IMAGE_RECORDS,
@@ -18,13 +19,9 @@ from handful_trainer.dataset.sources.coco.instances import (
     ImageRecord,
     InstancesFile,
 )
+from handful_trainer.dataset.sources.coco.places import ImagePlaces
 from handful_trainer.dataset.sources.files import outermost, real_path
-from handful_trainer.dataset.sources.images import (
-    OF_AMBIGUOUS_NAME,
-    ImageFolder,
-    account_images,
-    plain_path,
-)
+from handful_trainer.dataset.sources.images import OF_AMBIGUOUS_NAME, account_images, plain_path
 
 _AMBIGUOUS = "several files have this name, or several records mean this file: write their folders into file_name"
 _UNLISTED = "list it in a JSON file if it belongs to the dataset, even without annotations"
@@ -39,6 +36,8 @@ class _Placed(NamedTuple):
     folder: Path
     paths: dict[str, list[Path]]
     """By file_name: one where it is clear, none where it is missing, several where it is ambiguous."""
+    searched: bool
+    """Were files looked for that lie deeper than their names say?"""
 
 
 class CocoSource:
@@ -48,14 +47,18 @@ class CocoSource:
         del home
         self._path = real_path(config.path or Path())
         self._images = real_path(config.images) if config.images else None
+        self._places = ImagePlaces(self._path, self._images)
 
     def roots(self) -> tuple[Path, ...]:
-        """The JSON files and the folder that holds the images."""
+        """The JSON files and the folders that hold the images."""
         images = [self._images] if self._images else []
-        if self._path.is_dir() or images:
+        inside = self._path.is_dir() and not any(map(self._places.may_lie_outside, json_files(self._path)))
+        if images or inside:
             return (self._path, *images)
         placed = [self._place(found, Books()) for found in open_files(self._path, Books())]
-        return (self._path, *_image_folders(placed))
+        searched = [each.folder for each in placed if each.searched]
+        folders = outermost([*_image_folders(placed), *searched, *([self._path] if self._path.is_dir() else [])])
+        return (self._path, *(folder for folder in folders if folder != self._path))
 
     def read(self) -> RawDataset:
         """All images with their boxes."""
@@ -73,35 +76,10 @@ class CocoSource:
         return RawDataset(items, tuple(names), books.close(), tuple(_warnings(placed, items)))
 
     def _place(self, found: Found, books: Books) -> _Placed:
-        """Find the images of a JSON file.
-
-        Raises:
-            MissingSourceError: none of them is where it should be.
-        """
+        """Find the images of a JSON file."""
         records = found.reader.images(books)
-        names, file = [record.name for record in records], found.reader.path
-        for search in (False, True):
-            for folder in [self._images] if self._images else _usual_folders(file, found.split):
-                paths = ImageFolder(folder, search=search and self._is_searched(folder, file)).locate(names)
-                if any(paths.values()):
-                    if not all(paths.values()) and self._is_searched(folder, file):
-                        paths = ImageFolder(folder).locate(names)
-                    return _Placed(found.reader, found.split, records, folder, paths)
-        if not names:
-            return _Placed(found.reader, found.split, records, file.parent, {})
-        if self._images:
-            raise MissingSourceError(
-                f"none of the {len(names)} images of {file} is below {self._images}: {names[0]} is the first",
-                "correct dataset.images",
-            )
-        raise MissingSourceError(
-            f"the {len(names)} images of {file} ({few(names)}) are in none of the usual places",
-            "set dataset.images to their folder",
-        )
-
-    def _is_searched(self, folder: Path, file: Path) -> bool:
-        """May images lie deeper in it than their names say? A folder above the file may hold anything."""
-        return folder == self._images or folder != file.parent.parent
+        names = list(dict.fromkeys(record.name for record in records))
+        return _Placed(found.reader, found.split, records, *self._places.find(found.reader.path, found.split, names))
 
     def _account_images(self, placed: Sequence[_Placed], books: Books) -> None:
         used, doubtful = set[Path](), dict[Path, str]()
@@ -120,7 +98,8 @@ class _Listed:
 
     def __init__(self, books: Books) -> None:
         self.items: dict[tuple[Path, SplitName | None], RawItem] = {}
-        self._readers: dict[tuple[Path, SplitName | None], InstancesFile] = {}
+        self._first: dict[Path, tuple[InstancesFile, frozenset[RawBox | str]]] = {}
+        """The file that has an image first, and its boxes there."""
         self._ids = AssetIds()
         self._books = books
 
@@ -140,13 +119,30 @@ class _Listed:
             boxes = placed.reader.boxes(clear, doubtful, categories, self._books)
         for name in doubtful.values():
             self._books.leave_out(IMAGE_RECORDS, OF_AMBIGUOUS_NAME, name, _AMBIGUOUS)
+        self._compare(placed, clear, labels or boxes)
         for image_id, record in clear.items():
             shown = tuple(dict.fromkeys(labels.get(image_id, ())))
             self._add(placed, record, tuple(boxes.get(image_id, ())), shown)
 
+    def _compare(
+        self, placed: _Placed, images: Mapping[Id, ImageRecord], shown: Mapping[Id, Sequence[RawBox | str]]
+    ) -> None:
+        """Refuse an image that another file has with other boxes or labels, in whichever split."""
+        every = defaultdict[Path, list[RawBox | str]](list)
+        for image_id, record in images.items():
+            every[_place(placed, record)] += shown[image_id]
+        for place, found in every.items():
+            reader, others = self._first.setdefault(place, (placed.reader, frozenset(found)))
+            if others != set(found):
+                what = "labels" if placed.reader.classifies else "boxes"
+                raise AnnotationError(
+                    f"{placed.reader.path}, image {place.name}: {reader.path} has other {what} for it",
+                    "name one of the files in dataset.path, remove the other one, or join them",
+                )
+
     def _add(self, placed: _Placed, record: ImageRecord, boxes: tuple[RawBox, ...], labels: tuple[str, ...]) -> None:
         path = next(iter(placed.paths[record.name]), None)
-        key = path or placed.folder / plain_path(record.name), placed.split
+        key = _place(placed, record), placed.split
         first = self.items.get(key)
         if first is None:
             name = _name(placed.folder, record.name, path)
@@ -154,20 +150,17 @@ class _Listed:
             self.items[key] = RawItem(
                 asset_id, path, name, ACCEPTED, boxes, placed.split, size=record.size, labels=labels
             )
-            self._readers[key] = placed.reader
             self._books.use(IMAGE_RECORDS)
             return
-        reader = self._readers[key]
-        if reader is not placed.reader and (set(first.boxes), set(first.labels)) != (set(boxes), set(labels)):
-            what = "labels" if labels or first.labels else "boxes"
-            raise AnnotationError(
-                f"{placed.reader.path}, image {record.name}: {reader.path} has other {what} for it",
-                "name one of the files in dataset.path, remove the other one, or join them",
-            )
         every = tuple(dict.fromkeys([*first.labels, *labels]))
         self.items[key] = first._replace(boxes=(*first.boxes, *boxes), labels=every)
         hint = "all boxes of an image are taken together"
         self._books.leave_out(IMAGE_RECORDS, GIVEN_TWICE, record.name, hint)
+
+
+def _place(placed: _Placed, record: ImageRecord) -> Path:
+    """Where an image lies, or should lie."""
+    return next(iter(placed.paths[record.name]), placed.folder / plain_path(record.name))
 
 
 def _name(folder: Path, name: str, path: Path | None) -> str:
@@ -175,15 +168,6 @@ def _name(folder: Path, name: str, path: Path | None) -> str:
     if path is None or folder / name == path:
         return plain_path(name).as_posix()
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
-
-
-def _usual_folders(file: Path, split: SplitName | None) -> list[Path]:
-    """Where the images of a file may lie, in the layouts of COCO, Roboflow, CVAT, Label Studio and FiftyOne."""
-    above = file.parent.parent
-    named = file.stem.removeprefix("instances_")
-    splits = [above / "images" / split, above / split] if split else []
-    found = [file.parent / "images", file.parent / "data", above / named, above / "images" / named, *splits]
-    return [*found, above / "images", file.parent, above]
 
 
 def _image_folders(placed: Sequence[_Placed]) -> list[Path]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from handful_core.errors import ConfigError
 from handful_trainer.dataset.errors import DamagedFileError
 from handful_trainer.dataset.settings import CsvConfig
-from handful_trainer.dataset.sources.base import split_of_word
+from handful_trainer.dataset.sources.base import split_word
 from handful_trainer.dataset.sources.csv.table import Table
 
 _IMAGE = ("image", "images", "filename", "filenames", "file", "filepath", "filepaths", "path", "imagepath", "imagename",
@@ -103,7 +103,7 @@ def _one_hot(table: Table, images: Sequence[int]) -> list[str]:
 def _split(table: Table) -> int | None:
     """The column of splits, if one of a usual name holds them."""
     for index in _usual(table, _SPLIT):
-        if any(split_of_word(cell) for cell in table.column(index)):
+        if any(split_word(cell) for cell in table.column(index)):
             return index
     return None
 

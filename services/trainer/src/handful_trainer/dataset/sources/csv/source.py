@@ -11,7 +11,7 @@ from pathlib import Path
 from handful_trainer.dataset.accounts import Books
 from handful_trainer.dataset.errors import AnnotationError, MissingSourceError
 from handful_trainer.dataset.settings import DatasetConfig
-from handful_trainer.dataset.sources.base import RawDataset, SplitName, split_of_word
+from handful_trainer.dataset.sources.base import RawDataset, SplitName, split_word
 from handful_trainer.dataset.sources.csv.columns import Columns, find_columns
 from handful_trainer.dataset.sources.csv.table import Row, Table, read_table
 from handful_trainer.dataset.sources.files import list_files
@@ -109,7 +109,7 @@ class CsvSource:
     def _split(self, cell: str, where: str) -> SplitName | None:
         if not cell:
             return None
-        if (split := split_of_word(cell)) is None:
+        if (split := split_word(cell)) is None:
             raise AnnotationError(
                 f"{where}: {cell!r} is no split", "write train, val or test, or nothing for images to be shared out"
             )

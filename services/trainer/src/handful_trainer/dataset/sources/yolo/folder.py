@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from handful_trainer.dataset.errors import DamagedFileError, MissingSourceError
-from handful_trainer.dataset.sources.base import IMAGE_SUFFIXES, SPLITS, SplitName, split_named
+from handful_trainer.dataset.sources.base import IMAGE_SUFFIXES, SPLITS, SplitName, split_word
 from handful_trainer.dataset.sources.files import is_system_name, walk_files
 from handful_trainer.yaml_core import YamlError, load_words
 
@@ -312,7 +312,7 @@ def _split_folders(root: Path) -> dict[SplitName, tuple[Path, ...]]:
     found: dict[SplitName, tuple[Path, ...]] = {}
     for above in (_inside(root, "images"), root):
         for folder in sorted(above.iterdir()) if above else ():
-            split = split_named(folder.name)
+            split = split_word(folder.name)
             if split and folder.is_dir():
                 found[split] = (*found.get(split, ()), _inside(folder, "images") or folder)
         if found:

@@ -17,7 +17,7 @@ from handful_trainer.dataset.sources.base import (
     RawDataset,
     RawItem,
     SplitName,
-    split_named,
+    split_word,
 )
 from handful_trainer.dataset.sources.files import is_system_name, outermost, real_path, walk_files
 from handful_trainer.dataset.sources.yolo.folder import YoloFolder, open_yolo_folder
@@ -240,5 +240,5 @@ def _parts(root: Path) -> Iterator[Path]:
     for folder in root.iterdir():
         if folder.is_dir() and not is_system_name(folder.name):
             names = {child.name.lower() for child in folder.iterdir()}
-            if folder.name.lower() in {"images", "labels"} or split_named(folder.name) or {"images", "labels"} & names:
+            if folder.name.lower() in {"images", "labels"} or split_word(folder.name) or {"images", "labels"} & names:
                 yield folder
