@@ -34,18 +34,17 @@ def prepare(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Validate, clean and split a dataset; write it in YOLO's layout with a report."""
-    from handful_trainer.config import load_config
+    """Validate, clean and split a dataset; write it in the layout of its task, with a report."""
+    from handful_trainer.config import load_dataset_config
     from handful_trainer.dataset.preparation.prepare import prepare as make
 
-    settings = load_config(config, overrides or [])
+    task, chosen = load_dataset_config(config, overrides or [])
     core = load(CoreSettings)
-    chosen = settings.dataset
     if ":/" in chosen.split.keep:  # MLflow takes a second to import, and is needed for nothing else here.
         from handful_trainer.pipeline.kept_splits import fetch_splits
 
         chosen = fetch_splits(chosen, core.home, core.mlflow_uri)
-    dataset = make(chosen, core.home, output, task=settings.task)
+    dataset = make(chosen, core.home, output, task=task)
     if as_json:
         print_json(_as_json(dataset))
         return
@@ -74,12 +73,12 @@ def pull(
 ) -> None:
     """Bring a dataset version from Picsellia, or what changed in it. The token is read from PICSELLIA_TOKEN."""
     from handful_core.errors import ConfigError
-    from handful_trainer.config import load_config
+    from handful_trainer.config import load_dataset_config
     from handful_trainer.dataset.picsellia.pull import pull as fetch
     from handful_trainer.dataset.picsellia.settings import PicselliaSettings
     from handful_trainer.dataset.settings import PicselliaConfig
 
-    settings = load_config(config, overrides or []).dataset if config else None
+    settings = load_dataset_config(config, overrides or [])[1] if config else None
     if settings and settings.source != "picsellia":
         raise ConfigError(
             f"{config} has the source {settings.source}", "dataset.source=picsellia is what can be pulled"
@@ -103,7 +102,7 @@ def diff(
     second: Annotated[Path, typer.Argument(help="The newer one.")],
     as_json: AsJson = False,
 ) -> None:
-    """Tell what changed between two prepared datasets: images and boxes added, removed, changed."""
+    """Tell what changed between two prepared datasets: images, boxes and labels added, removed, changed."""
     from handful_core.errors import DataError
     from handful_trainer.dataset.prepared import PreparedDataset
 

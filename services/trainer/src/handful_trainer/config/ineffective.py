@@ -142,7 +142,7 @@ EVERY_TASK = (
     Ineffective(
         settings=("dataset.keep_together.tags",),
         by=("dataset.source",),
-        when=lambda c, _: c.dataset.source in {"yolo", "coco", "voc", "sample"},
+        when=lambda c, _: c.dataset.source in {"yolo", "coco", "voc", "folder", "csv", "label-studio", "sample"},
         because="images of the source {config.dataset.source} have no tags",
         instead="use dataset.keep_together.pattern for their names, or leave it out",
     ),

@@ -13,7 +13,8 @@ from pydantic import BaseModel, ValidationError
 
 from handful_core.errors import ConfigError
 from handful_trainer.config.settings import TrainingConfig
-from handful_trainer.tasks import DEFAULT, engine_of
+from handful_trainer.dataset.settings import DatasetConfig
+from handful_trainer.tasks import DEFAULT, engine_of, get_task
 from handful_trainer.yaml_core import YamlError, load_core
 
 _TASK = "task"
@@ -30,10 +31,44 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainingConfig:
     Raises:
         ConfigError: no such file, no YAML, an unknown key (the nearest right one is named), or a value that is wrong.
     """
+    content = _content(path, overrides)
+    return _validated(engine_of(str(content.pop(_TASK, DEFAULT))).config, content, path)
+
+
+def load_dataset_config(path: Path, overrides: Sequence[str] = ()) -> tuple[str, DatasetConfig]:
+    """Read what a training's configuration says of its data: a task that cannot be trained here has data all the same.
+
+    Args:
+        path: a YAML file.
+        overrides: as for `load_config`.
+
+    Returns:
+        The task's name, and the section `dataset`. Where the task has an engine, all other settings are checked, too.
+
+    Raises:
+        ConfigError: see `load_config`.
+    """
+    content = _content(path, overrides)
+    task = get_task(str(content.pop(_TASK, DEFAULT)))
+    if task.engine is not None:
+        return task.name, _validated(task.engine.config, content, path).dataset
+    return task.name, _validated(_DatasetOnly, content, path).dataset
+
+
+class _DatasetOnly(BaseModel):
+    """A configuration of which the section `dataset` alone is known."""
+
+    dataset: DatasetConfig
+
+
+def _content(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
     content = read_yaml(path, "configuration file", "settings", "configs/fingers.yaml")
     for override in overrides:
         _apply(content, override)
-    kind = engine_of(str(content.pop(_TASK, DEFAULT))).config
+    return content
+
+
+def _validated(kind: type[_Model], content: Mapping[str, Any], path: Path) -> _Model:
     try:
         return kind.model_validate(content)
     except ValidationError as error:

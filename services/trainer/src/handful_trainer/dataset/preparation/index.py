@@ -57,6 +57,8 @@ class Index:
         keep = kept_file(config.split.keep)
         roots = (*source.roots(), *([keep] if keep.is_file() else []))
         settings = config.model_dump(mode="json", exclude={"path", "images"})
+        if config.source != "csv":  # What was prepared before there were tables is still found.
+            del settings["csv"]
         settings |= {} if task == DEFAULT else {"task": task}
         places = [str(root.resolve()) for root in roots] + [str(output.resolve()) if output else ""]
         key = hashlib.sha256(json.dumps([FORMAT, settings, places], sort_keys=True).encode()).hexdigest()
@@ -150,7 +152,8 @@ class Fingerprint:
         """Take in an item with what was found in its file; in a lasting order."""
         tags = [tag for tag in item.tags if self._prefix and tag.startswith(self._prefix)]
         annotation = (item.id, None, item.name, item.status, item.boxes, item.split, item.relative, item.size)
-        content = ((*annotation, item.labels, tags), facts.sha256, facts.defect if facts.sha256 == "" else "")
+        group = [item.group] if item.group else []  # Sources without groups keep their fingerprints.
+        content = ((*annotation, item.labels, tags, *group), facts.sha256, facts.defect if facts.sha256 == "" else "")
         self._digest.update(_encode(content).encode())
 
     def split(self, assets: Iterable[Asset]) -> None:

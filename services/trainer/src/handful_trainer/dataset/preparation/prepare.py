@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import gc
 import logging
 import shutil
@@ -33,7 +34,7 @@ from handful_trainer.dataset.sources.base import RawDataset, RawItem
 from handful_trainer.dataset.sources.registry import open_source
 from handful_trainer.dataset.splitting.assign import assign_splits
 from handful_trainer.dataset.splitting.earlier import SPLITS_FILE, SplitHistory, assigned_splits, write_splits
-from handful_trainer.tasks import DEFAULT, get_task
+from handful_trainer.tasks import DEFAULT, all_tasks, get_task
 from handful_trainer.tasks.base import Task
 from handful_trainer.tasks.label_format import LabelFormat
 from handful_trainer.workers import WorkerPool
@@ -97,6 +98,7 @@ def _make(
     check_balance(raw.accounts)
     check_used(raw.accounts)
     items = sorted(raw.items, key=lambda item: item.id)
+    raw = _checked_task(raw, task)
     classes = config.classes or raw.classes or _no_classes(items, task.labels)
     class_ids = {name: class_id for class_id, name in enumerate(classes)}
     assets, fingerprint = _inspected(config, raw, task, pool, items, class_ids)
@@ -199,6 +201,28 @@ def _no_classes(items: Sequence[RawItem], labels: LabelFormat) -> tuple[str, ...
     names = sorted({name for item in items for name in labels.named(item)})
     found = f"the labels found are {', '.join(names[:20])}" if names else "no label was found"
     raise EmptyDatasetError("the source has no list of classes and dataset.classes is empty", f"set it; {found}")
+
+
+def _checked_task(raw: RawDataset, task: Task) -> RawDataset:
+    """The source, with a warning if it says that it was made for another task.
+
+    Raises:
+        EmptyDatasetError: its images have labels of another task only.
+    """
+    noun, items = task.labels.noun, raw.items
+    if any(True for item in items for _ in task.labels.named(item)):
+        if raw.made_for in {"", task.name}:
+            return raw
+        warning = f"the source was made for the task {raw.made_for}: see that all images have {noun}"
+        return dataclasses.replace(raw, warnings=(*raw.warnings, warning))
+    for other in all_tasks():
+        labelled = any(True for item in items for _ in other.labels.named(item))
+        if other.name != task.name and (labelled or other.name == raw.made_for):
+            raise EmptyDatasetError(
+                f"no image of the source has {noun}: it is made for the task {other.name}, and has {other.labels.noun}",
+                f"set task: {other.name}, or name another dataset",
+            )
+    return raw
 
 
 def _check_usable(assets: Sequence[Asset], labels: LabelFormat) -> None:

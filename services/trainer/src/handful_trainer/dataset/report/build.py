@@ -17,7 +17,7 @@ from handful_trainer.dataset.accounts import (
 from handful_trainer.dataset.preparation.assets import Asset, PreparedAssets, identical, unknown_labels
 from handful_trainer.dataset.settings import TogetherConfig, class_values
 from handful_trainer.dataset.sources.base import NO_ANNOTATION, SPLITS
-from handful_trainer.dataset.splitting.groups import group_assets, leaks, name_key
+from handful_trainer.dataset.splitting.groups import group_assets, leaks, named_groups, source_leaks
 from handful_trainer.tasks import DEFAULT
 from handful_trainer.tasks.label_format import LabelFormat
 
@@ -41,7 +41,8 @@ def build_report(prepared: PreparedAssets) -> dict[str, Any]:
         "files_without_asset": count_left_out(accounts, IMAGE_FILES, NOT_LISTED),
         "identical_image_pairs": sum(len(same) * (len(same) - 1) // 2 for same in same_content),
         "near_duplicates": _near_duplicates(usable, config.keep_together),
-        "groups": len({key for asset in usable if (key := name_key(asset, config.keep_together))}),
+        "groups": len({key for asset in usable for key in named_groups(asset, config.keep_together)}),
+        **_source_leaks(usable, config.keep_together),
         "pairs_across_splits": len(torn),
         **labels.odd_counts(usable),
         "exif_rotated": sum(asset.facts.orientation != 1 for asset in usable),
@@ -116,6 +117,16 @@ def _near_duplicates(usable: Sequence[Asset], config: TogetherConfig) -> dict[st
     }
 
 
+def _source_leaks(usable: Sequence[Asset], config: TogetherConfig) -> dict[str, Any]:
+    """Images of the source's own splits whose group another of them has, if there are any."""
+    images = Counter(asset.item.split for asset in usable)
+    found = [
+        {"split": split, "images": number, "of": images[split], "also_in": other}
+        for (split, other), number in source_leaks(usable, config).items()
+    ]
+    return {"source_leaks": found} if found else {}
+
+
 def tally(found: Iterable[str], always: Sequence[str]) -> dict[str, int]:
     """Counts by kind: the usual kinds even if there are none of them, others if there are."""
     counted = Counter(found)
@@ -167,6 +178,7 @@ def warnings_of(
     return [
         *_missing_classes(report, noun),
         *_leaks(report),
+        *_leaks_of_source(report),
         *_left_out_as_alike(assets),
         *_imbalance(report, noun),
         *_unknown_labels(report, noun),
@@ -208,6 +220,14 @@ def _leaks(report: dict[str, Any]) -> Iterator[str]:
         )
 
 
+def _leaks_of_source(report: dict[str, Any]) -> Iterator[str]:
+    for leak in report.get("source_leaks", []):
+        yield (
+            f"{leak['images']} of the {leak['of']} images in the source's {leak['split']} are of a group that its "
+            f"{leak['also_in']} has, too: such a group is now whole in {leak['split']}"
+        )
+
+
 def _left_out_as_alike(assets: Sequence[Asset]) -> Iterator[str]:
     if alike := [asset for asset in assets if asset.outcome == "alike"]:
         pairs = ", ".join(f"{asset.item.id} as {asset.alike}" for asset in alike[:_FEW])
@@ -240,9 +260,9 @@ def _strange_images(usable: Sequence[Asset], families: Iterable[Sequence[Asset]]
     torn = sum(len({asset.item.split for asset in same}) > 1 for same in doubled)
     if torn:
         yield f"{torn} identical images were in more than one split of the source and are now in one"
-    unlike = sum(len({asset.labels.content for asset in same}) > 1 for same in doubled)
-    if unlike:
-        yield f"{unlike} identical images carry different {noun}: only one of them can be right"
+    if unlike := [same for same in doubled if len({asset.labels.content for asset in same}) > 1]:
+        first = ", ".join(asset.item.id for asset in unlike[0][:_FEW])
+        yield f"{len(unlike)} identical images carry different {noun} ({first}): only one of them can be right"
     resized = sum(a.item.size is not None and a.item.size != (a.facts.width, a.facts.height) for a in usable)
     if resized:
         yield f"{resized} images have another size than the source says: their {noun} may not fit"

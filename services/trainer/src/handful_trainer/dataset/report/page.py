@@ -86,6 +86,7 @@ def write_page(
     html = template().render(
         report=report,
         noun=labels.noun,
+        without=labels.without,
         splits=SPLITS,
         galleries=[finish() for finish in defects],
         samples=[finish() for finish in samples],

@@ -86,6 +86,8 @@ class RawItem(NamedTuple):
     """What the image as a whole was classified as."""
     tags: tuple[str, ...] = ()
     """Tags of the asset."""
+    group: str = ""
+    """What the source says that it belongs to, such as a plant or a person: images of one group stay in one split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,8 @@ class RawDataset:
     """What became of everything that the source found: see `Books`."""
     warnings: tuple[str, ...] = ()
     """Sentences for people, about what was read in another way than it is written."""
+    made_for: str = ""
+    """The kind of labels that the source says it was made for, if it does: the name of a task."""
 
 
 class AssetIds:

@@ -44,6 +44,8 @@ _USED = frozenset({"rectangles", "polygons", "classifications"})
 _OTHER_SHAPES = frozenset({"lines", "points"})
 _STATUSES = frozenset({ACCEPTED, NO_ANNOTATION, "pending", "refused", "skipped"})
 """Statuses that Picsellia gives, in lower case."""
+_TASKS = {"OBJECT_DETECTION": "detect", "SEGMENTATION": "detect", "CLASSIFICATION": "classify"}
+"""Tasks by the type of a dataset version; outlines become boxes."""
 SOURCE = "source.json"
 """What `handful data pull` says of where the others came from; an export made by hand need not have it."""
 UNFINISHED = ".unfinished"
@@ -96,15 +98,19 @@ class PicselliaExportSource:
         _account_strays(annotations, items, books)
         every = tuple(_in_pixels(place, list(items.values()), books))
         files.account(books)
-        return RawDataset(every, self._labels(), books.close(), tuple(_warnings(every)))
+        source = self._source()
+        return RawDataset(every, self._labels(source), books.close(), tuple(_warnings(every)), _made_for(source))
 
-    def _labels(self) -> tuple[str, ...]:
-        """The version's labels, as far as the pull wrote them down."""
+    def _source(self) -> Any:
+        """What the pull wrote down of the version; None for an export made by hand."""
         path = self._folder / SOURCE
-        if not path.is_file():
+        return read_json(path, "where the dataset was pulled from") if path.is_file() else None
+
+    def _labels(self, source: Any) -> tuple[str, ...]:
+        """The version's labels, as far as the pull wrote them down."""
+        if source is None:
             return ()
-        content = read_json(path, "where the dataset was pulled from")
-        labels = content.get("labels") if isinstance(content, dict) else None
+        path, labels = self._folder / SOURCE, source.get("labels") if isinstance(source, dict) else None
         if not isinstance(labels, list) or not all(isinstance(label, str) and label for label in labels):
             raise DamagedFileError(f"{path} has no list of labels", "run handful data pull again")
         return tuple(dict.fromkeys(labels))
@@ -168,6 +174,13 @@ class AssetFiles:
             books.leave_out(IMAGE_FILES, "in a folder of their own", path.name, f"put them into {FILES} itself")
         for path in nested.system:
             books.leave_out(IMAGE_FILES, LEFT_BY_SYSTEM, path.name)
+
+
+def _made_for(source: Any) -> str:
+    """The task of the version's type, if the pull wrote one down that says it."""
+    version = source.get("version") if isinstance(source, dict) else None
+    kind = str(version.get("type", "")) if isinstance(version, dict) else ""
+    return _TASKS.get(kind.rpartition(".")[2].upper(), "")
 
 
 def _account_strays(annotations: dict[str, Any], items: Mapping[str, RawItem], books: Books) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from handful_trainer.dataset.inspection.phash import near_duplicates
 from handful_trainer.dataset.preparation.assets import Asset
 from handful_trainer.dataset.settings import TogetherConfig
-from handful_trainer.dataset.sources.base import SPLITS
+from handful_trainer.dataset.sources.base import SPLITS, SplitName
 
 
 class UnionFind:
@@ -56,6 +56,7 @@ def group_assets(usable: Sequence[Asset], config: TogetherConfig) -> list[list[A
         for one, other in _near_duplicates_by_split(usable, config.near_duplicates):
             groups.join(one, other)
     groups.join_same(name_key(asset, config) for asset in usable)
+    groups.join_same(asset.item.group or None for asset in usable)
     for tag in sorted({tag for asset in usable for tag in _group_tags(asset, config)}):
         groups.join_same(True if tag in asset.item.tags else None for asset in usable)
     return [[usable[member] for member in members] for members in groups.sets()]
@@ -78,6 +79,30 @@ def name_key(asset: Asset, config: TogetherConfig) -> str | None:
     return str(match[1]) if match.re.groups and match[1] is not None else match[0]
 
 
+def named_groups(asset: Asset, config: TogetherConfig) -> list[tuple[str, str]]:
+    """The groups that an asset is in by its name, or because the source says so; near-duplicates are not looked at."""
+    key = name_key(asset, config)
+    found = [("name", key)] if key is not None else []
+    return [*found, ("group", asset.item.group)] if asset.item.group else found
+
+
+def source_leaks(usable: Sequence[Asset], config: TogetherConfig) -> dict[tuple[SplitName, SplitName], int]:
+    """How many images of the source's own val and test are of a named group that a split before it has, too.
+
+    Returns:
+        By the image's split and the other one.
+    """
+    groups: dict[SplitName, list[set[tuple[str, str]]]] = {
+        split: [set(named_groups(asset, config)) for asset in usable if asset.item.split == split] for split in SPLITS
+    }
+    all_of = {split: set[tuple[str, str]]().union(*groups[split]) for split in SPLITS}
+    pairs = [(split, before) for index, split in enumerate(SPLITS) for before in SPLITS[:index]]
+    found = {
+        (split, before): sum(not keys.isdisjoint(all_of[before]) for keys in groups[split]) for split, before in pairs
+    }
+    return {pair: images for pair, images in found.items() if images}
+
+
 def leaks(usable: Sequence[Asset], config: TogetherConfig) -> list[tuple[Asset, Asset]]:
     """Pairs of one group, or near-duplicates, that ended in different splits: looked for anew, after the split."""
     pairs = [(usable[a], usable[b]) for a, b in _pairs_to_keep_together(usable, config)]
@@ -85,8 +110,9 @@ def leaks(usable: Sequence[Asset], config: TogetherConfig) -> list[tuple[Asset, 
 
 
 def _pairs_to_keep_together(usable: Sequence[Asset], config: TogetherConfig) -> Iterator[tuple[int, int]]:
-    """Indices: the first image of each content, name and tag with every other of it, then near-duplicates."""
-    for keys in ([asset.facts.sha256 for asset in usable], [name_key(asset, config) for asset in usable]):
+    """Indices: the first image of each content, name, group and tag with every other of it, then near-duplicates."""
+    contents, names = [asset.facts.sha256 for asset in usable], [name_key(asset, config) for asset in usable]
+    for keys in (contents, names, [asset.item.group or None for asset in usable]):
         first: dict[str, int] = {}
         for index, key in enumerate(keys):
             if key is not None and first.setdefault(key, index) != index:
@@ -116,6 +142,8 @@ def find_alike(asset: Asset, others: Sequence[Asset], config: TogetherConfig) ->
     key, tags = name_key(asset, config), set(_group_tags(asset, config))
     for other in others:
         if asset.facts.sha256 == other.facts.sha256 or (key is not None and key == name_key(other, config)):
+            return other
+        if asset.item.group and asset.item.group == other.item.group:
             return other
         if not tags.isdisjoint(_group_tags(other, config)):
             return other

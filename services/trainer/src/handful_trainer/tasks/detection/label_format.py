@@ -31,6 +31,7 @@ class BoxFormat:
 
     noun = "boxes"
     one = "a box"
+    without = "images that show nothing"
     write = staticmethod(write_labels)
     titles: Mapping[str, str] = {
         "box_outside": "Boxes outside the image",

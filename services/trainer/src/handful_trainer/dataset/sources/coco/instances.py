@@ -25,6 +25,7 @@ from handful_trainer.dataset.sources.fields import (
 
 CATEGORIES, IMAGE_RECORDS = "categories", "image records"
 GIVEN_TWICE = "given twice"
+_SHAPES = frozenset({"bbox", "segmentation"})
 _SIDES = ("width", "height")
 _WHOLE = re.compile(r"[+-]?\d{1,18}(\.0*)?")
 _HINT = "correct it, or export it again"
@@ -67,6 +68,12 @@ class InstancesFile:
     def is_unlabelled(self) -> bool:
         """Does it list images, and no annotation at all?"""
         return bool(self._images) and not self._annotations
+
+    @cached_property
+    def classifies(self) -> bool:
+        """Do its annotations say what whole images show? Such a one has no bbox and no segmentation, not even empty."""
+        found = self._annotations
+        return bool(found) and not any(isinstance(each, dict) and _SHAPES & each.keys() for each in found)
 
     def images(self, books: Books) -> list[ImageRecord]:
         """The images that it lists, each once.
@@ -141,18 +148,41 @@ class InstancesFile:
         """
         books.find(ANNOTATION_RECORDS, len(self._annotations))
         boxes: dict[Id, list[RawBox]] = {image_id: [] for image_id in images}
+        for image_id, annotation in self._of_listed(images, left_out, books):
+            if box := self._box(images[image_id], annotation, categories, books):
+                boxes[image_id].append(box)
+        return self._in_pixels(images, boxes, books)
+
+    def labels(
+        self, images: Mapping[Id, ImageRecord], left_out: Mapping[Id, str], categories: Mapping[Id, str], books: Books
+    ) -> dict[Id, list[str]]:
+        """The classes of whole images by image id, for a file that `classifies`; arguments as for `boxes`.
+
+        Raises:
+            AnnotationError: a record is damaged.
+        """
+        books.find(ANNOTATION_RECORDS, len(self._annotations))
+        labels: dict[Id, list[str]] = {image_id: [] for image_id in images}
+        for image_id, annotation in self._of_listed(images, left_out, books):
+            where = f"{self.path}, image {images[image_id].name}"
+            category = read_id(where, "category_id", annotation.get("category_id"))
+            labels[image_id].append(categories.get(category, f"category {category}"))
+            books.use(ANNOTATION_RECORDS)
+        return labels
+
+    def _of_listed(
+        self, images: Mapping[Id, ImageRecord], left_out: Mapping[Id, str], books: Books
+    ) -> Iterator[tuple[Id, dict[str, Any]]]:
+        """The annotations of images that are used; the others are left out."""
         for annotation in self._annotations:
             image_id = _reference(expect_object(f"{self.path}, annotations", annotation).get("image_id"))
-            if image_id is not None and image_id in boxes:
-                image = images[image_id]
-                if box := self._box(image, annotation, categories, books):
-                    boxes[image_id].append(box)
+            if image_id is not None and image_id in images:
+                yield image_id, annotation
             elif image_id is not None and image_id in left_out:
                 books.leave_out(ANNOTATION_RECORDS, "of an image that is left out", left_out[image_id])
             else:
                 hint = "the file's images have no such id"
                 books.leave_out(ANNOTATION_RECORDS, OF_UNLISTED_IMAGE, f"image_id {image_id}", hint)
-        return self._in_pixels(images, boxes, books)
 
     def _box(
         self, image: ImageRecord, annotation: dict[str, Any], categories: Mapping[Id, str], books: Books

@@ -98,7 +98,7 @@ class _Listed:
 
     def __init__(self, books: Books) -> None:
         self.items: dict[tuple[Path, SplitName | None], RawItem] = {}
-        self._first: dict[Path, tuple[InstancesFile, frozenset[RawBox]]] = {}
+        self._first: dict[Path, tuple[InstancesFile, frozenset[RawBox | str]]] = {}
         """The file that has an image first, and its boxes there."""
         self._ids = AssetIds()
         self._books = books
@@ -111,37 +111,49 @@ class _Listed:
         """
         clear = {record.id: record for record in placed.records if len(placed.paths[record.name]) < 2}
         doubtful = {record.id: record.name for record in placed.records if record.id not in clear}
-        boxes = placed.reader.boxes(clear, doubtful, categories, self._books)
+        boxes: Mapping[Id, Sequence[RawBox]] = {}
+        labels: Mapping[Id, Sequence[str]] = {}
+        if placed.reader.classifies:
+            labels = placed.reader.labels(clear, doubtful, categories, self._books)
+        else:
+            boxes = placed.reader.boxes(clear, doubtful, categories, self._books)
         for name in doubtful.values():
             self._books.leave_out(IMAGE_RECORDS, OF_AMBIGUOUS_NAME, name, _AMBIGUOUS)
-        self._compare(placed, clear, boxes)
+        self._compare(placed, clear, labels or boxes)
         for image_id, record in clear.items():
-            self._add(placed, record, tuple(boxes[image_id]))
+            shown = tuple(dict.fromkeys(labels.get(image_id, ())))
+            self._add(placed, record, tuple(boxes.get(image_id, ())), shown)
 
-    def _compare(self, placed: _Placed, images: Mapping[Id, ImageRecord], boxes: Mapping[Id, list[RawBox]]) -> None:
-        """Refuse an image that another file has with other boxes, in whichever split."""
-        every = defaultdict[Path, list[RawBox]](list)
+    def _compare(
+        self, placed: _Placed, images: Mapping[Id, ImageRecord], shown: Mapping[Id, Sequence[RawBox | str]]
+    ) -> None:
+        """Refuse an image that another file has with other boxes or labels, in whichever split."""
+        every = defaultdict[Path, list[RawBox | str]](list)
         for image_id, record in images.items():
-            every[_place(placed, record)] += boxes[image_id]
+            every[_place(placed, record)] += shown[image_id]
         for place, found in every.items():
             reader, others = self._first.setdefault(place, (placed.reader, frozenset(found)))
             if others != set(found):
+                what = "labels" if placed.reader.classifies else "boxes"
                 raise AnnotationError(
-                    f"{placed.reader.path}, image {place.name}: {reader.path} has other boxes for it",
+                    f"{placed.reader.path}, image {place.name}: {reader.path} has other {what} for it",
                     "name one of the files in dataset.path, remove the other one, or join them",
                 )
 
-    def _add(self, placed: _Placed, record: ImageRecord, boxes: tuple[RawBox, ...]) -> None:
+    def _add(self, placed: _Placed, record: ImageRecord, boxes: tuple[RawBox, ...], labels: tuple[str, ...]) -> None:
         path = next(iter(placed.paths[record.name]), None)
         key = _place(placed, record), placed.split
         first = self.items.get(key)
         if first is None:
             name = _name(placed.folder, record.name, path)
             asset_id = self._ids.assign(PurePosixPath(placed.split or "", name))
-            self.items[key] = RawItem(asset_id, path, name, ACCEPTED, boxes, placed.split, size=record.size)
+            self.items[key] = RawItem(
+                asset_id, path, name, ACCEPTED, boxes, placed.split, size=record.size, labels=labels
+            )
             self._books.use(IMAGE_RECORDS)
             return
-        self.items[key] = first._replace(boxes=(*first.boxes, *boxes))
+        every = tuple(dict.fromkeys([*first.labels, *labels]))
+        self.items[key] = first._replace(boxes=(*first.boxes, *boxes), labels=every)
         hint = "all boxes of an image are taken together"
         self._books.leave_out(IMAGE_RECORDS, GIVEN_TWICE, record.name, hint)
 

@@ -298,7 +298,7 @@ def _undescribed(folder: Path, classes: tuple[str, ...]) -> YoloFolder:
     if not names:
         raise MissingSourceError(
             f"{folder} has no data.yaml, nor a classes.txt",
-            "name a YOLO folder or its data.yaml, or set dataset.classes",
+            "name a YOLO folder or its data.yaml, or set dataset.classes; of whole images, set dataset.source: folder",
         )
     if doubled := sorted({name for name in names if names.count(name) > 1}):
         raise DamagedFileError(f"{listed} names the class {doubled[0]} twice", "give each class a name of its own")
