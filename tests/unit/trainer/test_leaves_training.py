@@ -258,3 +258,23 @@ def test_a_vision_transformer_of_a_size_that_its_patches_do_not_fill(
     config = leaf_config(model={"architecture": "test_vit"}, training=change)
     with pytest.raises(ConfigError, match=words):
         Network.of(config, leaves.classes).build()
+
+
+SLOW = ("resnet50", "efficientnet_b0", "mobilenetv3_large_100", "vit_tiny_patch16_224", "vit_small_patch16_224")
+"""Those that configs/leaves.yaml proposes."""
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    ["test_vit", "tf_efficientnet_lite0", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)],
+)
+def test_networks_of_every_kind_answer_after_export_as_before(
+    architecture: str, leaves: PreparedDataset, tmp_path: Path
+) -> None:
+    config = leaf_config(model={"architecture": architecture}, training={"epochs": 1, "height": 64})
+    job = leaf_job(tmp_path, leaves, config)
+    built = build_package(job, ENGINE.train(job, Watching(), resume=False))
+    assert built.parity.ok
+    manifest = built.package.manifest
+    assert (manifest.architecture, manifest.input.width, manifest.input.height) == (architecture, 32, 64)
+    assert manifest.output.shape == (1, 3)
