@@ -198,7 +198,8 @@ def test_a_champion_with_a_damaged_list_is_still_compared(
     mlflow.register(write_package(champion.root, champion.manifest.model_copy(update=update)), aliases=[CHAMPION])
     decision = challenge(mlflow, apart, listing(package(tmp_path / "b", BLIND), SeenImages()), DetectionGate())
     assert decision.decision == "kept"
-    assert "is known (seen.csv, the list of seen images in " in decision.reason
+    assert "32 of 32 test images are not known to be seen by either; " in decision.reason
+    assert "not all that champion 1 was trained on is known (its list is damaged)" in decision.reason
 
 
 def test_a_package_from_elsewhere_says_that_it_may_have_seen_them(

@@ -75,6 +75,8 @@ def refuse(base: dict[str, Any], spaces: dict[str, Any], dataset: PreparedDatase
         ({}, {"gate.margin": {"choices": [0.1, 0.2]}}, "gate.margin cannot be searched"),
         ({}, {"training.workers": {"low": 0, "high": 8}}, "training.workers cannot be searched"),
         ({}, {"training.weight_decay": {"choices": ["1e-3", 0.001]}}, "training.weight_decay hold 0.001 twice"),
+        ({}, {"augmentation.mosaic": {"choices": [0, 0.0]}}, "the choices of augmentation.mosaic hold 0.0 twice"),
+        ({}, {"training.cos_lr": {"choices": ["no", False]}}, "the choices of training.cos_lr hold False twice"),
         ({}, {"training.cos_lr": {"choices": ["yes", True]}}, "the choices of training.cos_lr hold True twice"),
         ({}, {"training.batch": {"choices": [8, "many"]}}, "training.batch = 'many' does not fit"),
         ({}, {"training.batch": {"low": 0, "high": 8}}, "training.batch = 0"),
@@ -199,3 +201,11 @@ def test_a_search_ends_when_all_is_tried(monkeypatch: pytest.MonkeyPatch, capsys
     _go_on({"training.batch": {"choices": [4, 8, 16]}, "training.lrf": {"low": 0.1, "high": 0.1}}, 20)
     assert sorted(values["training.batch"] for values in acted.trained) == [4, 8, 16]
     assert "there are no more than 3 trials: all combinations were tried" in capsys.readouterr().err
+
+
+def test_a_search_that_was_begun_with_other_choices_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    Acted(monkeypatch)
+    made = _go_on({"training.batch": {"choices": [4, 8]}}, 1)
+    other = study._Search(config(), search({"training.batch": {"choices": [4, 16]}}), None)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"begun with other choices .* give another --name"):
+        other.go_on(made, 3)

@@ -234,11 +234,25 @@ def test_damaged_records_are_refused_with_their_image(tmp_path: Path, annotation
         read(one(tmp_path / "c.json", **annotation))
 
 
-def test_corners_instead_of_sizes_are_warned_of(tmp_path: Path) -> None:
+def test_corners_instead_of_sizes_are_refused(tmp_path: Path) -> None:
     image(tmp_path / "a.jpg")
-    (warning,) = read(one(tmp_path / "c.json", bbox=[30, 20, 60, 44])).warnings
-    assert "would fit as left, top, right, bottom" in warning
-    assert read(one(tmp_path / "c.json", bbox=[3, 2, 60, 44])).warnings == ()
+    with pytest.raises(DataError, match=r"image a\.jpg: its boxes reach out of it, and would fit as left, top, right"):
+        read(one(tmp_path / "c.json", bbox=[30, 20, 60, 44]))
+    assert read(one(tmp_path / "c.json", bbox=[3, 2, 60, 44])).items[0].boxes
+    assert read(one(tmp_path / "c.json", bbox=[30, 20, 70, 44])).items[0].boxes  # As corners it fits no better.
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"caption": "a hand"}, "is no instances file but one with captions"),
+        ({"segments_info": []}, "panoptic segments"),
+    ],
+)
+def test_a_folder_of_other_files_is_refused_by_what_they_are(tmp_path: Path, content: Json, words: str) -> None:
+    write(tmp_path / "x.json", [], [content])
+    with pytest.raises(DataError, match=words):
+        read(tmp_path)
 
 
 def test_files_that_hold_no_instances_are_counted_by_what_they_are(tmp_path: Path) -> None:
@@ -320,3 +334,19 @@ def test_strays_of_the_system_are_counted(tmp_path: Path) -> None:
     found = read(one(tmp_path / "c.json").parent)
     assert left(found, "image files") == {"left by the system": 2}
     assert count_left_out(found.accounts, "image files", "not listed") == 0
+
+
+def test_folders_that_are_named_in_two_ways_are_walked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image(tmp_path / "set/images/a.jpg")
+    one(tmp_path / "set/c.json")
+    (tmp_path / "link").symlink_to(tmp_path / "set/images", target_is_directory=True)
+    monkeypatch.chdir(tmp_path)
+    for images in (tmp_path / "set/images", Path("set/../set/images"), tmp_path / "link"):
+        found = read(Path("set"), images)
+        assert (account(found, "image files").found, account(found, "image files").used) == (1, 1)
+
+
+def test_a_file_that_is_a_link_is_read_where_the_link_lies(tmp_path: Path) -> None:
+    image(tmp_path / "set/a.jpg")
+    (tmp_path / "set/c.json").symlink_to(one(tmp_path / "store/1f3a.json"))
+    assert read(tmp_path / "set/c.json").items[0].path == tmp_path / "set/a.jpg"

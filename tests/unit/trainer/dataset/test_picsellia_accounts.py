@@ -229,3 +229,22 @@ def test_all_that_is_found_is_used_or_left_out_under_its_reason(plan: Plan) -> N
             assert list(item.boxes) == (boxes_of(number, planned) if planned.annotated else [])
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shapes", "number"),
+    [
+        ("lines", [{"label": "cat", "line": [[1, 2], [3, 4]]}], 1),
+        ("lines", [{"line": [[1, 2], [3, 4]]}, 7], 2),
+        ("masks", [{"rle": [1, 2]}, {"label": "cat"}], 2),
+        ("cuboids", [[1, 2, 3], [4, 5, 6]], 2),
+        ("ellipse", {"label": "cat"}, 1),
+    ],
+)
+def test_shapes_of_other_kinds_and_without_labels_are_counted(
+    export: PicselliaExport, kind: str, shapes: object, number: int
+) -> None:
+    export.annotations["asset-00"][0] |= {kind: shapes, "tags": ["outdoors"], "worker": {"id": 3}}
+    found = read(export.write())
+    assert left(found, "shapes") == {f"drawn as {kind}": number}
+    assert account(found, "shapes").left_out[f"drawn as {kind}"].hint == "draw rectangles or polygons instead"

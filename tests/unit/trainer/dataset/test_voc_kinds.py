@@ -85,6 +85,25 @@ def test_all_boxes_of_an_object_are_read_and_deleted_objects_counted(tmp_path: P
     assert (account(found, "objects").used, left(found, "objects")) == (2, {"marked as deleted": 1})
 
 
+@pytest.mark.parametrize(
+    ("old", "new"), [("object>", "Object>"), ("bndbox>", "BndBox>"), ("<annotation>", '<annotation xmlns="urn:x">')]
+)
+def test_tags_in_capitals_or_of_a_namespace_are_read(tmp_path: Path, old: str, new: str) -> None:
+    path = xml(tmp_path / "a.xml")
+    path.write_text(path.read_text().replace(old, new))
+    image(tmp_path / "a.jpg")
+    assert read(tmp_path).items[0].boxes == (CAT,)
+
+
+def test_shares_of_the_image_are_refused(tmp_path: Path) -> None:
+    xml(tmp_path / "a.xml", thing(sides(0.25, 0.5, 0.75, 1)))
+    image(tmp_path / "a.jpg")
+    with pytest.raises(
+        DataError, match=r"a\.xml: the sides of a box are shares of the image \(0\.25, 0\.5, 0\.75, 1\)"
+    ):
+        read(tmp_path)
+
+
 def test_objects_below_another_element_are_read(tmp_path: Path) -> None:
     xml(tmp_path / "a.xml", f"<objects>{thing()}</objects>")
     image(tmp_path / "a.jpg")
@@ -261,3 +280,68 @@ def test_a_doctype_is_refused_in_any_encoding(tmp_path: Path, encoding: str) -> 
     path.write_bytes(text.encode(encoding))
     with pytest.raises(DataError, match="has a DOCTYPE or defines entities"):
         read(tmp_path)
+
+
+def _numbered(folder: Path, suffix: str, *, without: str = "") -> None:
+    for number in range(4):
+        path = folder / f"{number:03}{suffix}"
+        if path.name != without:
+            (xml if suffix == ".xml" else image)(path)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("train", "val"), ("Train", "Valid"), ("train2017", "val2017"), ("cam1", "cam2"), ("x/train", "x/val")],
+)
+@pytest.mark.parametrize("below", ["", "Annotations"])
+@pytest.mark.parametrize("both", [True, False])
+def test_an_image_of_a_contradicting_folder_is_not_taken(
+    tmp_path: Path, first: str, second: str, below: str, both: bool
+) -> None:
+    for folder in (first, second):
+        _numbered(tmp_path / "img" / folder, ".jpg", without="003.jpg" if folder == first else "")
+    for folder in (first, second) if both else (first,):
+        _numbered(tmp_path / "ds" / below / folder, ".xml")
+    found = read(tmp_path / "ds", tmp_path / "img")
+    names = [f"{number:03}.jpg" for number in range(4)]
+    own: list[Path | None] = [tmp_path / "img" / first / name for name in names]
+    own[3] = None
+    others = [tmp_path / "img" / second / name for name in names] if both else []
+    assert [item.path for item in found.items] == [*own, *others]
+    assert found.warnings == ("1 images have no file (003.xml): see where they lie, or set dataset.images",)
+    assert left(found, "image files") == ({} if both else {"not listed": 4})
+
+
+@pytest.mark.parametrize("images", [".", "photos", "2007", "deep/er"])
+@pytest.mark.parametrize("folder", ["train", "Annotations", "batch1/Annotations"])
+def test_folders_that_contradict_nothing_are_no_hindrance(tmp_path: Path, images: str, folder: str) -> None:
+    xml(tmp_path / "ds" / folder / "a.xml")
+    image(tmp_path / "img" / images / "a.jpg")
+    assert read(tmp_path / "ds", tmp_path / "img").items[0].path == tmp_path / "img" / images / "a.jpg"
+
+
+@pytest.mark.parametrize(
+    ("folder", "split"),
+    [("train2017", "train"), ("val_2017", "val"), ("Test2007", "test"), ("training", "train"), ("testing", "test"),
+     ("Validate", "val"), ("trainer", None), ("latest", None), ("VOC2012", None), ("2017", None)],
+)  # fmt: skip
+def test_a_year_behind_a_folders_or_a_lists_name_is_passed_over(tmp_path: Path, folder: str, split: str | None) -> None:
+    xml(tmp_path / "one" / folder / "a.xml")
+    image(tmp_path / "one" / folder / "a.jpg")
+    assert [item.split for item in read(tmp_path / "one").items] == [split]
+    xml(tmp_path / "two/Annotations/a.xml")
+    image(tmp_path / "two/JPEGImages/a.jpg")
+    lists(tmp_path / "two", **{folder: "a"}, **{f"cat_{folder}": "a 1"})
+    found = read(tmp_path / "two")
+    assert [item.split for item in found.items] == [split]
+    assert left(found, "list files") == ({"that say no split": 1} if split else {"of an unknown name": 2})
+
+
+def test_lists_of_two_years_are_both_read(tmp_path: Path) -> None:
+    for name in "abc":
+        xml(tmp_path / "Annotations" / f"{name}.xml")
+        image(tmp_path / "JPEGImages" / f"{name}.jpg")
+    lists(tmp_path, train2007="a", train2012="b", trainval2012="b\nc", val2012="c")
+    found = read(tmp_path)
+    assert [item.split for item in found.items] == ["train", "train", "val"]
+    assert left(found, "list files") == {"that join two splits": 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from fakes.exports import yolo_folder
 from handful_core.errors import DataError
 from handful_trainer.dataset.accounts import count_left_out
+from handful_trainer.dataset.preparation.index import state_of
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import RawBox, RawDataset
 from handful_trainer.dataset.sources.registry import open_source
@@ -53,12 +55,12 @@ def test_a_pose_is_the_box_before_its_key_points(tmp_path: Path) -> None:
         read(folder)
 
 
-@pytest.mark.parametrize("more", [" 0.9 7", " 0.4 0.3 0.6 0.7 0.2 0.9", " 0.9 0.8"])
+@pytest.mark.parametrize("more", [" 0.9 7", " 0.4 0.3 0.6 0.7 0.2 0.9", " 0.9 0.8", " 0.45 0.3 0.55 0.7"])
 def test_a_line_that_may_be_a_box_or_an_outline_is_refused_until_somebody_says_what_it_is(
     tmp_path: Path, more: str
 ) -> None:
     folder = yolo_folder(tmp_path, {name: BOX.strip() + more for name in FOUR})
-    with pytest.raises(DataError, match=r"as all 4 longer lines do.*dataset\.label_rows"):
+    with pytest.raises(DataError, match=r"as all 4 longer lines may.*dataset\.label_rows"):
         read(folder)
     assert boxes(read(folder, label_rows="boxes")) == [CAT] * 4
     assert {box.shape for box in boxes(read(folder, label_rows="outlines"))} == {"polygon"}
@@ -261,3 +263,124 @@ def test_darknets_folder_as_cvat_writes_it(tmp_path: Path) -> None:
     assert found.classes == ("cat", "dog")
     assert boxes(found) == [CAT] * 4
     assert left_out(found) == {}
+
+
+@pytest.mark.parametrize("name", ["test", "train", "notes", "classes", "readme-photo", "requirements"])
+def test_an_image_may_be_called_as_other_texts_are(tmp_path: Path, name: str) -> None:
+    found = read(yolo_folder(tmp_path, FOUR | {f"{name}.jpg": BOX}))
+    assert boxes(found) == [CAT] * 5
+    assert left_out(found) == {}
+
+
+def test_a_label_file_belongs_to_the_image_of_its_own_name(tmp_path: Path) -> None:
+    folder = yolo_folder(tmp_path, FOUR | {"a.jpg": BOX, "A.jpg": None, "b.jpg": None})
+    (folder / "labels/B.txt").write_text(BOX)
+    found = {item.name: len(item.boxes) for item in read(folder).items}
+    assert (found["a.jpg"], found["A.jpg"], found["b.jpg"]) == (1, 0, 1)
+
+
+def test_images_that_share_a_label_file_are_told(tmp_path: Path) -> None:
+    found = read(yolo_folder(tmp_path, FOUR | {"a.jpg": BOX, "a.png": BOX}))
+    assert found.warnings == (
+        "2 images share their label files (a.jpg, a.png): the names differ in their suffixes alone",
+    )
+
+
+def test_labels_count_by_the_folders_own_list_whatever_the_settings_order_is(tmp_path: Path) -> None:
+    folder = yolo_folder(tmp_path, FOUR)
+    (folder / "data.yaml").unlink()
+    (folder / "classes.txt").write_text("cat\ndog\n")
+    assert boxes(read(folder, classes=("dog", "cat"))) == [CAT] * 4
+
+
+@pytest.mark.parametrize("place", ["DATA.YAML", "Data.yml", "set/data.yaml"])
+def test_a_data_yaml_in_capitals_or_one_folder_down_is_found(tmp_path: Path, place: str) -> None:
+    folder = yolo_folder(tmp_path / "set", FOUR)
+    whole = folder if "/" not in place else tmp_path
+    if "/" not in place:
+        (folder / "data.yaml").rename(folder / place)
+    assert boxes(read(whole, classes=("dog", "cat"))) == [CAT] * 4
+
+
+def test_a_data_yaml_that_is_a_link_is_read_where_the_link_lies(tmp_path: Path) -> None:
+    folder = yolo_folder(tmp_path / "set", FOUR)
+    (tmp_path / "blobs").mkdir()
+    (folder / "data.yaml").rename(tmp_path / "blobs/abc")
+    (folder / "data.yaml").symlink_to(tmp_path / "blobs/abc")
+    assert boxes(read(folder)) == [CAT] * 4
+
+
+@pytest.mark.parametrize("nothing", ["", "~", "null"])
+def test_a_split_of_nothing_is_none(tmp_path: Path, nothing: str) -> None:
+    folder = rewrite(yolo_folder(tmp_path, FOUR), f"train: images\ntest: {nothing}\nnames: [cat]\n")
+    assert boxes(read(folder)) == [CAT] * 4
+
+
+def test_the_datasets_own_images_win_over_those_beside_it(tmp_path: Path) -> None:
+    yolo_folder(tmp_path, {"0.jpg": BOX})
+    (tmp_path / "images").rename(tmp_path / "train")
+    folder = yolo_folder(tmp_path / "set", {"train/a.jpg": BOX}, train="../train/images")
+    (folder / "train").mkdir()
+    (folder / "images/train").rename(folder / "train/images")
+    (folder / "labels/train").rename(folder / "train/labels")
+    assert [item.name for item in read(folder).items] == ["a.jpg"]
+
+
+@pytest.mark.parametrize("key", ["valid", "minival", "extra"])
+def test_images_of_keys_that_are_passed_over_are_told(tmp_path: Path, key: str) -> None:
+    folder = yolo_folder(tmp_path, {"train/a.jpg": BOX, "val/b.jpg": BOX, "more/c.jpg": BOX})
+    content = f"train: images/train\nval: images/val\n{key}: [images/more]\nnames: [cat]\n"
+    assert left_out(read(rewrite(folder, content)))["splits"] == {"of an unknown name": 1}
+
+
+def test_parts_that_nothing_names_are_told(tmp_path: Path) -> None:
+    folder = yolo_folder(tmp_path, {"train/a.jpg": BOX, "val/b.jpg": BOX})
+    shutil.copytree(folder / "images/train", folder / "batch2/images")
+    shutil.copytree(folder / "labels/train", folder / "batch2/labels")
+    assert left_out(read(folder)) == {"image files": {"named by no split": 1}, "label files": {"without an image": 1}}
+    (folder / "data.yaml").unlink()
+    (folder / "odd").mkdir()
+    shutil.copy(folder / "images/train/a.jpg", folder / "odd")
+    assert left_out(read(folder, classes=("cat",)))["image files"] == {"named by no split": 2}
+
+
+def test_a_year_behind_a_splits_name_is_none(tmp_path: Path) -> None:
+    folder = yolo_folder(tmp_path, {"train2017/a.jpg": BOX, "val2017/b.jpg": BOX})
+    (folder / "data.yaml").unlink()
+    assert [item.split for item in read(folder, classes=("cat",)).items] == ["train", "val"]
+
+
+def test_pipes_loops_and_broken_links_end_nothing(tmp_path: Path) -> None:
+    folder = yolo_folder(tmp_path, FOUR)
+    os.mkfifo(folder / "images/x.jpg")
+    os.mkfifo(folder / "labels/x.txt")
+    (folder / "images/loop").symlink_to(folder / "images")
+    (folder / "images/self.jpg").symlink_to("self.jpg")
+    found = read(folder)
+    assert [item.name for item in found.items] == ["0.jpg", "1.jpg", "2.jpg", "3.jpg", "self.jpg"]
+    (folder / "labels/self.txt").symlink_to("nowhere.txt")
+    with pytest.raises(DataError, match=r"self\.txt cannot be read .*: correct or remove it"):
+        read(folder)
+
+
+def test_accounts_do_not_tell_where_a_dataset_lies(tmp_path: Path) -> None:
+    rows = FOUR | {"4.jpg": "0 320 240 16 12", "5.jpg": None}
+    made = []
+    for place in ("one", "two/deep"):
+        folder = yolo_folder(tmp_path / place, rows)
+        (folder / "labels/9.txt").write_text(BOX)
+        made.append(read(folder).accounts)
+    assert [account.as_json() for account in made[0]] == [account.as_json() for account in made[1]]
+
+
+@pytest.mark.parametrize("changed", ["data.yaml", "images/0.jpg", "labels/0.txt", "names.list"])
+def test_whatever_the_result_depends_on_is_looked_at(tmp_path: Path, changed: str) -> None:
+    folder = yolo_folder(tmp_path, FOUR)
+    if changed == "names.list":
+        (folder / "data.yaml").unlink()
+        (folder / changed).write_text("cat\n")
+        (folder / "obj.data").write_text("train = images\nnames = names.list\n")
+    source = open_source(DatasetConfig.model_validate({"source": "yolo", "path": folder}), folder)
+    before = state_of(source.roots())
+    (folder / changed).write_bytes((folder / changed).read_bytes() + b"\n")
+    assert state_of(source.roots()).stamp != before.stamp

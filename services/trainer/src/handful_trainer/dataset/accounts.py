@@ -84,7 +84,7 @@ class Account(NamedTuple):
         """A sentence for each reason that smells of a mistake."""
         for reason, entry in self.left_out.items():
             if entry.hint:
-                yield f"{entry.number} {self.kind} {reason} ({entry}): {entry.hint}"
+                yield f"{entry.number} of {self.found} {self.kind} {reason} ({entry}): {entry.hint}"
 
 
 class Books:

@@ -33,7 +33,7 @@ class SplitConfig(_Section):
     """Share that chooses the best epoch and the thresholds."""
     test: Fraction = 0.1
     """Share that is kept back to measure the finished model."""
-    keep: str = Field(default="auto", min_length=1)
+    keep: str = Field(default="auto", pattern=r"^[^\x00-\x1f]+$")
     """Which earlier split images stay in. auto: the last one of this dataset on this machine, as long as proportions,
     seed and keep_together are the same. none: share out anew. Else a splits.csv, a prepared folder, or that of a run
     or version (runs:/ID, models:/NAME@ALIAS): the same split on any machine."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from handful_core import __version__
 from handful_core.console import progress
-from handful_core.errors import RefusedError
+from handful_core.errors import DataError, RefusedError
 from handful_core.package import (
     SCHEMA_VERSION,
     Dataset,
@@ -91,11 +91,16 @@ def with_seen(package: Package, datasets: Iterable[PreparedDataset], folder: Pat
 
     Raises:
         PackageError: its own list is damaged.
-        DataError: an image cannot be read.
+        DataError: a dataset has nothing to train on, or an image cannot be read.
     """
     seen = seen_by(package)
     for dataset in datasets:
-        seen |= seen_images(dataset)
+        found = seen_images(dataset)
+        if not found.phashes:
+            raise DataError(
+                f"{dataset.root} has no train or val images", "name the datasets that the model was trained on"
+            )
+        seen |= found
     shutil.copytree(package.root, folder)
     listed = replace(seen, complete=True).write(folder)
     update = {"schema_version": SCHEMA_VERSION, "seen": listed, "files": describe_files(folder)}

@@ -31,8 +31,8 @@ class Candidate:
     evaluation: Evaluation
     """On the challenger's test split."""
     seen: SeenImages
-    problem: str = ""
-    """Why its list of seen images cannot be read; empty if it can, or if there is none."""
+    damaged: bool = False
+    """Its list of seen images cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,36 +138,37 @@ def _evaluated(champion: Version, dataset: PreparedDataset, metric: str, registr
         return Candidate(champion, evaluation, *_known(package))
 
 
-def _known(package: Package) -> tuple[SeenImages, str]:
-    """What a champion has seen, and why that is not known. Serving can serve one whose list is damaged."""
+def _known(package: Package) -> tuple[SeenImages, bool]:
+    """What a champion has seen, and whether its list is damaged: serving serves it all the same."""
     try:
-        return seen_by(package), ""
-    except PackageError as error:
-        return SeenImages(complete=False), error.message
+        return seen_by(package), False
+    except PackageError:
+        return SeenImages(complete=False), True
 
 
 def _judge(challenger: Candidate, champion: Candidate, images: ComparedImages, gate: GateConfig) -> GateDecision:
     """Decide by the images that neither has seen, if there are enough."""
     if len(images.paths) < gate.min_images:
         score = challenger.evaluation.metrics()[gate.metric]
-        reason = _too_few(challenger.version, champion.version, images, gate)
+        reason = _too_few(challenger, champion, images, gate)
         return GateDecision("undecided", reason, gate.metric, gate.margin, score, champion.version.version, images)
     found = compare(challenger.evaluation.on(images.paths), champion.evaluation.on(images.paths), gate.metric)
     better = found.difference > 0 and found.difference >= gate.margin
     doubtful = gate.significant and found.interval[0] <= 0
     parts = [_numbers(found, champion.version, gate, better=better)]
     parts += ["gate.significant asks for an interval above 0"] if better and doubtful else []
-    parts += [_compared_on(images, champion.version), *_unknown(challenger, champion)]
+    parts += [_compared_on(images, challenger, champion), *_unknown(challenger, champion)]
     decision: Decision = "promoted" if better and not doubtful else "kept"
     number = champion.version.version
     return GateDecision(decision, "; ".join(parts), gate.metric, gate.margin, found.challenger, number, images, found)
 
 
-def _too_few(challenger: Version, champion: Version, images: ComparedImages, gate: GateConfig) -> str:
+def _too_few(challenger: Candidate, champion: Candidate, images: ComparedImages, gate: GateConfig) -> str:
+    version = challenger.version
     return (
-        f"{_compared_on(images, champion)}, fewer than gate.min_images ({gate.min_images}); "
-        f"champion {champion.version} stays: add test images that neither has seen, or promote by hand: "
-        f"handful promote {challenger.name} {challenger.version}"
+        f"{_compared_on(images, challenger, champion)}, fewer than gate.min_images ({gate.min_images}); "
+        f"champion {champion.version.version} stays: add test images that neither has seen, or promote by hand: "
+        f"handful promote {version.name} {version.version}"
     )
 
 
@@ -184,7 +185,7 @@ def _numbers(found: Comparison, champion: Version, gate: GateConfig, *, better: 
 def _unknown(challenger: Candidate, champion: Candidate) -> Iterator[str]:
     """Whom the comparison may favour, because nobody knows all that it has seen."""
     if not champion.seen.complete:
-        why = f" ({champion.problem})" if champion.problem else ""
+        why = " (its list is damaged)" if champion.damaged else ""
         name = f"champion {champion.version.version}"
         yield f"not all that {name} was trained on is known{why}: what it may have seen of these favours it"
     if not challenger.seen.complete:
@@ -192,17 +193,19 @@ def _unknown(challenger: Candidate, champion: Candidate) -> Iterator[str]:
         yield f"not all that {name} was trained on is known: what it may have seen of these favours it"
 
 
-def _compared_on(images: ComparedImages, champion: Version) -> str:
+def _compared_on(images: ComparedImages, challenger: Candidate, champion: Candidate) -> str:
     """How many images, and which not."""
-    kinds = [_words(kind, champion) for kind in images.left_out]
+    known = challenger.seen.complete and champion.seen.complete
+    kinds = [_words(kind, champion.version) for kind in images.left_out]
     out = f" ({', '.join(kinds)} left out)" if kinds else ""
-    return f"{len(images.paths)} of {images.total} test images are new to both{out}"
+    what = "are new to both" if known else "are not known to be seen by either"
+    return f"{len(images.paths)} of {images.total} test images {what}{out}"
 
 
 def _words(kind: LeftOut, champion: Version) -> str:
     who = {"champion": f"champion {champion.version} has", "challenger": "the challenger has", "both": "both have"}
-    what = "near-duplicates of what " if kind.near else "that "
-    return f"{kind.images} {what}{who[kind.seen_by]} seen"
+    near = f"near-duplicate{'' if kind.images == 1 else 's'} of what"
+    return f"{kind.images} {near if kind.near else 'that'} {who[kind.seen_by]} seen"
 
 
 def _key(kind: LeftOut) -> str:

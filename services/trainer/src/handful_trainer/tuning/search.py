@@ -88,8 +88,15 @@ class SearchConfig(BaseModel):
     search: dict[str, Range] = Field(min_length=1)
 
     def values(self, trial: Trial) -> dict[str, Any]:
-        """One value for every key."""
-        return {key: space.suggest(trial, key) for key, space in self.search.items()}
+        """One value for every key.
+
+        Raises:
+            ConfigError: the study was begun with choices where there is a range now, or with other choices.
+        """
+        try:
+            return {key: space.suggest(trial, key) for key, space in self.search.items()}
+        except ValueError as error:  # Optuna's word for it.
+            raise ConfigError(f"the search was begun with other choices ({error})", "give another --name") from error
 
     def fitted(self, config: TrainingConfig) -> Self:
         """The same search with the choices as the settings read them, so that `1e-3` and 0.001 are one.
@@ -126,7 +133,7 @@ class SearchConfig(BaseModel):
                 raise ConfigError(f"{rule.line(keys, trial)}{where}", rule.instead)
             known = dataset is not None and all(rule.when(trial, None) for _, trial in trials)
             if mine and len(idle) == len(trials) and rule.level != "search" and not known:
-                say(f"warning: {rule.line([setting.key for setting in mine], config)}: {rule.instead}")
+                say(f"warning: {rule.line([setting.key for setting in mine], idle[0][1])}: {rule.instead}")
 
     def _samples(self, keys: Iterable[str]) -> Iterator[dict[str, Any]]:
         searched = {key: self.search[key].samples for key in keys if key in self.search}
@@ -168,8 +175,8 @@ def _fitted(key: str, space: Range, config: TrainingConfig) -> Range:
         )
     if space.choices is None:
         return space
-    if twice := next((value for value in read if read.count(value) > 1), None):
-        raise ConfigError(f"the choices of {key} hold {twice} twice", "leave one out")
+    if twice := [value for value in read if read.count(value) > 1]:
+        raise ConfigError(f"the choices of {key} hold {twice[0]} twice", "leave one out")
     return space.model_copy(update={"choices": tuple(read)})
 
 

@@ -85,7 +85,7 @@ def tune(config: TrainingConfig, search: SearchConfig, name: str, trials: int, h
             search.refuse_ineffective(config, dataset)
             engine_of(config.task).configure(home)
             study = _open(folder, name, config.training.seed)
-            parent = _parent(study, uri, experiment, name)
+            parent = _parent(study, uri, experiment, name, config.mlflow.tags)
             context = StudyContext(dataset, folder, home, uri, experiment, parent)
             _Search(config, search, context).go_on(study, trials)
             return _finish(study, config, context)
@@ -152,12 +152,12 @@ def _open(folder: Path, name: str, seed: int) -> Study:
     return study
 
 
-def _parent(study: Study, uri: str, experiment: str, name: str) -> str:
+def _parent(study: Study, uri: str, experiment: str, name: str, tags: dict[str, str]) -> str:
     """The run above the trials', made once."""
     known = study.user_attrs.get(_PARENT)
     if known is not None:
         return str(known)
-    run_id = start_run(uri, experiment, name, provenance.run_tags() | {"handful.kind": "tune"})
+    run_id = start_run(uri, experiment, name, provenance.run_tags() | tags | {"handful.kind": "tune"})
     study.set_user_attr(_PARENT, run_id)
     return run_id
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -82,6 +83,8 @@ def _inspect_file(path: Path | str | None, decode: bool) -> Inspection:
     if path is None:
         return Inspection(ImageFacts(defect="missing", detail="there is no file"))
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - a pipe would never end
+            return Inspection(ImageFacts(defect="unreadable", detail="it is no file"))
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - half the time of Path.read_bytes
             data = file.read()
     except FileNotFoundError:

@@ -70,8 +70,8 @@ def _reduced_grey(pixels: Pixels) -> NDArray[np.uint8]:
 def _write_mode(form: str, data: bytes) -> tuple[WriteMode, int]:
     """How the image gets into the prepared folder, and its orientation."""
     with open_image(data) as image:
-        frames, mode, orientation = getattr(image, "n_frames", 1), image.mode, orientation_of(image)
-        if form not in _LINKABLE or frames > 1 or not _is_sound(image):
+        mode, orientation = image.mode, orientation_of(image)
+        if form not in _LINKABLE or not _is_sound_picture(image):
             return WriteMode.PNG, orientation
     if orientation != 1:  # Inks (CMYK) cannot be coded anew by the tables that they have.
         inks = form == "JPEG" and mode not in {"L", "RGB"}
@@ -79,9 +79,14 @@ def _write_mode(form: str, data: bytes) -> tuple[WriteMode, int]:
     return WriteMode.SEAL if form == "JPEG" and lacks_end(form, data) else WriteMode.LINK, orientation
 
 
-def _is_sound(image: Image.Image) -> bool:
-    """Whether Pillow has nothing against it. Ultralytics asks it, and would leave out what OpenCV does not mind."""
+def _is_sound_picture(image: Image.Image) -> bool:
+    """Is it one picture, and has Pillow nothing against it?
+
+    Ultralytics asks Pillow, and would leave out what OpenCV does not mind.
+    """
     try:
+        if getattr(image, "n_frames", 1) > 1:
+            return False
         image.verify()
     except PILLOW_ERRORS:
         return False

@@ -29,7 +29,7 @@ _LABEL_REASONS = {
     "crowd": "of a crowd",
 }
 """Why labels are left out, in a few words that fit behind a number."""
-ALIKE = "alike to an image of a split that they must not be in"
+ALIKE = "that belong together with one of another split"
 """Reason: see `Asset.alike`."""
 
 

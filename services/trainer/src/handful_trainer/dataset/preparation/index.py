@@ -15,7 +15,9 @@ from handful_trainer.dataset.inspection.facts import ImageFacts
 from handful_trainer.dataset.preparation.assets import Asset
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import IMAGE_SUFFIXES, RawDataset, RawItem, Source
+from handful_trainer.dataset.sources.files import is_folder
 from handful_trainer.dataset.sources.yolo.folder import CACHE_SUFFIXES
+from handful_trainer.dataset.splitting.earlier import kept_file
 from handful_trainer.tasks import DEFAULT
 
 _IMAGES = tuple(f"{suffix} " for suffix in sorted(IMAGE_SUFFIXES))
@@ -52,8 +54,8 @@ class Index:
         Raises:
             DataError: the source is not there.
         """
-        keep = Path(config.split.keep)
-        roots = (*source.roots(), *([keep] if keep.exists() else []))
+        keep = kept_file(config.split.keep)
+        roots = (*source.roots(), *([keep] if keep.is_file() else []))
         settings = config.model_dump(mode="json", exclude={"path", "images"})
         settings |= {} if task == DEFAULT else {"task": task}
         places = [str(root.resolve()) for root in roots] + [str(output.resolve()) if output else ""]
@@ -87,14 +89,18 @@ def state_of(roots: Iterable[Path]) -> State:
     return State(digest.hexdigest(), images)
 
 
-def _lines(folder: str) -> list[str]:
-    lines = []
+def _lines(folder: str, above: frozenset[tuple[int, int]] = frozenset()) -> list[str]:
+    lines: list[str] = []
+    state = os.stat(folder)  # noqa: PTH116
+    here = (state.st_dev, state.st_ino)
+    if here in above:
+        return lines  # A link to a folder above it.
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.endswith(CACHE_SUFFIXES):
                 continue
-            if entry.is_dir():
-                lines += _lines(entry.path)
+            if is_folder(entry):
+                lines += _lines(entry.path, above | {here})
             else:
                 lines.append(_line(entry, entry.path))
     return lines
@@ -103,8 +109,8 @@ def _lines(folder: str) -> list[str]:
 def _line(place: Path | os.DirEntry[str], path: str) -> str:
     try:
         state = place.stat()
-    except FileNotFoundError:
-        return f"{path} gone"  # A link that leads nowhere.
+    except OSError:
+        return f"{path} gone"  # A link that leads nowhere, or to itself.
     return f"{path} {state.st_size} {state.st_mtime_ns}"
 
 

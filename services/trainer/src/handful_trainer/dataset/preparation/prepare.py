@@ -104,16 +104,15 @@ def _make(
     if config.unknown_labels == "refuse":
         check_labels(assets, class_ids, task.labels.noun)
     _check_usable(assets, task.labels)
-    history = SplitHistory.of(config, home)
-    assets = assign_splits(assets, config, history.earlier)
+    with SplitHistory.locked(config, home) as history:
+        history.check(assets)
+        assets = assign_splits(assets, config, history.earlier)
+        history.remember(assets)
     fingerprint.split(assets)
     accounts = (*raw.accounts, *account_for(assets, task.labels))
     prepared = PreparedAssets(config, task, classes, raw, assets, str(fingerprint), accounts)
-    dataset = _written(
-        output or home / "datasets" / f"{config.title}-{prepared.fingerprint[:12]}", prepared, history, pool
-    )
-    history.remember(assets)
-    return dataset
+    target = output or home / "datasets" / f"{config.title}-{prepared.fingerprint[:12]}"
+    return _written(target, prepared, history, pool)
 
 
 def _written(target: Path, prepared: PreparedAssets, history: SplitHistory, pool: WorkerPool) -> PreparedDataset:

@@ -213,8 +213,8 @@ def _left_out_as_alike(assets: Sequence[Asset]) -> Iterator[str]:
         pairs = ", ".join(f"{asset.item.id} as {asset.alike}" for asset in alike[:_FEW])
         more = f" and {len(alike) - _FEW} more" if len(alike) > _FEW else ""
         yield (
-            f"{len(alike)} images are left out: a new image shows that they are alike to one of another split, "
-            f"where it stays ({pairs}{more})"
+            f"{len(alike)} images are left out: by now they belong together with one of another split, where they must "
+            f"not be ({pairs}{more})"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -18,11 +19,14 @@ SplitName = Literal["train", "val", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 SPLIT_WORDS: Mapping[str, SplitName] = {
     "train": "train",
+    "training": "train",
     "val": "val",
     "valid": "val",
+    "validate": "val",
     "validation": "val",
     "minival": "val",
     "test": "test",
+    "testing": "test",
 }
 """How files and folders are named after splits."""
 IMAGE_SUFFIXES = formats.IMAGE_SUFFIXES
@@ -30,6 +34,18 @@ IMAGE_SUFFIXES = formats.IMAGE_SUFFIXES
 ACCEPTED = "accepted"
 NO_ANNOTATION = "none"
 _MAX_ID_LENGTH = 120
+"""Bytes: file systems count names so."""
+_YEAR = re.compile(r"[\W_]*[0-9]+$")
+
+
+def without_year(word: str) -> str:
+    """The word in lower case, without a year behind it: train for Train2017 and train_2017."""
+    return _YEAR.sub("", word.lower())
+
+
+def split_word(word: str) -> SplitName | None:
+    """The split that a word says; a year may follow."""
+    return SPLIT_WORDS.get(without_year(word))
 
 
 class RawBox(NamedTuple):
@@ -97,7 +113,8 @@ class AssetIds:
         Ids are compared without regard to case, as some file systems do.
         """
         whole = "_".join(part for part in path.with_suffix("").parts if part != "images")
-        name = "".join(c if c.isalnum() or c in "-_." else "-" for c in whole).lstrip(".")[:_MAX_ID_LENGTH]
+        name = "".join(c if c.isalnum() or c in "-_." else "-" for c in whole).lstrip(".")
+        name = name.encode(errors="replace")[:_MAX_ID_LENGTH].decode(errors="ignore")
         if name != whole or name.casefold() in self._taken:
             name = f"{name}-{hashlib.sha256(path.as_posix().encode(errors='surrogateescape')).hexdigest()[:8]}"
         self._taken.add(name.casefold())

@@ -53,6 +53,11 @@ def list_files(folder: Path) -> list[str]:
         return []
 
 
+def real_path(path: Path) -> Path:
+    """The path without links and steps upwards, by which folders can be compared. A file that is a link stays one."""
+    return path.resolve() if path.is_dir() else path.parent.resolve() / path.name
+
+
 def outermost(folders: Iterable[Path]) -> list[Path]:
     """Those of the folders that exist and lie in none of the others."""
     found: list[Path] = []
@@ -70,7 +75,23 @@ def _walk(folder: str, *, by_system: bool, above: frozenset[tuple[int, int]]) ->
     with os.scandir(folder) as entries:
         for entry in entries:
             left = by_system or is_system_name(entry.name)
-            if entry.is_dir():
+            if is_folder(entry):
                 yield from _walk(entry.path, by_system=left, above=above | {here})
             else:
-                yield entry.path, left
+                # A pipe or a socket is no data; a link that leads nowhere should have been some.
+                yield entry.path, left or not (_is_file(entry) or entry.is_symlink())
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Is it a folder, or a link to one?"""
+    try:
+        return entry.is_dir()
+    except OSError:  # A link to itself.
+        return False
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # A link to itself.
+        return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
@@ -65,44 +66,53 @@ class ImageFolder:
                 return nearest(candidates, plain.parts[:-1])
         return []
 
+    @cached_property
+    def folders(self) -> frozenset[Path]:
+        """Those that images lie in."""
+        return frozenset(path.parent for path in self._files)
+
     def called(self, name: str) -> list[Path]:
-        """Files with this name, in capitals or not; if it has no suffix of an image, with any."""
-        lower = name.lower()
-        exact = [path for path in self._by_name.get(lower, []) if path.name == name]
-        found = exact or self._by_name.get(lower, [])
-        return found or ([] if PurePosixPath(lower).suffix in IMAGE_SUFFIXES else self.with_stem(name))
+        """Files with this name, in capitals or not, its accents composed or not.
+
+        If it has no suffix of an image, with any.
+        """
+        plain = plain_name(name)
+        exact = [path for path in self._by_name.get(plain, []) if path.name == name]
+        found = exact or self._by_name.get(plain, [])
+        return found or ([] if PurePosixPath(plain).suffix in IMAGE_SUFFIXES else self.with_stem(name))
 
     def with_stem(self, stem: str) -> list[Path]:
-        """Images with this name before their suffix, in capitals or not."""
-        found = self._by_stem.get(stem.lower(), [])
+        """Images with this name before their suffix, in capitals or not, its accents composed or not."""
+        found = self._by_stem.get(plain_name(stem), [])
         return [path for path in found if path.stem == stem] or found
 
     @cached_property
     def _by_name(self) -> Mapping[str, list[Path]]:
         found = defaultdict[str, list[Path]](list)
         for path in self._files:
-            found[path.name.lower()].append(path)
+            found[plain_name(path.name)].append(path)
         return found
 
     @cached_property
     def _by_stem(self) -> Mapping[str, list[Path]]:
         found = defaultdict[str, list[Path]](list)
         for path in self._files:
-            found[path.stem.lower()].append(path)
+            found[plain_name(path.stem)].append(path)
         return found
 
     @cached_property
     def _files(self) -> list[Path]:
         files = walk_files(self.folder, IMAGE_SUFFIXES).data if self.folder.is_dir() else []
-        return [path for path in files if not is_mask(path, self.folder)]
+        masks = masks_among(files, self.folder)
+        return [path for path in files if path not in masks] if masks else files
 
 
 def nearest(candidates: Iterable[Path], folders: Iterable[str]) -> list[Path]:
     """The candidate that lies in the most of some folders, counted from the last; several if none wins."""
-    wanted = [folder.lower() for folder in folders]
+    wanted = [plain_name(folder) for folder in folders]
     ranked = defaultdict[int, list[Path]](list)
     for path in candidates:
-        ranked[_common(wanted, [part.lower() for part in path.parent.parts])].append(path)
+        ranked[_common(wanted, [plain_name(part) for part in path.parent.parts])].append(path)
     return ranked[max(ranked)] if ranked else []
 
 
@@ -117,28 +127,58 @@ def _common(wanted: list[str], parts: list[str]) -> int:
 
 def _spellings(name: str) -> Iterator[PurePosixPath]:
     """Relative paths that a name may mean, the plainest first."""
-    ways = dict.fromkeys([name, name.replace("\\", "/")])
-    if "://" in name or "?" in name:
-        url = urlsplit(name.replace("\\", "/"))
-        ways |= dict.fromkeys([*parse_qs(url.query).get("d", []), url.path])  # Label Studio: /data/local-files/?d=…
-    ways |= {unquote(way): None for way in list(ways)}
-    seen = set[PurePosixPath]()
-    for way in ways:
+    seen = set[str | PurePosixPath]()  # Most ways are one text, and paths are slow to make.
+    for way in _ways(name):
+        if way in seen:
+            continue
         path = plain_path(way)
         if path.name and path not in seen:
-            seen.add(path)
             yield path
+        seen |= {way, path}
+
+
+def _ways(name: str) -> Iterator[str]:
+    """Texts that a name may stand for. Most names mean what they say: the others are made when they are asked for."""
+    yield name
+    ways = [name, name.replace("\\", "/")]
+    if "://" in name or "?" in name:
+        url = urlsplit(name.replace("\\", "/"))
+        ways += [*parse_qs(url.query).get("d", []), url.path]  # Label Studio: /data/local-files/?d=…
+    yield from ways[1:]
+    decoded = [*map(unquote, ways)]
+    yield from decoded
+    for form in ("NFC", "NFD") if not all(map(str.isascii, decoded)) else ():
+        yield from (unicodedata.normalize(form, way) for way in (*ways, *decoded))
+
+
+def plain_name(name: str) -> str:
+    """A name in lower case and with composed accents, by which names of all systems can be compared."""
+    return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).lower()
 
 
 def plain_path(name: str) -> PurePosixPath:
     """A path without the root, the drive and the steps upwards of another machine."""
-    parts = PurePosixPath(name).parts
-    return PurePosixPath(*(part for part in parts if part not in {"/", "//", ".."} and not part.endswith(":")))
+    path = PurePosixPath(name)
+    plain = [part for part in path.parts if part not in {"/", "//", ".."} and not part.endswith(":")]
+    return path if len(plain) == len(path.parts) else PurePosixPath(*plain)
 
 
-def is_mask(path: Path, folder: Path) -> bool:
-    """Does a picture below a folder lie where masks are kept?"""
-    return bool(_MASKS & {part.lower() for part in path.relative_to(folder).parts[:-1]})
+def masks_among(files: Iterable[Path], folder: Path) -> set[Path]:
+    """Those of the pictures below a folder that lie where masks are kept."""
+    by_folder = defaultdict[Path, list[Path]](list)
+    for path in files:
+        by_folder[path.parent].append(path)
+    kept = (above for above in by_folder if _MASKS & set(map(str.lower, above.relative_to(folder).parts)))
+    return {path for above in kept for path in by_folder[above]}
+
+
+def _in_other_case(files: Iterable[Path], used: Iterable[Path]) -> Iterator[Path]:
+    """Those of some files that are used under a name in other case, where the file system makes no difference."""
+    names = {str(path).lower(): path for path in used}
+    for path in files:
+        other = names.get(str(path).lower())
+        if other is not None and os.path.samefile(path, other):  # noqa: PTH121
+            yield path
 
 
 def account_images(
@@ -161,8 +201,9 @@ def account_images(
     for place in places:
         found = walk_files(place, IMAGE_SUFFIXES)
         data |= set(found.data)
-        masks |= {path for path in found.data if is_mask(path, place)}
+        masks |= masks_among(found.data, place)
         system += [path for path in found.system if path not in used]
+    data -= set(_in_other_case(data - used, used))
     books.find(IMAGE_FILES, len(data) + len(system))
     books.use(IMAGE_FILES, len(used))
     for path in system:

@@ -21,15 +21,19 @@ from handful_trainer.dataset.errors import AnnotationError, DamagedFileError, Mi
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import ACCEPTED, IMAGE_SUFFIXES, NO_ANNOTATION, RawBox, RawDataset, RawItem
 from handful_trainer.dataset.sources.fields import (
+    IN_SHARES,
+    PIXELS_HINT,
     bounding_box,
     expect_file_name,
     expect_number,
     expect_object,
     expect_point,
     expect_text,
+    is_in_shares,
     json_type,
     optional_list,
     read_json,
+    shares_among,
 )
 from handful_trainer.dataset.sources.files import list_files, walk_files
 
@@ -90,8 +94,8 @@ class PicselliaExportSource:
             items[item.id] = _with_newest_annotation(place, item, annotations.get(item.id), books)
             books.use(_ASSETS)
         _account_strays(annotations, items, books)
+        every = tuple(_in_pixels(place, list(items.values()), books))
         files.account(books)
-        every = tuple(items.values())
         return RawDataset(every, self._labels(), books.close(), tuple(_warnings(every)))
 
     def _labels(self) -> tuple[str, ...]:
@@ -159,7 +163,7 @@ class AssetFiles:
             if path.stem in used:
                 books.leave_out(IMAGE_FILES, "beside the asset's file", path.name)
             else:
-                books.leave_out(IMAGE_FILES, NOT_LISTED, path.name, f"{ASSETS} does not list it")
+                books.leave_out(IMAGE_FILES, NOT_LISTED, path.name, f"{ASSETS} has no asset of this id")
         for path in deeper:
             books.leave_out(IMAGE_FILES, "in a folder of their own", path.name, f"put them into {FILES} itself")
         for path in nested.system:
@@ -225,14 +229,37 @@ def _with_newest_annotation(path: str, item: RawItem, annotations: Any, books: B
 def _account_shapes(item: RawItem, annotation: dict[str, Any], used: int, books: Books) -> None:
     """Enter what an annotation holds. Rectangles, polygons and classifications are used."""
     books.find(_SHAPES, used)
-    books.use(_SHAPES, used)
     for kind, shapes in annotation.items():
-        if kind in _USED or not isinstance(shapes, list):
+        if kind in _USED:
             continue
-        for shape in shapes:
-            if kind in _OTHER_SHAPES or (isinstance(shape, dict) and "label" in shape):
+        single = isinstance(shapes, dict) and "label" in shapes
+        for shape in [shapes] if single else shapes if isinstance(shapes, list) else ():
+            if kind in _OTHER_SHAPES or isinstance(shape, dict | list):  # Lists of texts and numbers draw nothing.
                 books.find(_SHAPES)
                 books.leave_out(_SHAPES, f"drawn as {kind}", item.id, "draw rectangles or polygons instead")
+
+
+def _in_pixels(path: str, items: Sequence[RawItem], books: Books) -> Iterator[RawItem]:
+    """The items without boxes in shares of the image.
+
+    Raises:
+        AnnotationError: half of the boxes are so.
+    """
+    boxes = [(item, box) for item in items for box in item.boxes]
+
+    def refuse(position: int, number: str) -> AnnotationError:
+        item, box = boxes[position]
+        numbers = f"{box.x:g}, {box.y:g}, {box.width:g}, {box.height:g}"
+        what = f"a shape is in shares of the image ({numbers}), {number}, not in pixels"
+        return AnnotationError(f"{path}, asset {item.id}: {what}", PIXELS_HINT)
+
+    shares = shares_among([box for _, box in boxes], refuse)
+    for position in shares:
+        books.leave_out(_SHAPES, IN_SHARES, boxes[position][0].id, PIXELS_HINT)
+    books.use(_SHAPES, len(boxes) - len(shares) + sum(len(item.labels) for item in items))
+    for item in items:
+        kept = tuple(box for box in item.boxes if not is_in_shares(box)) if shares else item.boxes
+        yield item if len(kept) == len(item.boxes) else item._replace(boxes=kept)
 
 
 def _box(where: str, rectangle: Any) -> RawBox:

@@ -140,15 +140,16 @@ def _largest_remainder(total: int, fractions: Mapping[SplitName, float]) -> dict
 def _fill_empty_splits(groups: Sequence[Group], assigned: list[SplitName], splits: Sequence[SplitName]) -> None:
     """Give a split that got nothing one group of the largest split: the smallest, with the fewest classes.
 
-    One that was there before goes only if all were.
+    One that was shared out before stays where it is, also if a split stays empty.
     """
     for split in splits:
         if split in assigned:
             continue
-        largest = max(splits, key=assigned.count)
-        if assigned.count(largest) > 1:
+        free = Counter(current for i, current in enumerate(assigned) if groups[i].earlier is None)
+        largest = max(free, key=lambda name: (assigned.count(name), name), default=None)
+        if largest is not None and assigned.count(largest) > 1:
             index = min(
-                (i for i, current in enumerate(assigned) if current == largest),
-                key=lambda i: (groups[i].earlier is not None, groups[i].size, len(groups[i].labels)),
+                (i for i, current in enumerate(assigned) if current == largest and groups[i].earlier is None),
+                key=lambda i: (groups[i].size, len(groups[i].labels)),
             )
             assigned[index] = split

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 from handful_trainer.dataset.accounts import LEFT_BY_SYSTEM, Books
 from handful_trainer.dataset.errors import MissingSourceError
-from handful_trainer.dataset.sources.base import SPLIT_WORDS, SplitName
+from handful_trainer.dataset.sources.base import SplitName, split_word
 from handful_trainer.dataset.sources.coco.instances import InstancesFile
 from handful_trainer.dataset.sources.fields import read_json
 from handful_trainer.dataset.sources.files import walk_files
@@ -54,7 +54,12 @@ def open_files(path: Path, books: Books) -> list[Found]:
     readers = list(_instances(found.data, books))
     books.use(JSON_FILES, len(readers))
     several = len(readers) > 1
-    return [Found(reader, _split_of(reader.path.relative_to(path)) if several else None) for reader in readers]
+    return [Found(reader, split_of(reader.path.relative_to(path)) if several else None) for reader in readers]
+
+
+def json_files(folder: Path) -> list[Path]:
+    """The JSON files below a folder, of whatever kind."""
+    return walk_files(folder, _JSON).data
 
 
 def _instances(files: list[Path], books: Books) -> Iterator[InstancesFile]:
@@ -79,7 +84,9 @@ def _instances(files: list[Path], books: Books) -> Iterator[InstancesFile]:
     if none:
         file, content = others[0]
         InstancesFile(file, content)  # It says what is wrong with the first of them.
-        raise MissingSourceError(f"{file} {_reason(content)}", "name the instances JSON file itself")
+        raise MissingSourceError(
+            f"{file} is no instances file but one {_reason(content)}", "name the instances JSON file itself"
+        )
     for file, content in others:
         hint = (
             "name the instances file itself if this one belongs to it"
@@ -105,8 +112,11 @@ def _reason(content: Any) -> str:
     return f"without a list of {missing[0]}" if missing else ""
 
 
-def _split_of(file: Path) -> SplitName | None:
-    """The split that a whole word of the file's name says, else a folder in the dataset; a year may follow."""
+def split_of(file: PurePath) -> SplitName | None:
+    """The split that a whole word of the file's name says, else a folder in the dataset; a year may follow.
+
+    Args:
+        file: its path in the dataset.
+    """
     words = [*re.split(r"[\W_]+", file.stem), *reversed(file.parent.parts)]
-    plain = (word.lower().rstrip("0123456789") for word in words)
-    return next((SPLIT_WORDS[word] for word in plain if word in SPLIT_WORDS), None)
+    return next(filter(None, map(split_word, words)), None)

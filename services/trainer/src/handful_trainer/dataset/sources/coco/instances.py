@@ -13,13 +13,22 @@ from handful_trainer.dataset.accounts import ANNOTATION_RECORDS, OF_UNLISTED_IMA
 from handful_trainer.dataset.errors import AnnotationError, DamagedFileError
 from handful_trainer.dataset.sources.base import RawBox
 from handful_trainer.dataset.sources.coco.shapes import read_box
-from handful_trainer.dataset.sources.fields import expect_object, expect_text, json_type
+from handful_trainer.dataset.sources.fields import (
+    IN_SHARES,
+    PIXELS_HINT,
+    expect_object,
+    expect_text,
+    is_in_shares,
+    json_type,
+    shares_among,
+)
 
 CATEGORIES, IMAGE_RECORDS = "categories", "image records"
 GIVEN_TWICE = "given twice"
 _SIDES = ("width", "height")
 _WHOLE = re.compile(r"[+-]?\d{1,18}(\.0*)?")
 _HINT = "correct it, or export it again"
+_MAX_NAME = 1000
 
 Id = int | str
 """Ids that mean the same number are equal: 1, 1.0 and "1"."""
@@ -143,8 +152,7 @@ class InstancesFile:
             else:
                 hint = "the file's images have no such id"
                 books.leave_out(ANNOTATION_RECORDS, OF_UNLISTED_IMAGE, f"image_id {image_id}", hint)
-        self._check_pixels(images, boxes)
-        return boxes
+        return self._in_pixels(images, boxes, books)
 
     def _box(
         self, image: ImageRecord, annotation: dict[str, Any], categories: Mapping[Id, str], books: Books
@@ -155,30 +163,38 @@ class InstancesFile:
         if box is None:
             hint = "give each a bbox or a segmentation, or remove it: its image shows more than it says now"
             books.leave_out(ANNOTATION_RECORDS, "without a box or an outline", image.name, hint)
-        else:
-            books.use(ANNOTATION_RECORDS)
         return box
 
-    def _check_pixels(self, images: Mapping[Id, ImageRecord], boxes: Mapping[Id, list[RawBox]]) -> None:
-        """Refuse boxes in shares of the image: as pixels, hardly one of them could be seen."""
-        every = [(image_id, box) for image_id, found in boxes.items() for box in found if box.width > 0 < box.height]
-        shares = [(image_id, box) for image_id, box in every if _is_share(box)]
-        if not shares or len(shares) * 2 < len(every):
-            return
-        image_id, box = shares[0]
-        raise AnnotationError(
-            f"{self.path}, image {images[image_id].name}: bbox is in shares of the image "
-            f"({box.x:g}, {box.y:g}, {box.width:g}, {box.height:g}), as {len(shares)} of {len(every)} are, not "
-            "in pixels",
-            "multiply them by the image's width and height",
-        )
+    def _in_pixels(
+        self, images: Mapping[Id, ImageRecord], boxes: Mapping[Id, list[RawBox]], books: Books
+    ) -> dict[Id, list[RawBox]]:
+        """The boxes without those in shares of the image.
+
+        Raises:
+            AnnotationError: half of them are so.
+        """
+        every = [(image_id, box) for image_id, found in boxes.items() for box in found]
+
+        def refuse(position: int, number: str) -> AnnotationError:
+            image_id, box = every[position]
+            numbers = f"{box.x:g}, {box.y:g}, {box.width:g}, {box.height:g}"
+            what = f"bbox is in shares of the image ({numbers}), {number}, not in pixels"
+            return AnnotationError(f"{self.path}, image {images[image_id].name}: {what}", PIXELS_HINT)
+
+        shares = shares_among([box for _, box in every], refuse)
+        for position in shares:
+            books.leave_out(ANNOTATION_RECORDS, IN_SHARES, images[every[position][0]].name, PIXELS_HINT)
+        books.use(ANNOTATION_RECORDS, len(every) - len(shares))
+        if not shares:
+            return dict(boxes)
+        return {image_id: [box for box in found if not is_in_shares(box)] for image_id, found in boxes.items()}
 
     def _records(self) -> Iterator[ImageRecord]:
         for position, image in enumerate(self._images):
             where = f"{self.path}, image {position + 1}"
             name = expect_text(where, "file_name", expect_object(where, image).get("file_name")).replace("\\", "/")
-            if not name.isprintable() or name.rsplit("/", 1)[-1] in {"", ".", ".."}:
-                raise AnnotationError(f"{where}: file_name {name!r} names no file", _HINT)
+            if not name.isprintable() or name.rsplit("/", 1)[-1] in {"", ".", ".."} or len(name) > _MAX_NAME:
+                raise AnnotationError(f"{where}: file_name {name[:60]!r} names no file", _HINT)
             image_id = read_id(f"{self.path}, image {name}", "id", image.get("id"))
             yield ImageRecord(image_id, name, _size(image))
 
@@ -225,7 +241,3 @@ def _size(image: dict[str, Any]) -> tuple[int, int] | None:
     sides = [int(side) if isinstance(side, float) and side.is_integer() else side for side in map(image.get, _SIDES)]
     width, height = (side if type(side) is int and side > 0 else None for side in sides)
     return (width, height) if width and height else None
-
-
-def _is_share(box: RawBox) -> bool:
-    return box.x >= 0 and box.y >= 0 and box.x + box.width <= 1 and box.y + box.height <= 1

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from handful_trainer.dataset.accounts import Books, few
-from handful_trainer.dataset.errors import AnnotationError, MissingSourceError
+from handful_trainer.dataset.errors import AnnotationError
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import ACCEPTED, AssetIds, RawBox, RawDataset, RawItem, SplitName
-from handful_trainer.dataset.sources.coco.files import Found, open_files
+from handful_trainer.dataset.sources.coco.files import Found, json_files, open_files
 from handful_trainer.dataset.sources.coco.instances import (
     GIVEN_TWICE,
     IMAGE_RECORDS,
@@ -18,13 +19,9 @@ from handful_trainer.dataset.sources.coco.instances import (
     ImageRecord,
     InstancesFile,
 )
-from handful_trainer.dataset.sources.files import outermost
-from handful_trainer.dataset.sources.images import (
-    OF_AMBIGUOUS_NAME,
-    ImageFolder,
-    account_images,
-    plain_path,
-)
+from handful_trainer.dataset.sources.coco.places import ImagePlaces
+from handful_trainer.dataset.sources.files import outermost, real_path
+from handful_trainer.dataset.sources.images import OF_AMBIGUOUS_NAME, account_images, plain_path
 
 _AMBIGUOUS = "several files have this name, or several records mean this file: write their folders into file_name"
 _UNLISTED = "list it in a JSON file if it belongs to the dataset, even without annotations"
@@ -39,6 +36,8 @@ class _Placed(NamedTuple):
     folder: Path
     paths: dict[str, list[Path]]
     """By file_name: one where it is clear, none where it is missing, several where it is ambiguous."""
+    searched: bool
+    """Were files looked for that lie deeper than their names say?"""
 
 
 class CocoSource:
@@ -46,16 +45,20 @@ class CocoSource:
 
     def __init__(self, config: DatasetConfig, home: Path) -> None:
         del home
-        self._path = config.path or Path()
-        self._images = config.images
+        self._path = real_path(config.path or Path())
+        self._images = real_path(config.images) if config.images else None
+        self._places = ImagePlaces(self._path, self._images)
 
     def roots(self) -> tuple[Path, ...]:
-        """The JSON files and the folder that holds the images."""
+        """The JSON files and the folders that hold the images."""
         images = [self._images] if self._images else []
-        if self._path.is_dir() or images:
+        inside = self._path.is_dir() and not any(map(self._places.may_lie_outside, json_files(self._path)))
+        if images or inside:
             return (self._path, *images)
         placed = [self._place(found, Books()) for found in open_files(self._path, Books())]
-        return (self._path, *_image_folders(placed))
+        searched = [each.folder for each in placed if each.searched]
+        folders = outermost([*_image_folders(placed), *searched, *([self._path] if self._path.is_dir() else [])])
+        return (self._path, *(folder for folder in folders if folder != self._path))
 
     def read(self) -> RawDataset:
         """All images with their boxes."""
@@ -69,38 +72,14 @@ class CocoSource:
             listed.add(each, categories)
         self._account_images(placed, books)
         items = tuple(listed.items.values())
+        _check_sizes(items)
         return RawDataset(items, tuple(names), books.close(), tuple(_warnings(placed, items)))
 
     def _place(self, found: Found, books: Books) -> _Placed:
-        """Find the images of a JSON file.
-
-        Raises:
-            MissingSourceError: none of them is where it should be.
-        """
+        """Find the images of a JSON file."""
         records = found.reader.images(books)
-        names, file = [record.name for record in records], found.reader.path
-        for search in (False, True):
-            for folder in [self._images] if self._images else _usual_folders(file, found.split):
-                paths = ImageFolder(folder, search=search and self._is_searched(folder, file)).locate(names)
-                if any(paths.values()):
-                    if not all(paths.values()) and self._is_searched(folder, file):
-                        paths = ImageFolder(folder).locate(names)
-                    return _Placed(found.reader, found.split, records, folder, paths)
-        if not names:
-            return _Placed(found.reader, found.split, records, file.parent, {})
-        if self._images:
-            raise MissingSourceError(
-                f"none of the {len(names)} images of {file} is below {self._images}: {names[0]} is the first",
-                "correct dataset.images",
-            )
-        raise MissingSourceError(
-            f"the {len(names)} images of {file} ({few(names)}) are in none of the usual places",
-            "set dataset.images to their folder",
-        )
-
-    def _is_searched(self, folder: Path, file: Path) -> bool:
-        """May images lie deeper in it than their names say? A folder above the file may hold anything."""
-        return folder == self._images or folder != file.parent.parent
+        names = list(dict.fromkeys(record.name for record in records))
+        return _Placed(found.reader, found.split, records, *self._places.find(found.reader.path, found.split, names))
 
     def _account_images(self, placed: Sequence[_Placed], books: Books) -> None:
         used, doubtful = set[Path](), dict[Path, str]()
@@ -119,7 +98,8 @@ class _Listed:
 
     def __init__(self, books: Books) -> None:
         self.items: dict[tuple[Path, SplitName | None], RawItem] = {}
-        self._readers: dict[tuple[Path, SplitName | None], InstancesFile] = {}
+        self._first: dict[Path, tuple[InstancesFile, frozenset[RawBox]]] = {}
+        """The file that has an image first, and its boxes there."""
         self._ids = AssetIds()
         self._books = books
 
@@ -134,53 +114,55 @@ class _Listed:
         boxes = placed.reader.boxes(clear, doubtful, categories, self._books)
         for name in doubtful.values():
             self._books.leave_out(IMAGE_RECORDS, OF_AMBIGUOUS_NAME, name, _AMBIGUOUS)
+        self._compare(placed, clear, boxes)
         for image_id, record in clear.items():
             self._add(placed, record, tuple(boxes[image_id]))
 
+    def _compare(self, placed: _Placed, images: Mapping[Id, ImageRecord], boxes: Mapping[Id, list[RawBox]]) -> None:
+        """Refuse an image that another file has with other boxes, in whichever split."""
+        every = defaultdict[Path, list[RawBox]](list)
+        for image_id, record in images.items():
+            every[_place(placed, record)] += boxes[image_id]
+        for place, found in every.items():
+            reader, others = self._first.setdefault(place, (placed.reader, frozenset(found)))
+            if others != set(found):
+                raise AnnotationError(
+                    f"{placed.reader.path}, image {place.name}: {reader.path} has other boxes for it",
+                    "name one of the files in dataset.path, remove the other one, or join them",
+                )
+
     def _add(self, placed: _Placed, record: ImageRecord, boxes: tuple[RawBox, ...]) -> None:
         path = next(iter(placed.paths[record.name]), None)
-        key = path or placed.folder / plain_path(record.name), placed.split
+        key = _place(placed, record), placed.split
         first = self.items.get(key)
         if first is None:
             name = _name(placed.folder, record.name, path)
             asset_id = self._ids.assign(PurePosixPath(placed.split or "", name))
             self.items[key] = RawItem(asset_id, path, name, ACCEPTED, boxes, placed.split, size=record.size)
-            self._readers[key] = placed.reader
             self._books.use(IMAGE_RECORDS)
             return
-        reader = self._readers[key]
-        if reader is not placed.reader and set(first.boxes) != set(boxes):
-            raise AnnotationError(
-                f"{placed.reader.path}, image {record.name}: {reader.path} has other boxes for it",
-                "name one of the files in dataset.path, remove the other one, or join them",
-            )
         self.items[key] = first._replace(boxes=(*first.boxes, *boxes))
-        self._books.leave_out(
-            IMAGE_RECORDS, GIVEN_TWICE, record.name, "its boxes are joined; those given twice count once"
-        )
+        hint = "all boxes of an image are taken together"
+        self._books.leave_out(IMAGE_RECORDS, GIVEN_TWICE, record.name, hint)
+
+
+def _place(placed: _Placed, record: ImageRecord) -> Path:
+    """Where an image lies, or should lie."""
+    return next(iter(placed.paths[record.name]), placed.folder / plain_path(record.name))
 
 
 def _name(folder: Path, name: str, path: Path | None) -> str:
     """What an image is called: as it is written, if that is where it lies."""
-    plain = plain_path(name)
     if path is None or folder / name == path:
-        return plain.as_posix()
+        return plain_path(name).as_posix()
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
-
-
-def _usual_folders(file: Path, split: SplitName | None) -> list[Path]:
-    """Where the images of a file may lie, in the layouts of COCO, Roboflow, CVAT, Label Studio and FiftyOne."""
-    above = file.parent.parent
-    named = file.stem.removeprefix("instances_")
-    splits = [above / "images" / split, above / split] if split else []
-    found = [file.parent / "images", file.parent / "data", above / named, above / "images" / named, *splits]
-    return [*found, above / "images", file.parent, above]
 
 
 def _image_folders(placed: Sequence[_Placed]) -> list[Path]:
     """The folders in which the images of JSON files lie."""
     found = {path.parent for each in placed for paths in each.paths.values() for path in paths}
-    return outermost(found | {each.folder / plain_path(name).parent for each in placed for name in each.paths})
+    folders = {(each.folder, name.rpartition("/")[0]) for each in placed for name in each.paths}
+    return outermost(found | {folder / plain_path(below) for folder, below in folders})
 
 
 def _warnings(placed: Sequence[_Placed], items: Sequence[RawItem]) -> Iterator[str]:
@@ -190,11 +172,20 @@ def _warnings(placed: Sequence[_Placed], items: Sequence[RawItem]) -> Iterator[s
     for each in placed:
         if each.reader.is_unlabelled and len(placed) > 1:
             yield f"{each.reader.path.name} lists {len(each.records)} images and no annotation: they show nothing"
+
+
+def _check_sizes(items: Sequence[RawItem]) -> None:
+    """Refuse boxes that are corners: most of them reach out of their images, and as corners all would fit.
+
+    Raises:
+        AnnotationError: half of the images that show something have such boxes.
+    """
     corners = [item.name for item in items if _has_corners(item)]
-    if len(corners) * 2 > sum(bool(item.boxes) for item in items):
-        yield (
-            f"the boxes of {len(corners)} images reach out of them ({few(corners)}) and would fit as left, top, right, "
-            "bottom: COCO's bbox is left, top, width, height"
+    if corners and len(corners) * 2 > sum(bool(item.boxes) for item in items):
+        raise AnnotationError(
+            f"image {corners[0]}: its boxes reach out of it, and would fit as left, top, right, bottom, as those of "
+            f"{len(corners)} images do",
+            "write COCO's bbox: left, top, width and height",
         )
 
 

@@ -52,6 +52,8 @@ def read_voc_file(path: Path) -> VocFile:
         root = ET.fromstring(content)  # noqa: S314 - without a DTD there is nothing to expand or to fetch
     except (ET.ParseError, ValueError, LookupError) as error:
         raise DamagedFileError(f"{path} is no valid XML ({error})", "export it again") from None
+    for element in root.iter():  # Some tools write <Object>, or a namespace.
+        element.tag = element.tag.rpartition("}")[2].lower()
     if root.tag != "annotation":
         raise DamagedFileError(f"{path} holds <{root.tag}>, not Pascal VOC's <annotation>", "export it again")
     found = list(enumerate(root.iter("object"), 1))

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from handful_trainer.dataset.accounts import LEFT_BY_SYSTEM, NO_SPLIT, UNKNOWN_LIST, Books
 from handful_trainer.dataset.errors import DamagedFileError, EmptyDatasetError
-from handful_trainer.dataset.sources.base import IMAGE_SUFFIXES, SPLIT_WORDS, SplitName
+from handful_trainer.dataset.sources.base import IMAGE_SUFFIXES, SplitName, split_word, without_year
 from handful_trainer.dataset.sources.files import walk_files
-from handful_trainer.dataset.sources.images import nearest
+from handful_trainer.dataset.sources.images import nearest, plain_name
 
 LIST_FILES, LIST_LINES = "list files", "list lines"
 _TEXT = frozenset({".txt"})
@@ -45,7 +45,7 @@ class ImageSets:
         self._files = files
         self._by_stem = defaultdict[str, list[Path]](list)
         for path in files:
-            self._by_stem[path.stem.lower()].append(path)
+            self._by_stem[plain_name(path.stem)].append(path)
         self.splits: dict[Path, SplitName] = {}
         lists = list(_lists(folder, books))
         stated = {each.split for each in lists if each.split}
@@ -86,7 +86,7 @@ class ImageSets:
     def _meant(self, line: str, path: Path) -> list[Path]:
         """The XML files that a line may mean; those beside the list's ImageSets, if there are some."""
         for name in _names(line):
-            found = self._by_stem.get(name.name.lower(), [])
+            found = self._by_stem.get(plain_name(name.name), [])
             found = [file for file in found if file.stem == name.name] or found
             root = next((above.parent for above in path.parents if above.name.lower() == "imagesets"), path.parent)
             found = [file for file in found if file.is_relative_to(root)] or found
@@ -108,17 +108,18 @@ def _lists(folder: Path, books: Books) -> Iterator[_List]:
             books.leave_out(LIST_FILES, LEFT_BY_SYSTEM, path.name)
     for path in found.data:
         above = [part.lower() for part in path.relative_to(folder).parts[:-1]]
-        stem = path.stem.lower()
-        is_split = stem == _BOTH or stem in SPLIT_WORDS
+        stem = without_year(path.stem)
+        is_split = stem == _BOTH or split_word(stem) is not None
         if "imagesets" not in above and not (is_split and not above):
             continue
         books.find(LIST_FILES)
         of_other_task = bool(above) and above[-1] not in {"imagesets", "main"}
-        of_class = stem.rpartition("_")[2] in {*SPLIT_WORDS, _BOTH} and not is_split
+        last = stem.rpartition("_")[2]
+        of_class = (last == _BOTH or split_word(last) is not None) and not is_split
         if of_other_task or of_class or stem in _WHOLE:
             books.leave_out(LIST_FILES, NO_SPLIT, path.relative_to(folder))
         elif is_split:
-            yield _List(path, SPLIT_WORDS.get(stem))
+            yield _List(path, split_word(stem))
         else:
             books.leave_out(LIST_FILES, UNKNOWN_LIST, path.name, "call it train, val or test if it is a split")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from handful_trainer.dataset.errors import DamagedFileError, MissingSourceError
-from handful_trainer.dataset.sources.base import IMAGE_SUFFIXES, SPLIT_WORDS, SPLITS, SplitName
+from handful_trainer.dataset.sources.base import IMAGE_SUFFIXES, SPLITS, SplitName, split_word
 from handful_trainer.dataset.sources.files import is_system_name, walk_files
 from handful_trainer.yaml_core import YamlError, load_words
 
@@ -18,6 +18,9 @@ _KEYS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("t
 _NAME_FILES = ("classes.txt", "obj.names", "_darknet.labels", "*/classes.txt", "*/obj.names", "*/_darknet.labels",
                "*/*/classes.txt")  # fmt: skip
 """Where tools that write no data.yaml list the classes, one a line."""
+_NO_SPLITS = frozenset({"path", "names", "nc", "download", "yaml_file"})
+_NOTHING = ("", "~", "null", "Null", "NULL", None)
+"""What YAML writes for no value."""
 _PROBED_LINES = 50
 """Lines of a list that are looked at to find out what its paths are relative to."""
 
@@ -51,6 +54,8 @@ class YoloFolder:
     """Numbers of key points behind each box (kpt_shape), None if it has none."""
     other_splits: tuple[str, ...] = ()
     """Keys that name folders of images too, but are no split's name."""
+    others: tuple[Path, ...] = ()
+    """Further files that it was read from: a list of names."""
 
     def images(self, split: SplitName) -> list[Path]:
         """The images of a split, sorted by path; empty if it has none. What systems leave is none of them."""
@@ -120,30 +125,36 @@ def open_yolo_folder(path: Path, classes: tuple[str, ...] = ()) -> YoloFolder:
     data_yaml = path if path.is_file() else _find(path)
     if data_yaml is None:
         return _undescribed(path, classes)
-    content = _read_darknet(data_yaml) if data_yaml.suffix == ".data" else _read(data_yaml)
+    content, names_file = _read_darknet(data_yaml) if data_yaml.suffix == ".data" else (_read(data_yaml), None)
     root = _root(data_yaml, content)
     splits = {split: _places(data_yaml, root, content, split) for split in SPLITS}
-    others = tuple(key for key, value in content.items() if _is_other_split(root, key, value))
+    others = tuple(_other_splits(root, content))
     if not any(splits.values()):
         named = f"; {' and '.join(others)} are no names of splits" if others else ""
         raise DamagedFileError(f"{data_yaml} names no images{named}", "give it train: and val:")
     present = {split: places for split, places in splits.items() if places}
     names = _names(data_yaml, content) or classes or _no_names(data_yaml)
-    return YoloFolder(data_yaml, root, names, present, _keypoints(data_yaml, content), others)
+    read = (names_file,) if names_file else ()
+    return YoloFolder(data_yaml, root, names, present, _keypoints(data_yaml, content), others, read)
 
 
 def _find(folder: Path) -> Path | None:
     if not folder.exists():
         raise MissingSourceError(f"{folder} does not exist", "name a YOLO folder or its data.yaml")
-    candidates = sorted(
-        path for suffix in ("*.yaml", "*.yml") for path in folder.glob(suffix) if not is_system_name(path.name)
-    )
-    named = [path for path in candidates if path.stem in {"data", "dataset"}]
-    if len(named or candidates) == 1:
-        return (named or candidates)[0]
-    if candidates:
+    children = [child for child in sorted(folder.iterdir()) if not is_system_name(child.name)]
+    candidates = [path for path in children if path.suffix.lower() in {".yaml", ".yml"} and path.is_file()]
+    # A ZIP that was unpacked into a folder of its own.
+    inner = [path for child in children if child.is_dir() for path in sorted(child.iterdir()) if _is_data_yaml(path)]
+    named = [path for path in candidates if _is_data_yaml(path)] or candidates or inner
+    if len(named) == 1:
+        return named[0]
+    if named:
         raise MissingSourceError(f"{folder} has several YAML files", "name the one that describes the dataset")
     return next((path for path in (folder / "obj.data", folder / "data/obj.data") if path.is_file()), None)
+
+
+def _is_data_yaml(path: Path) -> bool:
+    return path.stem.lower() in {"data", "dataset"} and path.suffix.lower() in {".yaml", ".yml"} and path.is_file()
 
 
 def _read(data_yaml: Path) -> dict[str, Any]:
@@ -156,14 +167,15 @@ def _read(data_yaml: Path) -> dict[str, Any]:
     return content
 
 
-def _read_darknet(path: Path) -> dict[str, Any]:
-    """Darknet's `obj.data`: lines of `key = value`; `names` is a file with a class a line."""
+def _read_darknet(path: Path) -> tuple[dict[str, Any], Path | None]:
+    """Darknet's `obj.data`: lines of `key = value`; and the file that `names` names, with a class a line."""
     lines = (line.partition("=") for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines())
     content: dict[str, Any] = {key.strip(): value.strip() for key, _, value in lines if value.strip()}
     listed = str(content.get("names", ""))
     places = [path.parent / listed, path.parent / listed.removeprefix("data/"), path.parent.parent / listed]
-    content["names"] = next((_lines(place) for place in places if place.is_file()), [])
-    return content
+    names = next((place for place in places if place.is_file()), None)
+    content["names"] = _lines(names) if names else []
+    return content, names
 
 
 def _names(data_yaml: Path, content: dict[str, Any]) -> tuple[str, ...]:
@@ -222,8 +234,8 @@ def _keypoints(data_yaml: Path, content: dict[str, Any]) -> int | None:
 
 
 def _root(data_yaml: Path, content: dict[str, Any]) -> Path:
-    """`path` of the file, if there is such a folder; else the folder that the file lies in."""
-    parent = data_yaml.resolve().parent
+    """`path` of the file, if there is such a folder; else the folder that the file lies in, be it a link or not."""
+    parent = data_yaml.parent.resolve()
     stated = content.get("path")
     if isinstance(stated, str) and (parent / stated).is_dir():
         return (parent / stated).resolve()
@@ -231,9 +243,19 @@ def _root(data_yaml: Path, content: dict[str, Any]) -> Path:
 
 
 def _places(data_yaml: Path, root: Path, content: dict[str, Any], split: SplitName) -> tuple[Path, ...]:
-    value: Any = next((content[key] for key in _KEYS[split] if content.get(key)), [])
-    values = value if isinstance(value, list) else [value]
-    return tuple(_place(data_yaml, root, str(value)) for value in values)
+    key = _key(content, split)
+    return tuple(_place(data_yaml, root, str(value)) for value in _listed(content[key])) if key else ()
+
+
+def _key(content: dict[str, Any], split: SplitName) -> str | None:
+    """The key that names a split, None if there is none, or if nothing stands behind it."""
+    return next(
+        (key for key in _KEYS[split] if any(value not in _NOTHING for value in _listed(content.get(key)))), None
+    )
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _place(data_yaml: Path, root: Path, value: str) -> Path:
@@ -245,17 +267,23 @@ def _place(data_yaml: Path, root: Path, value: str) -> Path:
 
 
 def _existing(root: Path, value: str) -> Path | None:
-    # Exports of Roboflow write ../train/images and mean train/images; Ultralytics reads it so too. CVAT's lists lie
-    # beside obj.data, which names data/train.txt.
+    # Exports of Roboflow write ../train/images and mean train/images, whatever lies beside the dataset. CVAT's lists
+    # lie beside obj.data, which names data/train.txt.
     value = value.replace("\\", "/")
-    candidates = (root / value, root / value.removeprefix("../"), root / value.removeprefix("data/"))
+    candidates = (root / value.removeprefix("../"), root / value, root / value.removeprefix("data/"))
     return next((candidate for candidate in candidates if candidate.exists()), None)
 
 
-def _is_other_split(root: Path, key: str, value: Any) -> bool:
-    """Does a key that is no split's name lead to images?"""
-    known = {"path", "names", "nc", "download", "yaml_file", *(name for names in _KEYS.values() for name in names)}
-    if key in known or not isinstance(value, str) or not value.strip():
+def _other_splits(root: Path, content: dict[str, Any]) -> Iterator[str]:
+    """Keys that lead to images, and are not those of the splits that are used."""
+    used = {_key(content, split) for split in SPLITS}
+    for key, value in content.items():
+        if key not in used and key not in _NO_SPLITS and any(_leads_to_images(root, each) for each in _listed(value)):
+            yield key
+
+
+def _leads_to_images(root: Path, value: Any) -> bool:
+    if not isinstance(value, str) or value in _NOTHING:
         return False
     place = _existing(root, value)
     if place is None or place == root:
@@ -266,7 +294,7 @@ def _is_other_split(root: Path, key: str, value: Any) -> bool:
 def _undescribed(folder: Path, classes: tuple[str, ...]) -> YoloFolder:
     """A folder without a data.yaml: images by folder, classes from a list of names or from the settings."""
     listed = next((path for name in _NAME_FILES for path in sorted(folder.glob(name)) if path.is_file()), None)
-    names = classes or (tuple(_lines(listed)) if listed else ())
+    names = tuple(_lines(listed)) if listed else classes  # The labels count by the folder's own list.
     if not names:
         raise MissingSourceError(
             f"{folder} has no data.yaml, nor a classes.txt",
@@ -275,7 +303,8 @@ def _undescribed(folder: Path, classes: tuple[str, ...]) -> YoloFolder:
     if doubled := sorted({name for name in names if names.count(name) > 1}):
         raise DamagedFileError(f"{listed} names the class {doubled[0]} twice", "give each class a name of its own")
     root = folder.resolve()
-    return YoloFolder(folder, root, names, _split_folders(root) or {"train": (root,)})
+    splits = _split_folders(root) or {"train": (root,)}
+    return YoloFolder(folder, root, names, splits, others=(listed,) if listed else ())
 
 
 def _split_folders(root: Path) -> dict[SplitName, tuple[Path, ...]]:
@@ -283,7 +312,7 @@ def _split_folders(root: Path) -> dict[SplitName, tuple[Path, ...]]:
     found: dict[SplitName, tuple[Path, ...]] = {}
     for above in (_inside(root, "images"), root):
         for folder in sorted(above.iterdir()) if above else ():
-            split = SPLIT_WORDS.get(folder.name.lower())
+            split = split_word(folder.name)
             if split and folder.is_dir():
                 found[split] = (*found.get(split, ()), _inside(folder, "images") or folder)
         if found:

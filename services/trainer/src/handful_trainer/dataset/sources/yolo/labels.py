@@ -42,6 +42,10 @@ def read_rows(path: Path) -> tuple[Row, ...]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise AnnotationError(f"{path} is no text", "write its labels again") from None
+    except OSError as error:
+        if isinstance(error, FileNotFoundError | NotADirectoryError) and not path.is_symlink():
+            raise
+        raise AnnotationError(f"{path} cannot be read ({error.strerror})", "correct or remove it") from None
     return tuple([_row(path, n, line.split()) for n, line in enumerate(lines, 1) if line.strip()])
 
 
@@ -99,12 +103,14 @@ class RowReader:
             return
         rows = list(long_rows)
         lengths = {len(row.values) + 1 for _, row in rows}
-        if len(lengths) != 1 or _QUAD in lengths or not all(_may_be_box(row) for _, row in rows):
+        # Outlines of one length are rare, but for the four corners of turned boxes.
+        closely = len(lengths) > 1 or _QUAD in lengths
+        if not rows or not all(_may_be_box(row, closely=closely) for _, row in rows):
             return
         path, row = rows[0]
         raise AnnotationError(
-            f"{_place(path, row)} holds {len(row.values) + 1} numbers, as all {len(rows)} longer lines do: "
-            "outlines would differ in length, so it may be a box with key points, a confidence or a track behind it",
+            f"{_place(path, row)} holds {len(row.values) + 1} numbers: it may be an outline, or a box with key points, "
+            f"a confidence or a track behind it, as all {len(rows)} longer lines may",
             "give data.yaml a kpt_shape, or say with dataset.label_rows what it is: boxes or outlines",
         )
 
@@ -152,12 +158,27 @@ def unit_of(rows: Iterable[Row]) -> str:
     return "per cent" if all(max(row.values[:4]) <= 100 for row in rows) else "pixels"
 
 
-def _may_be_box(row: Row) -> bool:
-    """Would the first four numbers make a box inside the image?"""
-    x, y, width, height = row.values[:4]
+def _may_be_box(row: Row, *, closely: bool) -> bool:
+    """Would the first four numbers make a box inside the image?
+
+    Args:
+        row: a line.
+        closely: what follows must be at most two numbers, or points inside the box.
+    """
+    x, y, width, height, *more = row.values
     sides = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-    inside = all(-_SLACK <= side <= 1 + _SLACK for side in sides)
-    return inside and width > 0 and height > 0
+    if width <= 0 or height <= 0 or not all(-_SLACK <= side <= 1 + _SLACK for side in sides):
+        return False
+    left, top, right, bottom = sides
+    return (
+        not closely
+        or len(more) <= 2
+        or any(
+            len(more) % step == 0
+            and all(left <= a <= right and top <= b <= bottom for a, b in zip(more[::step], more[1::step], strict=True))
+            for step in (2, 3)
+        )
+    )
 
 
 def _place(path: Path, row: Row) -> str:

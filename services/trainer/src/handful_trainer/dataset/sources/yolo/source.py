@@ -13,13 +13,13 @@ from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import (
     ACCEPTED,
     IMAGE_SUFFIXES,
-    SPLIT_WORDS,
     AssetIds,
     RawDataset,
     RawItem,
     SplitName,
+    split_word,
 )
-from handful_trainer.dataset.sources.files import outermost, walk_files
+from handful_trainer.dataset.sources.files import is_system_name, outermost, real_path, walk_files
 from handful_trainer.dataset.sources.yolo.folder import YoloFolder, open_yolo_folder
 from handful_trainer.dataset.sources.yolo.label_files import LabelFiles, below, label_path
 from handful_trainer.dataset.sources.yolo.labels import Row, RowReader, is_share, read_rows, unit_of
@@ -48,20 +48,20 @@ class YoloSource:
         """data.yaml, and each split's images and labels."""
         folder = self._folder
         lists = [place for places in folder.splits.values() for place in places if not place.is_dir()]
-        return tuple(dict.fromkeys([folder.description, *lists, *self._places]))
+        return tuple(dict.fromkeys([folder.description, *folder.others, *lists, *self._places]))
 
     def read(self) -> RawDataset:
         """All images with their boxes."""
         books, folder = Books(), self._folder
         splits, doubled = _split_images(folder, books)
         self._account_images(splits, books)
-        labels = LabelFiles(folder, self._places)
+        labels = LabelFiles(folder, self._places, sorted(splits))
         found = [_with_rows(image, labels.of(image)) for image in sorted(splits)]
         unlabelled = [each.image for each in found if each.file is None]
         labels.account(books, unlabelled)
         self._check_labelled(found, unlabelled)
         items = tuple(self._items(found, splits, books))
-        return RawDataset(items, folder.names, books.close(), tuple(_warnings(doubled)))
+        return RawDataset(items, folder.names, books.close(), tuple(_warnings(doubled, labels.shared)))
 
     @cached_property
     def _folder(self) -> YoloFolder:
@@ -77,7 +77,8 @@ class YoloSource:
             each.path.parent for place in places if place not in named for each in folder.listed(place) if each.path
         )
         above = {wide for place in {*named, *listed} for wide in _widened(place, folder.root)}
-        return outermost(above | set(_like_splits(folder.root)))
+        whole = [folder.root] if folder.description.is_dir() else _parts(folder.root)
+        return outermost(map(real_path, {*above, *whole}))
 
     def _account_images(self, splits: dict[Path, SplitName], books: Books) -> None:
         """Enter all image files; those that no split names are left out."""
@@ -111,7 +112,7 @@ class YoloSource:
         """The items, in the order of their images' paths."""
         reader = RowReader(self._config.label_rows, self._folder.keypoints)
         reader.check((each.file, row) for each in found if each.file for row in each.rows if len(row.values) > _BOX)
-        _check_shares(found, books)
+        _check_shares(found, self._folder.root, books)
         ids, names = AssetIds(), self._folder.names
         for image, file, rows in found:
             asset_id = ids.assign(below(image, self._folder.root))
@@ -144,7 +145,9 @@ def _split_images(folder: YoloFolder, books: Books) -> tuple[dict[Path, SplitNam
     return splits, doubled
 
 
-def _warnings(doubled: list[Path]) -> Iterator[str]:
+def _warnings(doubled: list[Path], shared: list[str]) -> Iterator[str]:
+    if shared:
+        yield f"{len(shared)} images share their label files ({few(shared)}): the names differ in their suffixes alone"
     if doubled:
         names = few([image.name for image in doubled])
         yield f"{len(doubled)} images are named by two splits ({names}): each belongs to the first"
@@ -189,7 +192,7 @@ def _account_lines(
         )
 
 
-def _check_shares(found: list[_Labelled], books: Books) -> None:
+def _check_shares(found: list[_Labelled], root: Path, books: Books) -> None:
     """Enter all lines of label files; those whose numbers are no shares of the image are left out.
 
     Raises:
@@ -209,7 +212,8 @@ def _check_shares(found: list[_Labelled], books: Books) -> None:
         )
     for file, row in far:
         hint = "divide them by the image's width and height"
-        books.leave_out(_ROWS, "that are no shares of the image", f"{file}, line {row.line}", hint)
+        where = below(file, root) if file else ""
+        books.leave_out(_ROWS, "that are no shares of the image", f"{where}, line {row.line}", hint)
 
 
 def _with_rows(image: Path, file: Path | None) -> _Labelled:
@@ -231,8 +235,10 @@ def _widened(place: Path, root: Path) -> Iterator[Path]:
         yield labels
 
 
-def _like_splits(root: Path) -> Iterator[Path]:
-    """Folders of `root` that are named after splits, images and labels: what they hold should be named somewhere."""
+def _parts(root: Path) -> Iterator[Path]:
+    """Folders of `root` that look like parts of a dataset: what they hold should be named somewhere."""
     for folder in root.iterdir():
-        if folder.name.lower() in {"images", "labels", *SPLIT_WORDS} and folder.is_dir():
-            yield folder
+        if folder.is_dir() and not is_system_name(folder.name):
+            names = {child.name.lower() for child in folder.iterdir()}
+            if folder.name.lower() in {"images", "labels"} or split_word(folder.name) or {"images", "labels"} & names:
+                yield folder
