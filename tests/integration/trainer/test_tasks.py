@@ -164,14 +164,6 @@ def test_a_classifier_from_elsewhere_is_judged_registered_gated_and_served(house
         serving.stop()
 
 
-def test_a_classifier_cannot_be_trained_yet_and_says_so(house: Handful, tmp_path: Path) -> None:
-    config = tmp_path / "leaves.yaml"
-    config.write_text("task: classify\ndataset: {source: sample}\n")
-    done = house.handful("train", "--config", str(config))
-    assert done.returncode == 2
-    assert "models of the task classify cannot be trained here" in done.stderr
-
-
 def test_a_task_that_is_not_installed_is_named(house: Handful, tmp_path: Path) -> None:
     config = tmp_path / "toy.yaml"
     config.write_text("task: toys\ndataset: {source: sample}\n")

@@ -18,6 +18,7 @@ from handful_trainer.config import TrainingConfig, load_config, to_yaml, with_va
 from handful_trainer.config.ineffective import EVERY_TASK, Ineffective, refuse_ineffective, written
 from handful_trainer.config.loading import flatten
 from handful_trainer.dataset.prepared import PreparedDataset
+from handful_trainer.tasks.classification.ineffective import CLASSIFICATION
 from handful_trainer.tasks.detection.ineffective import DETECTION
 from handful_trainer.tasks.detection.settings import DetectionConfig
 
@@ -264,5 +265,5 @@ def test_the_documentation_has_every_rule(repository: Path) -> None:
     said = {"refuse": "refused", "warn": "warning", "search": "refused in a search only"}
     rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("| `")]
     table = [(set(re.findall(r"`([^`]+)`", row[0])), row[-1]) for row in rows if len(row) == 3]
-    for rule in DETECTION:
+    for rule in (*DETECTION, *CLASSIFICATION):
         assert any(set(rule.settings) <= names and level == said[rule.level] for names, level in table), rule.settings

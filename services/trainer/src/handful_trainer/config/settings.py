@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -40,10 +40,11 @@ class ModelConfig(Section):
     """Weights to begin with: a name that the task knows (downloaded once), a local file, a registered model
     (models:/NAME@ALIAS or models:/NAME/VERSION), or false for none."""
 
-    @property
-    def architecture(self) -> str:
-        """What the network is called."""
-        raise NotImplementedError
+    if TYPE_CHECKING:  # Some tasks have a field of this name, which pydantic takes for an oversight elsewhere.
+
+        @property
+        def architecture(self) -> str:
+            """What the network is called."""
 
 
 class TrainingSettings(Section):

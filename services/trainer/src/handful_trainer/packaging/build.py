@@ -31,7 +31,7 @@ from handful_trainer.packaging.golden import write_golden
 from handful_trainer.pipeline.job import TrainingJob
 from handful_trainer.pipeline.provenance import git_commit, package_versions
 from handful_trainer.tasks.base import Evaluation
-from handful_trainer.tasks.engine import WEIGHTS, Agreement, ExportedGraph, Reference
+from handful_trainer.tasks.engine import Agreement, ExportedGraph, Reference
 
 _SHOWN = 3
 """Images that a failed parity check names."""
@@ -124,7 +124,7 @@ def _manifest(job: TrainingJob, graph: ExportedGraph, seen: SeenList, run_id: st
         output=graph.output,
         thresholds=job.engine.thresholds(config, counts),
         opset=graph.opset,
-        weights=WEIGHTS if (folder / WEIGHTS).is_file() else None,
+        weights=graph.weights if (folder / graph.weights).is_file() else None,
         files=describe_files(folder),
         dataset=Dataset(name=dataset.name, fingerprint=dataset.fingerprint, images=dict(dataset.split_sizes)),
         seen=seen,

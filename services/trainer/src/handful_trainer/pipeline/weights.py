@@ -34,7 +34,9 @@ def resolve_alias(config: TrainingConfig, uri: str) -> TrainingConfig:
     return config.model_copy(update={"model": config.model.model_copy(update={"pretrained": exact})})
 
 
-def find_weights(pretrained: str, home: Path, uri: str, download: Callable[[str, Path], Path]) -> Path:
+def find_weights(
+    pretrained: str, home: Path, uri: str, download: Callable[[str, Path], Path] | None, suffix: str = ".pt"
+) -> Path:
     """The file of the weights to begin with.
 
     Args:
@@ -42,7 +44,8 @@ def find_weights(pretrained: str, home: Path, uri: str, download: Callable[[str,
             `models:/NAME/VERSION`.
         home: Handful's folder; what is downloaded goes to `weights` in it.
         uri: MLflow's address.
-        download: brings weights by their name to a file.
+        download: brings weights by their name to a file; None where none can be downloaded so.
+        suffix: how names of files of weights end.
 
     Raises:
         ConfigError: a path, model, version or alias that does not exist, or a version without weights.
@@ -53,10 +56,10 @@ def find_weights(pretrained: str, home: Path, uri: str, download: Callable[[str,
     here = next((p for p in (Path(pretrained), home / "weights" / pretrained) if p.is_file()), None)
     if here is not None:
         return here.resolve()
-    if "/" in pretrained or not pretrained.endswith(".pt"):
+    if download is None or "/" in pretrained or not pretrained.endswith(suffix):
         raise ConfigError(
             f"model.pretrained: {pretrained} does not exist",
-            "name a .pt file or a registered model (models:/NAME@ALIAS), or set it to false",
+            f"name a {suffix} file or a registered model (models:/NAME@ALIAS), or set it to false",
         )
     return download(pretrained, home.resolve() / "weights" / pretrained)
 
@@ -107,6 +110,6 @@ def _registered(reference: str, home: Path, uri: str) -> Path:
                 f"model.pretrained: {version.name} version {version.version} holds no weights",
                 "train it with package.weights: true, or name another",
             )
-        target = folder / f"{version.name}-{version.version}-{digest[:12]}.pt"
+        target = folder / f"{version.name}-{version.version}-{digest[:12]}{Path(weights).suffix}"
         shutil.move(root / weights, target)
     return target

@@ -47,6 +47,8 @@ class ExportedGraph:
     input: Input
     output: Output
     opset: int
+    weights: str = "weights.pt"
+    """Name of the weights beside it, if the package holds them."""
 
 
 class Agreement(Protocol):
@@ -142,7 +144,7 @@ class Engine(Protocol):
         """Remove checkpoints, all or all but the best epoch's."""
 
     def export(self, config: TrainingConfig, weights: Path, folder: Path) -> ExportedGraph:
-        """Write `model.onnx`, and the weights as `WEIGHTS` if the package is to hold them, into a package's folder.
+        """Write `model.onnx`, and the weights if the package is to hold them, into a package's folder.
 
         Raises:
             ConfigError: the network cannot be exported as configured.
@@ -166,7 +168,7 @@ class Engine(Protocol):
 
 
 WEIGHTS = "weights.pt"
-"""Name of the weights in a package."""
+"""Name of the weights in a package, where they are a file of torch's."""
 
 
 @dataclass(frozen=True, slots=True)
