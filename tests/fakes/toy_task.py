@@ -125,6 +125,10 @@ class ToyEngine:
     def configure(self, home: Path) -> None:
         """Nothing to set up."""
 
+    def publishes(self, name: str) -> bool:
+        """Nobody publishes means of colours."""
+        return False
+
     def validate(self, config: TrainingConfig, dataset: PreparedDataset, *, register: bool) -> None:
         """Two classes at least."""
         if len(dataset.classes) < 2:

@@ -43,7 +43,7 @@ def test_a_gpu_is_for_trainings_and_serving(prepared: Stack) -> None:
     reserving = {name for name, words in services.items() if "deploy" in words}
     assert reserving == {"serving", "trainer"}
     assert services["serving"]["build"]["args"] == {"ONNXRUNTIME": "onnxruntime-gpu", "SERVING_EXTRAS": ""}
-    assert services["trainer"]["build"]["args"] == {"TORCH_BACKEND": "default"}
+    assert services["trainer"]["build"]["args"] == {"TORCH_BACKEND": "default", "TRAINER_EXTRAS": ""}
 
 
 def test_keys_are_asked_for_as_soon_as_others_reach_the_api(prepared: Stack) -> None:

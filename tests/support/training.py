@@ -26,9 +26,13 @@ class Trainer:
         folder: for its configuration and what it writes.
         dataset: a YOLO dataset.
         uri: MLflow's address.
+        content: of the configuration, in place of a small detector's.
+        metric: that a run has for each epoch.
     """
 
-    def __init__(self, folder: Path, dataset: Path, uri: str) -> None:
+    def __init__(
+        self, folder: Path, dataset: Path, uri: str, content: dict[str, Any] | None = None, metric: str = "val/mAP50"
+    ) -> None:
         self.home = folder / "var"
         self.dataset = dataset
         self.config = folder / "training.yaml"
@@ -36,14 +40,15 @@ class Trainer:
         self.uri = uri
         self.environment = os.environ | {"HANDFUL_HOME": str(self.home), "HANDFUL_MLFLOW_URI": uri}
         self._processes: list[subprocess.Popen[str]] = []
-        content = {
+        self._metric = metric
+        content = content or {
             "dataset": {"source": "yolo", "path": str(dataset)},
             "training": {"epochs": EPOCHS, "imgsz": 64, "batch": 6, "workers": 0},
             "augmentation": {"mosaic": 0},
             "package": {"confidence": 0.01},
-            "mlflow": {"experiment": self.name, "model_name": self.name, "run_name": "run"},
         }
-        self.config.write_text(yaml.safe_dump(content))
+        names = {"experiment": self.name, "model_name": self.name, "run_name": "run"}
+        self.config.write_text(yaml.safe_dump({**content, "mlflow": names}))
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Another command of Handful, to its end."""
@@ -94,7 +99,7 @@ class Trainer:
         client = MlflowClient(self.uri)
         experiment = client.get_experiment_by_name(self.name)
         runs = client.search_runs([experiment.experiment_id]) if experiment else []
-        return [m.step for m in client.get_metric_history(runs[0].info.run_id, "val/mAP50")] if runs else []
+        return [m.step for m in client.get_metric_history(runs[0].info.run_id, self._metric)] if runs else []
 
     def end_all(self) -> None:
         for process in self._processes:

@@ -33,6 +33,7 @@ export const messages = {
   noModels: "No model is registered yet",
   listingFailed: (why) => `The models could not be listed: ${why}`,
   follows: "follows the champion",
+  noRanking: "Each version is scored on its own test images. Scores of different test sets are no ranking: the gate compares on images that neither version has seen.",
 
   server: {
     connecting: "Connecting",
@@ -148,8 +149,10 @@ export const messages = {
     lead: "Every version in the registry. The champion answers whoever names no version.",
     empty: "No model is registered yet. This command makes one on a small set of drawn hands: handful train --config configs/sample.yaml --set model.pretrained=false",
     loading: "Asking the registry…",
-    columns: { version: "Version", alias: "Alias", metrics: "Metrics", dataset: "Dataset", created: "When", state: "State", run: "Run", actions: "Actions" },
+    columns: { version: "Version", alias: "Alias", metrics: "Metrics", gate: "Gate", dataset: "Dataset", created: "When", state: "State", run: "Run", actions: "Actions" },
     state: { served: "serves", loaded: "loaded", available: "available", refused: "refused" },
+    gate: { promoted: "promoted", kept: "not better", undecided: "not decided" },
+    whyGate: (version) => `Why the gate decided so about ${version}`,
     details: "Curves and classes",
     promote: "Make champion",
     rollback: "Roll back",

@@ -33,6 +33,7 @@ export const messages = {
   noModels: "Aucun modèle n’est encore enregistré",
   listingFailed: (why) => `Les modèles n’ont pas pu être listés : ${why}`,
   follows: "suit le champion",
+  noRanking: "Chaque version est mesurée sur ses propres images de test. Les mesures de jeux de test différents ne font pas un classement : la comparaison se fait sur des images qu’aucune des deux versions n’a vues.",
 
   server: {
     connecting: "Connexion",
@@ -149,8 +150,10 @@ export const messages = {
     lead: "Toutes les versions du registre. Le champion répond à qui ne nomme pas de version.",
     empty: "Aucun modèle n’est encore enregistré. Cette commande en fait un sur quelques mains dessinées : handful train --config configs/sample.yaml --set model.pretrained=false",
     loading: "Le registre est interrogé…",
-    columns: { version: "Version", alias: "Alias", metrics: "Mesures", dataset: "Données", created: "Quand", state: "État", run: "Entraînement", actions: "Actions" },
+    columns: { version: "Version", alias: "Alias", metrics: "Mesures", gate: "Comparaison", dataset: "Données", created: "Quand", state: "État", run: "Entraînement", actions: "Actions" },
     state: { served: "sert", loaded: "chargée", available: "disponible", refused: "refusée" },
+    gate: { promoted: "promue", kept: "pas meilleure", undecided: "non décidé" },
+    whyGate: (version) => `Pourquoi cette décision pour ${version}`,
     details: "Courbes et classes",
     promote: "Faire champion",
     rollback: "Revenir en arrière",

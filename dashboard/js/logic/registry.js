@@ -45,6 +45,11 @@ export function topMetrics(metrics, most = 2) {
     .slice(0, most);
 }
 
+/** Whether scores of several versions stand side by side, so that somebody may take them for a ranking. */
+export function showsSeveralScores(model) {
+  return model.versions.filter(({ metrics }) => topMetrics(metrics, 1).length).length > 1;
+}
+
 /** Aliases, the champion first. */
 export function sortedAliases(version) {
   return [...version.aliases].sort((a, b) => (b === CHAMPION) - (a === CHAMPION) || a.localeCompare(b));

@@ -4,7 +4,7 @@ import { allowPrompt } from "../api_key.js";
 import { Problem, rethrowUnknown } from "../errors.js";
 import { messages } from "../i18n.js";
 import { day, metric } from "../logic/format.js";
-import { CHAMPION, isEmpty, sortedAliases, topMetrics } from "../logic/registry.js";
+import { CHAMPION, isEmpty, showsSeveralScores, sortedAliases, topMetrics } from "../logic/registry.js";
 import { confirmDialog } from "../view/dialog.js";
 import { html, showMessage } from "../view/dom.js";
 import { replaceKeepingFocus } from "../view/focus.js";
@@ -72,11 +72,12 @@ export function createView(root, app) {
 
   function modelCard(model) {
     const heads = Object.values(text.columns);
-    const rows = [...model.versions].sort((a, b) => b.version - a.version).map((version) => [...cells(version), actions(model, version)]);
+    const rows = [...model.versions].sort((a, b) => b.version - a.version).map((version) => [...cells(model, version), actions(model, version)]);
     const back = button(text.rollback, `${model.name}/rollback`, () => move(text.confirmRollback(model.name), () => app.api.rollback(model.name)));
     const kind = messages.task[model.task] ?? "";
     const undo = "previous" in model.aliases ? html("div", { class: "row" }, back) : "";
-    return card(`${model.name} ${kind}`.trim(), table(model.name, heads, rows), undo);
+    const remark = showsSeveralScores(model) ? html("p", { class: "remark" }, messages.noRanking) : "";
+    return card(`${model.name} ${kind}`.trim(), table(model.name, heads, rows), remark, undo);
   }
 
   function fill({ listing, listingError }) {
@@ -103,7 +104,7 @@ export function createView(root, app) {
   };
 }
 
-function cells(version) {
+function cells(model, version) {
   const badges = sortedAliases(version).map((alias) => html("span", { class: alias === CHAMPION ? "badge champion" : "badge" }, alias));
   const metrics = topMetrics(version.metrics).map(([key, value]) => `${messages.metricName(key)} ${metric(value)}`);
   const state = [text.state[version.state], version.reason].filter(Boolean).join(": ");
@@ -111,11 +112,19 @@ function cells(version) {
     messages.version(version.version),
     html("span", { class: "row" }, ...badges),
     metrics.join(" · "),
+    version.gate && decision(model, version),
     [version.architecture, version.dataset].filter(Boolean).join(" · "),
     day(version.created),
     state,
     version.run_id ? html("code", { title: version.run_id }, version.run_id.slice(0, 8)) : null,
   ];
+}
+
+/** The gate's decision, with its reason to open. */
+function decision({ name }, { version, gate }) {
+  const label = `${text.gate[gate.decision]}. ${text.whyGate(messages.version(version))}`;
+  const summary = html("summary", { "data-key": `${name}/${version}/gate`, "aria-label": label }, text.gate[gate.decision]);
+  return html("details", { class: "gate" }, summary, html("p", { class: "remark" }, gate.reason));
 }
 
 function button(label, key, action) {

@@ -1,17 +1,19 @@
 /** Redraws lists that somebody is working with, without losing the keyboard's place in them. */
 
-const FOCUSABLE = "button:not([disabled]), a[href], [tabindex]";
+const FOCUSABLE = "button:not([disabled]), a[href], summary, [tabindex]";
 
 /**
  * Replaces the children of `root`. If the focus was in it, it goes to the element with the same `data-key`; else to one of
  * the same group (the key before the last "/"); else to the one at the same place; else to what `otherwise` gives. Regions
- * keep how far they are scrolled.
+ * keep how far they are scrolled, and what was opened (a <details> whose summary has a `data-key`) stays open.
  */
 export function replaceKeepingFocus(root, children, otherwise = () => null) {
   const focused = root.contains(document.activeElement) ? document.activeElement : null;
   const place = focused ? all(root).indexOf(focused) : -1;
   const scrolled = new Map(regions(root).map((region) => [region.ariaLabel, region.scrollLeft]));
+  const opened = new Set(disclosures(root).filter(({ parentElement }) => parentElement.open).map(({ dataset }) => dataset.key));
   root.replaceChildren(...children);
+  for (const summary of disclosures(root)) summary.parentElement.open = opened.has(summary.dataset.key);
   for (const region of regions(root)) region.scrollLeft = scrolled.get(region.ariaLabel) ?? 0;
   if (focused) (successor(root, focused.dataset.key) ?? standingAt(root, place) ?? otherwise())?.focus({ preventScroll: true });
 }
@@ -31,6 +33,10 @@ function standingAt(root, place) {
 
 function all(root) {
   return [...root.querySelectorAll(FOCUSABLE)];
+}
+
+function disclosures(root) {
+  return [...root.querySelectorAll("summary[data-key]")];
 }
 
 function regions(root) {

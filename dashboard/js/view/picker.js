@@ -2,7 +2,7 @@
 
 import { messages } from "../i18n.js";
 import { day, metric } from "../logic/format.js";
-import { CHAMPION, resolveChoice, sortedAliases, topMetrics } from "../logic/registry.js";
+import { CHAMPION, resolveChoice, showsSeveralScores, sortedAliases, topMetrics } from "../logic/registry.js";
 import { byPart, html, icon } from "./dom.js";
 import { replaceKeepingFocus } from "./focus.js";
 
@@ -62,6 +62,7 @@ export function createPicker(app) {
     listed = { listing, listingError, choice };
     const groups = (listing?.models ?? []).map((model) => group(model, resolveChoice(listing, choice), pick));
     const remark = listingError ? messages.listingFailed(listingError.message) : messages.noModels;
+    if (listing?.models.some(showsSeveralScores)) groups.push(html("p", { class: "remark" }, messages.noRanking));
     replaceKeepingFocus(panel, groups.length ? groups : [html("p", { class: "remark" }, remark)], entrance);
   }
 

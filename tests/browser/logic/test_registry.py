@@ -57,6 +57,15 @@ def test_the_metrics_that_tell_most_come_first_and_only_numbers(run) -> None:
     assert run("registry", "topMetrics", None) == []
 
 
+@pytest.mark.parametrize(
+    ("metrics", "expected"),
+    [([], False), ([{"f1": 1}], False), ([{"f1": 1}, {}], False), ([{"f1": 1}, {"mAP50": 0.5}], True)],
+)
+def test_scores_stand_side_by_side_where_two_versions_have_any(run, metrics, expected) -> None:
+    versions = [version(number, metrics=found) for number, found in enumerate(metrics)]
+    assert run("registry", "showsSeveralScores", {"name": "fingers", "versions": versions}) is expected
+
+
 def test_the_champion_is_the_first_alias(run) -> None:
     assert run("registry", "sortedAliases", version(1, "b", "champion", "a")) == ["champion", "a", "b"]
 

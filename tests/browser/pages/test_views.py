@@ -138,6 +138,34 @@ def test_models_are_listed_with_their_runs_curves_and_classes(page, serving) -> 
     assert (link.get_attribute("href") or "").endswith(f"/#/experiments/1/runs/{2:032x}")
 
 
+def test_the_gates_decision_is_shown_with_its_reason(page, serving) -> None:
+    _open(page, serving, "models")
+    rows = page.get_by_role("table", name="fingers").get_by_role("row")
+    expect(rows.nth(1)).to_contain_text("not decided")
+    expect(rows.nth(2)).to_contain_text("promoted")
+    assert rows.nth(3).locator("details").count() == 0, "it passed no gate"
+    reason = rows.nth(1).get_by_text("12 of 60 test images are new to both")
+    expect(reason).to_be_hidden()
+    rows.nth(1).locator("summary").focus()
+    page.keyboard.press("Enter")
+    expect(reason).to_be_visible()
+    # Another listing, so that the table is drawn anew: the reason stays open.
+    page.route("**/api/models", lambda route: route.fulfill(body=route.fetch().text().replace("0.9134", "0.7134")))
+    for name in ("health", "models"):
+        page.locator(f'[data-to="{name}"]').click()
+    expect(rows.nth(2)).to_contain_text("0.713")
+    expect(reason).to_be_visible()
+    ranking = page.get_by_text("Scores of different test sets are no ranking")
+    expect(ranking).to_have_count(1)  # Once: the classifier has one version.
+    expect(ranking).to_be_visible()
+
+
+def test_the_list_of_versions_says_that_their_scores_are_no_ranking(page, serving) -> None:
+    screen = Screen.open(page, serving.url)
+    screen.part("picker-button").click()
+    expect(screen.part("picker-panel")).to_contain_text("Scores of different test sets are no ranking")
+
+
 def test_what_went_wrong_is_no_longer_said_once_it_went_well(page, console, serving) -> None:
     console.expect("ERR_FAILED")
     _open(page, serving, "models")

@@ -16,8 +16,9 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from fakes.packages import encode, picture
-from fakes.squares import SCENES
-from handful_core.package.archive import read_folder
+from fakes.squares import SCENES, write_squares
+from handful_core.package import Package, seen_by
+from handful_core.package.archive import read_folder, sha256_of
 from handful_core.registry import CHAMPION, Registry
 from support.mlflow_server import MlflowServer
 from support.training import EPOCHS, Trainer
@@ -39,10 +40,32 @@ def test_a_training_goes_all_the_way(trainer: Trainer) -> None:
     assert package.manifest.metrics["images"] == len(SCENES)
     assert package.manifest.counts, "and so an object is one box:"
     assert package.manifest.thresholds.class_agnostic is True
-    assert {"model.onnx", "weights.pt", "golden.png"} == set(package.manifest.files)
+    assert {"model.onnx", "weights.pt", "golden.png", "seen.csv"} == set(package.manifest.files)
+    _check_what_was_seen(trainer, package)
     places = (str(trainer.home.parent).encode(), str(Path.cwd()).encode())
     assert not [name for name in package.manifest.files if any(p in (package.root / name).read_bytes() for p in places)]
     _check_pyfunc(trainer.uri, trainer.name)
+
+
+def _check_what_was_seen(trainer: Trainer, package: Package) -> None:
+    seen = seen_by(package)
+    files = [path for split in ("train", "val") for path in (trainer.dataset / "images" / split).iterdir()]
+    assert seen.phashes.keys() == {sha256_of(path) for path in files}
+    assert seen.complete
+
+
+def test_what_the_base_has_seen_comes_along(trainer: Trainer, tmp_path: Path) -> None:
+    """A base with weights of its own network, which it would have if another training had made it."""
+    trainer.finish(trainer.start(*trainer.anew("training.epochs=1")))
+    other = write_squares(tmp_path / "other", (*SCENES[:-1], {(7, 7): "1"}))
+    reference = f"model.pretrained=models:/{trainer.name}/1"
+    outcome = trainer.finish(trainer.start(*trainer.anew("training.epochs=1", reference, f"dataset.path={other}")))
+    with Registry(trainer.uri) as registry:
+        version = registry.version(trainer.name, outcome["version"])
+        package = read_folder(registry.download_package(version, trainer.home / "again"))
+    folders = [root / "images" / split for root in (trainer.dataset, other) for split in ("train", "val")]
+    assert seen_by(package).phashes.keys() == {sha256_of(path) for folder in folders for path in folder.iterdir()}
+    assert seen_by(package).complete
 
 
 def _check_what_was_logged(run: Run, client: MlflowClient) -> None:

@@ -9,8 +9,10 @@ import onnx
 import pytest
 
 from fakes.squares import SCENES, write_squares
+from handful_core.package import SeenImages, seen_by, write_package
 from handful_core.package.archive import read_folder
 from handful_core.runtime.model import load_model
+from handful_trainer.dataset.image_hashes import seen_images
 from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.pipeline.job import TrainingJob
 from handful_trainer.pipeline.run_folder import RunFolder
@@ -50,6 +52,8 @@ def test_an_int8_variant_is_measured_beside_its_original(tmp_path: Path, prepare
     variant = quantize(package, prepared, tmp_path / "int8" / "package", images=4)
     assert variant.package.manifest.precision == "int8"
     assert variant.package.manifest.golden is not None
+    assert seen_by(variant.package) == seen_by(package)
+    assert len(seen_by(package).phashes) == 2 * len(SCENES)
     assert variant.bytes < 0.6 * variant.original_bytes
     assert min(variant.ms, variant.original_ms) > 0
     graph = onnx.load(variant.package.model_path).graph
@@ -60,6 +64,18 @@ def test_an_int8_variant_is_measured_beside_its_original(tmp_path: Path, prepare
     assert convolutions
     assert not any("DequantizeLinear" in node.input[1] for node in convolutions)  # The weights.
     load_model(read_folder(variant.package.root))  # With its golden image.
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_calibrates_has_been_seen(tmp_path: Path, prepared: PreparedDataset) -> None:
+    from handful_trainer.tasks.detection.quantize import quantize
+
+    package = read_folder(_untrained(tmp_path, prepared))
+    update = {"seen": None, "schema_version": "1.1"}
+    unlisted = write_package(package.root, package.manifest.model_copy(update=update))
+    variant = quantize(unlisted, prepared, tmp_path / "int8" / "package", images=4)
+    assert seen_by(variant.package) == SeenImages(seen_images(prepared).phashes, complete=False)
+    assert variant.package.manifest.schema_version == "1.2"
 
 
 def test_what_a_training_would_take(trainer: Trainer) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
 
 import cv2
@@ -12,8 +14,10 @@ import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
 
-from fakes.packages import build_package, encode, filled
-from handful_core.package import open_package, zip_package
+from fakes.packages import CLASSES, build_package, encode, filled
+from fakes.squares import write_squares
+from handful_core.package import SeenImages, open_package, seen_by, zip_package
+from handful_core.package.archive import describe_files, sha256_of
 from handful_core.registry import Registry
 from handful_core.runtime.model import load_model
 from handful_trainer.tracking.managed_run import managed_run
@@ -117,3 +121,61 @@ def test_a_golden_image_that_is_not_there_is_told(trainer: Trainer, archive: Pat
     )
     assert done.returncode == 3
     assert done.stderr.strip() == "error: none.png does not exist: name an image file with --golden"
+
+
+def test_a_list_of_seen_images_can_be_made_complete(trainer: Trainer, archive: Path, tmp_path: Path) -> None:
+    other = write_squares(tmp_path / "other", ({(7, 7): "1"}, {(7, 6): "2"}))
+    words = ("--seen", str(trainer.dataset), "--seen", str(other), "--output", str(tmp_path / "listed.zip"))
+    done = trainer.run("package", "--package", str(archive), *words)
+    assert done.returncode == 0, done.stderr
+    files = [p for root in (trainer.dataset, other) for s in ("train", "val") for p in (root / "images" / s).iterdir()]
+    with open_package(tmp_path / "listed.zip") as package, open_package(archive) as before:
+        assert seen_by(package).phashes.keys() == {sha256_of(path) for path in files}
+        assert (seen_by(package).complete, seen_by(before).complete) == (True, False)
+        load_model(package)
+
+
+def test_a_damaged_list_is_refused_before_anything_is_done(trainer: Trainer, archive: Path, tmp_path: Path) -> None:
+    with open_package(archive) as package:
+        root = Path(shutil.copytree(package.root, tmp_path / "damaged"))
+    listed = SeenImages({"a" * 64: 1}).write(root)
+    (root / "seen.csv").write_text("sha256,phash\n0,0\n")
+    content = json.loads((root / "manifest.json").read_text())
+    content["seen"] = listed.model_dump()
+    content["files"] |= {"seen.csv": describe_files(root)["seen.csv"].model_dump()}
+    (root / "manifest.json").write_text(json.dumps(content))
+    done = trainer.run("register", str(root), "--name", trainer.name, "--experiment", trainer.name)
+    assert done.returncode == 4
+    assert done.stderr.splitlines()[-1].startswith("error: seen.csv, the list of seen images in ")
+    assert MlflowClient(trainer.uri).get_experiment_by_name(trainer.name) is None
+
+
+def test_a_challenger_on_overlapping_data_is_compared_on_the_rest(
+    trainer: Trainer, tmp_path: Path, registry: Registry
+) -> None:
+    """The champion was trained on 16 of the 36 test images: another split of a grown dataset gives such."""
+    old = write_squares(tmp_path / "old", [{(column, row): "2"} for column in range(8) for row in range(2)])
+    new = write_squares(
+        tmp_path / "new", [{(c, 0): "1", (7 - c, r): "3"} for c in range(5) for r in range(3, 7)], splits=("test",)
+    )
+    own = write_squares(tmp_path / "own", [{(c, 7): "5", (c, 5): "4", (c + 2, 3): "2"} for c in range(6)])
+    for number in range(16):
+        for kind, suffix in (("images", "png"), ("labels", "txt")):
+            shutil.copy(old / kind / "train" / f"{number}.{suffix}", new / kind / "test" / f"old-{number}.{suffix}")
+
+    def registered(name: str, classes: tuple[str, ...], data: Path) -> dict[str, Any]:
+        made = build_package(tmp_path / name / "package", classes=classes, golden=False).root
+        listed = tmp_path / f"{name}.zip"
+        assert trainer.run("package", "--package", str(made), "--seen", str(data), "-o", str(listed)).returncode == 0
+        words = ("--data", str(new), "--name", trainer.name, "--min-images", "20", "--metric", "count_accuracy")
+        done = trainer.run("register", str(listed), *words)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)["gate"]  # type: ignore[no-any-return]
+
+    assert registered("first", tuple(reversed(CLASSES)), old)["decision"] == "promoted"
+    gate = registered("second", CLASSES, own)
+    assert (gate["decision"], gate["compared"], gate["left_out"]) == ("promoted", 20, {"champion": 16})
+    assert (gate["champion"], gate["challenger"], gate["interval"]) == (0, 1, [1, 1])
+    tags = registry.version(trainer.name, "champion").tags
+    assert (tags["gate.compared"], json.loads(tags["gate.left_out"])) == ("20", {"champion": 16})
+    assert "20 of 36 test images are new to both (16 that champion 1 has seen left out)" in tags["gate.reason"]

@@ -33,6 +33,8 @@ def test_the_same_training_gives_the_same_metrics_and_a_changed_dataset_is_named
     assert {"val/mAP50_95", "test/mAP50"} <= set(result["metrics"])
     client = MlflowClient(trainer.uri)
     assert client.get_run(result["again"]).data.tags["reproduces"] == first["run_id"]
+    assert client.get_run(first["run_id"]).data.params["dataset.split.keep"] == f"runs:/{first['run_id']}"
+    assert "config/splits.csv" in {file.path for file in client.list_artifacts(first["run_id"], "config")}
     assert [v.version for v in client.search_model_versions(f"name='{trainer.name}'")] == ["1"]  # Nothing new.
 
     (image,) = (trainer.dataset / "images" / "train").glob("0.*")

@@ -78,6 +78,7 @@ def test_a_task_that_nothing_knows_goes_all_the_way(
         "task": "toy",
         "dataset": {"source": "picsellia-export", "path": str(export), "classes": list(COLOURS)},
         "mlflow": {"experiment": tmp_path.name, "model_name": tmp_path.name},
+        "gate": {"min_images": 1},
     }
     config.write_text(yaml.safe_dump(content))
 
@@ -106,6 +107,7 @@ def test_a_task_that_nothing_knows_goes_all_the_way(
 
     again = house.answer("train", "--config", str(config))
     assert (again["version"], again["promoted"]) == (2, False), "it is as good, not better"
+    assert (again["gate"]["decision"], again["gate"]["interval"]) == ("kept", [0, 0])
     assert house.answer("reproduce", trained["run_id"])["same"] is True
 
     judged = house.answer("evaluate", "--data", prepared["folder"], "--package", str(package.root))
@@ -143,8 +145,12 @@ def test_a_classifier_from_elsewhere_is_judged_registered_gated_and_served(house
     with Registry(house.uri) as registry:
         tags = registry.version(name, CHAMPION).tags
     assert (tags["gate.metric"], tags["task"]) == ("macro_f1", "classify")
-    same = house.answer("register", str(package.root), "--data", str(folder), "--name", name)
-    assert same["promoted"] is False
+    words = ("register", str(package.root), "--data", str(folder), "--name", name)
+    same = house.answer(*words, "--min-images", "9")
+    assert (same["promoted"], same["gate"]["decision"], same["gate"]["compared"]) == (False, "kept", 9)
+    few = house.answer(*words)
+    assert (few["promoted"], few["gate"]["decision"]) == (False, "undecided")
+    assert few["reason"].endswith(f"handful promote {name} 3")
     refused = house.handful("register", str(package.root), "--data", str(folder), "--metric", "mAP50")
     assert refused.returncode == 2
     assert "--metric mAP50 is none of macro_f1, accuracy, top5" in refused.stderr
@@ -156,14 +162,6 @@ def test_a_classifier_from_elsewhere_is_judged_registered_gated_and_served(house
         assert answer["probabilities"][0]["name"] == "pear"
     finally:
         serving.stop()
-
-
-def test_a_classifier_cannot_be_trained_yet_and_says_so(house: Handful, tmp_path: Path) -> None:
-    config = tmp_path / "leaves.yaml"
-    config.write_text("task: classify\ndataset: {source: sample}\n")
-    done = house.handful("train", "--config", str(config))
-    assert done.returncode == 2
-    assert "models of the task classify cannot be trained here" in done.stderr
 
 
 def test_a_task_that_is_not_installed_is_named(house: Handful, tmp_path: Path) -> None:

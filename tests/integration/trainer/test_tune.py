@@ -30,7 +30,8 @@ SEARCH = {"search": {"training.lr0": {"low": 0.001, "high": 0.01, "log": True}, 
 
 def _command(trainer: Trainer, search: Path, trials: int) -> list[str]:
     words = ["tune", "--config", str(trainer.config), "--search", str(search), "--name", trainer.name]
-    settings = ["--set", "training.epochs=2", "--set", "training.optimizer=AdamW", "--trials", str(trials), "--json"]
+    settings = ["--set", "training.epochs=2", "--set", "training.optimizer=AdamW", "--set", "mlflow.tags={team: hands}"]
+    settings += ["--trials", str(trials), "--json"]
     return [sys.executable, "-m", "handful_core", *words, *settings]
 
 
@@ -59,6 +60,7 @@ def test_a_killed_search_goes_on_where_it_was(trainer: Trainer, tmp_path: Path) 
     assert parent.info.status == "FINISHED"
     runs = client.search_runs([parent.info.experiment_id], f"tags.mlflow.parentRunId = '{result['run_id']}'")
     by_name = {run.info.run_name: run for run in runs}
+    assert {run.data.tags["team"] for run in (parent, *runs)} == {"hands"}
     assert sorted(by_name) == ["trial-0", "trial-1", "trial-2"]
     assert {by_name[name].info.status for name in ("trial-0", "trial-2")} == {"FINISHED"}
     assert by_name["trial-1"].info.status == "KILLED"

@@ -21,9 +21,9 @@ from handful_core.vision.decode import (
     UnsupportedImageError,
     decode_image,
     decode_reduced,
-    exif_orientation,
     read_header,
 )
+from handful_core.vision.pillow_images import orientation_of
 
 FORMATS = ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF"]
 WITH_EXIF = ["JPEG", "PNG", "WEBP", "TIFF"]
@@ -316,6 +316,6 @@ def test_a_picture_that_only_xmp_turns_keeps_its_shape() -> None:
 def test_the_orientation_is_that_of_exif_in_every_format(form: str) -> None:
     turnable = form in {"JPEG", "PNG", "WEBP", "TIFF"}
     with Image.open(io.BytesIO(file_of(corner_picture(), form, 6 if turnable else 1))) as image:
-        assert exif_orientation(image) == (6 if turnable else 1)
+        assert orientation_of(image) == (6 if turnable else 1)
     with Image.open(io.BytesIO(file_of(corner_picture(), form))) as image:
-        assert exif_orientation(image) == 1
+        assert orientation_of(image) == 1

@@ -66,6 +66,7 @@ async def test_all_models_with_all_versions(client: httpx.AsyncClient, prefix: s
         "backend": "onnxruntime",
         "state": "served",
         "reason": None,
+        "gate": None,
     }
     told = ("version", "aliases", "loaded", "state", "metrics", "architecture", "dataset", "backend")
     assert {key: oldest[key] for key in told} == {
@@ -80,6 +81,23 @@ async def test_all_models_with_all_versions(client: httpx.AsyncClient, prefix: s
     }
     assert (leaves["task"], leaves["default"], leaves["aliases"]) == (None, False, {})
     assert await body(client, f"{prefix}/models/leaves") == leaves
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ({"gate.decision": "kept", "gate.reason": "not better"}, {"decision": "kept", "reason": "not better"}),
+        ({"gate.decision": "undecided"}, {"decision": "undecided", "reason": ""}),
+        ({"gate.decision": "somebody's own word", "gate.reason": "x"}, None),
+        ({"gate.reason": "x", "gate": "passed"}, None),
+    ],
+)
+async def test_what_the_gate_decided_is_told(
+    tmp_path: Path, client: httpx.AsyncClient, mlflow: FakeMlflow, tags: dict[str, str], expected: object
+) -> None:
+    number = mlflow.register(build_package(tmp_path / "third"), tags=tags)
+    versions = (await body(client, "/models/fingers"))["versions"]
+    assert {version["version"]: version["gate"] for version in versions}[number] == expected
 
 
 async def test_a_version_that_was_asked_for_is_loaded(client: httpx.AsyncClient) -> None:

@@ -70,6 +70,23 @@ def test_what_is_printed_reads_back_the_same(tmp_path: Path) -> None:
         (MINIMAL, ["training.epochs=1", "training.epochs.x=1"], ["epochs is a value, not a section"]),
         (MINIMAL, ["dataset.check=structure"], ["dataset does not fit: check: structure sees no pixels"]),
         (MINIMAL, ["package.head=nms_free"], ["training.yaml does not fit: package.head: nms_free needs model.family"]),
+        (MINIMAL, ["model.pretrained=yes"], ["model.pretrained", "yolo11n.pt"]),
+        (MINIMAL, ["model.pretrained=null"], ["model.pretrained = None", "yolo11n.pt"]),
+        (MINIMAL, ["training.cache=yes"], ["training.cache = True", "'ram' or 'disk'"]),
+        (MINIMAL, ["training.epochs=yes"], ["training.epochs = 'yes'", "integer"]),
+        (MINIMAL, ["training.epochs=12:30"], ["training.epochs = '12:30'", "integer"]),
+        (MINIMAL, ["training.lr0=inf"], ["training.lr0 = 'inf'", "finite"]),
+        (
+            MINIMAL,
+            ["training.lr0=a: b: c"],
+            ["--set training.lr0=a: b: c: the value is not valid YAML (line 1, column 5"],
+        ),
+        ("dataset: {source: sample, classes: [true, a]}", [], ["dataset.classes.0 = True", "put it in quotes"]),
+        ("dataset: {source: sample, classes: [a, null]}", [], ["dataset.classes.1 = None", "put it in quotes"]),
+        ("dataset: {source: yolo, path: 315}", [], ["dataset.path = 315", "put it in quotes"]),
+        ("a: 1\nb: 2\na: 3", [], ["training.yaml is not valid YAML (line 3, column 1: the key a is there twice"]),
+        ("a: &a [*a]", [], ["is not valid YAML (line 1, column 4: it is nested more than 100 deep"]),
+        ("[" * 10_000, [], ["is not valid YAML (line 1, column 101: it is nested more than 100 deep"]),
         ({}, [], ["dataset is missing"]),
         ("a: [", [], ["not valid YAML"]),
         ("- 1", [], ["holds no settings"]),
@@ -85,6 +102,55 @@ def test_a_wrong_configuration_is_named_in_one_line(
     assert "\n" not in line
     for word in words:
         assert word in line
+
+
+def test_words_stay_words(tmp_path: Path) -> None:
+    words = "[yes, no, on, 010, 12:30, 1_000, 2024-01-05, 1e3, 1.50, 1.0, 5]"
+    content = f"dataset: {{source: sample, classes: {words}, counts: {{yes: 1, 010: 2, 5: 3}}}}"
+    config = load_config(
+        write(tmp_path, content + "\nmlflow: {run_name: 12:30, tags: {day: 2024-01-05, version: 1.0}}")
+    )
+    names = ("yes", "no", "on", "010", "12:30", "1_000", "2024-01-05", "1e3", "1.50", "1.0", "5")
+    assert config.dataset.classes == names
+    assert config.dataset.counts == {"yes": 1, "010": 2, "5": 3}
+    assert config.mlflow.run_name == "12:30"
+    assert config.mlflow.tags == {"day": "2024-01-05", "version": "1.0"}
+    assert load_config(write(tmp_path, to_yaml(config))) == config
+
+
+@pytest.mark.parametrize(
+    ("override", "value"),
+    [
+        ("training.cos_lr=yes", True),
+        ("training.cos_lr=off", False),
+        ("training.lr0=1e-3", 0.001),
+        ("training.lr0=1.0e-3", 0.001),
+        ("training.lr0=.5", 0.5),
+        ("training.epochs=010", 10),
+        ("training.freeze=010", 10),
+        ("training.cache=no", False),
+        ("training.cache=OFF", False),
+        ("training.cache=ram", "ram"),
+        ("training.device=0", 0),
+        ("training.device=cpu", "cpu"),
+        ("training.max_time_hours=1.50", 1.5),
+        ("training.max_time_hours=null", None),
+        ("model.pretrained=no", False),
+        ("model.pretrained=Off", False),
+        ("model.pretrained=010", "010"),
+        ("package.confidence=0.50", 0.5),
+        ("package.class_agnostic=yes", True),
+        ("package.weights=no", False),
+        ("mlflow.run_name=2024", "2024"),
+        ("mlflow.run_name=", None),
+    ],
+)
+def test_words_become_what_is_wanted(tmp_path: Path, override: str, value: object) -> None:
+    section, _, name = override.partition("=")[0].partition(".")
+    config = load_config(write(tmp_path, MINIMAL), [override])
+    assert getattr(getattr(config, section), name) == value
+    assert type(getattr(getattr(config, section), name)) is type(value)
+    assert load_config(write(tmp_path, to_yaml(config))) == config
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -3,7 +3,15 @@ from pathlib import Path
 import pytest
 
 from handful_core.errors import DataError, NotFoundError, ResourceError
-from handful_trainer.pipeline.run_folder import RunFolder, RunState, create_run, open_run, unfinished_run
+from handful_core.package import SeenImages
+from handful_trainer.pipeline.run_folder import (
+    SEEN_BEFORE,
+    RunFolder,
+    RunState,
+    create_run,
+    open_run,
+    unfinished_run,
+)
 from handful_trainer.tasks.detection.settings import DetectionConfig
 
 CONFIG = DetectionConfig.model_validate({"dataset": {"source": "sample"}, "training": {"imgsz": 96}})
@@ -47,3 +55,15 @@ def test_two_processes_do_not_train_in_one_folder(tmp_path: Path) -> None:
         pytest.fail("the second got in")
     with folder.locked():
         pass
+
+
+def test_a_run_remembers_what_its_first_weights_had_seen(tmp_path: Path) -> None:
+    folder, seen = create_run(tmp_path, "run", CONFIG), SeenImages({"a" * 64: 5, "b" * 64: -1}, complete=False)
+    folder.save(RunState(run_id="abc", dataset=tmp_path, seen_before=seen.write(folder.path, SEEN_BEFORE)))
+    assert open_run(folder.path)[0].seen_before() == seen
+
+
+def test_a_run_of_before_does_not_know_it(tmp_path: Path) -> None:
+    folder = create_run(tmp_path, "run", CONFIG)
+    (folder.path / "state.json").write_text('{"run_id": "abc", "dataset": "somewhere", "trained": true}')
+    assert folder.seen_before() is None

@@ -1,10 +1,17 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from handful_core.errors import ConfigError
 from handful_core.runtime.cpus import available_cpus
 from handful_trainer.tasks.detection.settings import DetectionConfig
-from handful_trainer.tasks.detection.ultralytics import configure_ultralytics, training_arguments
+from handful_trainer.tasks.detection.ultralytics import (
+    configure_ultralytics,
+    new_model,
+    refuse_misfits,
+    training_arguments,
+)
 
 
 def config(**training: object) -> DetectionConfig:
@@ -54,3 +61,18 @@ def test_an_unreadable_image_is_told_as_ever() -> None:
 
     with pytest.raises(UnsupportedImageError, match="not an image"):
         read_header(b"text")
+
+
+def test_weights_that_hardly_fit_are_refused(tmp_path: Path) -> None:
+    import torch
+
+    def network(family: str, size: str) -> Any:
+        content = {"dataset": {"source": "sample"}, "model": {"family": family, "size": size}}
+        return new_model(DetectionConfig.model_validate(content))
+
+    nano = network("yolo11", "n")
+    torch.save({"model": nano.model}, tmp_path / "own.pt")
+    refuse_misfits(nano, tmp_path / "own.pt", "own.pt")
+    refuse_misfits(network("yolo26", "n"), tmp_path / "own.pt", "own.pt")  # Three quarters of them fit.
+    with pytest.raises(ConfigError, match=r"model\.pretrained: 1% of the network would begin with models:/hands/1"):
+        refuse_misfits(network("yolo11", "s"), tmp_path / "own.pt", "models:/hands/1")

@@ -9,13 +9,14 @@ import pytest
 
 from fakes.packages import build_package
 from fakes.registry import FakeMlflow
-from handful_core.errors import ConfigError, UnavailableError
-from handful_core.package import Package, write_package
+from handful_core.errors import ConfigError, PackageError, UnavailableError
+from handful_core.package import Package, SeenImages, write_package
 from handful_core.package.archive import describe_files
 from handful_core.registry import Registry
 from handful_trainer.pipeline import weights
-from handful_trainer.pipeline.weights import find_weights, resolve_alias
+from handful_trainer.pipeline.weights import find_weights, resolve_alias, seen_before
 from handful_trainer.tasks.detection.settings import DetectionConfig
+from handful_trainer.tasks.detection.task import UltralyticsEngine
 from handful_trainer.tasks.detection.ultralytics import configure_ultralytics, download_weights
 
 NOWHERE = "http://mlflow"
@@ -106,3 +107,48 @@ def test_a_run_says_which_version_it_began_with(mlflow: FakeMlflow, tmp_path: Pa
 def test_other_weights_need_no_server(mlflow: FakeMlflow, pretrained: str | bool) -> None:
     mlflow.away = True
     assert resolve_alias(config(pretrained), NOWHERE) == config(pretrained)
+
+
+@pytest.mark.parametrize(
+    ("pretrained", "complete"),
+    [
+        (False, True),
+        ("yolo11n.pt", True),
+        ("somewhere/yolo11n.pt", True),
+        ("runs/run/yolo/weights/best.pt", False),
+        ("fingers-1-0a1b2c3d4e5f.pt", False),
+    ],
+)
+def test_published_weights_have_seen_none_of_the_users_images(
+    mlflow: FakeMlflow, tmp_path: Path, pretrained: str | bool, complete: bool
+) -> None:
+    mlflow.away = True
+    configure_ultralytics(tmp_path)
+    assert seen_before(config(pretrained), UltralyticsEngine(), NOWHERE) == SeenImages({}, complete)
+
+
+def listing(folder: Path, seen: SeenImages) -> Package:
+    package = with_weights(folder)
+    listed = seen.write(folder)
+    return write_package(folder, package.manifest.model_copy(update={"seen": listed, "files": describe_files(folder)}))
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_what_the_base_has_seen_counts(mlflow: FakeMlflow, tmp_path: Path, complete: bool) -> None:
+    seen = SeenImages({"a" * 64: 5, "b" * 64: -1}, complete)
+    mlflow.register(listing(tmp_path / "package", seen))
+    assert seen_before(config("models:/fingers/1"), UltralyticsEngine(), NOWHERE) == seen
+
+
+def test_of_a_base_without_a_list_nothing_is_known(mlflow: FakeMlflow, tmp_path: Path) -> None:
+    mlflow.register(with_weights(tmp_path / "package"))
+    assert seen_before(config("models:/fingers/1"), UltralyticsEngine(), NOWHERE) == SeenImages({}, complete=False)
+
+
+def test_a_base_with_a_damaged_list_is_told(mlflow: FakeMlflow, tmp_path: Path) -> None:
+    package = listing(tmp_path / "package", SeenImages({"a" * 64: 5}))
+    (package.root / "seen.csv").write_text("sha256,phash\nsomething else\n")
+    update = {"files": describe_files(package.root)}
+    mlflow.register(write_package(package.root, package.manifest.model_copy(update=update)))
+    with pytest.raises(PackageError, match=r"seen\.csv, .* has no sha256 and perceptual hash on line 2"):
+        seen_before(config("models:/fingers/1"), UltralyticsEngine(), NOWHERE)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from handful_core.errors import DataError
 from handful_trainer.dataset.preparation.prepare import prepare
-from handful_trainer.dataset.preparation.write import ASSETS
-from handful_trainer.dataset.prepared import PreparedDataset
+from handful_trainer.dataset.prepared import ASSETS, PreparedDataset
 from handful_trainer.dataset.settings import DatasetConfig
 
 CLASSES = ("0", "1", "2", "3", "4", "5", "unknown")
@@ -70,7 +70,7 @@ def test_a_look_at_the_structure_alone_finds_the_same(shared_data: Path, tmp_pat
         prepare(DatasetConfig.model_validate({**settings, "check": check}), tmp_path)
         for check in ("decode", "structure")
     )
-    assert (structure.root / ASSETS).read_text() == (decoded.root / ASSETS).read_text()
+    assert _listed(structure) == _listed(decoded)
     assert decoded.report["not_decoded"] == 0
     assert structure.report["not_decoded"] > structure.report["usable_images"] * 0.9
     assert f"{structure.report['not_decoded']} images were not decoded" in structure.report["warnings"][0]
@@ -79,3 +79,50 @@ def test_a_look_at_the_structure_alone_finds_the_same(shared_data: Path, tmp_pat
         k: v for k, v in decoded.report.items() if k not in others
     }
     assert structure.report["warnings"][1:] == decoded.report["warnings"]
+
+
+def _listed(dataset: PreparedDataset) -> list[dict[str, Any]]:
+    """The list of assets; perceptual hashes are those of decoded images alone."""
+    lines = (dataset.root / ASSETS).read_text().splitlines()
+    return [{key: value for key, value in json.loads(line).items() if key != "phash"} for line in lines]
+
+
+def classified(folder: Path, home: Path, source: str, **settings: Any) -> PreparedDataset:
+    config = DatasetConfig.model_validate({"source": source, "path": folder, **settings})
+    return prepare(config, home, task="classify")
+
+
+def test_bean_leaves_keep_their_own_splits(shared_data: Path, tmp_path: Path) -> None:
+    dataset = classified(shared_data / "beans-field", tmp_path, "folder")
+    assert dataset.classes == ("angular_leaf_spot", "bean_rust", "healthy")
+    assert sum(dataset.split_sizes.values()) == 1167
+    for split in ("train", "val", "test"):
+        for name in dataset.classes:
+            files = list((dataset.root / split / name).iterdir())
+            assert len(files) == dataset.report["splits"][split]["labels_per_class"][name]
+    own = sorted(path.stem for path in (shared_data / "beans-field" / "val").rglob("*.jpg"))
+    assert sorted(path.stem.split("_", 1)[1].removeprefix(f"{path.parent.name}_")
+                  for path in (dataset.root / "val").rglob("*.jpg")) == own  # fmt: skip
+
+
+def test_coffee_leaves_come_from_a_table(shared_data: Path, tmp_path: Path) -> None:
+    split = {"train": 0.7, "val": 0.2, "test": 0.1}
+    dataset = classified(shared_data / "leaves-coffee", tmp_path, "csv", split=split)
+    expected = {"cercospora": 118, "healthy": 218, "miner": 310, "phoma": 278, "rust": 425}
+    assert dataset.report["labels_per_class"] == expected
+    for name, share in split.items():
+        assert dataset.split_sizes[name] == pytest.approx(1349 * share, abs=1349 * 0.01)
+        for label, images in dataset.report["splits"][name]["labels_per_class"].items():
+            assert images == pytest.approx(expected[label] * share, abs=2)
+
+
+def test_crops_of_one_leaf_are_kept_together_and_the_published_leak_is_told(shared_data: Path, tmp_path: Path) -> None:
+    dataset = classified(shared_data / "leaves-symptoms", tmp_path, "folder", keep_together={"pattern": r"^(\d+)_"})
+    assert {"split": "test", "images": 76, "of": 100, "also_in": "train"} in dataset.report["source_leaks"]
+    leaves = [
+        {path.name.removeprefix(f"{own}_{path.parent.name}_").split("_")[0] for own in ("train", "val", "test")
+         for path in (dataset.root / split).glob(f"*/{own}_*")}
+        for split in ("train", "val", "test")
+    ]  # fmt: skip
+    assert leaves[0].isdisjoint(leaves[1] | leaves[2])
+    assert leaves[1].isdisjoint(leaves[2])

@@ -9,6 +9,7 @@ import pytest
 
 from fakes.exports import coco_file, encoded, picture
 from handful_core.errors import DataError
+from handful_trainer.dataset.accounts import count_left_out
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import RawDataset
 from handful_trainer.dataset.sources.registry import open_source
@@ -83,9 +84,9 @@ def test_a_folder_with_a_file_for_each_split_keeps_them(tmp_path: Path, files: l
 def test_only_whole_words_of_the_files_name_tell_its_split(
     tmp_path: Path, folder: str, splits: dict[str, str | None]
 ) -> None:
-    image(tmp_path / folder / "a.jpg")
     for name in splits:
-        coco_file(tmp_path / folder / f"{name}.json", {"a.jpg": [CAT]})
+        image(tmp_path / folder / f"{name}.jpg")
+        coco_file(tmp_path / folder / f"{name}.json", {f"{name}.jpg": [CAT]})
     assert [item.split for item in read(tmp_path / folder).items] == [splits[name] for name in sorted(splits)]
 
 
@@ -99,7 +100,7 @@ def test_crowds_and_strays_are_not_boxes(tmp_path: Path) -> None:
     path.write_text(json.dumps(content))
     found = read(path)
     assert [(box.shape, box.label) for box in found.items[0].boxes] == [("crowd", "cat"), ("box", "category 5")]
-    assert found.annotations_without_asset == 1
+    assert count_left_out(found.accounts, "annotations", "of an unlisted image") == 1
 
 
 def _set(*keys: Any, value: Any) -> Callable[[dict[str, Any]], None]:
@@ -120,8 +121,9 @@ def _set(*keys: Any, value: Any) -> Callable[[dict[str, Any]], None]:
         (_set("categories", 0, "name", value=3), "name is a number, not a text"),
         (_set("categories", 0, "id", value=2), "two categories with one id or name"),
         (_set("images", 0, value=[]), "image 1: a list where an object should be"),
-        (_set("images", 0, "file_name", value="../a.jpg"), "no plain relative path"),
-        (_set("images", 0, "id", value="1"), "image a.jpg: id is no whole number"),
+        (_set("images", 0, "file_name", value="up/.."), "image 1: file_name 'up/..' names no file"),
+        (_set("images", 0, "id", value=1.5), "image a.jpg: id is no whole number"),
+        (_set("images", 0, "id", value=True), "image a.jpg: id is no whole number"),
         (_set("annotations", 0, "bbox", value=[1, 2, 3]), "image a.jpg: bbox is no list of four numbers"),
         (_set("annotations", 0, "bbox", value=[1, 2, "3", 4]), "image a.jpg: bbox is a text, not a number"),
         (_set("annotations", 0, "category_id", value=None), "image a.jpg: category_id is no whole number"),

@@ -9,7 +9,8 @@ from handful_trainer.dataset.inspection.facts import ImageFacts
 from handful_trainer.dataset.preparation.assets import Asset
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import ACCEPTED, RawItem, SplitName
-from handful_trainer.dataset.splitting.groups import assign_splits, group_assets, leaks
+from handful_trainer.dataset.splitting.assign import assign_splits
+from handful_trainer.dataset.splitting.groups import group_assets, leaks
 from handful_trainer.tasks.detection.labels import Box, CleanBoxes
 
 
@@ -65,6 +66,9 @@ def test_a_group_that_spans_the_sources_own_splits_is_moved_near_duplicates_are_
     kept = assign_splits(assets, config())
     assert all(found.split == found.item.split for found in kept)
     assert leaks(kept, config().keep_together)
+    with pytest.raises(DataError, match="no image is left for train"):  # Every person is in the test, too.
+        assign_splits(assets, config(pattern=r"^p\d_"))
+    assets += [asset(n, own="train") for n in range(60, 70)]
     moved = assign_splits(assets, config(pattern=r"^p\d_"))
     assert leaks(moved, config(pattern=r"^p\d_").keep_together) == []
 

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from PIL import Image, JpegImagePlugin
 
 from fakes.exports import encoded, picture, senseless, turned
+from handful_core.vision import formats
 from handful_trainer.dataset.inspection.facts import WriteMode
 from handful_trainer.dataset.inspection.inspect import inspect_bytes, inspect_images
-from handful_trainer.dataset.inspection.pillow import SIGNATURES
 
+STARTS = [bytes(offset) + start for form in formats.TABLE for offset, start in form.signatures]
 PHOTO = encoded(picture(1), quality=90)
 
 
@@ -34,7 +35,7 @@ PHOTO = encoded(picture(1), quality=90)
         (encoded(picture(1), "PNG")[:-12], "truncated"),
         (encoded(picture(1), "WEBP")[:-9], "truncated"),
         (encoded(picture(1), "BMP")[:-9], "truncated"),
-        (b"\x00\x00\x00\x18ftypheic" + bytes(99), "unsupported"),
+        (b"\x00\x00\x00\x0cjP  " + bytes(99), "unsupported"),
         (b"<?xml version='1.0'?><svg></svg>", "unsupported"),
         (encoded(picture(1, 9, 40)), "too_small"),
         (encoded(Image.new("1", (10_000, 6_000)), "PNG"), "too_large"),
@@ -127,7 +128,7 @@ def test_what_is_not_plain_is_decoded_all_the_same(content: bytes) -> None:
 
 @settings(deadline=None)
 @given(
-    st.sampled_from([start for starts in SIGNATURES.values() for start in starts] + [b"RIFF\x10\0\0\0WEBP", b""]),
+    st.sampled_from([*STARTS, b"RIFF\x10\0\0\0WEBP", b"\0\0\0\x18ftypavif", b"\0\0\0\x18ftypheic", b""]),
     st.data(),
 )
 def test_no_content_crashes_it(start: bytes, data: st.DataObject) -> None:

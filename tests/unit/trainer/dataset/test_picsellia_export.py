@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from fakes.exports import PicselliaExport, twelve
 from handful_core.errors import DataError
+from handful_trainer.dataset.accounts import count_left_out
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import RawBox, RawDataset
 from handful_trainer.dataset.sources.registry import open_source
@@ -30,7 +31,7 @@ def test_the_newest_annotation_counts_and_older_ones_are_counted(export: Picsell
     found = read(export.write())
     item = next(item for item in found.items if item.id == "again")
     assert (item.status, item.boxes) == ("pending", (RawBox("cat", 1, 2, 3, 4),))
-    assert found.older_annotations == 2
+    assert count_left_out(found.accounts, "annotations", "replaced by a newer one") == 2
 
 
 def test_what_does_not_fit_together_is_counted(export: PicselliaExport) -> None:
@@ -41,7 +42,8 @@ def test_what_does_not_fit_together_is_counted(export: PicselliaExport) -> None:
     del export.annotations["asset-01"]
     found = read(export.write())
     items = {item.id: item for item in found.items}
-    assert (found.annotations_without_asset, found.files_without_asset) == (1, 1)
+    assert count_left_out(found.accounts, "annotations", "of an unlisted image") == 1
+    assert count_left_out(found.accounts, "image files", "not listed") == 1
     assert items["no-file"].path is None
     assert items["asset-00"].status == items["asset-01"].status == items["no-file"].status == "none"
     assert items["asset-02"].name == "photo asset-02.jpg"

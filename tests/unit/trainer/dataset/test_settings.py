@@ -59,7 +59,10 @@ def test_class_names_that_yaml_reads_as_numbers_are_words() -> None:
     [
         ({"source": "sample", "path": "x"}, "leave out path"),
         ({"source": "yolo"}, "needs a path"),
-        ({"source": "yolo", "path": "x", "images": "y"}, "coco and voc only"),
+        ({"source": "yolo", "path": "x", "images": "y"}, "coco, voc, csv and label-studio only"),
+        ({"source": "folder"}, "needs a path"),
+        ({"source": "folder", "path": "x", "csv": {"label": "y"}}, "csv belongs to the source csv only"),
+        ({"source": "csv", "path": "x", "csv": {"encoding": "utf-99"}}, "there is no such encoding"),
         ({"source": "yolo", "path": "x", "classes": ["a", "a"]}, "distinct: a"),
         ({"source": "yolo", "path": "x", "classes": ["a"], "counts": {"b": 1}}, "do not exist: b"),
         ({"source": "sample", "split": {"train": 0.9}}, "sum to 1, not to 1.1"),

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handful_trainer.dataset.sources.base import SPLITS, SplitName
-from handful_trainer.dataset.splitting.groups import Group, split_groups, stratify
+from handful_trainer.dataset.splitting.stratify import Group, split_groups, stratify
 
 FRACTIONS: dict[SplitName, float] = {"train": 0.8, "val": 0.1, "test": 0.1}
 
@@ -65,9 +65,19 @@ def test_what_a_source_lacks_is_taken_from_its_training_images() -> None:
     assert Counter(sides[:90]) == {"train": 80, "test": 10}
 
 
+_GROUPS = st.builds(
+    Group,
+    st.integers(1, 4),
+    st.frozensets(st.integers(0, 6)),
+    source_split=st.none(),
+    images_by_label=st.just(()),
+    earlier=st.none(),
+)
+
+
 @settings(deadline=None)
 @given(
-    st.lists(st.builds(Group, st.integers(1, 4), st.frozensets(st.integers(0, 6)), st.none(), st.just(())), min_size=3),
+    st.lists(_GROUPS, min_size=3),
     st.integers(0, 9),
 )
 def test_every_group_has_a_side_and_no_side_is_empty(found: list[Group], seed: int) -> None:

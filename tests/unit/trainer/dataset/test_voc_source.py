@@ -6,6 +6,7 @@ import pytest
 
 from fakes.exports import encoded, picture
 from handful_core.errors import DataError
+from handful_trainer.dataset.accounts import count_left_out
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import RawBox, RawDataset
 from handful_trainer.dataset.sources.registry import open_source
@@ -43,7 +44,7 @@ def test_boxes_polygons_and_nothing(tmp_path: Path) -> None:
     assert first.boxes == (RawBox("cat", 4, 5.5, 20, 17.5), RawBox("dog", 3, 4, 7, 16, "polygon"))
     assert (first.id, first.name, first.size, first.status) == ("a", "a.jpg", (64, 48), "accepted")
     assert (second.boxes, second.status) == ((), "accepted")
-    assert found.files_without_asset == 1
+    assert count_left_out(found.accounts, "image files", "not listed") == 1
 
 
 def test_splits_come_from_lists_or_folders(tmp_path: Path) -> None:
@@ -112,6 +113,7 @@ def test_what_is_no_voc_file_is_refused(tmp_path: Path, content: bytes, words: s
 def test_one_image_is_described_once(tmp_path: Path) -> None:
     write(tmp_path, "a", thing())
     write(tmp_path, "b", thing(), image="a.jpg")
+    (tmp_path / "JPEGImages" / "b.jpg").unlink()  # An image of its own name would win.
     with pytest.raises(DataError, match=r"b\.xml describes a\.jpg, as .*a\.xml does"):
         read(tmp_path)
 

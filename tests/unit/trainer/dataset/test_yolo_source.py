@@ -9,7 +9,9 @@ from handful_core.errors import DataError
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import RawDataset
 from handful_trainer.dataset.sources.registry import open_source
-from handful_trainer.dataset.sources.yolo import label_path, open_yolo_folder, read_labels
+from handful_trainer.dataset.sources.yolo.folder import open_yolo_folder
+from handful_trainer.dataset.sources.yolo.label_files import label_path
+from handful_trainer.dataset.sources.yolo.labels import read_labels
 
 BOX = "0 0.5 0.5 0.25 0.5\n"
 
@@ -33,7 +35,8 @@ def test_splits_labels_and_names_are_read(tmp_path: Path) -> None:
 
 
 def test_an_image_without_a_label_file_shows_nothing(tmp_path: Path) -> None:
-    assert read(yolo_folder(tmp_path / "y", {"train/a.jpg": None})).items[0].boxes == ()
+    folder = yolo_folder(tmp_path / "y", {"train/a.jpg": None, "train/b.jpg": BOX})
+    assert [len(item.boxes) for item in read(folder).items] == [0, 1]
 
 
 def test_data_yaml_itself_can_be_named(tmp_path: Path) -> None:

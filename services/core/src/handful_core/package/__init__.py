@@ -12,11 +12,14 @@ from handful_core.package.manifest import (
     Output,
     OutputLayout,
     Producer,
+    SeenList,
     Thresholds,
 )
+from handful_core.package.seen import SEEN_FILE, SeenImages, seen_by
 
 __all__ = [
     "SCHEMA_VERSION",
+    "SEEN_FILE",
     "Dataset",
     "FileEntry",
     "Golden",
@@ -27,8 +30,11 @@ __all__ = [
     "OutputLayout",
     "Package",
     "Producer",
+    "SeenImages",
+    "SeenList",
     "Thresholds",
     "open_package",
+    "seen_by",
     "write_package",
     "zip_package",
 ]

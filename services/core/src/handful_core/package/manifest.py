@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 """Major and minor. A reader refuses another major, and ignores fields that a later minor added."""
 
 
@@ -128,6 +128,16 @@ class Dataset(_Part):
     """Images in each split."""
 
 
+class SeenList(_Part):
+    """The list of images that the model was trained or validated on: see `handful_core.package.seen`."""
+
+    file: FileName = "seen.csv"
+    images: int = Field(ge=0)
+    """Lines of the list, less its heading."""
+    complete: bool
+    """False if the model may have seen other images too, such as those of a base model that has no list."""
+
+
 class Producer(_Part):
     """Who made the package."""
 
@@ -161,6 +171,8 @@ class Manifest(_Part):
     """Every file of the package but the manifest itself."""
     golden: Golden | None = None
     dataset: Dataset | None = None
+    seen: SeenList | None = None
+    """The images that it has seen; None where nothing is known of them (schema 1.2)."""
     metrics: dict[str, Any] = {}
     """Metrics on the test split, as `handful evaluate --json` prints them."""
     producer: Producer
@@ -181,7 +193,8 @@ class Manifest(_Part):
             raise ValueError(f"counts name classes that do not exist: {', '.join(unknown)}")
         if (self.output.head in DETECTION_LAYOUTS) != (self.task == "detect"):
             raise ValueError(f"a model of task {self.task} cannot have a {self.output.head.value} output")
-        needed = [self.model, self.weights, self.golden.image if self.golden else None]
+        named = [self.golden.image if self.golden else None, self.seen.file if self.seen else None]
+        needed = [self.model, self.weights, *named]
         if missing := [name for name in needed if name and name not in self.files]:
             raise ValueError(f"files does not list {', '.join(missing)}")
         if self.golden:

@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-import io
-import struct
-import threading
-import warnings
-import zlib
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
-from PIL.TiffImagePlugin import TiffImageFile
 
 from handful_core.errors import DataError
-from handful_core.vision.image_headers import has_more_scans, is_endless, jpeg_header, largest_tile
+from handful_core.vision import formats
+from handful_core.vision.avif_header import avif_header
+from handful_core.vision.formats import ImageFormat
+from handful_core.vision.image_headers import has_more_scans, is_endless, jpeg_header, tiff_layout
+from handful_core.vision.pillow_images import (
+    HDR,
+    PILLOW_ERRORS,
+    ColourError,
+    check_colours,
+    decode_with_pillow,
+    open_image,
+    orientation_of,
+    stored_size,
+)
 
 Pixels = NDArray[np.uint8]
 """(height, width, 3), blue green red, as OpenCV has it."""
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 MAX_PIXELS = 50_000_000
 """A 50-megapixel photo. More than that is refused before anything is decoded."""
-
-PILLOW_ERRORS = (
-    OSError, SyntaxError, ValueError, TypeError, LookupError, AttributeError, EOFError, ArithmeticError, MemoryError,
-    RuntimeError, struct.error, zlib.error, Image.DecompressionBombError,
-)  # fmt: skip
-"""What Pillow's decoders raise on files that are broken in one way or another."""
 
 _MAX_SCANS, _SCANNED_PIXELS = 64, 16 * MAX_PIXELS
 """Scans of a JPEG, and pixels of all of them. Programs write a dozen scans at most, and each costs a pass over all
@@ -39,12 +38,10 @@ _MAX_HEADER = 1 << 20
 millions of empty chunks would keep it busy."""
 _TRANSPOSED = {5, 6, 7, 8}
 """EXIF orientations that swap width and height."""
-_JPEG, _CHUNKED, _TIFFS = b"\xff\xd8", (b"\x89PNG", b"GIF8"), (b"II", b"MM")
-_WIDTH, _HEIGHT, _ORIENTATION = 0x0100, 0x0101, 0x0112
 _REDUCED = ((8, cv2.IMREAD_REDUCED_COLOR_8), (4, cv2.IMREAD_REDUCED_COLOR_4), (2, cv2.IMREAD_REDUCED_COLOR_2))
 """Part of the size, and OpenCV's flag for it. libjpeg then computes the inverse DCT of each block at that size: most
 frequencies, the colour conversion of the full image and a later resize of it are skipped."""
-_FILTERS = threading.Lock()
+_CHUNKED = (formats.PNG, formats.GIF)
 
 # OpenCV would print to stderr what is raised here anyhow.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
@@ -55,7 +52,12 @@ class ImageError(DataError):
 
 
 class UnsupportedImageError(ImageError):
-    """The bytes are of no format that is read."""
+    """The bytes are of no format that is read, or of no kind of it."""
+
+    def __init__(self, message: str, hint: str = "", kind: str = "") -> None:
+        super().__init__(message, hint)
+        self.kind = kind
+        """What they are; empty if they are no image at all."""
 
 
 class ImageTooLargeError(ImageError):
@@ -73,6 +75,8 @@ class Header:
     """Pixels of the upright image."""
     orientation: int
     """EXIF orientation, 1 to 8; 1 is upright."""
+    by_opencv: bool = True
+    """OpenCV decodes it, else Pillow."""
 
 
 def read_header(data: bytes, max_pixels: int = MAX_PIXELS) -> Header:
@@ -101,39 +105,65 @@ def _of_plain_jpeg(data: bytes) -> Header | None:
 
 
 def _by_pillow(data: bytes, max_pixels: int) -> Header:
-    _check_before_pillow(data, max_pixels)
+    form = _format_of(data)
+    _check_before_pillow(form, data, max_pixels)
     try:
-        # Python has one list of warning filters for all threads. Without the lock, a thread that enters while another
-        # is inside would save the changed list, and restore that one last.
-        with _FILTERS, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            head = data[:_MAX_HEADER] if data.startswith(_CHUNKED) else data
-            with Image.open(io.BytesIO(head), formats=FORMATS) as image:
-                form, (width, height) = str(image.format), _stored_size(image)
-                orientation = exif_orientation(image)
-    except UnidentifiedImageError as error:
-        what = "the file is empty" if not data else "the file is not an image"
-        raise UnsupportedImageError(what, f"send one of {', '.join(FORMATS)}") from error
-    except Image.DecompressionBombError as error:
-        raise ImageTooLargeError(f"the image is too large ({error})", "make it smaller") from error
-    except (OSError, SyntaxError, ValueError, TypeError, OverflowError, EOFError) as error:
+        with open_image(data[:_MAX_HEADER] if form in _CHUNKED else data) as image:
+            if form.reader != "opencv":
+                check_colours(image)
+            (width, height), orientation = stored_size(image), orientation_of(image)
+    except ColourError as error:
+        raise _unsupported(f"{form.name} with {error}") from error
+    except PILLOW_ERRORS as error:
+        if form is formats.TIFF and "pixel mode" in str(error):
+            raise _unsupported("TIFF with samples of a rare kind") from error
         raise ImageError(f"the image's header cannot be read ({error})", "send a whole image file") from error
     if orientation in _TRANSPOSED:
         width, height = height, width
-    return Header(form, width, height, orientation)
+    return Header(form.name, width, height, orientation, form.reader == "opencv")
 
 
-def _check_before_pillow(data: bytes, max_pixels: int) -> None:
+def _format_of(data: bytes) -> ImageFormat:
+    form, hint = formats.identify(data), f"send one of {formats.readable()}"
+    if form is None:
+        raise UnsupportedImageError("the file is empty" if not data else "the file is not an image", hint)
+    if not form.is_read:
+        hint = f"{form.install}, or {hint}" if form.install else hint
+        raise UnsupportedImageError(f"the file is {form.name}, not an image that is read here", hint, form.name)
+    return form
+
+
+def _unsupported(kind: str) -> UnsupportedImageError:
+    return UnsupportedImageError(f"{kind} is not read", "save it as 8-bit RGB, in PNG or JPEG", kind)
+
+
+def _check_before_pillow(form: ImageFormat, data: bytes, max_pixels: int) -> None:
     """Refuse what would keep Pillow busy, or make it or OpenCV take more memory than an image of this size needs."""
-    if data.startswith(_JPEG) and is_endless(data):
+    if form is formats.JPEG and is_endless(data):
         raise ImageError("the image's header has no end", "send a whole image file")
-    if data.startswith(_TIFFS):
-        try:
-            pixels = largest_tile(data)
-        except ValueError as error:
-            raise ImageError(f"the image's header cannot be read ({error})", "send a whole image file") from error
-        if pixels > max_pixels:
-            raise _too_large(pixels, max_pixels)
+    try:
+        if form is formats.TIFF:
+            _check_tiff(data, max_pixels)
+        elif form is formats.AVIF:
+            _check_avif(data, max_pixels)
+    except ValueError as error:
+        raise ImageError(f"the image's header cannot be read ({error})", "send a whole image file") from error
+
+
+def _check_tiff(data: bytes, max_pixels: int) -> None:
+    layout = tiff_layout(data)
+    if layout.tile > max_pixels:
+        raise _too_large(layout.tile, max_pixels)
+    if layout.is_preview:
+        raise _unsupported("a camera's raw file")
+
+
+def _check_avif(data: bytes, max_pixels: int) -> None:
+    header = avif_header(data)
+    if header.frame > max_pixels:
+        raise _too_large(header.frame, max_pixels)
+    if header.transfer in HDR:
+        raise _unsupported(f"AVIF with colours for HDR ({HDR[header.transfer]})")
 
 
 def _too_large(pixels: int, most: int) -> ImageTooLargeError:
@@ -186,8 +216,7 @@ def decode_reduced(data: bytes, max_pixels: int = MAX_PIXELS, enough: int | None
     if mode == cv2.IMREAD_COLOR:  # What was decoded counts, whatever the header says.
         return DecodedImage(pixels, pixels.shape[1], pixels.shape[0])
     height, width = pixels.shape[:2]
-    # OpenCV goes by EXIF alone. Where Pillow found an orientation in XMP, the header's sides are swapped and the
-    # pixels' are not: the longer side tells.
+    # OpenCV turns by what it finds in EXIF itself. Should it have turned another way, the longer side tells.
     if (width - height) * (header.width - header.height) < 0:
         return DecodedImage(pixels, header.height, header.width)
     return DecodedImage(pixels, header.width, header.height)
@@ -201,6 +230,8 @@ def _mode(header: Header, enough: int | None) -> int:
 
 
 def _decoded(data: bytes, header: Header, mode: int) -> Pixels:
+    if not header.by_opencv:
+        return _pillow_pixels(data, header)
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
     except cv2.error as error:
@@ -210,25 +241,8 @@ def _decoded(data: bytes, header: Header, mode: int) -> Pixels:
     return np.asarray(pixels, np.uint8)
 
 
-def _stored_size(image: Image.Image) -> tuple[int, int]:
-    """Width and height as they are stored. Pillow turns the size of a TIFF image upright by itself, and of no other."""
-    if isinstance(image, TiffImageFile):
-        return int(image.tag_v2[_WIDTH]), int(image.tag_v2[_HEIGHT])
-    return image.size
-
-
-def exif_orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8; 1 if there is none.
-
-    Args:
-        image: opened by Pillow. Its pixels are not decoded.
-    """
-    # Without a block of EXIF, Pillow would look for XMP, which OpenCV does not honour, and in a PNG it would decode
-    # all the pixels to look behind them. The tags of a TIFF are EXIF themselves.
-    if "exif" not in image.info and image.format != "TIFF":
-        return 1
+def _pillow_pixels(data: bytes, header: Header) -> Pixels:
     try:
-        value = image.getexif().get(_ORIENTATION, 1)
-    except PILLOW_ERRORS:
-        return 1  # A damaged EXIF block is common and harmless: OpenCV ignores it too.
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+        return decode_with_pillow(data)
+    except PILLOW_ERRORS as error:
+        raise ImageError(f"the {header.format} image cannot be decoded ({error})", "send a whole image file") from error

@@ -34,12 +34,24 @@ _segment = struct.Struct(">BBH").unpack_from
 _frame = struct.Struct(">BHHB").unpack_from
 """Bits, height, width, channels."""
 
-_TILE_WIDTH, _TILE_HEIGHT = 322, 323
-"""Tags of the sides of a TIFF's tiles."""
+_SUBFILE, _STRIPS, _TILE_WIDTH, _TILE_HEIGHT, _TILES, _DNG = 254, 273, 322, 323, 324, 50706
+"""Tags of a TIFF: what its image is of another one, where its strips lie, its tiles' sides, where they lie, and the
+version of a camera's digital negative."""
 _VALUE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 """Bytes of a TIFF value, by its type."""
-_MAX_FIELDS = 4096
-"""Fields of a TIFF image."""
+_MAX_FIELDS, _MAX_PIECES = 4096, 65_536
+"""Fields of a TIFF image, and its strips or tiles: Pillow goes through them one by one in Python."""
+_ORIENTATION, _EXIF = 0x0112, b"Exif\0\0"
+
+
+class TiffLayout(NamedTuple):
+    """What the fields of a TIFF file's first image say."""
+
+    tile: int
+    """Pixels of a tile, 0 if it has none. A decoder allocates a whole tile, however small the image is: a header of
+    100 bytes could ask for gigabytes."""
+    is_preview: bool
+    """The first image is a small one of another: so it is in the files of cameras (DNG, NEF, ARW)."""
 
 
 class JpegHeader(NamedTuple):
@@ -130,10 +142,30 @@ def _end_of_segment(data: bytes, found: re.Match[bytes]) -> int:
     return found.end() + max(2, int.from_bytes(data[found.end() : found.end() + 2]))
 
 
-def largest_tile(data: bytes) -> int:
-    """Pixels of a tile of a TIFF file's first image, 0 if it has none.
+def exif_orientation(block: bytes) -> int:
+    """The orientation in a block of EXIF, 1 to 8; 1 if there is none that OpenCV would apply.
 
-    A decoder allocates a whole tile, however small the image is: a header of 100 bytes could ask for gigabytes.
+    OpenCV takes the first two bytes of the value, whatever type and count the field states, and so does this: an image
+    must not be turned for one reader and not for another.
+    """
+    block = block.removeprefix(_EXIF)
+    order = {b"II\x2a\0": "<", b"MM\0\x2a": ">"}.get(block[:4])
+    if order is None:
+        return 1
+    try:
+        (place,) = struct.unpack_from(f"{order}I", block, 4)
+        (number,) = struct.unpack_from(f"{order}H", block, place)
+        for entry in range(place + 2, place + 2 + 12 * number, 12):
+            tag, value = struct.unpack_from(f"{order}H6xH", block, entry)
+            if tag == _ORIENTATION:
+                return value if 1 <= value <= 8 else 1
+    except struct.error:
+        pass  # A damaged block of EXIF is common and harmless: OpenCV ignores it too.
+    return 1
+
+
+def tiff_layout(data: bytes) -> TiffLayout:
+    """Look at the fields of a TIFF file's first image.
 
     Raises:
         ValueError: it has no fields, too many, or their values together are longer than the file. Libraries copy the
@@ -148,27 +180,29 @@ def largest_tile(data: bytes) -> int:
         number = struct.unpack_from(f"{order}{'Q' if big else 'H'}", data, place)[0]
         if not 0 < number <= _MAX_FIELDS:
             raise ValueError(f"it has {number} fields")
-        return _tile(data, order, big, place + (8 if big else 2), number)
+        return _layout(data, order, big, place + (8 if big else 2), number)
     except (struct.error, OverflowError) as error:
         raise ValueError("it breaks off") from error
 
 
-def _tile(data: bytes, order: str, big: bool, place: int, number: int) -> int:
+def _layout(data: bytes, order: str, big: bool, place: int, number: int) -> TiffLayout:
     entry = struct.Struct(f"{order}HH{'Q' if big else 'I'}")
     room, width = (8, 20) if big else (4, 12)  # Bytes for a value within a field, and bytes of a field.
     if place + number * width > len(data):
         raise ValueError("it breaks off")
-    outside, tile = 0, {_TILE_WIDTH: 0, _TILE_HEIGHT: 0}
+    outside, values = 0, dict.fromkeys((_SUBFILE, _TILE_WIDTH, _TILE_HEIGHT, _DNG), 0)
     for index in range(number):
         start = place + index * width
         tag, kind, count = entry.unpack_from(data, start)
         size = _VALUE_SIZES.get(kind, 1) * count
         outside += size if size > room else 0
-        if tag in tile:
+        if tag in {_STRIPS, _TILES} and count > _MAX_PIECES:
+            raise ValueError(f"it is in {count} pieces, {_MAX_PIECES} are allowed")
+        if tag in values:
             if size > room:
                 raise ValueError("its tiles have no size")
             value = data[start + entry.size : start + entry.size + size]
-            tile[tag] = max(tile[tag], int.from_bytes(value, "little" if order == "<" else "big"))
+            values[tag] = max(values[tag], int.from_bytes(value, "little" if order == "<" else "big"))
     if outside > len(data):
         raise ValueError("its fields are longer than the file")
-    return tile[_TILE_WIDTH] * tile[_TILE_HEIGHT]
+    return TiffLayout(values[_TILE_WIDTH] * values[_TILE_HEIGHT], bool(values[_SUBFILE] & 1 or values[_DNG]))

@@ -17,8 +17,8 @@ from handful_trainer.dataset.preparation.index import FORMAT
 from handful_trainer.dataset.preparation.write import whole_folder
 from handful_trainer.dataset.settings import DatasetConfig, SampleConfig
 from handful_trainer.dataset.sources.base import SPLITS, RawDataset, SplitName
-from handful_trainer.dataset.sources.yolo import open_yolo_folder, read_items
-from handful_trainer.dataset.splitting.groups import Group, stratify
+from handful_trainer.dataset.sources.yolo.source import YoloSource
+from handful_trainer.dataset.splitting.stratify import Group, stratify
 from handful_trainer.tasks.detection.labels import Box, label_line
 from handful_trainer.workers import WorkerPool
 
@@ -42,9 +42,9 @@ class SampleSource:
         """The drawn images, not yet split."""
         if not self._folder.exists():
             draw_folder(self._folder, self._settings, self._seed)
-        folder = open_yolo_folder(self._folder)
-        items = (item._replace(id=Path(item.name).stem, split=None) for item in read_items(folder))
-        return RawDataset(tuple(items), classes=folder.names)
+        found = YoloSource(DatasetConfig(source="yolo", path=self._folder), self._folder).read()
+        items = tuple(item._replace(id=Path(item.name).stem, split=None) for item in found.items)
+        return RawDataset(items, classes=found.classes, accounts=found.accounts)
 
 
 def draw_folder(target: Path, settings: SampleConfig, seed: int) -> Path:

@@ -89,6 +89,16 @@ class BatchAnswer(_Answer):
     request_id: str
 
 
+class GateAnswer(_Answer):
+    """What the gate decided about a version when it was registered."""
+
+    decision: Literal["promoted", "kept", "undecided"] = Field(
+        description="promoted: it became champion. kept: the champion before it stayed. undecided: there were too few "
+        "test images that neither had seen."
+    )
+    reason: str = Field(description="Scores, images that were compared and left out, and the interval.")
+
+
 class VersionAnswer(_Answer):
     """One version of a model."""
 
@@ -97,12 +107,15 @@ class VersionAnswer(_Answer):
     created: datetime | None
     run_id: str | None = Field(description="The MLflow run that made it.")
     loaded: bool
-    metrics: dict[str, float] = Field(description="Metrics on the test split.")
+    metrics: dict[str, float] = Field(
+        description="Metrics on its own test split: those of different test splits are no ranking."
+    )
     architecture: str | None
     dataset: str | None
     backend: str | None = Field(description="What runs it: onnxruntime or openvino; null if it is not in memory.")
     state: Literal["served", "loaded", "available", "refused"]
     reason: str | None = Field(description="Why it was refused.")
+    gate: GateAnswer | None = Field(description="What the gate decided; null if the version passed none.")
 
 
 class RunAnswer(_Answer):

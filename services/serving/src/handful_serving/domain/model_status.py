@@ -21,6 +21,16 @@ from handful_serving.errors import UnknownModelError
 _REGISTRY_SECONDS = 3.0
 """Seconds that a list waits for the registry. After that it is made of what is known."""
 _METRIC_TAG = "metrics."
+_GATE_DECISIONS = ("promoted", "kept", "undecided")
+
+
+@dataclass(frozen=True, slots=True)
+class GateSummary:
+    """What the gate decided about a version when it was registered."""
+
+    decision: str
+    """`promoted`, `kept` (the champion before it stayed) or `undecided`."""
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +51,8 @@ class VersionSummary:
     dataset: str | None = None
     backend: str | None = None
     """What runs it: `onnxruntime` or `openvino`; None if it is not in memory."""
+    gate: GateSummary | None = None
+    """None if it passed no gate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +140,14 @@ class ModelStatus:
             architecture=record.tags.get("architecture") or (manifest.architecture if manifest else None),
             dataset=record.tags.get("dataset") or _dataset(manifest),
             backend=loaded.model.backend if loaded else None,
+            gate=_gate(record.tags),
         )
+
+
+def _gate(tags: Mapping[str, str]) -> GateSummary | None:
+    """The gate's tags, as far as they are the gate's."""
+    decision = tags.get("gate.decision", "")
+    return GateSummary(decision, tags.get("gate.reason", "")) if decision in _GATE_DECISIONS else None
 
 
 def _metrics(tags: Mapping[str, str]) -> dict[str, float]:

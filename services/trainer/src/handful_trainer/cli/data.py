@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,12 +34,17 @@ def prepare(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Validate, clean and split a dataset; write it in YOLO's layout with a report."""
-    from handful_trainer.config import load_config
+    """Validate, clean and split a dataset; write it in the layout of its task, with a report."""
+    from handful_trainer.config import load_dataset_config
     from handful_trainer.dataset.preparation.prepare import prepare as make
 
-    settings = load_config(config, overrides or [])
-    dataset = make(settings.dataset, load(CoreSettings).home, output, task=settings.task)
+    task, chosen = load_dataset_config(config, overrides or [])
+    core = load(CoreSettings)
+    if ":/" in chosen.split.keep:  # MLflow takes a second to import, and is needed for nothing else here.
+        from handful_trainer.pipeline.kept_splits import fetch_splits
+
+        chosen = fetch_splits(chosen, core.home, core.mlflow_uri)
+    dataset = make(chosen, core.home, output, task=task)
     if as_json:
         print_json(_as_json(dataset))
         return
@@ -67,12 +73,12 @@ def pull(
 ) -> None:
     """Bring a dataset version from Picsellia, or what changed in it. The token is read from PICSELLIA_TOKEN."""
     from handful_core.errors import ConfigError
-    from handful_trainer.config import load_config
+    from handful_trainer.config import load_dataset_config
     from handful_trainer.dataset.picsellia.pull import pull as fetch
     from handful_trainer.dataset.picsellia.settings import PicselliaSettings
     from handful_trainer.dataset.settings import PicselliaConfig
 
-    settings = load_config(config, overrides or []).dataset if config else None
+    settings = load_dataset_config(config, overrides or [])[1] if config else None
     if settings and settings.source != "picsellia":
         raise ConfigError(
             f"{config} has the source {settings.source}", "dataset.source=picsellia is what can be pulled"
@@ -96,7 +102,7 @@ def diff(
     second: Annotated[Path, typer.Argument(help="The newer one.")],
     as_json: AsJson = False,
 ) -> None:
-    """Tell what changed between two prepared datasets: images and boxes added, removed, changed."""
+    """Tell what changed between two prepared datasets: images, boxes and labels added, removed, changed."""
     from handful_core.errors import DataError
     from handful_trainer.dataset.prepared import PreparedDataset
 
@@ -128,9 +134,20 @@ def _show(dataset: PreparedDataset) -> None:
     rows = [(name, *(splits[split][f"{noun}_per_class"][name] for split in splits)) for name in dataset.classes]
     rows.append(("images", *dataset.split_sizes.values()))
     print_table(f"{dataset.name}: {noun} by class", ("", *splits), rows)
-    kept, dropped = report[f"{noun}_kept"], sum(report[f"{noun}_dropped"].values())
-    say(
-        f"{report['usable_images']} of {report['assets']} assets are usable ({report['undecodable']} broken, "
-        f"{sum(report['not_accepted'].values())} not accepted); {kept} {noun} kept, {dropped} left out"
-    )
+    if accounts := report.get("accounts"):  # Folders of earlier versions have none.
+        print_table("what was found", ("", "found", "used", "left out"), list(_account_rows(accounts)))
+    say(f"{report['usable_images']} of {report['assets']} assets are usable")
     say(f"dataset: {dataset.root}\nreport:  {dataset.root / 'report.html'}")
+
+
+def _account_rows(accounts: list[dict[str, Any]]) -> Iterator[tuple[str, int, int, str]]:
+    """A row for each kind of thing; behind it one for each reason why some are left out, with the first names."""
+    for account in accounts:
+        reasons = [_reason(reason, entry) for reason, entry in account["left_out"].items()]
+        yield account["kind"], account["found"], account["used"], "\n".join(reasons)
+
+
+def _reason(reason: str, entry: dict[str, Any]) -> str:
+    more = entry["count"] - len(entry["first"])
+    names = ", ".join(entry["first"]) + (f" and {more} more" if more else "")
+    return f"{entry['count']} {reason}: {names}"

@@ -38,6 +38,13 @@ def package(
     golden: Annotated[
         Path | None, typer.Option("--golden", help="A picture to test the model with, in place of one of the dataset.")
     ] = None,
+    seen: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--seen",
+            help="A dataset that the model was trained on and that its list of seen images lacks. Repeat it for each.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Write a model package to a folder or ZIP file; with --quantize, an INT8 variant if it is as good and faster."""
@@ -49,7 +56,8 @@ def package(
     with (
         only_results_on_stdout(),
         opened_package(package, model, core.mlflow_uri) as found,
-        _golden(found, golden) as opened,
+        _golden(found, golden) as pictured,
+        _listing(pictured, seen) as opened,
     ):
         result = _written(opened, output) if quantize is None else _quantized(opened, data, output, images, core.home)
     if as_json:
@@ -70,6 +78,20 @@ def _golden(package: Package, picture: Path | None) -> Iterator[Package]:
         raise DataError(f"{picture} does not exist", "name an image file with --golden")
     with tempfile.TemporaryDirectory(prefix="handful-package-") as folder:
         yield with_golden(package, picture, Path(folder) / "package")
+
+
+@contextmanager
+def _listing(package: Package, seen: list[Path] | None) -> Iterator[Package]:
+    """The package, with a list of seen images that these datasets make complete."""
+    if not seen:
+        yield package
+        return
+    from handful_trainer.dataset.prepared import PreparedDataset
+    from handful_trainer.packaging.build import with_seen
+
+    datasets = [PreparedDataset.open(path) for path in seen]
+    with tempfile.TemporaryDirectory(prefix="handful-package-") as folder:
+        yield with_seen(package, datasets, Path(folder) / "package")
 
 
 def _written(opened: Package, output: Path) -> dict[str, Any]:

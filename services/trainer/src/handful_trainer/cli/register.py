@@ -36,6 +36,12 @@ def register(
         typer.Option("--metric", help="What the gate compares; mAP50_95 for detectors, macro_f1 for classifiers."),
     ] = None,
     margin: Annotated[float, typer.Option("--margin", help="By so much it must be better.", min=0, max=1)] = 0.005,
+    min_images: Annotated[
+        int,
+        typer.Option(
+            "--min-images", help="With fewer test images that neither version has seen, no alias moves.", min=1
+        ),
+    ] = 30,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Put a package that was made elsewhere into the registry."""
@@ -61,7 +67,7 @@ def register(
             core.mlflow_uri,
             name or opened.manifest.name,
             dataset=dataset,
-            gate=_gate(task, metric, margin),
+            gate=_gate(task, metric, margin, min_images),
             experiment=experiment,
             run_id=run,
         )
@@ -72,7 +78,7 @@ def register(
     say(f"{done.version.name} version {done.version.version} is registered; {reason}")
 
 
-def _gate(task: Task, metric: str | None, margin: float) -> GateConfig:
+def _gate(task: Task, metric: str | None, margin: float, min_images: int) -> GateConfig:
     """What the gate compares.
 
     Raises:
@@ -82,4 +88,4 @@ def _gate(task: Task, metric: str | None, margin: float) -> GateConfig:
 
     if metric is not None and metric not in task.metrics:
         raise ConfigError(f"--metric {metric} is none of {', '.join(task.metrics)}", "choose one of them")
-    return GateConfig(metric=metric or task.metrics[0], margin=margin)
+    return GateConfig(metric=metric or task.metrics[0], margin=margin, min_images=min_images)

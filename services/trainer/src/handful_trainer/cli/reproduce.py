@@ -20,7 +20,8 @@ def reproduce(
 ) -> None:
     """Train again from what a run logged, and compare the metrics; nothing is registered."""
     from handful_trainer.pipeline import stages as pipeline
-    from handful_trainer.pipeline.reproduce import compare, find_run, read_config, read_record
+    from handful_trainer.pipeline.kept_splits import find_run
+    from handful_trainer.pipeline.reproduce import compare, read_config, read_record
     from handful_trainer.tracking.mlflow_calls import configure_client
 
     core = load(CoreSettings)

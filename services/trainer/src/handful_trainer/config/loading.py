@@ -13,7 +13,9 @@ from pydantic import BaseModel, ValidationError
 
 from handful_core.errors import ConfigError
 from handful_trainer.config.settings import TrainingConfig
-from handful_trainer.tasks import DEFAULT, engine_of
+from handful_trainer.dataset.settings import DatasetConfig
+from handful_trainer.tasks import DEFAULT, engine_of, get_task
+from handful_trainer.yaml_core import YamlError, load_core
 
 _TASK = "task"
 """The key that names the task of a configuration."""
@@ -29,10 +31,44 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainingConfig:
     Raises:
         ConfigError: no such file, no YAML, an unknown key (the nearest right one is named), or a value that is wrong.
     """
-    content = _read(path)
+    content = _content(path, overrides)
+    return _validated(engine_of(str(content.pop(_TASK, DEFAULT))).config, content, path)
+
+
+def load_dataset_config(path: Path, overrides: Sequence[str] = ()) -> tuple[str, DatasetConfig]:
+    """Read what a training's configuration says of its data: a task that cannot be trained here has data all the same.
+
+    Args:
+        path: a YAML file.
+        overrides: as for `load_config`.
+
+    Returns:
+        The task's name, and the section `dataset`. Where the task has an engine, all other settings are checked, too.
+
+    Raises:
+        ConfigError: see `load_config`.
+    """
+    content = _content(path, overrides)
+    task = get_task(str(content.pop(_TASK, DEFAULT)))
+    if task.engine is not None:
+        return task.name, _validated(task.engine.config, content, path).dataset
+    return task.name, _validated(_DatasetOnly, content, path).dataset
+
+
+class _DatasetOnly(BaseModel):
+    """A configuration of which the section `dataset` alone is known."""
+
+    dataset: DatasetConfig
+
+
+def _content(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
+    content = read_yaml(path, "configuration file", "settings", "configs/fingers.yaml")
     for override in overrides:
         _apply(content, override)
-    kind = engine_of(str(content.pop(_TASK, DEFAULT))).config
+    return content
+
+
+def _validated(kind: type[_Model], content: Mapping[str, Any], path: Path) -> _Model:
     try:
         return kind.model_validate(content)
     except ValidationError as error:
@@ -45,8 +81,9 @@ def with_values(config: TrainingConfig, values: Mapping[str, Any]) -> TrainingCo
     Raises:
         ConfigError: an unknown key, or a value that does not fit.
     """
-    content = config.model_dump(mode="json")
-    known = flatten(content)
+    known = flatten(config.model_dump(mode="json"))
+    # What was not written stays so.
+    content = config.model_dump(mode="json", exclude_unset=True)
     for key, value in values.items():
         if key not in known:
             near = _nearest(key.split("."), type(config))
@@ -54,7 +91,7 @@ def with_values(config: TrainingConfig, values: Mapping[str, Any]) -> TrainingCo
         *parents, last = key.split(".")
         place = content
         for parent in parents:
-            place = place[parent]
+            place = place.setdefault(parent, {})
         place[last] = value
     try:
         return type(config).model_validate(content)
@@ -73,18 +110,31 @@ def settings_of(config: TrainingConfig) -> dict[str, Any]:
     return task | config.model_dump(mode="json")
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path, what: str, content: str, example: str) -> dict[str, Any]:
+    """Read a file that holds a mapping.
+
+    Args:
+        path: the file.
+        what: it is: a configuration file.
+        content: what it should hold: settings.
+        example: a file that is right.
+
+    Raises:
+        ConfigError: no such file, no YAML, or no mapping.
+    """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = load_core(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"the configuration file {path} does not exist", "see configs/ for examples") from None
+        raise ConfigError(f"the {what} {path} does not exist", f"see {example} for an example") from None
     except IsADirectoryError:
-        raise ConfigError(f"{path} is a folder", "name a configuration file, such as configs/fingers.yaml") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is a folder", f"name a {what}, such as {example}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the {what} {path} cannot be read ({error})", "write it as text in UTF-8") from None
+    except YamlError as error:
         raise ConfigError(f"{path} is not valid YAML ({error})", "correct it") from None
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path} holds no settings", "see configs/ for examples")
-    return content
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path} holds no {content}", f"see {example} for an example")
+    return found
 
 
 def _apply(content: dict[str, Any], override: str) -> None:
@@ -101,9 +151,9 @@ def _apply(content: dict[str, Any], override: str) -> None:
             )
         place = inner
     try:
-        place[last] = yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise ConfigError(f"--set {override}: the value is not valid YAML", "quote it") from None
+        place[last] = load_core(value)
+    except YamlError as error:
+        raise ConfigError(f"--set {override}: the value is not valid YAML ({error})", "quote it") from None
 
 
 def explained(error: ValidationError, path: Path, kind: type[BaseModel]) -> ConfigError:
@@ -119,6 +169,8 @@ def explained(error: ValidationError, path: Path, kind: type[BaseModel]) -> Conf
     if first["type"] == "missing":
         return ConfigError(f"{path}: {key} is missing{more}", "add it")
     message = first["msg"].removeprefix("Value error, ")
+    if first["type"] in {"string_type", "path_type"} and not isinstance(first["input"], str | list | dict):
+        message = "it is a word here: put it in quotes"
     # A section whose settings contradict each other is named, not repeated with all that it holds.
     value = "" if isinstance(first["input"], dict) else f" = {first['input']!r}"
     what = f"{path}: {key}{value}" if key else str(path)  # Sections that contradict each other.

@@ -2,34 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from handful_trainer.config.ineffective import EVERY_TASK, Ineffective
 from handful_trainer.dataset.settings import DatasetConfig
 
 Unit = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
+_TRUTH_VALUES = {"no": False, "off": False, "false": False, "yes": True, "on": True, "true": True}
+
+
+def truth_value(value: Any) -> Any:
+    """A word that means true or false, as that; anything else as it is."""
+    return _TRUTH_VALUES.get(value.lower(), value) if isinstance(value, str) else value
+
+
+OrFalse = BeforeValidator(truth_value)
+"""For settings that are a word or false: there pydantic takes `no` and `off` for words."""
 
 
 class Section(BaseModel):
     """A part of the file. Keys that it does not know are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    # A run may be called 2024: numbers are read only where they are written just so.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False, coerce_numbers_to_str=True
+    )
 
 
 class ModelConfig(Section):
     """Which network is trained, and from which weights."""
 
-    pretrained: Literal[False] | str = False
+    pretrained: Annotated[Literal[False] | str, OrFalse] = False
     """Weights to begin with: a name that the task knows (downloaded once), a local file, a registered model
     (models:/NAME@ALIAS or models:/NAME/VERSION), or false for none."""
 
-    @property
-    def architecture(self) -> str:
-        """What the network is called."""
-        raise NotImplementedError
+    if TYPE_CHECKING:  # Some tasks have a field of this name, which pydantic takes for an oversight elsewhere.
+
+        @property
+        def architecture(self) -> str:
+            """What the network is called."""
 
 
 class TrainingSettings(Section):
@@ -46,7 +61,7 @@ class TrainingSettings(Section):
     device: str | int | list[int] = "auto"
     """auto (CUDA if there, else CPU), cpu, mps, a CUDA device's number, or several."""
     workers: int = Field(default=8, ge=0)
-    """Processes that load images; never more than there are processors."""
+    """Processes that load images; never more than there are processors, and none beside a training on a CPU."""
     seed: int = Field(default=0, ge=0)
     """Seed of all random choices."""
 
@@ -82,6 +97,10 @@ class GateConfig(Section):
     """What is compared on the new version's test images: one of the task's metrics."""
     margin: Unit = 0.005
     """By so much the new version must be better than the champion."""
+    min_images: int = Field(default=30, ge=1)
+    """Test images that neither version has seen: with fewer nothing is decided, and the champion stays."""
+    significant: bool = False
+    """Promote only if the whole 95 % interval of the difference lies above 0."""
 
 
 class TrainingConfig(Section):
@@ -89,6 +108,8 @@ class TrainingConfig(Section):
 
     task: ClassVar[str]
     """The task's name."""
+    ineffective: ClassVar[tuple[Ineffective, ...]] = EVERY_TASK
+    """When which settings do nothing; a task adds its own rules."""
     model: ModelConfig
     dataset: DatasetConfig
     training: TrainingSettings

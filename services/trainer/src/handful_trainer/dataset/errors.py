@@ -31,3 +31,7 @@ class OutputExistsError(ConfigError):
 
 class DiskSpaceError(ResourceError):
     """The disk has less room than the dataset needs."""
+
+
+class AccountingError(DataError):
+    """Something that a source found is neither used nor left out under a reason: a defect of the source's code."""

@@ -10,13 +10,13 @@ from typing import Any, Self
 
 from handful_core.errors import NotFoundError
 from handful_trainer.dataset.errors import DamagedFileError
-from handful_trainer.dataset.settings import class_values
+from handful_trainer.dataset.settings import TogetherConfig, class_values
 from handful_trainer.dataset.sources.base import SPLITS, SplitName
 from handful_trainer.tasks import DEFAULT, all_tasks, get_task
 from handful_trainer.tasks.base import Task
 from handful_trainer.tasks.label_format import OpenedFolder
 
-REPORT = "report.json"
+REPORT, ASSETS = "report.json", "assets.jsonl"
 UNKNOWN_FINGERPRINT = "unknown"
 
 
@@ -83,6 +83,17 @@ class PreparedDataset:
             report=report,
             task_name=task.name,
         )
+
+    @property
+    def near_duplicate_distance(self) -> int:
+        """Bits in which perceptual hashes of near-duplicates differ at most; -1 if they were not to be looked for.
+
+        As `dataset.keep_together.near_duplicates` had it when the dataset was prepared, else as it is by default.
+        """
+        found = self.report.get("near_duplicates", {})
+        if not found.get("sought", True):
+            return -1
+        return int(found.get("distance", TogetherConfig().near_duplicates))
 
     def is_whole(self) -> bool:
         """Are all images and labels that Handful wrote still there? Links that lead nowhere are not."""

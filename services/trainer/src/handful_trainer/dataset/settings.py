@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import math
 import re
 from importlib.metadata import entry_points
@@ -10,9 +11,13 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-SourceName = Literal["picsellia", "picsellia-export", "yolo", "coco", "voc", "sample"]
+SourceName = Literal["picsellia", "picsellia-export", "yolo", "coco", "voc", "folder", "csv", "label-studio", "sample"]
 SOURCES_GROUP = "handful.dataset_sources"
 """The entry-point group of the sources that other distributions bring: a name and a class as `Source` describes it."""
+_NEED_PATH = frozenset({"picsellia-export", "yolo", "coco", "voc", "folder", "csv", "label-studio"})
+_WITH_IMAGES = frozenset({"coco", "voc", "csv", "label-studio"})
+_DESCRIPTIONS = frozenset({".yaml", ".yml", ".csv", ".tsv"})
+"""Suffixes of files that lie in the dataset's folder: its name is the folder's."""
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 ClassName = Annotated[str, Field(min_length=1, pattern=r"^\S(.*\S)?$")]
 
@@ -33,6 +38,10 @@ class SplitConfig(_Section):
     """Share that chooses the best epoch and the thresholds."""
     test: Fraction = 0.1
     """Share that is kept back to measure the finished model."""
+    keep: str = Field(default="auto", pattern=r"^[^\x00-\x1f]+$")
+    """Which earlier split images stay in. auto: the last one of this dataset on this machine, as long as proportions,
+    seed and keep_together are the same. none: share out anew. Else a splits.csv, a prepared folder, or that of a run
+    or version (runs:/ID, models:/NAME@ALIAS): the same split on any machine."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -90,19 +99,52 @@ class PicselliaConfig(_Section):
     """What happens when the platform lists an asset but has no file for it; accepted ones count as broken files."""
 
 
+class CsvConfig(_Section):
+    """A table of images and their classes (source: csv). Columns that are not named here are found by usual names."""
+
+    file: str = ""
+    """The table, as a path from dataset.path; the one that lies there if not given."""
+    image: str = ""
+    """Column of the images' names: with or without folders and suffix. If not given: image, file_name, path, id, …"""
+    label: str = ""
+    """Column of the classes. If not given: label, class, category, …"""
+    split: str = ""
+    """Column of train, val or test. If not given: split, set or subset, if there is one."""
+    group: str = ""
+    """Column of what stays in one split: a plant, a person, a session. If not given: group, patient or subject, if
+    there is one."""
+    delimiter: Literal["", ",", ";", "\t", "|"] = ""
+    """What stands between cells; found in the first line if not given."""
+    encoding: str = ""
+    """The text's encoding; UTF-8 or UTF-16 if not given, else Windows-1252 with a warning."""
+
+    @field_validator("encoding")
+    @classmethod
+    def _exists(cls, value: str) -> str:
+        try:
+            codecs.lookup(value or "utf-8")
+        except LookupError:
+            raise ValueError("there is no such encoding: utf-8, cp1252 and latin-1 are usual") from None
+        return value
+
+
 class DatasetConfig(_Section):
     """Where the labelled images come from and what is made of them."""
 
     source: str
     """picsellia (pulled first), picsellia-export (a folder with assets/, assets.json, annotations.json), yolo, coco,
-    voc (Pascal VOC), or sample (drawn hands)."""
+    voc (Pascal VOC), folder (a folder for each class), csv (a table of images and classes), label-studio, or sample
+    (drawn hands)."""
     path: Path | None = None
-    """The source's folder; for yolo also its data.yaml, for coco also one instances file. For picsellia the folder to
-    pull into, one in HANDFUL_HOME if not given. None for sample."""
+    """The source's folder; for yolo also its data.yaml, for coco also one instances file, for csv also the table, for
+    label-studio also the export. For picsellia the folder to pull into, one in HANDFUL_HOME if not given. None for
+    sample."""
     picsellia: PicselliaConfig = PicselliaConfig()
     """What is pulled (source picsellia)."""
     images: Path | None = None
-    """Folder of the images, for coco and voc files that do not lie beside them."""
+    """Folder of the images, for files of coco, voc, csv and label-studio that do not lie beside them."""
+    csv: CsvConfig = CsvConfig()
+    """The table's columns (source csv)."""
     name: str = Field(default="", pattern=r"^[\w.-]*$")
     """Name of the prepared dataset; made from the path if not given."""
     classes: tuple[ClassName, ...] = ()
@@ -115,6 +157,10 @@ class DatasetConfig(_Section):
     found all the same, but neither garbled pixels nor near-duplicates (keep_together.near_duplicates must be -1)."""
     unknown_labels: Literal["refuse", "drop"] = "refuse"
     """What happens when a box has a label that is none of the classes."""
+    label_rows: Literal["auto", "boxes", "outlines"] = "auto"
+    """What a line of more than five numbers in a YOLO label file is. auto: an outline, or a box with key points where
+    data.yaml has a kpt_shape; refused where it may be either. boxes: a box, and whatever stands behind it is passed
+    over. outlines: an outline."""
     polygons: Literal["boxes", "refuse"] = "boxes"
     """What becomes of a polygon: the box around it, or an error that names the assets."""
     split: SplitConfig = SplitConfig()
@@ -145,12 +191,16 @@ class DatasetConfig(_Section):
     def _consistent(self) -> Self:
         if self.source == "sample" and self.path is not None:
             raise ValueError("the source sample draws its images: leave out path")
-        if self.source in {"picsellia-export", "yolo", "coco", "voc"} and self.path is None:
+        if self.source in _NEED_PATH and self.path is None:
             raise ValueError(f"the source {self.source} needs a path")
         if self.source == "picsellia" and not (self.picsellia.dataset and self.picsellia.version):
             raise ValueError("the source picsellia needs picsellia.dataset and picsellia.version")
-        if self.images is not None and self.source not in {"coco", "voc"}:
-            raise ValueError("images belongs to the sources coco and voc only")
+        if self.images is not None and self.source not in _WITH_IMAGES:
+            raise ValueError("images belongs to the sources coco, voc, csv and label-studio only")
+        if self.csv != CsvConfig() and self.source != "csv":
+            raise ValueError("csv belongs to the source csv only")
+        if self.label_rows != "auto" and self.source != "yolo":
+            raise ValueError("label_rows belongs to the source yolo only")
         if self.check == "structure" and self.keep_together.near_duplicates >= 0:
             raise ValueError(
                 "check: structure sees no pixels, so near-duplicates cannot be found: "
@@ -170,7 +220,7 @@ class DatasetConfig(_Section):
         if self.path is None:
             return "drawn-hands"
         path = self.path.resolve()
-        return plain(path.parent.name if path.suffix in {".yaml", ".yml"} else path.stem)
+        return plain(path.parent.name if path.suffix in _DESCRIPTIONS else path.stem)
 
 
 def plain(name: str) -> str:

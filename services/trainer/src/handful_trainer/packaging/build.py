@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from handful_core import __version__
 from handful_core.console import progress
-from handful_core.errors import RefusedError
-from handful_core.package import Dataset, Manifest, Package, Producer, write_package
+from handful_core.errors import DataError, RefusedError
+from handful_core.package import (
+    SCHEMA_VERSION,
+    Dataset,
+    Manifest,
+    Package,
+    Producer,
+    SeenImages,
+    SeenList,
+    seen_by,
+    write_package,
+)
 from handful_core.package.archive import describe_files
 from handful_core.runtime.model import VisionModel, load_model
 from handful_core.vision.decode import decode_image
+from handful_trainer.dataset.image_hashes import seen_images
+from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.packaging.golden import write_golden
 from handful_trainer.pipeline.job import TrainingJob
 from handful_trainer.pipeline.provenance import git_commit, package_versions
 from handful_trainer.tasks.base import Evaluation
-from handful_trainer.tasks.engine import WEIGHTS, Agreement, ExportedGraph, Reference
+from handful_trainer.tasks.engine import Agreement, ExportedGraph, Reference
 
 _SHOWN = 3
 """Images that a failed parity check names."""
@@ -35,7 +47,9 @@ class BuiltPackage:
     parity: Agreement
 
 
-def build_package(job: TrainingJob, weights: Path, run_id: str | None = None) -> BuiltPackage:
+def build_package(
+    job: TrainingJob, weights: Path, run_id: str | None = None, *, base: SeenImages | None = None
+) -> BuiltPackage:
     """Make a package from trained weights, in the job's folder; what is there is replaced.
 
     The dataset gives the images for thresholds, parity and golden image (all validation) and the evaluation (test).
@@ -44,6 +58,7 @@ def build_package(job: TrainingJob, weights: Path, run_id: str | None = None) ->
         job: the training.
         weights: its best weights.
         run_id: the MLflow run that the package belongs to.
+        base: what the weights that the training began with had seen; nothing, if not given.
 
     Raises:
         RefusedError: the package answers otherwise than the weights.
@@ -51,7 +66,8 @@ def build_package(job: TrainingJob, weights: Path, run_id: str | None = None) ->
     folder = job.folder.package
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    manifest = _manifest(job, job.engine.export(job.config, weights, folder), run_id)
+    seen = (seen_images(job.dataset) | (base or SeenImages())).write(folder)
+    manifest = _manifest(job, job.engine.export(job.config, weights, folder), seen, run_id)
     model = _load(folder, manifest)
     if thresholds := job.engine.tuned(job.config, model, job.dataset):
         manifest = manifest.model_copy(update={"thresholds": thresholds})
@@ -65,11 +81,37 @@ def build_package(job: TrainingJob, weights: Path, run_id: str | None = None) ->
     return BuiltPackage(write_package(folder, manifest), evaluation, parity)
 
 
+def with_seen(package: Package, datasets: Iterable[PreparedDataset], folder: Path) -> Package:
+    """A copy of a package whose list of seen images is said to be complete with those of some datasets.
+
+    Args:
+        package: is left as it is.
+        datasets: all that its model was trained on and that its own list lacks.
+        folder: a new one.
+
+    Raises:
+        PackageError: its own list is damaged.
+        DataError: a dataset has nothing to train on, or an image cannot be read.
+    """
+    seen = seen_by(package)
+    for dataset in datasets:
+        found = seen_images(dataset)
+        if not found.phashes:
+            raise DataError(
+                f"{dataset.root} has no train or val images", "name the datasets that the model was trained on"
+            )
+        seen |= found
+    shutil.copytree(package.root, folder)
+    listed = replace(seen, complete=True).write(folder)
+    update = {"schema_version": SCHEMA_VERSION, "seen": listed, "files": describe_files(folder)}
+    return write_package(folder, package.manifest.model_copy(update=update))
+
+
 def _load(folder: Path, manifest: Manifest) -> VisionModel:
     return load_model(write_package(folder, manifest))
 
 
-def _manifest(job: TrainingJob, graph: ExportedGraph, run_id: str | None) -> Manifest:
+def _manifest(job: TrainingJob, graph: ExportedGraph, seen: SeenList, run_id: str | None) -> Manifest:
     config, dataset, folder = job.config, job.dataset, job.folder.package
     counts = {name: value for name, value in dataset.counts.items() if name in graph.classes}
     return Manifest(
@@ -82,9 +124,10 @@ def _manifest(job: TrainingJob, graph: ExportedGraph, run_id: str | None) -> Man
         output=graph.output,
         thresholds=job.engine.thresholds(config, counts),
         opset=graph.opset,
-        weights=WEIGHTS if (folder / WEIGHTS).is_file() else None,
+        weights=graph.weights if (folder / graph.weights).is_file() else None,
         files=describe_files(folder),
         dataset=Dataset(name=dataset.name, fingerprint=dataset.fingerprint, images=dict(dataset.split_sizes)),
+        seen=seen,
         producer=Producer(handful=__version__, versions=package_versions(job.engine), git_commit=git_commit()),
         mlflow_run_id=run_id,
         created=datetime.now(UTC).isoformat(timespec="seconds"),

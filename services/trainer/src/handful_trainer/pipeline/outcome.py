@@ -20,6 +20,8 @@ class TrainingOutcome:
     version: int | None = None
     promoted: bool = False
     reason: str = ""
+    gate: dict[str, Any] = field(default_factory=dict)
+    """What the gate compared and decided; empty where nothing was registered."""
     metrics: dict[str, float] = field(default_factory=dict)
 
     def step(self, name: str) -> Step:
@@ -36,6 +38,7 @@ class TrainingOutcome:
             "version": self.version,
             "promoted": self.promoted,
             "reason": self.reason,
+            "gate": self.gate,
             "metrics": self.metrics,
             "steps": [
                 {"step": step.name, "seconds": round(step.seconds, 2), "result": step.result} for step in self.steps

@@ -14,7 +14,6 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from handful_core.errors import DataError, NotFoundError, UnavailableError
-from handful_core.registry import Registry, parse_reference
 from handful_trainer.config import TrainingConfig, load_config
 from handful_trainer.tracking.mlflow_calls import is_transient
 
@@ -79,22 +78,6 @@ class RunComparison:
             },
             "conditions": {name: {"then": was, "now": now} for name, (was, now) in self.conditions.items()},
         }
-
-
-def find_run(uri: str, reference: str) -> str:
-    """The id of a run, named by itself or by a registered version (models:/NAME@ALIAS, models:/NAME/VERSION).
-
-    Raises:
-        NotFoundError: the version has no run.
-    """
-    if not reference.startswith("models:/"):
-        return reference
-    name, selector = parse_reference(reference)
-    with Registry(uri) as registry:
-        version = registry.version(name, selector)
-    if not version.run_id:
-        raise NotFoundError(f"{name} version {version.version} was not made by a run", "name a run")
-    return version.run_id
 
 
 def read_config(uri: str, run_id: str) -> TrainingConfig:

@@ -13,7 +13,12 @@ from pydantic import BaseModel, ValidationError
 
 from handful_core.errors import DataError, NotFoundError, ResourceError
 from handful_core.files import write_atomically
+from handful_core.package import SeenImages, SeenList
+from handful_core.package.seen import read_seen
 from handful_trainer.config import TrainingConfig, load_config, to_yaml
+
+SEEN_BEFORE = "seen_before.csv"
+"""What the weights that a training begins with had seen."""
 
 
 class RunState(BaseModel):
@@ -23,6 +28,9 @@ class RunState(BaseModel):
     """The MLflow run."""
     dataset: Path
     """Folder of the prepared dataset."""
+    seen_before: SeenList | None = None
+    """The list, in this folder, of what the weights that it began with had seen; None in folders of before there was
+    one."""
     trained: bool = False
     register_version: bool = True
     """Whether the way goes on to the registry and the gate."""
@@ -66,6 +74,11 @@ class RunFolder:
     def journal(self) -> Path:
         """What goes to MLflow."""
         return self.path / "journal.jsonl"
+
+    def seen_before(self) -> SeenImages | None:
+        """What the weights that the training began with had seen; None where it was not written down."""
+        listed = self.state().seen_before
+        return None if listed is None else read_seen(self.path, listed)
 
     @property
     def _state(self) -> Path:

@@ -9,18 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handful_core.console import Step, say
+from handful_core.package import seen_by
 from handful_core.registry import Registry, Version
 from handful_trainer.config import TrainingConfig
+from handful_trainer.config.ineffective import refuse_ineffective
 from handful_trainer.config.loading import flatten, settings_of
 from handful_trainer.dataset.preparation.prepare import prepare
 from handful_trainer.dataset.prepared import PreparedDataset
+from handful_trainer.dataset.splitting.earlier import SPLITS_FILE
 from handful_trainer.pipeline import provenance
 from handful_trainer.pipeline.job import TrainingJob
+from handful_trainer.pipeline.kept_splits import fetch_splits, pin_splits, run_reference
 from handful_trainer.pipeline.listener import RunListener
 from handful_trainer.pipeline.outcome import TrainingOutcome
-from handful_trainer.pipeline.run_folder import RunFolder, RunState, create_run
+from handful_trainer.pipeline.run_folder import SEEN_BEFORE, RunFolder, RunState, create_run
 from handful_trainer.pipeline.signals import sigterm_raises
-from handful_trainer.pipeline.weights import resolve_alias
+from handful_trainer.pipeline.weights import resolve_alias, seen_before
 from handful_trainer.tasks import engine_of
 from handful_trainer.tasks.base import Evaluation
 from handful_trainer.tasks.engine import Estimate
@@ -32,11 +36,16 @@ from handful_trainer.tracking.system_metrics import SystemMetricsSampler
 if TYPE_CHECKING:
     from handful_trainer.packaging.build import BuiltPackage
 
+_OUTCOMES = {"promoted": "champion", "kept": "not champion", "undecided": "not decided"}
+"""What the gate's decision is called in the closing table."""
+
 
 def dry_run(config: TrainingConfig, home: Path, uri: str) -> tuple[PreparedDataset, Estimate]:
     """Prepare the dataset and train some batches: what a training would take. Nothing goes to MLflow."""
+    refuse_ineffective(config)
     engine = engine_of(config.task)
-    dataset = prepare(config.dataset, home, task=config.task)
+    dataset = prepare(fetch_splits(config.dataset, home, uri), home, task=config.task)
+    refuse_ineffective(config, dataset)
     engine.validate(config, dataset, register=True)
     engine.configure(home)
     return dataset, engine.estimate(TrainingJob(config, dataset, RunFolder(home / "runs"), home, uri))
@@ -64,18 +73,28 @@ def start(
         tags: more tags for the run.
         register: make a version of the model and let it pass the gate; else the way ends with the evaluation.
     """
+    if register:  # A training that is repeated is taken as it was.
+        refuse_ineffective(config)
     configure_client()
     config = resolve_alias(config, uri)
     experiment = find_experiment(uri, config.mlflow.experiment)
     began = time.perf_counter()
-    dataset = prepare(config.dataset, home, task=config.task)
-    engine_of(config.task).validate(config, dataset, register=register)
+    dataset = prepare(fetch_splits(config.dataset, home, uri), home, task=config.task)
+    if register:
+        refuse_ineffective(config, dataset)
+    engine = engine_of(config.task)
+    engine.validate(config, dataset, register=register)
+    engine.configure(home)
+    base = seen_before(config, engine, uri)
     images = f"{sum(dataset.split_sizes.values())} images"
     prepared = Step("prepare", images, time.perf_counter() - began)
     name = config.mlflow.run_name or f"{config.model.architecture}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     run_id = start_run(uri, experiment, name, provenance.run_tags() | config.mlflow.tags | dict(tags or {}))
+    # The run's own splits: whoever takes its configuration to another machine gets the same ones.
+    config = config.model_copy(update={"dataset": pin_splits(config.dataset, run_reference(run_id))})
     folder = create_run(home, name, config)
-    folder.save(RunState(run_id=run_id, dataset=dataset.root, register_version=register))
+    listed = base.write(folder.path, SEEN_BEFORE)
+    folder.save(RunState(run_id=run_id, dataset=dataset.root, seen_before=listed, register_version=register))
     return _run(TrainingJob(config, dataset, folder, home, uri), [prepared], resume=False)
 
 
@@ -124,6 +143,7 @@ def _describe(job: TrainingJob, tracker: Tracker) -> None:
     tracker.tags({"dataset.fingerprint": dataset.fingerprint, "dataset.name": dataset.name})
     tracker.dataset(provenance.dataset_record(dataset), context="training")
     tracker.artifact(folder.config, "config")
+    tracker.artifact(dataset.root / SPLITS_FILE, "config")
     for name in ("report.json", "report.html"):
         if (dataset.root / name).is_file():
             tracker.artifact(dataset.root / name, "dataset")
@@ -151,7 +171,8 @@ def _package(job: TrainingJob, tracker: Tracker, outcome: TrainingOutcome) -> Bu
     from handful_trainer.packaging.latency import measure_latency
 
     with outcome.step("package and evaluate") as step:
-        built = build_package(job, job.engine.best_weights(job.folder.path), outcome.run_id)
+        base = job.folder.seen_before() or seen_before(job.config, job.engine, job.uri)
+        built = build_package(job, job.engine.best_weights(job.folder.path), outcome.run_id, base=base)
         outcome.metrics = built.evaluation.metrics()
         step.result = ", ".join(f"{key} {value:.3f}" for key, value in outcome.metrics.items())
     tracker.metrics({f"test/{key}": value for key, value in outcome.metrics.items()})
@@ -164,7 +185,7 @@ def _package(job: TrainingJob, tracker: Tracker, outcome: TrainingOutcome) -> Bu
 
 def _publish(job: TrainingJob, tracker: Tracker, built: BuiltPackage, outcome: TrainingOutcome) -> None:
     """Register, gate."""
-    from handful_trainer.registration import pass_gate, register_package
+    from handful_trainer.registration import Candidate, pass_gate, register_package
 
     # A version is of no use before its run is whole; and a server that went away gets the time to come back.
     tracker.drain()
@@ -177,9 +198,10 @@ def _publish(job: TrainingJob, tracker: Tracker, built: BuiltPackage, outcome: T
         outcome.version = version.version
         step.result = f"{version.name} version {version.version}"
     with outcome.step("gate") as step, Registry(job.uri) as registry:
-        decision = pass_gate(registry, version, built.evaluation, job.dataset, job.config.gate)
-        outcome.promoted, outcome.reason = decision.promoted, decision.reason
-        step.result = f"{'champion' if decision.promoted else 'not champion'}: {decision.reason}"
+        challenger = Candidate(version, built.evaluation, seen_by(built.package))
+        decision = pass_gate(registry, challenger, job.dataset, job.config.gate)
+        outcome.promoted, outcome.reason, outcome.gate = decision.promoted, decision.reason, decision.as_json()
+        step.result = f"{_OUTCOMES[decision.decision]}: {decision.reason}"
 
 
 def _registered(registry: Registry, folder: RunFolder, outcome: TrainingOutcome) -> Version | None:

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from handful_core.errors import ConfigError, NotFoundError
-from handful_core.package import open_package
+from handful_core.package import SeenImages, open_package, seen_by
 from handful_core.registry import Registry, Version, parse_reference
 from handful_trainer.config import TrainingConfig
+from handful_trainer.tasks.engine import Engine
 
 _REGISTERED = "models:/"
 
@@ -33,7 +34,9 @@ def resolve_alias(config: TrainingConfig, uri: str) -> TrainingConfig:
     return config.model_copy(update={"model": config.model.model_copy(update={"pretrained": exact})})
 
 
-def find_weights(pretrained: str, home: Path, uri: str, download: Callable[[str, Path], Path]) -> Path:
+def find_weights(
+    pretrained: str, home: Path, uri: str, download: Callable[[str, Path], Path] | None, suffix: str = ".pt"
+) -> Path:
     """The file of the weights to begin with.
 
     Args:
@@ -41,7 +44,8 @@ def find_weights(pretrained: str, home: Path, uri: str, download: Callable[[str,
             `models:/NAME/VERSION`.
         home: Handful's folder; what is downloaded goes to `weights` in it.
         uri: MLflow's address.
-        download: brings weights by their name to a file.
+        download: brings weights by their name to a file; None where none can be downloaded so.
+        suffix: how names of files of weights end.
 
     Raises:
         ConfigError: a path, model, version or alias that does not exist, or a version without weights.
@@ -52,12 +56,34 @@ def find_weights(pretrained: str, home: Path, uri: str, download: Callable[[str,
     here = next((p for p in (Path(pretrained), home / "weights" / pretrained) if p.is_file()), None)
     if here is not None:
         return here.resolve()
-    if "/" in pretrained or not pretrained.endswith(".pt"):
+    if download is None or "/" in pretrained or not pretrained.endswith(suffix):
         raise ConfigError(
             f"model.pretrained: {pretrained} does not exist",
-            "name a .pt file or a registered model (models:/NAME@ALIAS), or set it to false",
+            f"name a {suffix} file or a registered model (models:/NAME@ALIAS), or set it to false",
         )
     return download(pretrained, home.resolve() / "weights" / pretrained)
+
+
+def seen_before(config: TrainingConfig, engine: Engine, uri: str) -> SeenImages:
+    """The images that the weights to begin with were trained on, as far as anybody knows.
+
+    Published weights count as having seen none: what they were trained on are not the user's images. Of a file that
+    somebody brings nothing is known.
+
+    Raises:
+        ConfigError: the registry has no such model, version or alias.
+        PackageError: the version's list of seen images is damaged.
+        UnavailableError: MLflow does not answer.
+    """
+    pretrained = config.model.pretrained
+    if not pretrained:
+        return SeenImages()
+    if not pretrained.startswith(_REGISTERED):
+        return SeenImages(complete=engine.publishes(Path(pretrained).name))
+    with tempfile.TemporaryDirectory(prefix="handful-base-") as folder, Registry(uri) as registry:
+        root = registry.download_package(_version(registry, pretrained), Path(folder))
+        with open_package(root) as package:
+            return seen_by(package)
 
 
 def _version(registry: Registry, reference: str) -> Version:
@@ -84,6 +110,6 @@ def _registered(reference: str, home: Path, uri: str) -> Path:
                 f"model.pretrained: {version.name} version {version.version} holds no weights",
                 "train it with package.weights: true, or name another",
             )
-        target = folder / f"{version.name}-{version.version}-{digest[:12]}.pt"
+        target = folder / f"{version.name}-{version.version}-{digest[:12]}{Path(weights).suffix}"
         shutil.move(root / weights, target)
     return target

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from handful_core.package import Package, open_package
+from handful_core.package import Package, SeenImages, open_package, seen_by
 from handful_core.registry import Registry, Version
 from handful_core.runtime.model import load_model
 from handful_trainer.config.settings import GateConfig
 from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.pipeline.provenance import run_tags
-from handful_trainer.registration.gate import GateDecision, pass_gate
+from handful_trainer.registration.gate import Candidate, GateDecision, pass_gate
 from handful_trainer.registration.mlflow_model import register_package
 from handful_trainer.tasks.base import Evaluation
 from handful_trainer.tracking.managed_run import managed_run
@@ -36,7 +36,7 @@ class Registered:
         values = {"model": self.version.name, "version": self.version.version, "run_id": self.run_id, "promoted": False}
         if self.decision and self.evaluation:
             values |= {"promoted": self.decision.promoted, "reason": self.decision.reason}
-            values |= {"metrics": self.evaluation.metrics()}
+            values |= {"gate": self.decision.as_json(), "metrics": self.evaluation.metrics()}
         return values
 
 
@@ -60,16 +60,20 @@ def register_external_package(
         gate: what is compared, and by how much the package must win.
         experiment: of the run that is made.
         run_id: a run that the version joins instead; how it is marked is left to whoever began it.
+
+    Raises:
+        PackageError: its list of seen images is damaged.
     """
+    seen = seen_by(package)  # A list that cannot be read is refused before anything is registered.
     evaluation = dataset.task.evaluate(load_model(package), dataset, "test") if dataset else None
     if run_id is not None:
-        return _register(package, uri, name, run_id, evaluation, dataset, gate)
+        return _register(package, uri, name, run_id, evaluation, seen, dataset, gate)
     made = start_run(uri, find_experiment(uri, experiment), f"register-{name}", run_tags())
     with (
         tempfile.TemporaryDirectory(prefix="handful-journal-", ignore_cleanup_errors=True) as folder,
         managed_run(uri, made, Path(folder) / "journal.jsonl"),
     ):
-        return _register(package, uri, name, made, evaluation, dataset, gate)
+        return _register(package, uri, name, made, evaluation, seen, dataset, gate)
 
 
 def _register(
@@ -78,6 +82,7 @@ def _register(
     name: str,
     run_id: str,
     evaluation: Evaluation | None,
+    seen: SeenImages,
     dataset: PreparedDataset | None,
     gate: GateConfig,
 ) -> Registered:
@@ -91,4 +96,5 @@ def _register(
     if dataset is None or evaluation is None:
         return Registered(version, run_id, None, None)
     with Registry(uri) as registry:
-        return Registered(version, run_id, evaluation, pass_gate(registry, version, evaluation, dataset, gate))
+        challenger = Candidate(version, evaluation, seen)
+        return Registered(version, run_id, evaluation, pass_gate(registry, challenger, dataset, gate))

@@ -1,70 +1,125 @@
-"""The gate: a new version becomes champion only if it is better on its own test images."""
+"""The gate: a new version becomes champion only if it is better on test images that neither version has seen."""
 
 from __future__ import annotations
 
+import json
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import Any, Literal
 
 from handful_core.errors import DataError, NotFoundError, PackageError
+from handful_core.package import Package, SeenImages, seen_by
 from handful_core.package.archive import read_folder
 from handful_core.registry import CHAMPION, Registry, Version
 from handful_core.runtime.model import load_model
 from handful_trainer.config import GateConfig
+from handful_trainer.dataset.image_hashes import image_hashes
 from handful_trainer.dataset.prepared import PreparedDataset
+from handful_trainer.registration.comparison import ComparedImages, Comparison, LeftOut, compare, unseen_images
 from handful_trainer.tasks.base import Evaluation
+
+Decision = Literal["promoted", "kept", "undecided"]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A version with what the gate has to know of it."""
+
+    version: Version
+    evaluation: Evaluation
+    """On the challenger's test split."""
+    seen: SeenImages
+    damaged: bool = False
+    """Its list of seen images cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class GateDecision:
     """What the gate decided, and by which numbers."""
 
-    promoted: bool
+    decision: Decision
     reason: str
     metric: str
     margin: float
     challenger: float
-    champion: float | None = None
-    """The champion's score on the challenger's test images; None where there was no champion to compare with."""
+    """The challenger's score on all its test images; on those that were compared, if there is a comparison."""
     champion_version: int | None = None
+    images: ComparedImages | None = None
+    """What was compared on; None where there was no champion to compare with."""
+    comparison: Comparison | None = None
+    """None where too few images are left, too."""
+
+    @property
+    def promoted(self) -> bool:
+        """The new version is champion."""
+        return self.decision == "promoted"
+
+    @property
+    def champion(self) -> float | None:
+        """The champion's score on the same images, if there is a comparison."""
+        return self.comparison.champion if self.comparison else None
+
+    def as_json(self) -> dict[str, Any]:
+        """For another program."""
+        values: dict[str, Any] = {
+            "decision": self.decision,
+            "reason": self.reason,
+            "metric": self.metric,
+            "margin": self.margin,
+            "challenger": self.challenger,
+        }
+        if self.champion_version is not None:
+            values["champion_version"] = self.champion_version
+        if self.images:
+            values["compared"] = len(self.images.paths)
+            values["left_out"] = {_key(kind): kind.images for kind in self.images.left_out}
+        if self.comparison:
+            values["champion"] = self.comparison.champion
+            values["difference"] = self.comparison.difference
+            values["interval"] = list(self.comparison.interval)
+        return values
 
     def tags(self) -> dict[str, str]:
         """The decision, as tags of the version."""
-        values = {
-            "gate.decision": "promoted" if self.promoted else "kept",
-            "gate.reason": self.reason,
-            "gate.metric": self.metric,
-            "gate.margin": repr(self.margin),
-            "gate.challenger": repr(self.challenger),
-        }
-        if self.champion is not None:
-            values["gate.champion"] = repr(self.champion)
-        if self.champion_version is not None:
-            values["gate.champion_version"] = str(self.champion_version)
-        return values
+        values = {f"gate.{key}": value for key, value in self.as_json().items()}
+        return {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
 
 
-def pass_gate(
-    registry: Registry, version: Version, evaluation: Evaluation, dataset: PreparedDataset, gate: GateConfig
-) -> GateDecision:
-    """Compare a new version with the champion on the new version's test split, and move the alias if it wins.
+def pass_gate(registry: Registry, challenger: Candidate, dataset: PreparedDataset, gate: GateConfig) -> GateDecision:
+    """Compare a new version with the champion, and move the alias if it wins.
 
     Args:
         registry: MLflow's registry.
-        version: the challenger.
-        evaluation: the challenger on the dataset's test split.
-        dataset: the challenger's dataset.
+        challenger: the new version.
+        dataset: its dataset.
         gate: what is compared, and by how much the challenger must win.
     """
-    score = evaluation.metrics().get(gate.metric)
-    if score is None:
+    version = challenger.version
+    if gate.metric not in challenger.evaluation.metrics():
         raise DataError(f"the test split gives no {gate.metric}", "choose another gate.metric")
-    decision = _decide(_champion(registry, version.name), version, score, dataset, gate, registry)
+    decision = _decide(registry, challenger, dataset, gate)
     registry.set_tags(version.name, version.version, decision.tags())
     if decision.promoted:
         registry.promote(version.name, version.version)
     return decision
+
+
+def _decide(registry: Registry, challenger: Candidate, dataset: PreparedDataset, gate: GateConfig) -> GateDecision:
+    score = challenger.evaluation.metrics()[gate.metric]
+    champion = _champion(registry, challenger.version.name)
+    if champion is None or champion.version == challenger.version.version:
+        return GateDecision("promoted", "there was no champion", gate.metric, gate.margin, score)
+    try:
+        rival = _evaluated(champion, dataset, gate.metric, registry)
+    except (PackageError, DataError) as error:
+        # A champion that cannot be run on these images cannot be defended either, and serving could not load it.
+        reason = f"champion {champion.version} cannot be compared: {error}"
+        return GateDecision("promoted", reason, gate.metric, gate.margin, score, champion.version)
+    hashes = image_hashes(dataset, "test")
+    images = unseen_images(hashes, challenger.seen, rival.seen, dataset.near_duplicate_distance)
+    return _judge(challenger, rival, images, gate)
 
 
 def _champion(registry: Registry, name: str) -> Version | None:
@@ -74,30 +129,84 @@ def _champion(registry: Registry, name: str) -> Version | None:
         return None
 
 
-def _decide(
-    champion: Version | None,
-    challenger: Version,
-    score: float,
-    dataset: PreparedDataset,
-    gate: GateConfig,
-    registry: Registry,
-) -> GateDecision:
-    decide = partial(GateDecision, metric=gate.metric, margin=gate.margin, challenger=score)
-    if champion is None or champion.version == challenger.version:
-        return decide(promoted=True, reason="there was no champion")
-    try:
-        other = _score_of(champion, dataset, gate.metric, registry)
-    except (PackageError, DataError) as error:
-        # A champion that cannot be run on these images cannot be defended either, and serving could not load it.
-        reason = f"champion {champion.version} cannot be compared: {error}"
-        return decide(promoted=True, reason=reason, champion_version=champion.version)
-    wins = score > other and score - other >= gate.margin
-    verdict = "better than" if wins else "not better than"
-    reason = f"{gate.metric} {score:.4f} is {verdict} champion {champion.version}'s {other:.4f} by {gate.margin}"
-    return decide(promoted=wins, reason=reason, champion=other, champion_version=champion.version)
-
-
-def _score_of(champion: Version, dataset: PreparedDataset, metric: str, registry: Registry) -> float:
+def _evaluated(champion: Version, dataset: PreparedDataset, metric: str, registry: Registry) -> Candidate:
     with tempfile.TemporaryDirectory(prefix="handful-champion-") as folder:
         package = read_folder(registry.download_package(champion, Path(folder)))
-        return dataset.task.evaluate(load_model(package), dataset, "test").metrics().get(metric, 0.0)
+        evaluation = dataset.task.evaluate(load_model(package), dataset, "test")
+        if metric not in evaluation.metrics():
+            raise DataError(f"it gives no {metric}")
+        return Candidate(champion, evaluation, *_known(package))
+
+
+def _known(package: Package) -> tuple[SeenImages, bool]:
+    """What a champion has seen, and whether its list is damaged: serving serves it all the same."""
+    try:
+        return seen_by(package), False
+    except PackageError:
+        return SeenImages(complete=False), True
+
+
+def _judge(challenger: Candidate, champion: Candidate, images: ComparedImages, gate: GateConfig) -> GateDecision:
+    """Decide by the images that neither has seen, if there are enough."""
+    if len(images.paths) < gate.min_images:
+        score = challenger.evaluation.metrics()[gate.metric]
+        reason = _too_few(challenger, champion, images, gate)
+        return GateDecision("undecided", reason, gate.metric, gate.margin, score, champion.version.version, images)
+    found = compare(challenger.evaluation.on(images.paths), champion.evaluation.on(images.paths), gate.metric)
+    better = found.difference > 0 and found.difference >= gate.margin
+    doubtful = gate.significant and found.interval[0] <= 0
+    parts = [_numbers(found, champion.version, gate, better=better)]
+    parts += ["gate.significant asks for an interval above 0"] if better and doubtful else []
+    parts += [_compared_on(images, challenger, champion), *_unknown(challenger, champion)]
+    decision: Decision = "promoted" if better and not doubtful else "kept"
+    number = champion.version.version
+    return GateDecision(decision, "; ".join(parts), gate.metric, gate.margin, found.challenger, number, images, found)
+
+
+def _too_few(challenger: Candidate, champion: Candidate, images: ComparedImages, gate: GateConfig) -> str:
+    version = challenger.version
+    return (
+        f"{_compared_on(images, challenger, champion)}, fewer than gate.min_images ({gate.min_images}); "
+        f"champion {champion.version.version} stays: add test images that neither has seen, or promote by hand: "
+        f"handful promote {version.name} {version.version}"
+    )
+
+
+def _numbers(found: Comparison, champion: Version, gate: GateConfig, *, better: bool) -> str:
+    verdict = "better than" if better else "not better than"
+    low, high = found.interval
+    chance = ", which includes 0: chance may have decided" if low <= 0 <= high else ""
+    return (
+        f"{gate.metric} {found.challenger:.4f} is {verdict} champion {champion.version}'s {found.champion:.4f} by "
+        f"{gate.margin}; the difference is {found.difference:+.4f}, 95 % interval {low:+.4f} to {high:+.4f}{chance}"
+    )
+
+
+def _unknown(challenger: Candidate, champion: Candidate) -> Iterator[str]:
+    """Whom the comparison may favour, because nobody knows all that it has seen."""
+    if not champion.seen.complete:
+        why = " (its list is damaged)" if champion.damaged else ""
+        name = f"champion {champion.version.version}"
+        yield f"not all that {name} was trained on is known{why}: what it may have seen of these favours it"
+    if not challenger.seen.complete:
+        name = f"version {challenger.version.version}"
+        yield f"not all that {name} was trained on is known: what it may have seen of these favours it"
+
+
+def _compared_on(images: ComparedImages, challenger: Candidate, champion: Candidate) -> str:
+    """How many images, and which not."""
+    known = challenger.seen.complete and champion.seen.complete
+    kinds = [_words(kind, champion.version) for kind in images.left_out]
+    out = f" ({', '.join(kinds)} left out)" if kinds else ""
+    what = "are new to both" if known else "are not known to be seen by either"
+    return f"{len(images.paths)} of {images.total} test images {what}{out}"
+
+
+def _words(kind: LeftOut, champion: Version) -> str:
+    who = {"champion": f"champion {champion.version} has", "challenger": "the challenger has", "both": "both have"}
+    near = f"near-duplicate{'' if kind.images == 1 else 's'} of what"
+    return f"{kind.images} {near if kind.near else 'that'} {who[kind.seen_by]} seen"
+
+
+def _key(kind: LeftOut) -> str:
+    return f"near_{kind.seen_by}" if kind.near else kind.seen_by

@@ -7,11 +7,14 @@ that the gate compares.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from handful_core.runtime.model import VisionModel
     from handful_trainer.dataset.prepared import PreparedDataset
     from handful_trainer.tasks.engine import Engine
@@ -30,6 +33,10 @@ class Evaluation(Protocol):
         """How many there were."""
 
     @property
+    def paths(self) -> Sequence[Path]:
+        """Which, in the order of the split."""
+
+    @property
     def example(self) -> Path:
         """One of them."""
 
@@ -39,6 +46,23 @@ class Evaluation(Protocol):
 
     def metrics(self) -> dict[str, float]:
         """The numbers that runs and versions carry; of all, more is better."""
+
+    def on(self, images: Collection[Path]) -> Self:
+        """The same on some of the images, one at least; the network is not run again."""
+
+    def resampled(self, metric: str, weights: NDArray[np.int64]) -> NDArray[np.float64]:
+        """A metric of resampled images, for bootstrap intervals; the network is not run again.
+
+        Args:
+            metric: one of the task's.
+            weights: (resamples, images), how often each of `paths` was drawn.
+
+        Returns:
+            (resamples,)
+
+        Raises:
+            DataError: the evaluation has no such metric.
+        """
 
     def as_json(self) -> dict[str, Any]:
         """What `handful evaluate --json` prints and a manifest carries."""

@@ -47,6 +47,8 @@ class ExportedGraph:
     input: Input
     output: Output
     opset: int
+    weights: str = "weights.pt"
+    """Name of the weights beside it, if the package holds them."""
 
 
 class Agreement(Protocol):
@@ -102,6 +104,12 @@ class Engine(Protocol):
     def configure(self, home: Path) -> None:
         """Set the libraries up, before anything of them is imported."""
 
+    def publishes(self, name: str) -> bool:
+        """Is this the name of a file of weights that the engine's makers publish?
+
+        They were trained on none of the user's images, so that nothing of them is counted as seen.
+        """
+
     def validate(self, config: TrainingConfig, dataset: PreparedDataset, *, register: bool) -> None:
         """Refuse settings that cannot work with a dataset: before hours of training, not after.
 
@@ -136,7 +144,7 @@ class Engine(Protocol):
         """Remove checkpoints, all or all but the best epoch's."""
 
     def export(self, config: TrainingConfig, weights: Path, folder: Path) -> ExportedGraph:
-        """Write `model.onnx`, and the weights as `WEIGHTS` if the package is to hold them, into a package's folder.
+        """Write `model.onnx`, and the weights if the package is to hold them, into a package's folder.
 
         Raises:
             ConfigError: the network cannot be exported as configured.
@@ -160,7 +168,7 @@ class Engine(Protocol):
 
 
 WEIGHTS = "weights.pt"
-"""Name of the weights in a package."""
+"""Name of the weights in a package, where they are a file of torch's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,6 +107,8 @@ class LabelFormat(Protocol):
     """What labels are called in reports and tables, in the plural: boxes."""
     one: str
     """What one is called: a box."""
+    without: str
+    """What images without a label are called in reports: images that show nothing."""
     titles: Mapping[str, str]
     """Headings of the report's page, by the problems that `problems` names."""
     write: WriteLabels

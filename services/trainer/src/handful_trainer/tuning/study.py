@@ -19,15 +19,18 @@ from handful_core.errors import DataError, ResourceError
 from handful_trainer.config import TrainingConfig, to_yaml, with_values
 from handful_trainer.dataset.preparation.prepare import prepare
 from handful_trainer.pipeline import provenance
+from handful_trainer.pipeline.kept_splits import fetch_splits
 from handful_trainer.pipeline.weights import resolve_alias
 from handful_trainer.tasks import engine_of
 from handful_trainer.tracking.mlflow_calls import find_experiment, start_run
-from handful_trainer.tuning.search import SearchConfig
+from handful_trainer.tuning.search import SearchConfig, Settings, settings_of_trial
 from handful_trainer.tuning.trial import StudyContext, train_trial
 
 _PARENT, _ADDED = "handful.parent_run", "handful.enqueued_again"
 _FAILURES = 3
 """So many trials in a row that fail end the search: something is wrong with all of them."""
+_REPEATS = 100
+"""So often the sampler may suggest what was tried already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +66,26 @@ class StudyResult:
 def tune(config: TrainingConfig, search: SearchConfig, name: str, trials: int, home: Path, uri: str) -> StudyResult:
     """Search until there are so many trials, those of an earlier call by the same name included.
 
+    Trials with the same settings are one: they would have the same score.
+
     Raises:
+        ConfigError: what is searched is no setting, or does nothing.
         ResourceError: a search of this name is running.
         DataError: no trial came to an end.
     """
-    search.check(config)
+    search = search.fitted(config)
+    search.refuse_ineffective(config)
     config = resolve_alias(config, uri)
     folder = (home / "tune" / name).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / "lock", timeout=0):
             experiment = find_experiment(uri, config.mlflow.experiment)
-            dataset = prepare(config.dataset, home, task=config.task)
+            dataset = prepare(fetch_splits(config.dataset, home, uri), home, task=config.task)
+            search.refuse_ineffective(config, dataset)
             engine_of(config.task).configure(home)
             study = _open(folder, name, config.training.seed)
-            parent = _parent(study, uri, experiment, name)
+            parent = _parent(study, uri, experiment, name, config.mlflow.tags)
             context = StudyContext(dataset, folder, home, uri, experiment, parent)
             _Search(config, search, context).go_on(study, trials)
             return _finish(study, config, context)
@@ -97,8 +105,11 @@ class _Search:
         """Run what is missing."""
         _take_up_killed(study)
         failures = 0
-        while (done := len(_ended(study))) < trials:
-            trial = study.ask()
+        while (done := len(_tried(study))) < trials:
+            trial = self._next(study)
+            if trial is None:
+                say(f"there are no more than {done} trials: all combinations were tried")
+                return
             values = self.search.values(trial)
             say(f"trial {done + 1} of {trials}: {', '.join(f'{key} {value}' for key, value in values.items())}")
             state, score = self._run(trial, values)
@@ -106,6 +117,21 @@ class _Search:
             failures = failures + 1 if state == TrialState.FAIL else 0
             if failures == _FAILURES:
                 raise DataError(f"{_FAILURES} trials in a row failed", "see their runs in MLflow")
+
+    def _next(self, study: Study) -> Trial | None:
+        """A trial with settings that were not tried, or None if there are none."""
+        tried = _tried(study)
+        for _ in range(_REPEATS):
+            left = self.search.untried(tried)
+            if left is not None and not left:
+                return None
+            trial = study.ask()
+            if settings_of_trial(self.search.values(trial)) not in tried:
+                return trial
+            study.tell(trial, state=TrialState.FAIL)
+            if left:
+                study.enqueue_trial(left[len(study.trials) % len(left)])
+        return None
 
     def _run(self, trial: Trial, values: dict[str, Any]) -> tuple[TrialState, float | None]:
         return train_trial(trial, with_values(self.config, values), values, self.context)
@@ -126,12 +152,12 @@ def _open(folder: Path, name: str, seed: int) -> Study:
     return study
 
 
-def _parent(study: Study, uri: str, experiment: str, name: str) -> str:
+def _parent(study: Study, uri: str, experiment: str, name: str, tags: dict[str, str]) -> str:
     """The run above the trials', made once."""
     known = study.user_attrs.get(_PARENT)
     if known is not None:
         return str(known)
-    run_id = start_run(uri, experiment, name, provenance.run_tags() | {"handful.kind": "tune"})
+    run_id = start_run(uri, experiment, name, provenance.run_tags() | tags | {"handful.kind": "tune"})
     study.set_user_attr(_PARENT, run_id)
     return run_id
 
@@ -146,6 +172,10 @@ def _take_up_killed(study: Study) -> None:
 
 def _ended(study: Study) -> list[FrozenTrial]:
     return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+
+
+def _tried(study: Study) -> set[Settings]:
+    return {settings_of_trial(trial.params) for trial in _ended(study)}
 
 
 def _finish(study: Study, config: TrainingConfig, context: StudyContext) -> StudyResult:

@@ -52,7 +52,8 @@ def train_trial(
         How it ended, and the best validation result of its epochs; None where it failed or was pruned.
     """
     name = f"trial-{trial.number}"
-    tags = {_PARENT_TAG: study.parent, "handful.kind": "trial", "dataset.fingerprint": study.dataset.fingerprint}
+    own = {_PARENT_TAG: study.parent, "handful.kind": "trial", "dataset.fingerprint": study.dataset.fingerprint}
+    tags = config.mlflow.tags | own
     run_id = start_run(study.uri, study.experiment, name, tags)
     run = create_run(study.folder, name, config)
     run.save(RunState(run_id=run_id, dataset=study.dataset.root, register_version=False))

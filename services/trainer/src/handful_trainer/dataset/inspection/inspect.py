@@ -2,13 +2,14 @@
 
 A JPEG whose segments show that it is whole is decoded by OpenCV, in grey and reduced: that reads the whole stream in a
 fraction of the time, without Python's lock. Where the structure is enough, it is not decoded at all. Everything else is
-decoded by Pillow, which reports truncated files.
+decoded as serving decodes it, by the same function: an image that the one takes, the other takes.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -19,25 +20,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from handful_core.vision.decode import FORMATS, MAX_PIXELS, PILLOW_ERRORS, exif_orientation
+from handful_core.vision import formats
+from handful_core.vision.decode import MAX_PIXELS, ImageError, ImageTooLargeError, UnsupportedImageError
 from handful_core.vision.image_headers import JpegHeader, jpeg_header
+from handful_core.vision.pillow_images import PILLOW_ERRORS, open_image, orientation_of
 from handful_trainer.dataset.inspection.facts import ImageFacts, WriteMode
 from handful_trainer.dataset.inspection.phash import MIN_SIDE, apply_orientation, perceptual_hashes
-from handful_trainer.dataset.inspection.pillow import (
-    SMALLEST_SIDE,
-    Inspection,
-    image_format,
-    inspect_with_pillow,
-    is_markup,
-    lacks_end,
-    open_image,
-    unsupported_format,
-)
+from handful_trainer.dataset.inspection.whole import SMALLEST_SIDE, Inspection, inspect_whole, lacks_end
 
 if TYPE_CHECKING:
     from handful_trainer.workers import WorkerPool
 
-_TRUNCATION_WORDS = ("truncated", "unexpected end", "end of file", "eof", "not enough")
+_TRUNCATION_WORDS = ("truncated", "breaks off", "unexpected end", "end of file", "eof", "not enough")
 _REDUCED = {
     8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
     4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
@@ -89,6 +83,8 @@ def _inspect_file(path: Path | str | None, decode: bool) -> Inspection:
     if path is None:
         return Inspection(ImageFacts(defect="missing", detail="there is no file"))
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - a pipe would never end
+            return Inspection(ImageFacts(defect="unreadable", detail="it is no file"))
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - half the time of Path.read_bytes
             data = file.read()
     except FileNotFoundError:
@@ -99,17 +95,14 @@ def _inspect_file(path: Path | str | None, decode: bool) -> Inspection:
 
 
 def _inspect(data: bytes, decode: bool) -> Inspection:
-    form, facts = image_format(data), ImageFacts(size=len(data), sha256=hashlib.sha256(data).hexdigest())
-    if form is None:
-        defect, detail = _why_no_image(data)
-        return Inspection(facts._replace(defect=defect, detail=detail))
-    facts = facts._replace(format=form)
+    form, facts = formats.identify(data), ImageFacts(size=len(data), sha256=hashlib.sha256(data).hexdigest())
+    if form is not None and form.is_read:
+        facts = facts._replace(format=form.name)
     try:
-        return (_inspect_jpeg(facts, data, decode) if form == "JPEG" else None) or inspect_with_pillow(facts, data)
-    except PILLOW_ERRORS as error:
-        # Some errors of Pillow quote another one: its repr is left out of what people read.
-        detail = " ".join(str(error).replace(repr(error), "").split()) or type(error).__name__
-        return Inspection(facts._replace(defect=_decode_defect(form, data, detail), detail=detail[:120]))
+        return (_inspect_jpeg(facts, data, decode) if form is formats.JPEG else None) or inspect_whole(facts, data)
+    except ImageError as error:
+        defect, detail = _defect(error, facts.format, data)
+        return Inspection(facts._replace(defect=defect, detail=" ".join(detail.split())[:160]))
 
 
 def _inspect_jpeg(facts: ImageFacts, data: bytes, decode: bool) -> Inspection | None:
@@ -122,8 +115,11 @@ def _inspect_jpeg(facts: ImageFacts, data: bytes, decode: bool) -> Inspection | 
         return None
     orientation = 1
     if header.has_app1:
-        with open_image(data) as image:
-            orientation = exif_orientation(image)
+        try:
+            with open_image(data) as image:
+                orientation = orientation_of(image)
+        except PILLOW_ERRORS:
+            return None
     decode |= orientation != 1  # It will be rewritten upright, so it has to be readable.
     grey = _decode_reduced(header, data) if decode else None
     if decode and grey is None:
@@ -148,20 +144,26 @@ def _decode_reduced(header: JpegHeader, data: bytes) -> NDArray[np.uint8] | None
     return grey.view(np.uint8)
 
 
-def _why_no_image(data: bytes) -> tuple[str, str]:
-    """Defect and detail of a file of no supported format."""
+def _defect(error: ImageError, form: str, data: bytes) -> tuple[str, str]:
+    """Why a file is of no use, in a fixed word, and in detail."""
+    if isinstance(error, ImageTooLargeError):
+        return "too_large", error.message
+    if not isinstance(error, UnsupportedImageError):
+        return _damage(form, data, error.message), error.message
+    if error.kind:
+        unread = formats.identify(data)
+        if unread is None or unread.is_read:
+            return "unsupported", f"{error.kind}: {error.hint}"
+        return "unsupported", f"{error.kind}: {unread.install or f'convert it to one of {formats.readable()}'}"
     if not data:
         return "empty", "the file has no bytes"
-    if name := unsupported_format(data):
-        return "unsupported", f"{name}; use {', '.join(FORMATS)}"
-    if is_markup(data):
+    if formats.is_markup(data):
         return "html", "a web page or error answer, not an image"
     return "noise", "begins like no image format"
 
 
-def _decode_defect(form: str, data: bytes, detail: str) -> str:
+def _damage(form: str, data: bytes, problem: str) -> str:
     """Why decoding failed: the file is truncated, or complete but garbled."""
-    truncated = (
-        any(word in detail.lower() for word in _TRUNCATION_WORDS) if form in {"BMP", "TIFF"} else lacks_end(form, data)
-    )
-    return "truncated" if truncated else "garbled"
+    if form in {"TIFF", "AVIF", "HEIC"}:
+        return "truncated" if any(word in problem.lower() for word in _TRUNCATION_WORDS) else "garbled"
+    return "truncated" if lacks_end(form, data) else "garbled"

@@ -107,6 +107,21 @@ def near_duplicates(hashes: Sequence[int], distance: int) -> Iterator[tuple[int,
         yield firsts[one], firsts[other]
 
 
+def resembling(hashes: Sequence[int], known: Sequence[int], distance: int) -> list[bool]:
+    """Which images are identical for the eye, or nearly so, to one of another set.
+
+    Each is compared with all of the other set, which is fast where the first is small. Unlike `near_duplicates` it does
+    not look for pairs within a set: of the frames of a video there would be very many.
+
+    Args:
+        hashes: perceptual hashes; -1 resembles nothing.
+        known: those of the other set; -1 for an image that has none.
+        distance: in bits, 0 to 63; below 0 nothing resembles anything.
+    """
+    others = np.array([phash for phash in known if phash >= 0], np.uint64)
+    return [bool(phash >= 0 and (np.bitwise_count(others ^ np.uint64(phash)) <= distance).any()) for phash in hashes]
+
+
 def _near_pairs(hashes: NDArray[np.uint64], distance: int) -> Iterator[tuple[int, int]]:
     """Indices of distinct hashes that are near to each other."""
     edges = [_BITS * part // (distance + 1) for part in range(distance + 2)]

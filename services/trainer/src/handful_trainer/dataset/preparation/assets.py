@@ -8,18 +8,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from handful_trainer.dataset.accounts import IMAGES, Account, Books, few
 from handful_trainer.dataset.errors import UnknownLabelError
 from handful_trainer.dataset.inspection.facts import ImageFacts, WriteMode
-from handful_trainer.dataset.sources.base import ACCEPTED, RawDataset, RawItem, SplitName
+from handful_trainer.dataset.sources.base import ACCEPTED, NO_ANNOTATION, RawDataset, RawItem, SplitName
 
 if TYPE_CHECKING:
     from handful_trainer.dataset.settings import DatasetConfig
     from handful_trainer.tasks.base import Task
     from handful_trainer.tasks.label_format import Label, LabelFormat, Labels
 
-Outcome = Literal["usable", "unlabelled", "not_accepted", "undecodable"]
+Outcome = Literal["usable", "unlabelled", "alike", "not_accepted", "undecodable"]
 _SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp"}
-_SHOWN = 3
+_LABEL_REASONS = {
+    "outside": "outside the image",
+    "zero_area": "without an area",
+    "negative": "with a negative side",
+    "duplicate": "given twice",
+    "unknown_label": "of an unknown class",
+    "crowd": "of a crowd",
+}
+"""Why labels are left out, in a few words that fit behind a number."""
+ALIKE = "that belong together with one of another split"
+"""Reason: see `Asset.alike`."""
 
 
 class Asset(NamedTuple):
@@ -31,6 +42,8 @@ class Asset(NamedTuple):
     """Empty unless it is usable."""
     split: SplitName | None = None
     """None unless it is usable."""
+    alike: str = ""
+    """The image of another split that it is alike to, for which it is left out."""
 
     @property
     def outcome(self) -> Outcome:
@@ -39,6 +52,8 @@ class Asset(NamedTuple):
             return "undecodable"
         if self.item.status != ACCEPTED:
             return "not_accepted"
+        if self.alike:
+            return "alike"
         return "unlabelled" if self.labels.required and not self.labels.kept else "usable"
 
     @property
@@ -64,6 +79,8 @@ class PreparedAssets:
     """What the source said."""
     assets: Sequence[Asset]
     fingerprint: str
+    accounts: tuple[Account, ...]
+    """Of everything: what the source found, then images and labels."""
 
     @property
     def labels(self) -> LabelFormat:
@@ -101,6 +118,38 @@ def unknown_labels(assets: Iterable[Asset]) -> Counter[str]:
     return Counter(d.label for asset in assets for d in asset.labels.dropped if d.reason == "unknown_label")
 
 
+def account_for(assets: Sequence[Asset], labels: LabelFormat) -> tuple[Account, ...]:
+    """What became of all images, and of all labels that images have.
+
+    Raises:
+        AccountingError: something got lost.
+    """
+    books, noun = Books(), labels.noun
+    books.find(IMAGES, len(assets))
+    for asset in assets:
+        found, used = sum(1 for _ in labels.named(asset.item)), asset.outcome == "usable"
+        books.find(noun, found)
+        if used:
+            books.use(IMAGES)
+            books.use(noun, len(asset.kept))
+            for dropped in asset.labels.dropped:
+                books.leave_out(noun, _LABEL_REASONS.get(dropped.reason, dropped.reason), asset.item.id)
+        else:
+            reason = why_left_out(asset)
+            name = f"{asset.item.id} (as {asset.alike})" if asset.alike else asset.item.id
+            books.leave_out(IMAGES, reason, name)
+            for _ in range(found):
+                books.leave_out(noun, "of an image that is left out", asset.item.id)
+    return books.close()
+
+
+def why_left_out(asset: Asset) -> str:
+    """Why an image is not used, in a few words."""
+    words = {"undecodable": asset.facts.defect, "not_accepted": asset.item.status}
+    word = words.get(asset.outcome, asset.outcome).replace("_", " ")
+    return {NO_ANNOTATION: "without an annotation", "alike": ALIKE}.get(word, word)
+
+
 def identical(assets: Iterable[Asset]) -> list[list[Asset]]:
     """Usable assets by content: those of one list are byte for byte the same image."""
     same: dict[str, list[Asset]] = defaultdict(list)
@@ -108,11 +157,6 @@ def identical(assets: Iterable[Asset]) -> list[list[Asset]]:
         if asset.outcome == "usable":
             same[asset.facts.sha256].append(asset)
     return list(same.values())
-
-
-def few(ids: Sequence[str]) -> str:
-    """The first ids, and how many more there are."""
-    return ", ".join(ids[:_SHOWN]) + (f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else "")
 
 
 def _refuse(unknown: Counter[str], assets: Sequence[Asset], class_ids: Mapping[str, int], noun: str) -> None:

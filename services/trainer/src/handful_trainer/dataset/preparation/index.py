@@ -12,9 +12,12 @@ from typing import NamedTuple, Self
 
 from handful_core.files import write_atomically
 from handful_trainer.dataset.inspection.facts import ImageFacts
+from handful_trainer.dataset.preparation.assets import Asset
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import IMAGE_SUFFIXES, RawDataset, RawItem, Source
-from handful_trainer.dataset.sources.yolo import CACHE_SUFFIXES
+from handful_trainer.dataset.sources.files import is_folder
+from handful_trainer.dataset.sources.yolo.folder import CACHE_SUFFIXES
+from handful_trainer.dataset.splitting.earlier import kept_file
 from handful_trainer.tasks import DEFAULT
 
 _IMAGES = tuple(f"{suffix} " for suffix in sorted(IMAGE_SUFFIXES))
@@ -51,8 +54,11 @@ class Index:
         Raises:
             DataError: the source is not there.
         """
-        roots = source.roots()
+        keep = kept_file(config.split.keep)
+        roots = (*source.roots(), *([keep] if keep.is_file() else []))
         settings = config.model_dump(mode="json", exclude={"path", "images"})
+        if config.source != "csv":  # What was prepared before there were tables is still found.
+            del settings["csv"]
         settings |= {} if task == DEFAULT else {"task": task}
         places = [str(root.resolve()) for root in roots] + [str(output.resolve()) if output else ""]
         key = hashlib.sha256(json.dumps([FORMAT, settings, places], sort_keys=True).encode()).hexdigest()
@@ -85,14 +91,18 @@ def state_of(roots: Iterable[Path]) -> State:
     return State(digest.hexdigest(), images)
 
 
-def _lines(folder: str) -> list[str]:
-    lines = []
+def _lines(folder: str, above: frozenset[tuple[int, int]] = frozenset()) -> list[str]:
+    lines: list[str] = []
+    state = os.stat(folder)  # noqa: PTH116
+    here = (state.st_dev, state.st_ino)
+    if here in above:
+        return lines  # A link to a folder above it.
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.endswith(CACHE_SUFFIXES):
                 continue
-            if entry.is_dir():
-                lines += _lines(entry.path)
+            if is_folder(entry):
+                lines += _lines(entry.path, above | {here})
             else:
                 lines.append(_line(entry, entry.path))
     return lines
@@ -101,15 +111,15 @@ def _lines(folder: str) -> list[str]:
 def _line(place: Path | os.DirEntry[str], path: str) -> str:
     try:
         state = place.stat()
-    except FileNotFoundError:
-        return f"{path} gone"  # A link that leads nowhere.
+    except OSError:
+        return f"{path} gone"  # A link that leads nowhere, or to itself.
     return f"{path} {state.st_size} {state.st_mtime_ns}"
 
 
-FORMAT = 2
+FORMAT = 3
 """Raise it when `prepare` makes something else of the same input: datasets prepared before are then made anew."""
 
-_DECISIVE = {"source", "counts", "unknown_labels", "polygons", "split", "keep_together", "seed"}
+_DECISIVE = {"source", "counts", "unknown_labels", "label_rows", "polygons", "split", "keep_together", "seed"}
 """Settings that change the outcome. `check` does too: it counts where it is not as it always was, so that the datasets
 that were prepared before it existed keep their fingerprints."""
 
@@ -131,18 +141,24 @@ class Fingerprint:
     def __init__(self, config: DatasetConfig, task: str, classes: tuple[str, ...], raw: RawDataset) -> None:
         decisive = _DECISIVE if config.check == "decode" else _DECISIVE | {"check"}
         settings = config.model_dump(mode="json", include=decisive)
+        del settings["split"]["keep"]  # What comes of it counts: see `split`.
         if task != DEFAULT:  # Datasets that were prepared when there was one task keep their fingerprints.
             settings["task"] = task
-        strays = (raw.older_annotations, raw.annotations_without_asset, raw.files_without_asset)
-        self._digest = hashlib.sha256(json.dumps([FORMAT, settings, classes, strays], sort_keys=True).encode())
+        accounts = [account.as_json() for account in raw.accounts]  # They stand in the report.
+        self._digest = hashlib.sha256(json.dumps([FORMAT, settings, classes, accounts], sort_keys=True).encode())
         self._prefix = config.keep_together.tags
 
     def add(self, item: RawItem, facts: ImageFacts) -> None:
         """Take in an item with what was found in its file; in a lasting order."""
         tags = [tag for tag in item.tags if self._prefix and tag.startswith(self._prefix)]
         annotation = (item.id, None, item.name, item.status, item.boxes, item.split, item.relative, item.size)
-        content = ((*annotation, item.labels, tags), facts.sha256, facts.defect if facts.sha256 == "" else "")
+        group = [item.group] if item.group else []  # Sources without groups keep their fingerprints.
+        content = ((*annotation, item.labels, tags, *group), facts.sha256, facts.defect if facts.sha256 == "" else "")
         self._digest.update(_encode(content).encode())
+
+    def split(self, assets: Iterable[Asset]) -> None:
+        """Take in which split each asset is in, in the order in which they were added."""
+        self._digest.update(_encode([(asset.split, asset.alike) for asset in assets]).encode())
 
     def __str__(self) -> str:
         """In hexadecimal."""

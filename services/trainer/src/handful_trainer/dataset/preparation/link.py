@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps, JpegImagePlugin
+from PIL import Image, JpegImagePlugin
 
+from handful_core.vision.decode import decode_image
+from handful_core.vision.pillow_images import open_image, orientation_of
 from handful_trainer.dataset.inspection.facts import WriteMode
-from handful_trainer.dataset.inspection.pillow import open_image
 
 if sys.platform == "linux":
     import fcntl
@@ -23,6 +24,8 @@ if sys.platform == "linux":
 _FICLONE = 0x40049409
 """Linux' request to let one file share another's blocks (btrfs, XFS, bcachefs)."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_TRANSPOSED = frozenset({5, 6, 7, 8})
+"""EXIF orientations that swap width and height."""
 _END_OF_JPEG = b"\xff\xd9"
 
 
@@ -75,29 +78,37 @@ def transpose_jpeg(data: bytes) -> bytes:
     """The image with its EXIF orientation carried out, in its own format.
 
     A JPEG keeps its quantisation tables and its subsampling: coded by the same rules again, it loses next to nothing.
+    What is written of another format has the very pixels that serving decodes.
     """
+    upright = _as_served(data)
     with open_image(data) as image:
         form = str(image.format)
         options: dict[str, object] = {"lossless": True} if form == "WEBP" else {}
         if isinstance(image, JpegImagePlugin.JpegImageFile) and image.mode in {"L", "RGB"}:
-            options = {"qtables": image.quantization, "subsampling": JpegImagePlugin.get_sampling(image)}
-        turned = ImageOps.exif_transpose(image)
-        if form == "JPEG" and turned.mode not in {"L", "RGB"}:
-            turned = turned.convert("RGB")
-        written = io.BytesIO()
-        turned.save(written, form, exif=b"", **options)
-        return written.getvalue()
+            tables = _turned(image.quantization) if orientation_of(image) in _TRANSPOSED else image.quantization
+            options = {"qtables": tables, "subsampling": JpegImagePlugin.get_sampling(image)}
+            upright = upright.convert(image.mode)
+    return _written(upright, form, **options)
+
+
+def _turned(tables: dict[int, list[int]]) -> dict[int, list[int]]:
+    """Quantisation tables for blocks whose rows have become columns."""
+    return {key: [table[8 * x + y] for y in range(8) for x in range(8)] for key, table in tables.items()}
 
 
 def as_png(data: bytes) -> bytes:
-    """The first frame, upright, in 8-bit colour without transparency, as PNG."""
-    with open_image(data) as image:
-        turned = ImageOps.exif_transpose(image)
-        if turned.mode.startswith("I;16"):
-            turned = Image.fromarray((np.asarray(turned) >> 8).astype(np.uint8))
-        written = io.BytesIO()
-        turned.convert("RGB").save(written, "PNG", compress_level=1)
-        return written.getvalue()
+    """The first frame, upright, in 8-bit colour without transparency, as PNG: the very pixels that serving decodes."""
+    return _written(_as_served(data), "PNG", compress_level=1)
+
+
+def _as_served(data: bytes) -> Image.Image:
+    return Image.fromarray(np.ascontiguousarray(decode_image(data)[..., ::-1]))
+
+
+def _written(image: Image.Image, form: str, **options: object) -> bytes:
+    written = io.BytesIO()
+    image.save(written, form, **options)
+    return written.getvalue()
 
 
 def _symlink(source: str, target: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import gc
 import logging
 import shutil
@@ -13,9 +14,16 @@ from threading import Thread
 
 from handful_core.console import progress, say
 from handful_core.errors import DataError
+from handful_trainer.dataset.accounts import check_balance, check_used
 from handful_trainer.dataset.errors import EmptyDatasetError, OutputExistsError
 from handful_trainer.dataset.inspection.inspect import inspect_all
-from handful_trainer.dataset.preparation.assets import Asset, PreparedAssets, check_labels, classify_asset
+from handful_trainer.dataset.preparation.assets import (
+    Asset,
+    PreparedAssets,
+    account_for,
+    check_labels,
+    classify_asset,
+)
 from handful_trainer.dataset.preparation.index import Fingerprint, Index
 from handful_trainer.dataset.preparation.write import make_folders, whole_folder, write_files, write_list, write_report
 from handful_trainer.dataset.prepared import REPORT, PreparedDataset
@@ -24,14 +32,23 @@ from handful_trainer.dataset.report.page import template, write_page
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import RawDataset, RawItem
 from handful_trainer.dataset.sources.registry import open_source
-from handful_trainer.dataset.splitting.groups import assign_splits
-from handful_trainer.tasks import DEFAULT, get_task
+from handful_trainer.dataset.splitting.assign import assign_splits
+from handful_trainer.dataset.splitting.earlier import SPLITS_FILE, SplitHistory, assigned_splits, write_splits
+from handful_trainer.tasks import DEFAULT, all_tasks, get_task
 from handful_trainer.tasks.base import Task
 from handful_trainer.tasks.label_format import LabelFormat
 from handful_trainer.workers import WorkerPool
 
 _log = logging.getLogger(__name__)
 _SHOWN = 12
+_HINTS = {
+    "of an unknown class": "check dataset.classes against the labels of the source",
+    "outside the image": "check that the annotations belong to these images, and are in the unit that the format has",
+    "without an annotation": "check dataset.path, and that the images are annotated",
+    "pending": "accept the annotations",
+    "missing": "check where the images lie",
+}
+"""What to do when nothing can be used, by the commonest reason."""
 
 
 def prepare(config: DatasetConfig, home: Path, output: Path | None = None, *, task: str = DEFAULT) -> PreparedDataset:
@@ -78,22 +95,36 @@ def _make(
     config: DatasetConfig, raw: RawDataset, task: Task, pool: WorkerPool, home: Path, output: Path | None
 ) -> PreparedDataset:
     Thread(target=template).start()  # It is compiled while images are decoded.
+    check_balance(raw.accounts)
+    check_used(raw.accounts)
     items = sorted(raw.items, key=lambda item: item.id)
+    raw = _checked_task(raw, task)
     classes = config.classes or raw.classes or _no_classes(items, task.labels)
     class_ids = {name: class_id for class_id, name in enumerate(classes)}
     assets, fingerprint = _inspected(config, raw, task, pool, items, class_ids)
-    target = output or home / "datasets" / f"{config.title}-{fingerprint[:12]}"
-    if known := _existing(target, fingerprint):
-        return known
     task.labels.check(config, assets)
     if config.unknown_labels == "refuse":
         check_labels(assets, class_ids, task.labels.noun)
-    _check_usable(assets, classes, task.labels.one)
-    assets = assign_splits(assets, config)
+    _check_usable(assets, task.labels)
+    with SplitHistory.locked(config, home) as history:
+        history.check(assets)
+        assets = assign_splits(assets, config, history.earlier)
+        history.remember(assets)
+    fingerprint.split(assets)
+    accounts = (*raw.accounts, *account_for(assets, task.labels))
+    prepared = PreparedAssets(config, task, classes, raw, assets, str(fingerprint), accounts)
+    target = output or home / "datasets" / f"{config.title}-{prepared.fingerprint[:12]}"
+    return _written(target, prepared, history, pool)
+
+
+def _written(target: Path, prepared: PreparedAssets, history: SplitHistory, pool: WorkerPool) -> PreparedDataset:
+    """The dataset at `target`, written if it is not there yet."""
+    if known := _existing(target, prepared.fingerprint):
+        return known
     try:
-        _write(target, PreparedAssets(config, task, classes, raw, assets, fingerprint), pool)
+        _write(target, prepared, history, pool)
     except OutputExistsError:  # Another run may have prepared the same meanwhile.
-        return _existing(target, fingerprint) or PreparedDataset.open(target)
+        return _existing(target, prepared.fingerprint) or PreparedDataset.open(target)
     return PreparedDataset.open(target)
 
 
@@ -104,7 +135,7 @@ def _inspected(
     pool: WorkerPool,
     items: Sequence[RawItem],
     class_ids: Mapping[str, int],
-) -> tuple[list[Asset], str]:
+) -> tuple[list[Asset], Fingerprint]:
     """All assets with what was found in their files, and the fingerprint: made while other files are still decoded."""
     fingerprint, assets = Fingerprint(config, task.name, tuple(class_ids), raw), []
     with progress() as bar:
@@ -114,10 +145,10 @@ def _inspected(
         for item, facts in zip(items, found, strict=True):
             fingerprint.add(item, facts)
             assets.append(classify_asset(item, facts, class_ids, task.labels))
-    return assets, str(fingerprint)
+    return assets, fingerprint
 
 
-def _write(target: Path, prepared: PreparedAssets, pool: WorkerPool) -> None:
+def _write(target: Path, prepared: PreparedAssets, history: SplitHistory, pool: WorkerPool) -> None:
     assets, classes, labels = prepared.assets, prepared.classes, prepared.labels
     with progress() as bar, whole_folder(target) as folder:
         shown = bar.add_task("writing dataset", total=sum(asset.split is not None for asset in assets))
@@ -127,6 +158,7 @@ def _write(target: Path, prepared: PreparedAssets, pool: WorkerPool) -> None:
         write_page(folder, report, assets, labels, pool)
         labels.describe(folder, classes)
         write_list(folder, prepared)
+        write_splits(folder / SPLITS_FILE, assigned_splits(assets, history.earlier))
         deque(written, 0)
         write_report(folder, report)
 
@@ -171,24 +203,41 @@ def _no_classes(items: Sequence[RawItem], labels: LabelFormat) -> tuple[str, ...
     raise EmptyDatasetError("the source has no list of classes and dataset.classes is empty", f"set it; {found}")
 
 
-def _check_usable(assets: Sequence[Asset], classes: tuple[str, ...], one: str) -> None:
+def _checked_task(raw: RawDataset, task: Task) -> RawDataset:
+    """The source, with a warning if it says that it was made for another task.
+
+    Raises:
+        EmptyDatasetError: its images have labels of another task only.
+    """
+    noun, items = task.labels.noun, raw.items
+    if any(True for item in items for _ in task.labels.named(item)):
+        if raw.made_for in {"", task.name}:
+            return raw
+        warning = f"the source was made for the task {raw.made_for}: see that all images have {noun}"
+        return dataclasses.replace(raw, warnings=(*raw.warnings, warning))
+    for other in all_tasks():
+        labelled = any(True for item in items for _ in other.labels.named(item))
+        if other.name != task.name and (labelled or other.name == raw.made_for):
+            raise EmptyDatasetError(
+                f"no image of the source has {noun}: it is made for the task {other.name}, and has {other.labels.noun}",
+                f"set task: {other.name}, or name another dataset",
+            )
+    return raw
+
+
+def _check_usable(assets: Sequence[Asset], labels: LabelFormat) -> None:
     """Refuse what nothing can be learnt from.
 
     Raises:
         EmptyDatasetError: no usable image, no label of any class, or fewer different images than splits.
     """
+    if not assets:
+        raise EmptyDatasetError("the dataset has no images", "check dataset.path")
+    check_used(account_for(assets, labels), _HINTS)
     usable = [asset for asset in assets if asset.outcome == "usable"]
-    if not usable:
-        broken = sum(asset.outcome == "undecodable" for asset in assets)
-        raise EmptyDatasetError(
-            f"no image can be used: of {len(assets)}, {broken} are broken and {len(assets) - broken} not accepted",
-            "check dataset.path, and that annotations are accepted",
-        )
     if not any(asset.kept for asset in usable):
-        lost = sum(len(asset.labels.dropped) for asset in usable)
         raise EmptyDatasetError(
-            f"none of the {len(usable)} usable images has {one} of {', '.join(classes)} ({lost} others were left out)",
-            "check dataset.classes against the labels of the source",
+            f"none of the {len(usable)} usable images is labelled", "check dataset.path, and where the labels lie"
         )
     if (different := len({asset.facts.sha256 for asset in usable})) < 3:
         raise EmptyDatasetError(

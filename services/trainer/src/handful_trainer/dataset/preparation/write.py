@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from handful_trainer.dataset.errors import DiskSpaceError, OutputExistsError
-from handful_trainer.dataset.inspection.facts import WriteMode
+from handful_trainer.dataset.inspection.facts import ImageFacts, WriteMode
 from handful_trainer.dataset.preparation.assets import Asset, PreparedAssets
 from handful_trainer.dataset.preparation.link import FileLinker, ImageEntry, place_images
-from handful_trainer.dataset.prepared import REPORT
+from handful_trainer.dataset.prepared import ASSETS, REPORT
 from handful_trainer.tasks.label_format import LabelFormat
 from handful_trainer.workers import WorkerPool
 
-ASSETS = "assets.jsonl"
 _UNFINISHED = ".unfinished-"
 _FORGOTTEN = 24 * 3600
 """Seconds after which an unfinished folder belongs to nobody."""
@@ -122,17 +121,25 @@ def _line(asset: Asset, classes: Sequence[str], labels: LabelFormat) -> dict[str
         "status": status.get(asset.outcome, asset.outcome),
         "image": labels.image_name(asset, classes) if asset.split else None,
         "sha256": asset.facts.sha256,
+        "phash": _written_phash(asset.facts),
         "width": asset.facts.width,
         "height": asset.facts.height,
         labels.noun: len(asset.kept),
     }
 
 
+def _written_phash(facts: ImageFacts) -> str | None:
+    """16 hexadecimal digits; nothing for an image that is too flat to have one, None where it was not decoded."""
+    if facts.defect or not facts.decoded:
+        return None
+    return f"{facts.phash:016x}" if facts.phash >= 0 else ""
+
+
 def _check_space(folder: Path, usable: Sequence[Asset], linker: FileLinker) -> bool:
     """Is there room for them? Tells whether images have to be copied, because they cannot be linked."""
     linked = next((a.item.path for a in usable if a.facts.write_mode is WriteMode.LINK and a.item.path), None)
     copies = linked is not None and linker.only_copies(linked, folder)
-    written = sum(a.facts.size * 2 for a in usable if a.facts.write_mode is not WriteMode.LINK)
+    written = sum(_written_bytes(a.facts) for a in usable if a.facts.write_mode is not WriteMode.LINK)
     copied = sum(a.facts.size for a in usable if a.facts.write_mode is WriteMode.LINK) if copies else 0
     needed = written + copied + len(usable) * _PER_IMAGE + _SPARE
     free = shutil.disk_usage(folder).free
@@ -142,6 +149,12 @@ def _check_space(folder: Path, usable: Sequence[Asset], linker: FileLinker) -> b
             "make room, or set HANDFUL_HOME or --output to another disk",
         )
     return copies
+
+
+def _written_bytes(facts: ImageFacts) -> int:
+    """About as many as an image takes that is written anew. Of a photo, PNG saves a third; HEIC and AVIF are small."""
+    as_png = facts.width * facts.height * 2 if facts.format in {"AVIF", "HEIC"} else 0
+    return max(facts.size * 2, as_png)
 
 
 def _remove_forgotten(parent: Path) -> None:

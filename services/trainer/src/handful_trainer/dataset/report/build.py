@@ -6,15 +6,24 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from handful_trainer.dataset.accounts import (
+    ANNOTATION_RECORDS,
+    IMAGE_FILES,
+    NOT_LISTED,
+    OF_UNLISTED_IMAGE,
+    OLDER,
+    count_left_out,
+)
 from handful_trainer.dataset.preparation.assets import Asset, PreparedAssets, identical, unknown_labels
 from handful_trainer.dataset.settings import TogetherConfig, class_values
 from handful_trainer.dataset.sources.base import NO_ANNOTATION, SPLITS
-from handful_trainer.dataset.splitting.groups import group_assets, leaks, name_key
+from handful_trainer.dataset.splitting.groups import group_assets, leaks, named_groups, source_leaks
 from handful_trainer.tasks import DEFAULT
 from handful_trainer.tasks.label_format import LabelFormat
 
 _KINDS = ("truncated", "empty", "html", "noise", "garbled")
 _SHOWN = 20
+_FEW = 3
 _STATUSES = ("pending", "refused", "skipped", NO_ANNOTATION)
 
 
@@ -22,23 +31,30 @@ def build_report(prepared: PreparedAssets) -> dict[str, Any]:
     """Counts, splits, warnings, and each defect with its asset."""
     usable, config, labels = prepared.with_outcome("usable"), prepared.config, prepared.labels
     same_content, torn = identical(usable), leaks(usable, config.keep_together)
+    accounts = prepared.accounts
     report = {
         **_identity(prepared),
         **_outcomes(prepared),
         **labels.kept_counts([*usable, *prepared.with_outcome("unlabelled")]),
-        "older_annotations_ignored": prepared.raw.older_annotations,
-        "annotations_without_asset": prepared.raw.annotations_without_asset,
-        "files_without_asset": prepared.raw.files_without_asset,
+        "older_annotations_ignored": count_left_out(accounts, ANNOTATION_RECORDS, OLDER),
+        "annotations_without_asset": count_left_out(accounts, ANNOTATION_RECORDS, OF_UNLISTED_IMAGE),
+        "files_without_asset": count_left_out(accounts, IMAGE_FILES, NOT_LISTED),
         "identical_image_pairs": sum(len(same) * (len(same) - 1) // 2 for same in same_content),
         "near_duplicates": _near_duplicates(usable, config.keep_together),
-        "groups": len({key for asset in usable if (key := name_key(asset, config.keep_together))}),
+        "groups": len({key for asset in usable for key in named_groups(asset, config.keep_together)}),
+        **_source_leaks(usable, config.keep_together),
         "pairs_across_splits": len(torn),
         **labels.odd_counts(usable),
         "exif_rotated": sum(asset.facts.orientation != 1 for asset in usable),
         "unknown_labels": dict(sorted(unknown_labels(prepared.assets).items())),
         **_class_balance(prepared, usable),
+        "accounts": [account.as_json() for account in accounts],
     }
-    warnings = warnings_of(report, prepared.assets, same_content, labels)
+    warnings = [
+        *_undecoded(report),
+        *_account_warnings(prepared),
+        *warnings_of(report, prepared.assets, same_content, labels),
+    ]
     shown = [f"{one.item.id} in {one.split}, {other.item.id} in {other.split}" for one, other in torn[:_SHOWN]]
     return report | {
         "warnings": warnings,
@@ -70,6 +86,7 @@ def _outcomes(prepared: PreparedAssets) -> dict[str, Any]:
         "undecodable_kinds": tally((asset.facts.defect for asset in broken), _KINDS),
         "not_accepted": tally((asset.item.status for asset in idle), _STATUSES),
         "usable_images": len(usable),
+        "left_out_as_alike": len(prepared.with_outcome("alike")),
         **({"unlabelled": len(unlabelled)} if prepared.labels.empty().required else {}),
         "not_decoded": sum(not asset.facts.decoded for asset in usable),
     }
@@ -87,11 +104,27 @@ def _class_balance(prepared: PreparedAssets, usable: Sequence[Asset]) -> dict[st
 def _near_duplicates(usable: Sequence[Asset], config: TogetherConfig) -> dict[str, Any]:
     """How many images look like another one that is not byte for byte the same, and in how many groups, if sought."""
     if config.near_duplicates < 0:
-        return {"sought": False, "groups": 0, "images": 0, "examples": []}
+        return {"sought": False, "distance": -1, "groups": 0, "images": 0, "examples": []}
     only = TogetherConfig(near_duplicates=config.near_duplicates)
     found = [same for same in group_assets(usable, only) if len({asset.facts.sha256 for asset in same}) > 1]
     examples = [[asset.item.id for asset in same[:_SHOWN]] for same in found[:_SHOWN]]
-    return {"sought": True, "groups": len(found), "images": sum(map(len, found)), "examples": examples}
+    return {
+        "sought": True,
+        "distance": config.near_duplicates,
+        "groups": len(found),
+        "images": sum(map(len, found)),
+        "examples": examples,
+    }
+
+
+def _source_leaks(usable: Sequence[Asset], config: TogetherConfig) -> dict[str, Any]:
+    """Images of the source's own splits whose group another of them has, if there are any."""
+    images = Counter(asset.item.split for asset in usable)
+    found = [
+        {"split": split, "images": number, "of": images[split], "also_in": other}
+        for (split, other), number in source_leaks(usable, config).items()
+    ]
+    return {"source_leaks": found} if found else {}
 
 
 def tally(found: Iterable[str], always: Sequence[str]) -> dict[str, int]:
@@ -143,15 +176,22 @@ def warnings_of(
     noun = labels.noun
     usable = [asset for asset in assets if asset.outcome == "usable"]
     return [
-        *_undecoded(report),
         *_missing_classes(report, noun),
         *_leaks(report),
+        *_leaks_of_source(report),
+        *_left_out_as_alike(assets),
         *_imbalance(report, noun),
         *_unknown_labels(report, noun),
         *labels.warnings(report, usable),
         *_strange_images(usable, families, noun),
-        *_strays(report),
     ]
+
+
+def _account_warnings(prepared: PreparedAssets) -> Iterator[str]:
+    """What was left out and smells of a mistake."""
+    yield from prepared.raw.warnings
+    for account in prepared.accounts:
+        yield from account.warnings()
 
 
 def _undecoded(report: dict[str, Any]) -> Iterator[str]:
@@ -180,6 +220,24 @@ def _leaks(report: dict[str, Any]) -> Iterator[str]:
         )
 
 
+def _leaks_of_source(report: dict[str, Any]) -> Iterator[str]:
+    for leak in report.get("source_leaks", []):
+        yield (
+            f"{leak['images']} of the {leak['of']} images in the source's {leak['split']} are of a group that its "
+            f"{leak['also_in']} has, too: such a group is now whole in {leak['split']}"
+        )
+
+
+def _left_out_as_alike(assets: Sequence[Asset]) -> Iterator[str]:
+    if alike := [asset for asset in assets if asset.outcome == "alike"]:
+        pairs = ", ".join(f"{asset.item.id} as {asset.alike}" for asset in alike[:_FEW])
+        more = f" and {len(alike) - _FEW} more" if len(alike) > _FEW else ""
+        yield (
+            f"{len(alike)} images are left out: by now they belong together with one of another split, where they must "
+            f"not be ({pairs}{more})"
+        )
+
+
 def _imbalance(report: dict[str, Any], noun: str) -> Iterator[str]:
     """A class with a fraction of the labels of the commonest one."""
     counted = {name: number for name, number in report[f"{noun}_per_class"].items() if number}
@@ -202,19 +260,12 @@ def _strange_images(usable: Sequence[Asset], families: Iterable[Sequence[Asset]]
     torn = sum(len({asset.item.split for asset in same}) > 1 for same in doubled)
     if torn:
         yield f"{torn} identical images were in more than one split of the source and are now in one"
-    unlike = sum(len({asset.labels.content for asset in same}) > 1 for same in doubled)
-    if unlike:
-        yield f"{unlike} identical images carry different {noun}: only one of them can be right"
+    if unlike := [same for same in doubled if len({asset.labels.content for asset in same}) > 1]:
+        first = ", ".join(asset.item.id for asset in unlike[0][:_FEW])
+        yield f"{len(unlike)} identical images carry different {noun} ({first}): only one of them can be right"
     resized = sum(a.item.size is not None and a.item.size != (a.facts.width, a.facts.height) for a in usable)
     if resized:
         yield f"{resized} images have another size than the source says: their {noun} may not fit"
-
-
-def _strays(report: dict[str, Any]) -> Iterator[str]:
-    if strays := report["annotations_without_asset"]:
-        yield f"{strays} annotations belong to no asset"
-    if files := report["files_without_asset"]:
-        yield f"{files} image files belong to no asset"
 
 
 def _words(names: Sequence[str]) -> str:

@@ -13,10 +13,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from PIL import ImageOps
+import cv2
+from PIL import Image, ImageOps
 
-from handful_core.vision.decode import PILLOW_ERRORS
-from handful_trainer.dataset.inspection.pillow import open_image
+from handful_core.vision.decode import ImageError, decode_reduced
+from handful_core.vision.pillow_images import PILLOW_ERRORS, open_image
 from handful_trainer.dataset.preparation.assets import Asset, identical
 from handful_trainer.dataset.sources.base import SPLITS
 from handful_trainer.tasks.label_format import LabelFormat
@@ -85,6 +86,7 @@ def write_page(
     html = template().render(
         report=report,
         noun=labels.noun,
+        without=labels.without,
         splits=SPLITS,
         galleries=[finish() for finish in defects],
         samples=[finish() for finish in samples],
@@ -216,11 +218,12 @@ def picture_of(asset: Asset, outlines: tuple[Outline, ...], note: str = "") -> T
     if facts.defect:
         return _broken(asset.item.path, name, note)
     try:
-        address, _, _ = _thumbnail(asset.item.path.read_bytes())
-    except PILLOW_ERRORS:
+        pixels = decode_reduced(asset.item.path.read_bytes(), enough=_SIDE).pixels
+    except ImageError:
         if facts.decoded:
             raise
         return Thumbnail(name, note, words="its pixels make no sense")
+    address = _address(Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)))
     return Thumbnail(name, note, address, facts.width, facts.height, outlines)
 
 
@@ -228,23 +231,27 @@ def _broken(path: Path, name: str, note: str) -> Thumbnail:
     """As much of a picture as a broken JPEG holds, the rest grey; of other files the first bytes."""
     data = path.read_bytes()
     if data.startswith(b"\xff\xd8"):
-        with contextlib.suppress(OSError, SyntaxError, ValueError):
-            # With an end put behind it the decoder is content.
-            return Thumbnail(name, note, *_thumbnail(data + b"\xff\xd9"))
+        with contextlib.suppress(*PILLOW_ERRORS):
+            # With an end put behind it Pillow is content, and OpenCV is not.
+            return Thumbnail(name, note, *_remains(data + b"\xff\xd9"))
     begin = data[:_PREVIEW]
     words = begin.decode("ascii") if begin.isascii() else begin[:32].hex(" ")
     return Thumbnail(name, note, words=words or "no bytes")
 
 
-def _thumbnail(data: bytes) -> tuple[str, int, int]:
-    """The upright image made small, as a data: address, and the size of the original."""
+def _remains(data: bytes) -> tuple[str, int, int]:
+    """What is left of an image, upright and small, as a data: address, and the size of the original."""
     with open_image(data) as image:
         size = image.size
         shrink = min(1, _SIDE / max(size))
         image.draft("RGB", (int(size[0] * shrink), int(size[1] * shrink)))  # A large photo at a fraction of its size.
         upright = ImageOps.exif_transpose(image).convert("RGB")
     width, height = size if (size[0] < size[1]) == (upright.width < upright.height) else size[::-1]
-    upright.thumbnail((_SIDE, _SIDE))
+    return _address(upright), width, height
+
+
+def _address(image: Image.Image) -> str:
+    image.thumbnail((_SIDE, _SIDE))
     written = io.BytesIO()
-    upright.save(written, "JPEG", quality=_QUALITY)
-    return f"data:image/jpeg;base64,{base64.b64encode(written.getvalue()).decode()}", width, height
+    image.save(written, "JPEG", quality=_QUALITY)
+    return f"data:image/jpeg;base64,{base64.b64encode(written.getvalue()).decode()}"

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+
+from handful_core.vision import formats
+from handful_trainer.dataset.accounts import Account
 
 if TYPE_CHECKING:  # Worker processes import this module: they start sooner without pydantic.
     from handful_trainer.dataset.settings import DatasetConfig
@@ -15,18 +19,33 @@ SplitName = Literal["train", "val", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 SPLIT_WORDS: Mapping[str, SplitName] = {
     "train": "train",
+    "training": "train",
     "val": "val",
     "valid": "val",
+    "validate": "val",
     "validation": "val",
     "minival": "val",
     "test": "test",
+    "testing": "test",
 }
 """How files and folders are named after splits."""
-IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"})
-"""Files of a source that are images by their name. What they really hold, their first bytes tell."""
+IMAGE_SUFFIXES = formats.IMAGE_SUFFIXES
+"""Files of a source that are images by their name, read or not. What they really hold, their first bytes tell."""
 ACCEPTED = "accepted"
 NO_ANNOTATION = "none"
 _MAX_ID_LENGTH = 120
+"""Bytes: file systems count names so."""
+_YEAR = re.compile(r"[\W_]*[0-9]+$")
+
+
+def without_year(word: str) -> str:
+    """The word in lower case, without a year behind it: train for Train2017 and train_2017."""
+    return _YEAR.sub("", word.lower())
+
+
+def split_word(word: str) -> SplitName | None:
+    """The split that a word says; a year may follow."""
+    return SPLIT_WORDS.get(without_year(word))
 
 
 class RawBox(NamedTuple):
@@ -67,6 +86,8 @@ class RawItem(NamedTuple):
     """What the image as a whole was classified as."""
     tags: tuple[str, ...] = ()
     """Tags of the asset."""
+    group: str = ""
+    """What the source says that it belongs to, such as a plant or a person: images of one group stay in one split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +97,12 @@ class RawDataset:
     items: tuple[RawItem, ...]
     classes: tuple[str, ...] = ()
     """The source's own list of classes, if it has one."""
-    older_annotations: int = 0
-    """Annotations that were left aside because a newer one of the same asset exists."""
-    annotations_without_asset: int = 0
-    files_without_asset: int = 0
+    accounts: tuple[Account, ...] = ()
+    """What became of everything that the source found: see `Books`."""
+    warnings: tuple[str, ...] = ()
+    """Sentences for people, about what was read in another way than it is written."""
+    made_for: str = ""
+    """The kind of labels that the source says it was made for, if it does: the name of a task."""
 
 
 class AssetIds:
@@ -94,7 +117,8 @@ class AssetIds:
         Ids are compared without regard to case, as some file systems do.
         """
         whole = "_".join(part for part in path.with_suffix("").parts if part != "images")
-        name = "".join(c if c.isalnum() or c in "-_." else "-" for c in whole).lstrip(".")[:_MAX_ID_LENGTH]
+        name = "".join(c if c.isalnum() or c in "-_." else "-" for c in whole).lstrip(".")
+        name = name.encode(errors="replace")[:_MAX_ID_LENGTH].decode(errors="ignore")
         if name != whole or name.casefold() in self._taken:
             name = f"{name}-{hashlib.sha256(path.as_posix().encode(errors='surrogateescape')).hexdigest()[:8]}"
         self._taken.add(name.casefold())
@@ -125,7 +149,7 @@ class Source(Protocol):
         """
 
     def read(self) -> RawDataset:
-        """Read everything but the images' content.
+        """Read everything but the images' content, and account for all that is found.
 
         Raises:
             DataError: one of its kinds; the line names the file, the place and the asset.

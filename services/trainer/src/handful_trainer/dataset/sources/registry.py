@@ -9,11 +9,14 @@ from pathlib import Path
 from handful_core.errors import ConfigError
 from handful_trainer.dataset.settings import SOURCES_GROUP, DatasetConfig
 from handful_trainer.dataset.sources.base import Source
-from handful_trainer.dataset.sources.coco import CocoSource
+from handful_trainer.dataset.sources.coco.source import CocoSource
+from handful_trainer.dataset.sources.csv.source import CsvSource
+from handful_trainer.dataset.sources.folder import ClassFolderSource
+from handful_trainer.dataset.sources.label_studio import LabelStudioSource
 from handful_trainer.dataset.sources.picsellia import PicselliaSource
 from handful_trainer.dataset.sources.picsellia_export import PicselliaExportSource
-from handful_trainer.dataset.sources.voc import VocSource
-from handful_trainer.dataset.sources.yolo import YoloSource
+from handful_trainer.dataset.sources.voc.source import VocSource
+from handful_trainer.dataset.sources.yolo.source import YoloSource
 
 SOURCES: Mapping[str, type[Source]] = {
     "picsellia": PicselliaSource,
@@ -21,6 +24,9 @@ SOURCES: Mapping[str, type[Source]] = {
     "yolo": YoloSource,
     "coco": CocoSource,
     "voc": VocSource,
+    "folder": ClassFolderSource,
+    "csv": CsvSource,
+    "label-studio": LabelStudioSource,
 }
 """The trainer's own sources by their name in the configuration."""
 _BROUGHT_BY = {"sample": "handful-quickstart"}

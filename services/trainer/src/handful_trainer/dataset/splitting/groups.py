@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import math
-import random
 import re
-from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 
-from handful_trainer.dataset.errors import EmptyDatasetError
 from handful_trainer.dataset.inspection.phash import near_duplicates
 from handful_trainer.dataset.preparation.assets import Asset
-from handful_trainer.dataset.settings import DatasetConfig, TogetherConfig
+from handful_trainer.dataset.settings import TogetherConfig
 from handful_trainer.dataset.sources.base import SPLITS, SplitName
 
 
@@ -49,28 +45,6 @@ class UnionFind:
         return sorted(found.values())
 
 
-def assign_splits(assets: Sequence[Asset], config: DatasetConfig) -> list[Asset]:
-    """Put every usable asset into a split; those of one group into the same.
-
-    Raises:
-        EmptyDatasetError: names or tags leave fewer groups than there are splits.
-    """
-    usable = [asset for asset in assets if asset.outcome == "usable"]
-    grouped = group_assets(usable, config.keep_together)
-    if len(grouped) < len(SPLITS):  # All frames of one short video, say: better a split with a warning than none.
-        grouped = group_assets(usable, config.keep_together.model_copy(update={"near_duplicates": -1}))
-    if len(grouped) < len(SPLITS):
-        raise EmptyDatasetError(
-            f"what belongs together makes {len(grouped)} groups, train, val and test need at least one each",
-            "make dataset.keep_together.pattern or .tags finer, or add images",
-        )
-    shares = config.split
-    fractions: dict[SplitName, float] = {"train": shares.train, "val": shares.val, "test": shares.test}
-    splits = split_groups([_group(members) for members in grouped], fractions, config.seed)
-    split_by_id = {asset.item.id: split for members, split in zip(grouped, splits, strict=True) for asset in members}
-    return [asset._replace(split=split_by_id.get(asset.item.id)) for asset in assets]
-
-
 def group_assets(usable: Sequence[Asset], config: TogetherConfig) -> list[list[Asset]]:
     """Groups of usable assets that must be in one split.
 
@@ -82,6 +56,7 @@ def group_assets(usable: Sequence[Asset], config: TogetherConfig) -> list[list[A
         for one, other in _near_duplicates_by_split(usable, config.near_duplicates):
             groups.join(one, other)
     groups.join_same(name_key(asset, config) for asset in usable)
+    groups.join_same(asset.item.group or None for asset in usable)
     for tag in sorted({tag for asset in usable for tag in _group_tags(asset, config)}):
         groups.join_same(True if tag in asset.item.tags else None for asset in usable)
     return [[usable[member] for member in members] for members in groups.sets()]
@@ -96,31 +71,36 @@ def _near_duplicates_by_split(usable: Sequence[Asset], distance: int) -> Iterato
             yield indices[one], indices[other]
 
 
-def _group(members: Sequence[Asset]) -> Group:
-    if len(members) == 1:  # Nearly all are.
-        labels = frozenset([box.class_id for box in members[0].kept])
-        return Group(1, labels, members[0].item.split)
-    images = Counter(class_id for asset in members for class_id in {box.class_id for box in asset.kept} or (NO_LABEL,))
-    return Group(
-        size=len(members),
-        labels=frozenset(images) - {NO_LABEL},
-        source_split=_source_split(members),
-        images_by_label=tuple(sorted(images.items())),
-    )
-
-
-def _source_split(members: Sequence[Asset]) -> SplitName | None:
-    """Where the source has them. If it has them in several splits, the training split gives way."""
-    splits = {asset.item.split for asset in members}
-    return next((split for split in ("test", "val", "train") if split in splits), None)
-
-
 def name_key(asset: Asset, config: TogetherConfig) -> str | None:
     """The group that an asset's file name says, by `config.pattern`; None if it says none."""
     match = re.search(config.pattern, asset.item.name) if config.pattern else None
     if match is None:
         return None
     return str(match[1]) if match.re.groups and match[1] is not None else match[0]
+
+
+def named_groups(asset: Asset, config: TogetherConfig) -> list[tuple[str, str]]:
+    """The groups that an asset is in by its name, or because the source says so; near-duplicates are not looked at."""
+    key = name_key(asset, config)
+    found = [("name", key)] if key is not None else []
+    return [*found, ("group", asset.item.group)] if asset.item.group else found
+
+
+def source_leaks(usable: Sequence[Asset], config: TogetherConfig) -> dict[tuple[SplitName, SplitName], int]:
+    """How many images of the source's own val and test are of a named group that a split before it has, too.
+
+    Returns:
+        By the image's split and the other one.
+    """
+    groups: dict[SplitName, list[set[tuple[str, str]]]] = {
+        split: [set(named_groups(asset, config)) for asset in usable if asset.item.split == split] for split in SPLITS
+    }
+    all_of = {split: set[tuple[str, str]]().union(*groups[split]) for split in SPLITS}
+    pairs = [(split, before) for index, split in enumerate(SPLITS) for before in SPLITS[:index]]
+    found = {
+        (split, before): sum(not keys.isdisjoint(all_of[before]) for keys in groups[split]) for split, before in pairs
+    }
+    return {pair: images for pair, images in found.items() if images}
 
 
 def leaks(usable: Sequence[Asset], config: TogetherConfig) -> list[tuple[Asset, Asset]]:
@@ -130,8 +110,9 @@ def leaks(usable: Sequence[Asset], config: TogetherConfig) -> list[tuple[Asset, 
 
 
 def _pairs_to_keep_together(usable: Sequence[Asset], config: TogetherConfig) -> Iterator[tuple[int, int]]:
-    """Indices: the first image of each content, name and tag with every other of it, then near-duplicates."""
-    for keys in ([asset.facts.sha256 for asset in usable], [name_key(asset, config) for asset in usable]):
+    """Indices: the first image of each content, name, group and tag with every other of it, then near-duplicates."""
+    contents, names = [asset.facts.sha256 for asset in usable], [name_key(asset, config) for asset in usable]
+    for keys in (contents, names, [asset.item.group or None for asset in usable]):
         first: dict[str, int] = {}
         for index, key in enumerate(keys):
             if key is not None and first.setdefault(key, index) != index:
@@ -150,138 +131,27 @@ def _pairs_to_keep_together(usable: Sequence[Asset], config: TogetherConfig) -> 
                 yield pair
 
 
-def _group_tags(asset: Asset, config: TogetherConfig) -> list[str]:
-    return [tag for tag in asset.item.tags if config.tags and tag.startswith(config.tags)]
-
-
-NO_LABEL = -1
-"""Stands for the class of images without boxes."""
-_PRIORITY: tuple[SplitName, ...] = ("train", "test", "val")
-"""Which split comes first when a class has too few images for all three."""
-
-
-class Group(NamedTuple):
-    """Images that must be in one split."""
-
-    size: int
-    """How many images."""
-    labels: frozenset[int]
-    """Classes that they show; empty for images without boxes."""
-    source_split: SplitName | None = None
-    """The split that the source put them in."""
-    images_by_label: tuple[tuple[int, int], ...] = ()
-    """(class, images that show it), those without boxes under `NO_LABEL`. If empty, all images show all `labels`."""
-
-    def counts(self) -> tuple[tuple[int, int], ...]:
-        """Images by class."""
-        return self.images_by_label or tuple((label, self.size) for label in self.labels or (NO_LABEL,))
-
-
-def split_groups(groups: Sequence[Group], fractions: Mapping[SplitName, float], seed: int) -> list[SplitName]:
-    """The split of each group.
-
-    A source's own splits are kept. Splits that it lacks are taken from its training images, in the fractions that they
-    have to train; without any split of its own all is shared out by the fractions.
-    """
-    present = {group.source_split for group in groups if group.source_split}
-    result: list[SplitName] = [group.source_split or "train" for group in groups]
-    open_splits = [split for split in SPLITS if split == "train" or split not in present]
-    pool = [index for index, split in enumerate(result) if split == "train"]
-    if open_splits == ["train"] or not pool:
-        return result
-    total = sum(fractions[split] for split in open_splits)
-    shares: dict[SplitName, float] = {s: fractions[s] / total if s in open_splits else 0 for s in SPLITS}
-    for index, split in zip(pool, stratify([groups[i] for i in pool], shares, seed), strict=True):
-        result[index] = split
-    return result
-
-
-def stratify(groups: Sequence[Group], fractions: Mapping[SplitName, float], seed: int) -> list[SplitName]:
-    """Share groups out so that every class comes into every split in the same proportion, as far as that can be.
-
-    Iterative stratification (Sechidis, Tsoumakas, Vlahavas: On the Stratification of Multi-Label Data, 2011): the
-    rarest class first, each image to the split that lacks most of this class. Two changes: what a split should get is
-    rounded to whole images, at least one where the class has enough; images without boxes are a class of their own.
+def find_alike(asset: Asset, others: Sequence[Asset], config: TogetherConfig) -> Asset | None:
+    """The first of some assets that belongs together with this one by itself, not by way of a third; None if none does.
 
     Args:
-        groups: what is shared out; their order matters to the result, so sort them by something that stays.
-        fractions: of each split; 0 for a split that gets nothing.
-        seed: decides between equals.
+        asset: a usable one.
+        others: usable ones.
+        config: what makes images alike.
     """
-    rng = random.Random(seed)  # noqa: S311 - a reproducible choice, nothing secret
-    # Large groups first, while there is room for them: the small ones make up the rest.
-    order = sorted(rng.sample(range(len(groups)), len(groups)), key=lambda index: -groups[index].size)
-    groups_by_label: dict[int, list[int]] = defaultdict(list)
-    for index in order:
-        for label, _ in groups[index].counts():
-            groups_by_label[label].append(index)
-    totals = Counter[int]()
-    for group in groups:
-        for label, images in group.counts():
-            totals[label] += images
-    lacking = {label: _largest_remainder(totals[label], fractions) for label in groups_by_label}
-    lacking_any = {split: fraction * sum(group.size for group in groups) for split, fraction in fractions.items()}
-    splits = [split for split in SPLITS if fractions[split] > 0]
-    result: dict[int, SplitName] = {}
-    for label in _rarest_first(groups_by_label):
-        for index in groups_by_label[label]:
-            if index in result:
-                continue
-            lacks = lacking[label]
-            result[index] = max([(lacks[split], lacking_any[split], split) for split in splits])[2]
-            _subtract(groups[index], result[index], lacking, lacking_any)
-    assigned = [result[index] for index in range(len(groups))]
-    _fill_empty_splits(groups, assigned, splits)
-    return assigned
+    key, tags = name_key(asset, config), set(_group_tags(asset, config))
+    for other in others:
+        if asset.facts.sha256 == other.facts.sha256 or (key is not None and key == name_key(other, config)):
+            return other
+        if asset.item.group and asset.item.group == other.item.group:
+            return other
+        if not tags.isdisjoint(_group_tags(other, config)):
+            return other
+        near = min(asset.facts.phash, other.facts.phash) >= 0 and config.near_duplicates >= 0
+        if near and (asset.facts.phash ^ other.facts.phash).bit_count() <= config.near_duplicates:
+            return other
+    return None
 
 
-def _rarest_first(groups_by_label: Mapping[int, Sequence[int]]) -> Iterable[int]:
-    """Labels by how many unassigned groups show them, counted again after each one."""
-    unassigned = {label: set(indices) for label, indices in groups_by_label.items()}
-    while unassigned:
-        label = min(unassigned, key=lambda name: (len(unassigned[name]), name))
-        yield label
-        done = unassigned.pop(label)
-        for others in unassigned.values():
-            others.difference_update(done)
-
-
-def _subtract(
-    group: Group, split: SplitName, lacking: Mapping[int, dict[SplitName, float]], lacking_any: dict[SplitName, float]
-) -> None:
-    """Take a group off what its split lacks."""
-    for label, images in group.counts():
-        lacking[label][split] -= images
-    lacking_any[split] -= group.size
-
-
-def _largest_remainder(total: int, fractions: Mapping[SplitName, float]) -> dict[SplitName, float]:
-    """Whole images for each split by the largest remainder method, at least one each if there are enough.
-
-    Each split first gets its fraction rounded down. What is left over goes one by one to the split that is furthest
-    below its fraction. If the minimum of one gave out too many, the split that is furthest above its fraction gives.
-    """
-    splits = [split for split in _PRIORITY if fractions[split] > 0]
-    quotas: dict[SplitName, float] = dict.fromkeys(SPLITS, 0)
-    for split in splits[:total]:
-        quotas[split] = max(1, math.floor(fractions[split] * total))
-    while (over := sum(quotas.values()) - total) != 0:
-        # Never below one, which is why a split that has one does not give.
-        lack = {split: fractions[split] * total - quotas[split] for split in splits if over < 0 or quotas[split] > 1}
-        split = min(lack, key=lambda name: lack[name]) if over > 0 else max(lack, key=lambda name: lack[name])
-        quotas[split] += 1 if over < 0 else -1
-    return quotas
-
-
-def _fill_empty_splits(groups: Sequence[Group], assigned: list[SplitName], splits: Sequence[SplitName]) -> None:
-    """Give a split that got nothing one group of the largest split: the smallest, with the fewest classes."""
-    for split in splits:
-        if split in assigned:
-            continue
-        largest = max(splits, key=assigned.count)
-        if assigned.count(largest) > 1:
-            index = min(
-                (i for i, current in enumerate(assigned) if current == largest),
-                key=lambda i: (groups[i].size, len(groups[i].labels)),
-            )
-            assigned[index] = split
+def _group_tags(asset: Asset, config: TogetherConfig) -> list[str]:
+    return [tag for tag in asset.item.tags if config.tags and tag.startswith(config.tags)]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,12 @@ class Evaluation:
     """(n,): class ids."""
     probabilities: NDArray[np.float32] = field(repr=False)
     """(n, classes of the model)."""
-    example: Path
+    paths: tuple[Path, ...] = field(repr=False)
+
+    @property
+    def example(self) -> Path:
+        """One of the images."""
+        return self.paths[0]
 
     @property
     def images(self) -> int:
@@ -40,14 +46,20 @@ class Evaluation:
     @property
     def confusion(self) -> NDArray[np.int64]:
         """(classes, classes): rows what was answered, columns what was there."""
+        return self._confusion(np.ones(self.images, np.int64))
+
+    def _confusion(self, weights: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The same, with each image as often as it was drawn."""
         matrix = np.zeros((len(self.classes), len(self.classes)), np.int64)
-        np.add.at(matrix, (self.probabilities.argmax(axis=1), self.truth), 1)
+        np.add.at(matrix, (self.probabilities.argmax(axis=1), self.truth), weights)
         return matrix
 
     @property
     def per_class(self) -> dict[str, dict[str, float]]:
         """Number of labels, precision, recall and F1 of every class that the split shows or the model answers."""
-        confusion = self.confusion
+        return self._per_class(self.confusion)
+
+    def _per_class(self, confusion: NDArray[np.int64]) -> dict[str, dict[str, float]]:
         right, answered, there = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
         found = {}
         for name, r, a, t in zip(self.classes, right.tolist(), answered.tolist(), there.tolist(), strict=True):
@@ -58,13 +70,36 @@ class Evaluation:
 
     def metrics(self) -> dict[str, float]:
         """Macro F1 (mean of the classes' F1), accuracy, and how often the truth is among the first five answers."""
+        right = {name: float(np.mean(images)) for name, images in self._right().items()}
+        return {"macro_f1": self._macro_f1(self.confusion)} | right
+
+    def _macro_f1(self, confusion: NDArray[np.int64]) -> float:
+        return float(np.mean([values["f1"] for values in self._per_class(confusion).values()]))
+
+    def _right(self) -> dict[str, NDArray[np.bool_]]:
+        """Which images are right, (n,), by each metric that is a share of the images."""
         best = np.argsort(-self.probabilities, axis=1)[:, :_TOP]
-        values = {
-            "macro_f1": float(np.mean([values["f1"] for values in self.per_class.values()])),
-            "accuracy": float(np.mean(best[:, 0] == self.truth)),
-        }
-        top = {f"top{_TOP}": float(np.mean((best == self.truth[:, None]).any(axis=1)))}
-        return values | (top if self.probabilities.shape[1] > _TOP else {})
+        top = {f"top{_TOP}": (best == self.truth[:, None]).any(axis=1)}
+        return {"accuracy": best[:, 0] == self.truth} | (top if self.probabilities.shape[1] > _TOP else {})
+
+    def on(self, images: Collection[Path]) -> Evaluation:
+        """The same on some of the images; the network is not run again."""
+        kept = np.flatnonzero([path in images for path in self.paths])
+        paths = tuple(self.paths[i] for i in kept)
+        return replace(self, truth=self.truth[kept], probabilities=self.probabilities[kept], paths=paths)
+
+    def resampled(self, metric: str, weights: NDArray[np.int64]) -> NDArray[np.float64]:
+        """A metric of resamples: (resamples,), for (resamples, images) that say how often each image was drawn.
+
+        Raises:
+            DataError: there is no such metric.
+        """
+        if metric == "macro_f1":
+            return np.asarray([self._macro_f1(self._confusion(drawn)) for drawn in weights])
+        right = self._right()
+        if metric not in right:
+            raise DataError(f"the {self.split} split gives no {metric}", "choose another gate.metric")
+        return np.asarray(weights @ right[metric].astype(np.float64) / weights.sum(axis=1))
 
     def as_json(self) -> dict[str, Any]:
         """What `handful evaluate --json` prints and a manifest carries."""
@@ -103,4 +138,4 @@ def evaluate(model: VisionModel, dataset: PreparedDataset, split: str) -> Evalua
         shown = bar.track(samples, description=f"evaluating {split}")
         answers = [model.predict(decode_image(path.read_bytes())).probabilities for path, _ in shown]
     truth = np.asarray([classes.index(dataset.classes[class_id]) for _, class_id in samples], np.int64)
-    return Evaluation(split, classes, truth, np.asarray(answers, np.float32), samples[0][0])
+    return Evaluation(split, classes, truth, np.asarray(answers, np.float32), tuple(path for path, _ in samples))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,11 +10,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from handful_trainer.dataset.errors import AnnotationError, DamagedFileError
+from handful_trainer.dataset.errors import AnnotationError, DamagedFileError, EmptyDatasetError
 from handful_trainer.dataset.inspection.facts import ImageFacts
 from handful_trainer.dataset.preparation.assets import Asset
-from handful_trainer.dataset.preparation.write import ASSETS
-from handful_trainer.dataset.prepared import PreparedDataset
+from handful_trainer.dataset.prepared import ASSETS, PreparedDataset
 from handful_trainer.dataset.report.build import tally
 from handful_trainer.dataset.report.page import Outline
 from handful_trainer.dataset.settings import DatasetConfig
@@ -28,6 +28,7 @@ class ClassFormat:
 
     noun = "labels"
     one = "a label"
+    without = "images without a label"
     write = staticmethod(write_nothing)
     titles: Mapping[str, str] = {
         "label_unknown_label": "Images with an unknown label",
@@ -47,7 +48,20 @@ class ClassFormat:
         return CleanClass()
 
     def check(self, config: DatasetConfig, assets: Sequence[Asset]) -> None:
-        """Nothing is forbidden."""
+        """Refuse a dataset of one class: there is nothing to tell apart.
+
+        Raises:
+            EmptyDatasetError: all labelled images show the same.
+        """
+        labelled = [asset for asset in assets if asset.kept]
+        unknown = config.unknown_labels == "refuse" and any(asset.labels.dropped for asset in assets)
+        if unknown or not labelled or len({asset.kept[0].class_id for asset in labelled}) > 1:
+            return
+        raise EmptyDatasetError(
+            f"all {len(labelled)} labelled images show {' '.join(labelled[0].item.labels[:1])}: "
+            "a classifier tells two classes apart, or more",
+            "add images of another class, even if it is only called other",
+        )
 
     def kept_counts(self, usable: Sequence[Asset]) -> dict[str, Any]:
         """How many labels are kept and left out."""
@@ -71,9 +85,13 @@ class ClassFormat:
         return iter(())
 
     def warnings(self, report: Mapping[str, Any], usable: Sequence[Asset]) -> Iterator[str]:  # noqa: ARG002
-        """Images that lost their only label."""
+        """Images that lost their labels, and classes with fewer images than splits."""
         if several := report["labels_dropped"]["several_labels"]:
-            yield f"{several} labels were left out because their images have several"
+            yield f"{several} labels were left out because their images have several: a classifier learns one for each"
+        few_images = {name: number for name, number in report["labels_per_class"].items() if 0 < number < len(SPLITS)}
+        if few_images:
+            found = ", ".join(f"{name} has {number}" for name, number in few_images.items())
+            yield f"a class needs an image in each of train, val and test: {found}"
 
     def outlines(self, asset: Asset, classes: Sequence[str]) -> Iterator[Outline]:
         """The image's edge, with the class."""
@@ -89,8 +107,11 @@ class ClassFormat:
         """
         if bad := next((name for name in classes if not layout.is_folder_name(name)), None):
             raise AnnotationError(f"the class {bad!r} cannot be the name of a folder", "give it another name")
-        if len({name.casefold() for name in classes}) < len(classes):
-            raise AnnotationError("two classes differ in upper and lower case only", "give one of them another name")
+        for one, other in itertools.combinations(classes, 2):
+            if one.casefold() == other.casefold():
+                raise AnnotationError(
+                    f"the classes {one} and {other} differ in upper and lower case only", "give both the same name"
+                )
         return (f"{split}/{name}" for split in SPLITS for name in classes)
 
     def image_name(self, asset: Asset, classes: Sequence[str]) -> str:
@@ -128,8 +149,11 @@ class ClassFormat:
     def compare(self, first: PreparedDataset, second: PreparedDataset) -> ClassComparison:
         """Images that were added, removed, changed, moved or given another class."""
         old, new = _images(first), _images(second)
+        old = _renamed(old, new)
         both = sorted(old.keys() & new.keys())
         found = ClassComparison(sorted(new.keys() - old.keys()), sorted(old.keys() - new.keys()))
+        found.classes_added = [name for name in second.classes if name not in first.classes]
+        found.classes_removed = [name for name in first.classes if name not in second.classes]
         found.changed = [i for i in both if old[i].sha256 != new[i].sha256]
         found.moved = {i: f"{old[i].split} → {new[i].split}" for i in both if old[i].split != new[i].split}
         found.relabelled = {i: f"{old[i].label} → {new[i].label}" for i in both if old[i].label != new[i].label}
@@ -148,6 +172,9 @@ class ClassComparison:
     """Those whose image has another content."""
     moved: dict[str, str] = field(default_factory=dict)
     relabelled: dict[str, str] = field(default_factory=dict)
+    """Those of another class: `rust → miner`."""
+    classes_added: list[str] = field(default_factory=list)
+    classes_removed: list[str] = field(default_factory=list)
     unchanged: int = 0
 
     def counts(self) -> list[tuple[str, int, int, int]]:
@@ -155,6 +182,7 @@ class ClassComparison:
         return [
             ("images", len(self.added), len(self.removed), len(self.changed)),
             ("labels", len(self.added), len(self.removed), len(self.relabelled)),
+            ("classes", len(self.classes_added), len(self.classes_removed), 0),
         ]
 
     def rows(self) -> list[tuple[str, str, str]]:
@@ -172,6 +200,23 @@ class _LabelledImage:
     sha256: str
     split: str
     label: str
+
+
+def _renamed(old: Mapping[str, _LabelledImage], new: Mapping[str, _LabelledImage]) -> dict[str, _LabelledImage]:
+    """The older images by the ids that they have now: who moves a file into the folder of another class renames it.
+
+    An image is known by its content, if no other has the same.
+    """
+    gone = _by_content({asset_id: image for asset_id, image in old.items() if asset_id not in new})
+    come = _by_content({asset_id: image for asset_id, image in new.items() if asset_id not in old})
+    now = {gone[sha256]: come[sha256] for sha256 in gone.keys() & come.keys()}
+    return {now.get(asset_id, asset_id): image for asset_id, image in old.items()}
+
+
+def _by_content(images: Mapping[str, _LabelledImage]) -> dict[str, str]:
+    """Asset ids by what only one image holds."""
+    often = Counter(image.sha256 for image in images.values())
+    return {image.sha256: asset_id for asset_id, image in images.items() if often[image.sha256] == 1}
 
 
 def _images(dataset: PreparedDataset) -> dict[str, _LabelledImage]:

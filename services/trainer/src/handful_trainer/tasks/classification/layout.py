@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from handful_trainer.dataset.errors import DamagedFileError, MissingSourceError
-from handful_trainer.dataset.sources.base import IMAGE_SUFFIXES, SPLIT_WORDS, SplitName
+from handful_trainer.dataset.sources.base import IMAGE_SUFFIXES, SplitName, split_word
 from handful_trainer.tasks.label_format import OpenedFolder
 
 _DROPPINGS = (".", "@", "__")
@@ -19,7 +19,7 @@ CLASSES = "classes.txt"
 
 def looks_like(path: Path) -> bool:
     """Does a folder have splits with folders of images in them, and nothing that says otherwise?"""
-    folders = [folder for split in _splits(path).values() for folder in _folders(split)]
+    folders = [folder for split in _splits(path).values() for folder in _class_folders(split)]
     if any(folder.name in _OTHER_LAYOUTS for folder in folders) or any(path.glob("*.y*ml")):
         return False
     return any(_images(folder) for folder in folders)
@@ -37,7 +37,7 @@ def open_folder(path: Path) -> OpenedFolder:
         raise MissingSourceError(
             f"{path} has no folders called train, val or test", "name a folder with classes in them"
         )
-    found = sorted({folder.name for split in splits.values() for folder in _folders(split)})
+    found = sorted({folder.name for split in splits.values() for folder in _class_folders(split)})
     classes = _listed(root) or tuple(found)
     if unlisted := [name for name in found if name not in classes]:
         raise DamagedFileError(
@@ -48,29 +48,28 @@ def open_folder(path: Path) -> OpenedFolder:
 
 def count_images(root: Path) -> dict[str, int]:
     """Images of each split that it has."""
-    sizes = {name: sum(len(_images(folder)) for folder in _folders(split)) for name, split in _splits(root).items()}
+    sizes = {name: _count(split) for name, split in _splits(root).items()}
     return {name: images for name, images in sizes.items() if images}
 
 
 def read_split(root: Path, split: SplitName, classes: Sequence[str]) -> Iterator[tuple[Path, int]]:
     """The images of a split with their class ids, class by class, each in the order of their names."""
-    for folder in _folders(_splits(root)[split]):
+    for folder in _class_folders(_splits(root)[split]):
         for image in _images(folder):
             yield image, classes.index(folder.name)
 
 
 def is_whole(root: Path, splits: Mapping[str, int]) -> bool:
     """Are all images still there?"""
-    there = _splits(root)
-    return all(
-        name in there and sum(len(_images(folder)) for folder in _folders(there[name])) >= images
-        for name, images in splits.items()
-    )
+    there: Mapping[str, list[Path]] = dict(_splits(root).items())
+    return all(_count(there.get(name, [])) >= images for name, images in splits.items())
 
 
 def is_folder_name(name: str) -> bool:
     """Can a class have a folder of its own, on any system, that is not taken for a system's dropping?"""
-    return not name.startswith(_DROPPINGS) and not any(character in name for character in '/\\:*?"<>|')
+    if name.startswith(_DROPPINGS) or name.endswith((" ", ".")) or not name.isprintable():
+        return False
+    return not any(character in name for character in '/\\:*?"<>|')
 
 
 def write_classes(folder: Path, classes: Sequence[str]) -> None:
@@ -78,14 +77,27 @@ def write_classes(folder: Path, classes: Sequence[str]) -> None:
     (folder / CLASSES).write_text("".join(f"{name}\n" for name in classes), encoding="utf-8", newline="\n")
 
 
-def _splits(root: Path) -> dict[SplitName, Path]:
+def _splits(root: Path) -> dict[SplitName, list[Path]]:
+    """The folders of each split; valid and Val are both val."""
     if not root.is_dir():
         return {}
-    return {SPLIT_WORDS[path.name]: path for path in _folders(root) if path.name in SPLIT_WORDS}
+    found: dict[SplitName, list[Path]] = {}
+    for path in _folders(root):
+        if split := split_word(path.name):
+            found.setdefault(split, []).append(path)
+    return found
 
 
 def _folders(path: Path) -> list[Path]:
     return sorted(inner for inner in path.iterdir() if inner.is_dir() and not inner.name.startswith(_DROPPINGS))
+
+
+def _class_folders(split: Iterable[Path]) -> list[Path]:
+    return sorted((inner for folder in split for inner in _folders(folder)), key=lambda path: path.name)
+
+
+def _count(split: Iterable[Path]) -> int:
+    return sum(len(_images(folder)) for folder in _class_folders(split))
 
 
 def _images(folder: Path) -> list[Path]:

@@ -12,9 +12,9 @@ import numpy as np
 
 from handful_core.vision.detections import Detections, match
 from handful_trainer.dataset.errors import DamagedFileError
-from handful_trainer.dataset.preparation.write import ASSETS
-from handful_trainer.dataset.prepared import PreparedDataset
-from handful_trainer.dataset.sources.yolo import label_path, read_labels
+from handful_trainer.dataset.prepared import ASSETS, PreparedDataset
+from handful_trainer.dataset.sources.yolo.label_files import label_path
+from handful_trainer.dataset.sources.yolo.labels import read_labels
 
 _SAME = 1.0
 """Pixels: boxes of one class whose sides all lie as near as this are the same box."""

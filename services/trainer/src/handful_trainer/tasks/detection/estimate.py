@@ -9,14 +9,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from handful_core.errors import ResourceError
 from handful_trainer.pipeline.job import TrainingJob
 from handful_trainer.tasks.detection.settings import detection_config
-from handful_trainer.tasks.detection.train import first_weights, translated_errors, use_channels_last
+from handful_trainer.tasks.detection.train import NO_NUMBER, first_weights, use_channels_last
 from handful_trainer.tasks.detection.ultralytics import new_model, training_arguments
 from handful_trainer.tasks.engine import Estimate
+from handful_trainer.tasks.memory import memory
+from handful_trainer.tasks.torch_errors import translated_errors
 
 _WARM_UP = 2
 _BATCHES = 6
@@ -45,12 +45,12 @@ def estimate(job: TrainingJob) -> Estimate:
         arguments = training_arguments(detection_config(job.config), job.dataset.description, Path(folder) / "yolo") | {
             "plots": False
         }
-        arguments["pretrained"] = first_weights(job)
+        arguments["pretrained"] = first_weights(job, model)
         watch = _Stopwatch()
         model.add_callback("on_train_start", use_channels_last)
         model.add_callback("on_train_batch_start", watch.begin)
         model.add_callback("on_train_batch_end", watch.end)
-        with contextlib.suppress(_EnoughError), translated_errors():
+        with contextlib.suppress(_EnoughError), translated_errors(NO_NUMBER):
             model.train(**arguments)
     if not watch.times:
         raise ResourceError("not one batch was trained", "use more images or a smaller training.batch")
@@ -98,7 +98,7 @@ def _estimate(job: TrainingJob, watch: _Stopwatch) -> Estimate:
     val_images = job.dataset.split_sizes.get("val", 0)
     epoch_seconds = batches * batch_seconds + val_images * watch.val_seconds
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
-    used, available = _memory(trainer.device)
+    used, available = memory(trainer.device)
     limit = detection_config(job.config).training.max_time_hours
     return Estimate(
         device=str(trainer.device),
@@ -114,19 +114,3 @@ def _estimate(job: TrainingJob, watch: _Stopwatch) -> Estimate:
         memory_available=available,
         disk_bytes=_CHECKPOINTS * _BYTES_PER_PARAMETER * parameters,
     )
-
-
-def _memory(device: Any) -> tuple[int, int]:
-    """Bytes in use and bytes there are, of the GPU or of the machine."""
-    import torch
-
-    if device.type == "cuda":
-        return torch.cuda.max_memory_reserved(device), torch.cuda.get_device_properties(device).total_memory
-    processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
-    return sum(_resident(process) for process in processes), psutil.virtual_memory().total
-
-
-def _resident(process: psutil.Process) -> int:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return int(process.memory_info().rss)
-    return 0

@@ -7,7 +7,7 @@ differently. Counts, confusion and pictures show what is served.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,10 @@ from handful_trainer.tasks.detection.scores import Scorer
 LOWEST_CONFIDENCE = 0.001
 """Average precision looks at all boxes down to this score, as COCO's and Ultralytics' evaluations do."""
 
+_OVERLAPS = {"mAP50": 1, "mAP50_95": 10}
+"""Thresholds of overlap that a metric takes the mean of."""
+_AT_BEST_F1 = ("precision", "recall", "f1")
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -41,9 +45,9 @@ class Sample:
     proposed: Detections
     """Every class of each anchor, suppressed within its class; down to LOWEST_CONFIDENCE too."""
 
-    def counted_right(self, confidence: float, model: VisionModel) -> bool:
+    def counted_right(self, confidence: float, classes: Sequence[str], counts: Mapping[str, int]) -> bool:
         """Does the image count what it should, at this threshold?"""
-        return self.found.above(confidence).count(model.manifest.classes, model.manifest.counts) == self.count
+        return self.found.above(confidence).count(classes, counts) == self.count
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,11 @@ class Evaluation:
     samples: tuple[Sample, ...] = field(default=(), repr=False)
 
     @property
+    def paths(self) -> tuple[Path, ...]:
+        """The images."""
+        return tuple(sample.image for sample in self.samples)
+
+    @property
     def example(self) -> Path:
         """One of the images."""
         return self.samples[0].image
@@ -86,6 +95,28 @@ class Evaluation:
             "f1": self.f1,
         }
         return values | ({} if self.count_accuracy is None else {"count_accuracy": self.count_accuracy})
+
+    def on(self, images: Collection[Path]) -> Evaluation:
+        """The same on some of the images; the network is not run again."""
+        kept = tuple(sample for sample in self.samples if sample.image in images)
+        return _measured(self.split, kept, self.classes, self.counts, self.confidence)
+
+    def resampled(self, metric: str, weights: NDArray[np.int64]) -> NDArray[np.float64]:
+        """A metric of resamples: (resamples,), for (resamples, images) that say how often each image was drawn.
+
+        Raises:
+            DataError: there is no such metric.
+        """
+        if metric == "count_accuracy" and self.counts:
+            right = [sample.counted_right(self.confidence, self.classes, self.counts) for sample in self.samples]
+            return np.asarray(weights @ np.asarray(right, np.float64) / weights.sum(axis=1))
+        resampler = scored(self.samples, self.classes).resampler()
+        if metric in _OVERLAPS:
+            return np.asarray([resampler.mean_average_precision(w, _OVERLAPS[metric]) for w in weights])
+        if metric in _AT_BEST_F1:
+            place = _AT_BEST_F1.index(metric)
+            return np.asarray([resampler.precision_recall_f1(w)[place] for w in weights])
+        raise DataError(f"the {self.split} split gives no {metric}", "choose another gate.metric")
 
     def as_json(self) -> dict[str, Any]:
         """What `handful evaluate --json` prints and a manifest carries."""
@@ -127,27 +158,35 @@ def evaluate(model: VisionModel, dataset: PreparedDataset, split: str) -> Evalua
         raise DataError(
             f"the split {split} of {dataset.root} has no images", "choose another split or prepare more images"
         )
-    scorer = scored(samples, model.manifest.classes)
-    confidence = model.manifest.thresholds.confidence
+    manifest = model.manifest
+    return _measured(split, samples, manifest.classes, dict(manifest.counts), manifest.thresholds.confidence)
+
+
+def _measured(
+    split: str, samples: tuple[Sample, ...], classes: tuple[str, ...], counts: dict[str, int], confidence: float
+) -> Evaluation:
+    scorer = scored(samples, classes)
     return Evaluation(
         split=split,
         images=len(samples),
         boxes=sum(len(sample.truth) for sample in samples),
         confidence=confidence,
         **scorer.scores(),
-        count_accuracy=count_accuracy(samples, confidence, model),
+        count_accuracy=count_accuracy(samples, confidence, classes, counts),
         confusion=scorer.confusion(confidence),
-        classes=model.manifest.classes,
-        counts=dict(model.manifest.counts),
+        classes=classes,
+        counts=counts,
         samples=samples,
     )
 
 
-def count_accuracy(samples: Iterable[Sample], confidence: float, model: VisionModel) -> float | None:
+def count_accuracy(
+    samples: Iterable[Sample], confidence: float, classes: Sequence[str], counts: Mapping[str, int]
+) -> float | None:
     """Share of images whose count is right at this threshold; None where no class counts."""
-    if not model.manifest.counts:
+    if not counts:
         return None
-    return float(np.mean([sample.counted_right(confidence, model) for sample in samples]))
+    return float(np.mean([sample.counted_right(confidence, classes, counts) for sample in samples]))
 
 
 def best_confidence(samples: Iterable[Sample], model: VisionModel) -> float:
@@ -158,11 +197,10 @@ def best_confidence(samples: Iterable[Sample], model: VisionModel) -> float:
     one, with most room to both sides.
     """
     samples = list(samples)
-    scorer = scored(samples, model.manifest.classes)
+    classes, counts = model.manifest.classes, model.manifest.counts
+    scorer = scored(samples, classes)
     candidates = [step / 100 for step in range(5, 91, 5)]
-    scores = [
-        scorer.box_f1(confidence) + (count_accuracy(samples, confidence, model) or 0.0) for confidence in candidates
-    ]
+    scores = [scorer.box_f1(c) + (count_accuracy(samples, c, classes, counts) or 0.0) for c in candidates]
     best = [c for c, score in zip(candidates, scores, strict=True) if score == max(scores)]
     return best[len(best) // 2]
 

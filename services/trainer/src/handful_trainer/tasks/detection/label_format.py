@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+from handful_trainer.dataset.accounts import few
 from handful_trainer.dataset.errors import AnnotationError
 from handful_trainer.dataset.inspection.facts import ImageFacts
-from handful_trainer.dataset.preparation.assets import Asset, few
+from handful_trainer.dataset.preparation.assets import Asset
 from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.dataset.report.build import tally
 from handful_trainer.dataset.report.page import Outline
@@ -30,6 +31,7 @@ class BoxFormat:
 
     noun = "boxes"
     one = "a box"
+    without = "images that show nothing"
     write = staticmethod(write_labels)
     titles: Mapping[str, str] = {
         "box_outside": "Boxes outside the image",
@@ -100,6 +102,12 @@ class BoxFormat:
         """Tiny boxes, and images that lost all of theirs."""
         if tiny := report["tiny_boxes"]:
             yield f"{tiny} boxes are smaller than {TINY} pixels on one side: too small to be seen in a smaller image"
+        negative = report["usable_without_boxes"]
+        if negative * 2 >= len(usable) > 0:
+            yield (
+                f"{negative} of {len(usable)} images have no box: that is right for pictures of nothing, "
+                "else look where their annotations are"
+            )
         if lost := sum(bool(asset.item.boxes) and not asset.kept for asset in usable):
             yield f"{lost} images lost all their boxes and now count as images that show nothing"
 

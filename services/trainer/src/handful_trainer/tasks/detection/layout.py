@@ -14,7 +14,9 @@ from handful_core.vision.decode import read_header
 from handful_trainer.dataset.errors import DamagedFileError
 from handful_trainer.dataset.preparation.assets import Asset
 from handful_trainer.dataset.sources.base import SPLITS, SplitName
-from handful_trainer.dataset.sources.yolo import CACHE_SUFFIXES, label_path, open_yolo_folder, read_labels
+from handful_trainer.dataset.sources.yolo.folder import CACHE_SUFFIXES, open_yolo_folder
+from handful_trainer.dataset.sources.yolo.label_files import label_path
+from handful_trainer.dataset.sources.yolo.labels import read_labels
 from handful_trainer.tasks.detection.labels import Box, LabelEntry
 from handful_trainer.tasks.label_format import OpenedFolder
 
@@ -46,7 +48,7 @@ def open_folder(path: Path) -> OpenedFolder:
         DataError: it is not there or damaged.
     """
     folder = open_yolo_folder(path)
-    description = folder.data_yaml.resolve()
+    description = folder.description.resolve()
     return OpenedFolder(description.parent, description, folder.names)
 
 

@@ -25,12 +25,13 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from handful_core.console import progress
-from handful_core.package import Manifest, Package, write_package
+from handful_core.package import SCHEMA_VERSION, Manifest, Package, seen_by, write_package
 from handful_core.package.archive import describe_files
 from handful_core.runtime.benchmark import measure_in_turns
 from handful_core.runtime.model import VisionModel, load_model
 from handful_core.vision.decode import Pixels, decode_image
 from handful_core.vision.preprocess import Floats, to_input
+from handful_trainer.dataset.image_hashes import seen_images
 from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.packaging.golden import write_golden
 from handful_trainer.tasks.detection.evaluate import Evaluation, evaluate
@@ -105,9 +106,19 @@ def quantize(package: Package, dataset: PreparedDataset, folder: Path, images: i
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     manifest = package.manifest
+    # Calibrating is a training, too: what calibrates has been seen.
+    seen = (seen_by(package) | seen_images(dataset)).write(folder)
     _quantize_graph(package, folder / manifest.model, _Calibration(manifest, dataset, images))
     plain = manifest.model_copy(
-        update={"precision": "int8", "weights": None, "golden": None, "files": describe_files(folder), "metrics": {}}
+        update={
+            "schema_version": SCHEMA_VERSION,
+            "precision": "int8",
+            "weights": None,
+            "golden": None,
+            "seen": seen,
+            "files": describe_files(folder),
+            "metrics": {},
+        }
     )
     variant = load_model(write_package(folder, plain))
     golden = write_golden(variant, dataset.images("val"), folder)

@@ -14,6 +14,7 @@ from ultralytics.models.yolo.detect import DetectionValidator
 from ultralytics.utils.metrics import ConfusionMatrix, DetMetrics
 
 from handful_core.vision.detections import Detections, box_iou
+from handful_trainer.tasks.detection.resampling import BoxResampler
 
 _MATCH_IOU = 0.45
 """Overlap from which a found box is the true one in the confusion matrix (Ultralytics' own)."""
@@ -73,6 +74,10 @@ class Scorer:
             "f1": float(np.mean(box.f1)),
             "per_class": {self._name(c): self._class_scores(i, c) for i, c in enumerate(box.ap_class_index.tolist())},
         }
+
+    def resampler(self) -> BoxResampler:
+        """What scores resamples of these images, in the order in which they were added."""
+        return BoxResampler(self._metrics.stats)
 
     def curves(self, folder: Path) -> None:
         """Draw precision-recall, F1, precision and recall curves into `folder`."""

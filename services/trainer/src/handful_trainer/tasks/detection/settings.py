@@ -6,18 +6,25 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from handful_trainer.config.ineffective import Ineffective
 from handful_trainer.config.settings import (
     AugmentationConfig,
     GateConfig,
     ModelConfig,
     NotNegative,
+    OrFalse,
     PackageConfig,
     Positive,
     Section,
     TrainingConfig,
     TrainingSettings,
     Unit,
+    truth_value,
 )
+from handful_trainer.tasks.detection.ineffective import DETECTION
+
+_LAYERS = 24
+"""Of YOLO11 and of YOLO26, in all sizes."""
 
 
 class _Network(Section):
@@ -37,10 +44,11 @@ class DetectionModel(ModelConfig, _Network):
 
     @field_validator("pretrained", mode="before")
     @classmethod
-    def _no_true(cls, value: Any) -> Any:
-        if value is True:
+    def _weights_or_false(cls, value: Any) -> Any:
+        wanted = truth_value(value)
+        if wanted is not False and not isinstance(wanted, str):
             raise ValueError("give the weights' name (such as yolo11n.pt), a local file, or false")
-        return value
+        return wanted
 
     @property
     def architecture(self) -> str:
@@ -54,21 +62,21 @@ class DetectionTraining(TrainingSettings):
     imgsz: int = Field(default=640, ge=32, multiple_of=32)
     """Side of the square that the network sees, in pixels. The largest lever on speed."""
     optimizer: Literal["auto", "SGD", "MuSGD", "Adam", "Adamax", "AdamW", "NAdam", "RAdam", "RMSProp"] = "auto"
-    """auto lets Ultralytics choose optimizer, learning rate and momentum by the length of the training."""
+    """auto lets Ultralytics choose optimizer, learning rate and momentum: AdamW up to 10,000 steps, else MuSGD."""
     lr0: Positive = 0.01
-    """First learning rate (used if optimizer is not auto)."""
+    """First learning rate. Refused with the optimizer auto, which sets its own."""
     lrf: Positive = 0.01
     """Last learning rate as a share of the first."""
     momentum: Unit = 0.937
-    """SGD's momentum, Adam's beta1 (used if optimizer is not auto)."""
+    """SGD's momentum, Adam's beta1. Refused where the optimizer auto takes AdamW, with a momentum of 0.9."""
     weight_decay: NotNegative = 0.0005
     """L2 regularisation."""
     warmup_epochs: NotNegative = 3.0
-    """Epochs in which the learning rate rises."""
+    """Epochs in which the learning rate rises; the last epoch is never one of them."""
     warmup_momentum: Unit = 0.8
-    """Momentum at the beginning of the warm-up."""
+    """Momentum at the beginning of the warm-up, of SGD, MuSGD and RMSProp."""
     warmup_bias_lr: NotNegative = 0.1
-    """Learning rate of biases at the beginning of the warm-up."""
+    """Learning rate of biases at the beginning of the warm-up. With the optimizer auto it is 0."""
     cos_lr: bool = False
     """Let the learning rate fall along a cosine."""
     box: NotNegative = 7.5
@@ -78,27 +86,35 @@ class DetectionTraining(TrainingSettings):
     dfl: NotNegative = 1.5
     """Weight of the distribution focal loss."""
     cls_pw: Unit = 0.0
-    """Class weights against imbalance: 0 none, 1 inverse to frequency."""
+    """Class weights against imbalance: 0 none, 1 inverse to frequency. Needs two classes."""
     nbs: int = Field(default=64, ge=1)
     """Nominal batch: gradients gather until so many images were seen."""
     freeze: int | list[int] | None = None
-    """Freeze the first layers (how many), or these."""
+    """Freeze the first layers (how many), or these, of 0 to 23."""
     multi_scale: Unit = 0.0
     """Vary imgsz by this share."""
     single_cls: bool = False
     """Treat all classes as one."""
     rect: bool = False
-    """Rectangular batches."""
+    """Rectangular batches: no mosaic, mixup or cutmix, and one device only."""
     fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Share of the training images that is used."""
-    cache: Literal[False, "ram", "disk"] = False
+    cache: Annotated[Literal[False, "ram", "disk"], OrFalse] = False
     """Keep decoded images in memory or on disk."""
     amp: bool = True
-    """Mixed precision on GPUs."""
+    """Mixed precision on CUDA devices."""
     deterministic: bool = True
     """The same result from the same seed, on the same machine."""
     max_time_hours: Positive | None = None
     """Train so long, whatever `epochs` says."""
+
+    @field_validator("freeze")
+    @classmethod
+    def _layers(cls, value: int | list[int] | None) -> int | list[int] | None:
+        layers = value if isinstance(value, list) else [] if value is None else [value]
+        if any(not 0 <= layer < _LAYERS for layer in layers):
+            raise ValueError(f"the network has {_LAYERS} layers, 0 to {_LAYERS - 1}, and one has to be trained")
+        return value
 
 
 class DetectionAugmentation(AugmentationConfig):
@@ -127,15 +143,15 @@ class DetectionAugmentation(AugmentationConfig):
     bgr: Unit = 0.0
     """Probability of swapped colour channels."""
     mosaic: Unit = 1.0
-    """Probability of four images in one."""
+    """Probability of four images in one, until the last `close_mosaic` epochs."""
     close_mosaic: int = Field(default=10, ge=0)
-    """No mosaic in so many last epochs."""
+    """No mosaic, mixup or cutmix in so many last epochs; 0 to have them to the end. From `epochs` on there is none."""
     mixup: Unit = 0.0
-    """Probability of two images blended."""
+    """Probability of two images blended, until the last `close_mosaic` epochs."""
     cutmix: Unit = 0.0
-    """Probability of a patch from another image."""
+    """Probability of a patch from another image, until the last `close_mosaic` epochs."""
     erasing: Annotated[float, Field(ge=0, lt=1)] = 0.4
-    """Probability of an erased patch (classification)."""
+    """Does nothing for detectors, and is refused: Ultralytics erases patches for classifiers only."""
 
 
 class _Output(Section):
@@ -165,6 +181,7 @@ class DetectionConfig(TrainingConfig):
     """A detector's training, from data to champion."""
 
     task: ClassVar[str] = "detect"
+    ineffective: ClassVar[tuple[Ineffective, ...]] = DETECTION
     model: DetectionModel = DetectionModel()
     training: DetectionTraining = DetectionTraining()
     augmentation: DetectionAugmentation = DetectionAugmentation()

@@ -44,6 +44,12 @@ class UltralyticsEngine:
 
         configure_ultralytics(home)
 
+    def publishes(self, name: str) -> bool:
+        """Is it one of the files that Ultralytics offers for download?"""
+        from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES
+
+        return name in GITHUB_ASSETS_NAMES
+
     def validate(self, config: TrainingConfig, dataset: PreparedDataset, *, register: bool) -> None:
         """Refuse what would only fail once the training is over."""
         validate_against_dataset(detection_config(config), dataset, register=register)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import pickle
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from handful_core.console import say
-from handful_core.errors import DataError, HandfulError, ResourceError
+from handful_core.errors import DataError
 from handful_trainer.pipeline.job import TrainingJob
 from handful_trainer.pipeline.weights import find_weights
 from handful_trainer.tasks.detection.settings import detection_config
-from handful_trainer.tasks.detection.ultralytics import download_weights, new_model, training_arguments
+from handful_trainer.tasks.detection.ultralytics import download_weights, new_model, refuse_misfits, training_arguments
 from handful_trainer.tasks.engine import TrainingListener
+from handful_trainer.tasks.torch_errors import translated_errors
+
+if TYPE_CHECKING:
+    from ultralytics import YOLO
 
 _METRICS = {
     "metrics/precision(B)": "val/precision",
@@ -26,6 +27,8 @@ _METRICS = {
     "metrics/mAP50-95(B)": "val/mAP50_95",
 }
 """Ultralytics' names and ours: MLflow allows no brackets."""
+NO_NUMBER = "lower training.lr0, or look at the boxes of the dataset"
+"""What to do where the loss is no number any more."""
 
 
 def train(job: TrainingJob, listener: TrainingListener, *, resume: bool) -> Path:
@@ -56,19 +59,28 @@ def train(job: TrainingJob, listener: TrainingListener, *, resume: bool) -> Path
         model, arguments = YOLO(str(checkpoint.path)), arguments | {"resume": True}
     else:
         model = new_model(detection_config(job.config))
-        arguments["pretrained"] = first_weights(job)
+        arguments["pretrained"] = first_weights(job, model)
     TrainingCallbacks(listener, job.config.training.epochs).attach(model)
-    with translated_errors():
+    with translated_errors(NO_NUMBER):
         model.train(**arguments)
     if not best.is_file():
         raise DataError("the training left no weights", "look at the losses: were they NaN? Lower lr0")
     return best
 
 
-def first_weights(job: TrainingJob) -> str | Literal[False]:
-    """The file of the weights to begin with, or none."""
+def first_weights(job: TrainingJob, network: YOLO) -> str | Literal[False]:
+    """The file of the weights that a network begins with, or none.
+
+    Raises:
+        ConfigError: there are no such weights, or few of them fit into the network.
+    """
     wanted = job.config.model.pretrained
-    return str(find_weights(wanted, job.home, job.uri, download_weights)) if wanted else False
+    if not wanted:
+        return False
+    weights = find_weights(wanted, job.home, job.uri, download_weights)
+    with translated_errors(NO_NUMBER):
+        refuse_misfits(network, weights, wanted)
+    return str(weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,29 +166,3 @@ def use_channels_last(trainer: Any) -> None:
 
 def _renamed(values: Mapping[str, Any]) -> dict[str, float]:
     return {_METRICS.get(key, key): float(value) for key, value in values.items()}
-
-
-@contextlib.contextmanager
-def translated_errors() -> Iterator[None]:
-    """What Ultralytics and torch raise, as lines that say what to do."""
-    try:
-        yield
-    except HandfulError:
-        raise
-    except FileNotFoundError as error:
-        raise DataError(f"the dataset cannot be read ({str(error).splitlines()[0]})", "prepare it again") from error
-    except (MemoryError, RuntimeError, OSError) as error:
-        raise _translated(error) from error
-
-
-def _translated(error: MemoryError | RuntimeError | OSError) -> HandfulError:
-    text = str(error)
-    words = text.lower()
-    if isinstance(error, MemoryError) or "out of memory" in words or "can't allocate memory" in words:
-        return ResourceError("there is not enough memory for this training", "lower training.batch or training.imgsz")
-    # Torch's writer has words of its own for a full disk.
-    if getattr(error, "errno", None) == errno.ENOSPC or "file write failed" in words or "pytorchstreamwriter" in words:
-        return ResourceError("the disk is full", "make room, then go on with handful train --resume")
-    if "nan" in re.findall("[a-z]+", words):
-        return DataError("the loss is no number any more", "lower training.lr0, or look at the boxes of the dataset")
-    return HandfulError(f"the training failed ({text.splitlines()[0] if text else type(error).__name__})")

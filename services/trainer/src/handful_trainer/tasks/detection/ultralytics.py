@@ -10,7 +10,7 @@ from urllib.error import URLError
 
 from PIL import Image
 
-from handful_core.errors import HandfulError, UnavailableError
+from handful_core.errors import ConfigError, HandfulError, UnavailableError
 from handful_core.runtime.cpus import available_cpus
 from handful_trainer.tasks.detection.settings import DetectionConfig
 
@@ -21,6 +21,8 @@ _log = logging.getLogger(__name__)
 
 _OURS = {"max_time_hours": "time"}
 """Settings whose name differs from Ultralytics'."""
+_FITTING = 0.5
+"""Between generations of one size at least 0.72 fits, between widths at most 0.48, mostly 0.01."""
 
 
 def configure_ultralytics(home: Path) -> None:
@@ -82,6 +84,29 @@ def new_model(config: DetectionConfig) -> YOLO:
     from ultralytics import YOLO
 
     return YOLO(f"{config.model.architecture}.yaml", task="detect")
+
+
+def refuse_misfits(network: YOLO, weights: Path, pretrained: str) -> None:
+    """Refuse weights of which few fit: Ultralytics takes those that do, and says nothing of the others.
+
+    Args:
+        network: what is to be trained.
+        weights: a `.pt` file.
+        pretrained: what it is called in the configuration.
+
+    Raises:
+        ConfigError: less than half of the network would begin with them.
+    """
+    from ultralytics.nn.tasks import load_checkpoint
+
+    theirs, ours = load_checkpoint(weights)[0].state_dict(), network.model.state_dict()
+    fitting = sum(ours[key].numel() for key in ours.keys() & theirs.keys() if ours[key].shape == theirs[key].shape)
+    share = fitting / sum(tensor.numel() for tensor in ours.values())
+    if share < _FITTING:
+        raise ConfigError(
+            f"model.pretrained: {share:.0%} of the network would begin with {pretrained}, which is of another size",
+            "change model.size, name other weights, or set it to false",
+        )
 
 
 def training_arguments(config: DetectionConfig, data_yaml: Path, folder: Path) -> dict[str, Any]:

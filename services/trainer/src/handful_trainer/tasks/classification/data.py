@@ -1,0 +1,163 @@
+"""The images of a dataset, as a network is trained and validated on them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import lightning
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+from torchvision.transforms import v2
+
+from handful_core.runtime.cpus import available_cpus
+from handful_core.vision.decode import decode_image
+from handful_core.vision.preprocess import to_input
+from handful_trainer.dataset.prepared import PreparedDataset
+from handful_trainer.tasks.classification.network import Network
+from handful_trainer.tasks.classification.settings import ClassificationAugmentation, ClassificationConfig
+
+Samples = Sequence[tuple[Path, int]]
+"""Images with their class ids."""
+_ROOM = 1.25
+"""So much larger than the network's input is what a crop is cut from, so that it keeps its details."""
+
+
+class ServedImages(Dataset[tuple[Tensor, int]]):
+    """Images as serving prepares them, by its own code: what is measured on them is what is served."""
+
+    def __init__(self, samples: Samples, network: Network) -> None:
+        self._samples, self._input = samples, network.input
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        path, class_id = self._samples[index]
+        planes, _ = to_input(decode_image(path.read_bytes()), self._input)
+        return torch.from_numpy(planes[0]), class_id
+
+
+class VariedImages(Dataset[tuple[Tensor, int]]):
+    """Images for training, another way for each draw: whichever process loads them, and when."""
+
+    def __init__(self, samples: Samples, network: Network, augmentation: ClassificationAugmentation) -> None:
+        room = _ROOM if augmentation.crop < 1 else 1.0
+        size = {"width": round(network.width * room), "height": round(network.height * room)}
+        # The same way to the network's shape as in serving, but in whole numbers from 0 to 255.
+        self._input = network.input.model_copy(update={**size, "scale": 1.0, "mean": (0.0,) * 3, "std": (1.0,) * 3})
+        self._samples, self._vary = samples, varied(network, augmentation)
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitem__(self, drawn: tuple[int, int]) -> tuple[Tensor, int]:
+        index, seed = drawn
+        path, class_id = self._samples[index]
+        planes, _ = to_input(decode_image(path.read_bytes()), self._input)
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            return self._vary(torch.from_numpy(planes[0].astype(np.uint8))), class_id
+
+
+def varied(network: Network, augmentation: ClassificationAugmentation) -> v2.Compose:
+    """What happens to a training image: (3, height, width) uint8 becomes what the network sees."""
+    a, size = augmentation, (network.height, network.width)
+    colour = (a.brightness, a.contrast, a.saturation, a.hue)
+    aspect = network.width / network.height
+    steps = [
+        v2.RandomResizedCrop(size, (a.crop, 1.0), (aspect * 3 / 4, aspect * 4 / 3)) if a.crop < 1 else None,
+        v2.RandomHorizontalFlip(a.fliplr) if a.fliplr else None,
+        v2.RandomVerticalFlip(a.flipud) if a.flipud else None,
+        v2.RandomRotation(a.degrees, v2.InterpolationMode.BILINEAR, fill=network.input.pad) if a.degrees else None,
+        v2.ColorJitter(*colour) if any(colour) else None,
+        v2.TrivialAugmentWide() if a.trivial else None,
+        v2.ToDtype(torch.float32, scale=True),
+        v2.Normalize(network.mean, network.std),
+        v2.RandomErasing(a.erasing) if a.erasing else None,
+    ]
+    return v2.Compose([step for step in steps if step is not None])
+
+
+class EpochSampler(Sampler[tuple[int, int]]):
+    """The images of each epoch, and a seed for each: from seed and epoch alone, so that a training can go on.
+
+    Args:
+        images: how many there are.
+        seed: of the whole training.
+        weights: how often an image is drawn, with replacement, as a share of all; none for each just once.
+    """
+
+    def __init__(self, images: int, seed: int, weights: Tensor | None = None) -> None:
+        self._images, self._seed, self._weights, self._epoch = images, seed, weights, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning says so before each."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return self._images
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        chance = torch.Generator().manual_seed(seed_at(self._seed, self._epoch))
+        if self._weights is None:
+            order = torch.randperm(self._images, generator=chance)
+        else:
+            order = torch.multinomial(self._weights, self._images, replacement=True, generator=chance)
+        seeds = torch.randint(2**63 - 1, (self._images,), generator=chance)
+        yield from zip(order.tolist(), seeds.tolist(), strict=True)
+
+
+def seed_at(seed: int, *place: int) -> int:
+    """A seed for an epoch, or a batch of one, of a training with a seed."""
+    return int(np.random.SeedSequence([seed, *place]).generate_state(1)[0])
+
+
+class ClassFolders(lightning.LightningDataModule):
+    """A prepared dataset's training and validation images.
+
+    Args:
+        dataset: images in folders by class.
+        network: what they are prepared for.
+        config: batch, augmentation, sampling.
+        workers: processes that load images; 0 to load them here.
+    """
+
+    def __init__(self, dataset: PreparedDataset, network: Network, config: ClassificationConfig, workers: int) -> None:
+        super().__init__()
+        self.train, self.val = list(dataset.split("train")), list(dataset.split("val"))
+        self._network, self._config, self._workers = network, config, workers
+
+    @property
+    def class_weights(self) -> Tensor:
+        """(classes,): how much an image of each counts so that all classes count alike; of mean 1 over the images."""
+        counts = Counter(class_id for _, class_id in self.train)
+        classes = len(self._network.classes)
+        return torch.tensor([len(self.train) / (classes * counts[i]) for i in range(classes)])
+
+    def train_dataloader(self) -> DataLoader[tuple[Tensor, int]]:
+        """Varied images, in an order of their own each epoch; what is left over after whole batches waits."""
+        settings = self._config.training
+        weights = None
+        if settings.balance == "sampling":
+            weights = self.class_weights[torch.tensor([class_id for _, class_id in self.train])]
+        return DataLoader(
+            VariedImages(self.train, self._network, self._config.augmentation),
+            settings.batch,
+            sampler=EpochSampler(len(self.train), settings.seed, weights),
+            num_workers=self._workers,
+            drop_last=len(self.train) > settings.batch,
+        )
+
+    def val_dataloader(self) -> DataLoader[tuple[Tensor, int]]:
+        """Images as they are served."""
+        images = ServedImages(self.val, self._network)
+        return DataLoader(images, self._config.training.batch, num_workers=self._workers)
+
+
+def loading_processes(config: ClassificationConfig, device: str) -> int:
+    """How many processes load images: none beside a training on processors, which needs them all."""
+    return 0 if device in {"cpu", "mps"} else min(config.training.workers, available_cpus())
