@@ -34,12 +34,36 @@ def yolo(folder: Path) -> Source:
     return open_source(DatasetConfig(source="yolo", path=folder), folder)
 
 
+def classes(folder: Path) -> Source:
+    (folder / "train/rust").mkdir(parents=True)
+    (folder / "train/rust/a.jpg").touch()
+    (folder / "classes.txt").write_text("rust")
+    return open_source(DatasetConfig(source="folder", path=folder), folder)
+
+
+def table(folder: Path) -> Source:
+    photos = folder.parent / "photos"
+    for place in (folder, photos):
+        place.mkdir(parents=True)
+    (photos / "a.jpg").touch()
+    (folder / "labels.csv").write_text("image,label\na,rust\n")
+    return open_source(DatasetConfig(source="csv", path=folder, images=photos), folder)
+
+
+def label_studio(folder: Path) -> Source:
+    folder.mkdir(parents=True)
+    (folder / "a.jpg").touch()
+    (folder / "tasks.json").write_text('[{"image": "a.jpg", "choice": "rust"}]')
+    return open_source(DatasetConfig(source="label-studio", path=folder), folder)
+
+
+_NEEDED = {"assets.json", "annotations.json", "data.yaml", "labels.csv", "tasks.json"}
+"""Without one of these there is no dataset."""
+_MADE = {"picsellia": picsellia, "yolo": yolo, "folder": classes, "csv": table, "label-studio": label_studio}
+
+
 def opened(name: str, folder: Path) -> Source:
-    return (
-        {"picsellia": picsellia, "yolo": yolo}[name](folder)
-        if name in {"picsellia", "yolo"}
-        else voc(folder, elsewhere=name == "voc elsewhere")
-    )
+    return _MADE[name](folder) if name in _MADE else voc(folder, elsewhere=name == "voc elsewhere")
 
 
 @pytest.mark.parametrize(
@@ -58,6 +82,12 @@ def opened(name: str, folder: Path) -> Source:
         ("yolo", "ds/images/train/a.jpg"),
         ("yolo", "ds/labels/train/a.txt"),
         ("yolo", "ds/images/val/b.jpg"),
+        ("folder", "ds/train/rust/a.jpg"),
+        ("folder", "ds/classes.txt"),
+        ("csv", "ds/labels.csv"),
+        ("csv", "photos/a.jpg"),
+        ("label-studio", "ds/tasks.json"),
+        ("label-studio", "ds/a.jpg"),
     ],
 )
 def test_a_change_is_seen(tmp_path: Path, name: str, file: str) -> None:
@@ -67,6 +97,6 @@ def test_a_change_is_seen(tmp_path: Path, name: str, file: str) -> None:
     path.write_bytes(path.read_bytes() + b" ")
     changed = state_of(source.roots())
     assert changed != before
-    if path.name not in {"assets.json", "annotations.json", "data.yaml"}:  # Without one of these there is no dataset.
+    if path.name not in _NEEDED:
         path.unlink()
         assert state_of(source.roots()) not in (before, changed)

@@ -234,12 +234,16 @@ def _keypoints(data_yaml: Path, content: dict[str, Any]) -> int | None:
 
 
 def _root(data_yaml: Path, content: dict[str, Any]) -> Path:
-    """`path` of the file, if there is such a folder; else the folder that the file lies in, be it a link or not."""
-    parent = data_yaml.parent.resolve()
+    """`path` of the file, if there is such a folder; else the folder that the file lies in.
+
+    If the file is a link, that is where the link lies, or else where it leads: the one that has what it names.
+    """
+    parents = dict.fromkeys((data_yaml.parent.resolve(), data_yaml.resolve().parent))
     stated = content.get("path")
-    if isinstance(stated, str) and (parent / stated).is_dir():
-        return (parent / stated).resolve()
-    return parent
+    if isinstance(stated, str):
+        parents = {(parent / stated).resolve() if (parent / stated).is_dir() else parent: None for parent in parents}
+    named = [str(value) for split in SPLITS if (key := _key(content, split)) for value in _listed(content[key])]
+    return next((root for root in parents if any(_existing(root, value) for value in named)), next(iter(parents)))
 
 
 def _places(data_yaml: Path, root: Path, content: dict[str, Any], split: SplitName) -> tuple[Path, ...]:
