@@ -68,6 +68,6 @@ async def test_ten_thousand_malformed_images(tmp_path: Path, mlflow: FakeMlflow)
 
 @pytest.mark.parametrize("name", sorted(odd_images()))
 async def test_odd_images_are_answered_or_refused(tmp_path: Path, mlflow: FakeMlflow, name: str) -> None:
-    refused = {"float tiff": 422, "bomb": 413, "small bomb": 413, "nothing": 400, "text": 415}
+    refused = {"float tiff": 415, "bomb": 413, "small bomb": 413, "nothing": 400, "text": 415}
     async with running(make_app(tmp_path, mlflow, max_pixels=4_000_000)) as client:
         assert await send(client, odd_images()[name]) == refused.get(name, 200)
