@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock, Timeout
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -153,6 +154,18 @@ def test_a_history_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert history(config(seed=1), tmp_path) == {}
     assert history(config(split={"train": 0.7, "val": 0.2, "test": 0.1}), tmp_path) == {}
     assert history(config(split={"keep": "none"}), tmp_path) == {}
+
+
+def test_another_process_waits_until_this_one_has_remembered(tmp_path: Path) -> None:
+    with SplitHistory.locked(config(), tmp_path) as ours, pytest.raises(Timeout):
+        FileLock(f"{ours.path}.lock", timeout=0, is_singleton=False).acquire()
+    assert ours.path is not None
+    FileLock(f"{ours.path}.lock", timeout=0, is_singleton=False).acquire().lock.release()
+
+
+def test_what_names_no_file_is_refused_as_a_setting() -> None:
+    with pytest.raises(ValueError, match="keep"):
+        config(split={"keep": "a\0b"})
 
 
 def test_a_pinned_split_changes_nothing_of_what_is_known_here(tmp_path: Path) -> None:

@@ -384,3 +384,8 @@ def test_whatever_the_result_depends_on_is_looked_at(tmp_path: Path, changed: st
     before = state_of(source.roots())
     (folder / changed).write_bytes((folder / changed).read_bytes() + b"\n")
     assert state_of(source.roots()).stamp != before.stamp
+
+
+def test_long_names_of_any_script_make_ids_that_can_name_a_file(tmp_path: Path) -> None:
+    folder = yolo_folder(tmp_path, {f"{'手' * 70}/{'指' * 70}.jpg": BOX, "b.jpg": BOX}, train="images")
+    assert all(len(f"{item.id}.jpg".encode()) < 200 for item in read(folder).items)
