@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import io
+import os
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -149,3 +151,10 @@ def test_no_damage_crashes_it(form: str, data: st.DataObject) -> None:
         warnings.simplefilter("ignore")
         found = inspect_bytes(bytes(content))
     assert found.defect or min(found.width, found.height) > 0
+
+
+@pytest.mark.timeout(30)
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.jpg")
+    (found,) = inspect_images([tmp_path / "x.jpg"])
+    assert (found.defect, found.detail) == ("unreadable", "it is no file")

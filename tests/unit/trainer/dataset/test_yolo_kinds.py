@@ -358,6 +358,7 @@ def test_pipes_loops_and_broken_links_end_nothing(tmp_path: Path) -> None:
     (folder / "images/self.jpg").symlink_to("self.jpg")
     found = read(folder)
     assert [item.name for item in found.items] == ["0.jpg", "1.jpg", "2.jpg", "3.jpg", "self.jpg"]
+    assert state_of([folder]).images == 6  # The pipe too: whatever is called so.
     (folder / "labels/self.txt").symlink_to("nowhere.txt")
     with pytest.raises(DataError, match=r"self\.txt cannot be read .*: correct or remove it"):
         read(folder)
