@@ -91,7 +91,7 @@ def _curves(evaluation: Evaluation) -> Any:
         precision, recall, _ = precision_recall_curve(of_class, evaluation.probabilities[:, class_id])
         axes.step(recall, precision, where="post", label=f"{name} {areas[name]:.3f}")
     axes.set(xlim=(0, 1.01), ylim=(0, 1.01), xlabel="recall", ylabel="precision")
-    for text in axes.legend(title="average precision").get_texts():
+    for text in axes.legend(title="average precision", loc="lower left").get_texts():
         text.set_parse_math(False)
     return figure
 

@@ -176,8 +176,7 @@ class _Ranks:
         ranked = np.take(draws.astype(np.int32), self._order, axis=1)
         own = ranked[:, self._places]
         below, upto, own_below, own_upto = (
-            _sums(values)[:, ends]
-            for values, ends in zip((ranked, ranked, own, own), self._ties, strict=True)
+            _sums(values)[:, ends] for values, ends in zip((ranked, ranked, own, own), self._ties, strict=True)
         )
         images, positives = ranked.sum(axis=1)[:, None], own.sum(axis=1)[:, None]
         won = (own * ((below - own_below) + (upto - own_upto)) / 2).sum(axis=1)
