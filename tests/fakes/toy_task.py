@@ -222,6 +222,7 @@ class ToyTask:
     metrics: tuple[str, ...] = ("accuracy", "macro_f1")
     labels = ClassFormat()
     engine = ToyEngine()
+    robustness = True
     answered = "named"
 
     def evaluate(self, model: VisionModel, dataset: PreparedDataset, split: str) -> Evaluation:

@@ -49,16 +49,17 @@ class PreparedDataset:
         return get_task(self.task_name)
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: Path, otherwise: str = DEFAULT) -> Self:
         """Open a prepared dataset, or any folder in a task's layout.
 
         Args:
             path: its folder, or the file that describes it.
+            otherwise: the task that it is taken to be for if it has no task's layout: that of what is done with it.
 
         Raises:
             DataError: it is not there or damaged.
         """
-        task = _task_of(path)
+        task = _task_of(path, otherwise)
         folder = task.labels.open(path)
         report = _report(folder.root / REPORT, folder)
         if not report:
@@ -123,13 +124,13 @@ class PreparedDataset:
         return [path for path, _ in self.split(name)]
 
 
-def _task_of(path: Path) -> Task:
-    """The task whose layout a folder has: as its report says, else as it looks; detection where nothing fits."""
+def _task_of(path: Path, otherwise: str) -> Task:
+    """The task whose layout a folder has: as its report says, else as it looks."""
     root = path if path.is_dir() else path.resolve().parent
     report = _content(root / REPORT) if path.exists() else {}
     if "fingerprint" in report:  # Else it is somebody else's report.
         return get_task(str(report.get("task", DEFAULT)))
-    return next((task for task in all_tasks() if task.labels.opens(path)), get_task(DEFAULT))
+    return next((task for task in all_tasks() if task.labels.opens(path)), get_task(otherwise))
 
 
 def _content(path: Path) -> dict[str, Any]:

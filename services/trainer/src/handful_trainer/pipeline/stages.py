@@ -175,7 +175,9 @@ def _package(job: TrainingJob, tracker: Tracker, outcome: TrainingOutcome) -> Bu
         built = build_package(job, job.engine.best_weights(job.folder.path), outcome.run_id, base=base)
         outcome.metrics = built.evaluation.metrics()
         step.result = ", ".join(f"{key} {value:.3f}" for key, value in outcome.metrics.items())
-    tracker.metrics({f"test/{key}": value for key, value in outcome.metrics.items()})
+    for warning in built.evaluation.warnings():
+        say(f"warning: {warning}")
+    tracker.metrics({f"test/{key}": value for key, value in built.evaluation.measured().items()})
     tracker.metrics(_per_class(built.evaluation, job.task.labels.noun))
     tracker.metrics(measure_latency(built.package, built.evaluation.example).metrics())
     tracker.tags({"parity": str(built.parity)})

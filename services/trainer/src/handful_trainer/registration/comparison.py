@@ -8,18 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from handful_core.package import SeenImages
 from handful_trainer.dataset.image_hashes import ImageHash
 from handful_trainer.dataset.inspection.phash import resembling
 from handful_trainer.tasks.base import Evaluation
-
-RESAMPLES = 1000
-"""Resamples of the bootstrap: with other seeds the ends of the interval scatter by 0.08 of what the difference does."""
-_SEED = 0
-_INTERVAL = (2.5, 97.5)
-"""Percentiles."""
+from handful_trainer.tasks.bootstrap import Interval, interval, resamples
 
 Seer = Literal["champion", "challenger", "both"]
 
@@ -54,7 +47,7 @@ class Comparison:
 
     challenger: float
     champion: float
-    interval: tuple[float, float]
+    interval: Interval
     """95 % bootstrap interval of the difference."""
 
     @property
@@ -101,15 +94,11 @@ def _seen(hashes: Sequence[ImageHash], seen: SeenImages, distance: int) -> list[
 def compare(challenger: Evaluation, champion: Evaluation, metric: str) -> Comparison:
     """Compare two versions on the same images.
 
-    The interval is a paired bootstrap's: images are resampled, both versions are scored on the same resample, and the
-    interval spans the percentiles 2.5 to 97.5 of the differences (Efron and Tibshirani: An Introduction to the
-    Bootstrap, 1993, chapter 13).
+    The interval is a paired bootstrap's: images are resampled, and both versions are scored on the same resample.
 
     Raises:
         DataError: an evaluation has no such metric.
     """
-    rng, images = np.random.default_rng(_SEED), challenger.images
-    weights = rng.multinomial(images, np.full(images, 1 / images), size=RESAMPLES).astype(np.int64)
+    weights = resamples(challenger.images)
     differences = challenger.resampled(metric, weights) - champion.resampled(metric, weights)
-    low, high = np.percentile(differences, _INTERVAL).tolist()
-    return Comparison(challenger.metrics()[metric], champion.metrics()[metric], (low, high))
+    return Comparison(challenger.metrics()[metric], champion.metrics()[metric], interval(differences))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from handful_core.console import say
 from handful_core.package import Package, SeenImages, open_package, seen_by
 from handful_core.registry import Registry, Version
 from handful_core.runtime.model import load_model
@@ -87,7 +88,9 @@ def _register(
     gate: GateConfig,
 ) -> Registered:
     if evaluation:
-        log_metrics(uri, run_id, {f"test/{key}": value for key, value in evaluation.metrics().items()})
+        for warning in evaluation.warnings():
+            say(f"warning: {warning}")
+        log_metrics(uri, run_id, {f"test/{key}": value for key, value in evaluation.measured().items()})
     with tempfile.TemporaryDirectory(prefix="handful-register-") as folder:
         # MLflow keeps the folder's name, and serving looks for it.
         copy = Path(shutil.copytree(package.root, Path(folder) / "package"))

@@ -45,7 +45,16 @@ class Evaluation(Protocol):
         """Metrics by class."""
 
     def metrics(self) -> dict[str, float]:
-        """The numbers that runs and versions carry; of all, more is better."""
+        """The numbers that the gate may compare; of all, more is better."""
+
+    def measured(self) -> Mapping[str, float]:
+        """The numbers that runs and versions carry: `metrics()`, and those of which more is not better."""
+
+    def intervals(self) -> Mapping[str, tuple[float, float]]:
+        """95 % intervals of what was measured, as far as there are."""
+
+    def warnings(self) -> Sequence[str]:
+        """Sentences for people: what was not measured, and what the numbers hide."""
 
     def on(self, images: Collection[Path]) -> Self:
         """The same on some of the images, one at least; the network is not run again."""
@@ -62,6 +71,16 @@ class Evaluation(Protocol):
 
         Raises:
             DataError: the evaluation has no such metric.
+        """
+
+    def stressed(self, model: VisionModel) -> Self:
+        """The same, with how the model does on worse pictures: it is run on some of the images again, several times.
+
+        Args:
+            model: that was evaluated.
+
+        Raises:
+            ConfigError: see `Task.robustness`.
         """
 
     def as_json(self) -> dict[str, Any]:
@@ -91,6 +110,8 @@ class Task(Protocol):
             DataError: the split has no images, or model and dataset do not fit together.
         """
 
+    robustness: bool
+    """Can its evaluations say how a model does on worse pictures?"""
     answered: str
     """What a model did with an image, as the quickstart says it: counted."""
 

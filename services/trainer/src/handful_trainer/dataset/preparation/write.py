@@ -19,6 +19,7 @@ from handful_trainer.dataset.inspection.facts import ImageFacts, WriteMode
 from handful_trainer.dataset.preparation.assets import Asset, PreparedAssets
 from handful_trainer.dataset.preparation.link import FileLinker, ImageEntry, place_images
 from handful_trainer.dataset.prepared import ASSETS, REPORT
+from handful_trainer.dataset.splitting.groups import named_groups
 from handful_trainer.tasks.label_format import LabelFormat
 from handful_trainer.workers import WorkerPool
 
@@ -102,7 +103,7 @@ def write_files(
 def write_list(folder: Path, prepared: PreparedAssets) -> None:
     """Write the list of assets."""
     encode = json.JSONEncoder(check_circular=False).encode
-    lines = "".join([f"{encode(_line(asset, prepared.classes, prepared.labels))}\n" for asset in prepared.assets])
+    lines = "".join([f"{encode(_line(asset, prepared))}\n" for asset in prepared.assets])
     (folder / ASSETS).write_text(lines, encoding="utf-8", newline="\n")
 
 
@@ -112,19 +113,21 @@ def write_report(folder: Path, report: dict[str, Any]) -> None:
     (folder / REPORT).write_text(text, encoding="utf-8", newline="\n")
 
 
-def _line(asset: Asset, classes: Sequence[str], labels: LabelFormat) -> dict[str, Any]:
+def _line(asset: Asset, prepared: PreparedAssets) -> dict[str, Any]:
     """A line of the list in which every asset is accounted for."""
+    labels, groups = prepared.labels, named_groups(asset, prepared.config.keep_together)
     status = {"undecodable": asset.facts.defect, "not_accepted": asset.item.status}
     return {
         "id": asset.item.id,
         "name": asset.item.name,
         "status": status.get(asset.outcome, asset.outcome),
-        "image": labels.image_name(asset, classes) if asset.split else None,
+        "image": labels.image_name(asset, prepared.classes) if asset.split else None,
         "sha256": asset.facts.sha256,
         "phash": _written_phash(asset.facts),
         "width": asset.facts.width,
         "height": asset.facts.height,
         labels.noun: len(asset.kept),
+        **({"group": groups[-1][1]} if groups else {}),
     }
 
 

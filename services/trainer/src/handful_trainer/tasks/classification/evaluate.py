@@ -1,141 +1,90 @@
-"""How often a packaged classifier is right on a split of a dataset, measured the way it is served."""
+"""Runs a packaged classifier over a split of a dataset, the way it is served."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+import difflib
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from handful_core.console import progress
 from handful_core.errors import DataError
 from handful_core.runtime.model import VisionModel
-from handful_core.vision.decode import decode_image
+from handful_core.vision.prediction import Prediction
+from handful_trainer.dataset.accounts import Books, check_used
 from handful_trainer.dataset.prepared import PreparedDataset
+from handful_trainer.tasks.classification.evaluation import Evaluation
+from handful_trainer.tasks.classification.judged_images import JudgedImages
 
-_TOP = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """Metrics of a classifier on a split."""
-
-    split: str
-    classes: tuple[str, ...]
-    """Of the model, then those that only the dataset has: they are never found."""
-    truth: NDArray[np.int64] = field(repr=False)
-    """(n,): class ids."""
-    probabilities: NDArray[np.float32] = field(repr=False)
-    """(n, classes of the model)."""
-    paths: tuple[Path, ...] = field(repr=False)
-
-    @property
-    def example(self) -> Path:
-        """One of the images."""
-        return self.paths[0]
-
-    @property
-    def images(self) -> int:
-        """How many there are."""
-        return len(self.truth)
-
-    @property
-    def confusion(self) -> NDArray[np.int64]:
-        """(classes, classes): rows what was answered, columns what was there."""
-        return self._confusion(np.ones(self.images, np.int64))
-
-    def _confusion(self, weights: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The same, with each image as often as it was drawn."""
-        matrix = np.zeros((len(self.classes), len(self.classes)), np.int64)
-        np.add.at(matrix, (self.probabilities.argmax(axis=1), self.truth), weights)
-        return matrix
-
-    @property
-    def per_class(self) -> dict[str, dict[str, float]]:
-        """Number of labels, precision, recall and F1 of every class that the split shows or the model answers."""
-        return self._per_class(self.confusion)
-
-    def _per_class(self, confusion: NDArray[np.int64]) -> dict[str, dict[str, float]]:
-        right, answered, there = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
-        found = {}
-        for name, r, a, t in zip(self.classes, right.tolist(), answered.tolist(), there.tolist(), strict=True):
-            if a or t:
-                values = {"precision": r / a if a else 0.0, "recall": r / t if t else 0.0, "f1": 2 * r / (a + t)}
-                found[name] = {"labels": float(t), **values}
-        return found
-
-    def metrics(self) -> dict[str, float]:
-        """Macro F1 (mean of the classes' F1), accuracy, and how often the truth is among the first five answers."""
-        right = {name: float(np.mean(images)) for name, images in self._right().items()}
-        return {"macro_f1": self._macro_f1(self.confusion)} | right
-
-    def _macro_f1(self, confusion: NDArray[np.int64]) -> float:
-        return float(np.mean([values["f1"] for values in self._per_class(confusion).values()]))
-
-    def _right(self) -> dict[str, NDArray[np.bool_]]:
-        """Which images are right, (n,), by each metric that is a share of the images."""
-        best = np.argsort(-self.probabilities, axis=1)[:, :_TOP]
-        top = {f"top{_TOP}": (best == self.truth[:, None]).any(axis=1)}
-        return {"accuracy": best[:, 0] == self.truth} | (top if self.probabilities.shape[1] > _TOP else {})
-
-    def on(self, images: Collection[Path]) -> Evaluation:
-        """The same on some of the images; the network is not run again."""
-        kept = np.flatnonzero([path in images for path in self.paths])
-        paths = tuple(self.paths[i] for i in kept)
-        return replace(self, truth=self.truth[kept], probabilities=self.probabilities[kept], paths=paths)
-
-    def resampled(self, metric: str, weights: NDArray[np.int64]) -> NDArray[np.float64]:
-        """A metric of resamples: (resamples,), for (resamples, images) that say how often each image was drawn.
-
-        Raises:
-            DataError: there is no such metric.
-        """
-        if metric == "macro_f1":
-            return np.asarray([self._macro_f1(self._confusion(drawn)) for drawn in weights])
-        right = self._right()
-        if metric not in right:
-            raise DataError(f"the {self.split} split gives no {metric}", "choose another gate.metric")
-        return np.asarray(weights @ right[metric].astype(np.float64) / weights.sum(axis=1))
-
-    def as_json(self) -> dict[str, Any]:
-        """What `handful evaluate --json` prints and a manifest carries."""
-        return {
-            "split": self.split,
-            "images": self.images,
-            **self.metrics(),
-            "per_class": self.per_class,
-            "confusion": {"classes": list(self.classes), "matrix": self.confusion.tolist()},
-        }
-
-    def write(self, folder: Path) -> Path:
-        """Write metrics.json."""
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "metrics.json").write_text(json.dumps(self.as_json(), indent=2) + "\n", encoding="utf-8")
-        return folder
+__all__ = ["Evaluation", "evaluate"]
 
 
 def evaluate(model: VisionModel, dataset: PreparedDataset, split: str) -> Evaluation:
     """Measure a classifier on a split. Class names tie the two together.
 
     Raises:
-        DataError: the split has no images, the model is no classifier, or the two share no class.
+        NotFoundError: the dataset has no such split.
+        DataError: the model is no classifier, the two share no class, or no image can be read.
     """
     manifest = model.manifest
     if manifest.task != "classify":
         raise DataError(f"the model's task is {manifest.task}, the dataset has classes", "name a classifier")
-    if not set(manifest.classes) & set(dataset.classes):
+    _check_classes(manifest.classes, dataset.classes)
+    images = JudgedImages.of(dataset, split)
+    judged, answers, books = list[tuple[Path, str]](), list[Prediction](), Books()
+    with progress() as bar:
+        for path, name in bar.track(images.samples, description=f"evaluating {split}"):
+            if (pixels := images.pixels(path, books)) is not None:
+                judged.append((path, name))
+                answers.append(model.predict(pixels))
+    accounts = () if images.checked else (*images.accounts, *books.close())
+    check_used(accounts)
+    names = [name for _, name in judged]
+    classes = tuple(dict.fromkeys((*manifest.classes, *dataset.classes, *names)))
+    notes = (warning for account in accounts for warning in account.warnings())
+    sets = manifest.prediction_sets
+    return Evaluation(
+        split=split,
+        classes=classes,
+        truth=np.asarray([classes.index(name) for name in names], np.int64),
+        probabilities=np.asarray([answer.probabilities for answer in answers], np.float32),
+        paths=tuple(path for path, _ in judged),
+        least=sets.probability if sets else None,
+        unlike=_unlike(answers),
+        dataset=dataset,
+        accounts=accounts,
+        notes=(*images.warnings, *notes, *_class_notes(manifest.classes, names)),
+    )
+
+
+def _unlike(answers: Sequence[Prediction]) -> np.typing.NDArray[np.bool_] | None:
+    """Which images were called unlike the training images; None if the model cannot tell."""
+    found = [answer.out_of_distribution for answer in answers]
+    return None if None in found else np.asarray(found, np.bool_)
+
+
+def _check_classes(known: Collection[str], found: Collection[str]) -> None:
+    """Refuse a dataset none of whose classes the model knows."""
+    if not set(known) & set(found):
         raise DataError(
-            f"the model knows {', '.join(manifest.classes)}, the dataset has {', '.join(dataset.classes)}",
+            f"the model knows {', '.join(known)}, the dataset has {', '.join(found)}",
             "evaluate it on a dataset with its classes",
         )
-    classes = (*manifest.classes, *(name for name in dataset.classes if name not in manifest.classes))
-    samples: list[tuple[Path, int]] = list(dataset.split(split))
-    with progress() as bar:
-        shown = bar.track(samples, description=f"evaluating {split}")
-        answers = [model.predict(decode_image(path.read_bytes())).probabilities for path, _ in shown]
-    truth = np.asarray([classes.index(dataset.classes[class_id]) for _, class_id in samples], np.int64)
-    return Evaluation(split, classes, truth, np.asarray(answers, np.float32), tuple(path for path, _ in samples))
+
+
+def _class_notes(known: Sequence[str], names: Sequence[str]) -> Iterator[str]:
+    """Classes that only the images have, or only the model."""
+    for name, images in Counter(names).items():
+        if name not in known:
+            folded = {each.casefold(): each for each in known}
+            near = difflib.get_close_matches(name.casefold(), folded, n=1)
+            guess = f"; did you mean {folded[near[0]]!r}?" if near else ""
+            yield f"the model does not know the class {name} ({_number(images)} of it, all counted as wrong){guess}"
+    if missing := [name for name in known if name not in names]:
+        yield f"no image shows {', '.join(missing)}: how well the model finds that is not measured"
+
+
+def _number(images: int) -> str:
+    return f"{images} image{'' if images == 1 else 's'}"

@@ -59,6 +59,11 @@ def read_split(root: Path, split: SplitName, classes: Sequence[str]) -> Iterator
             yield image, classes.index(folder.name)
 
 
+def split_folders(root: Path, split: str) -> list[Path]:
+    """The folders of a split: valid and Val are both val. There may be none."""
+    return [folder for name, folders in _splits(root).items() if name == split for folder in folders]
+
+
 def is_whole(root: Path, splits: Mapping[str, int]) -> bool:
     """Are all images still there?"""
     there: Mapping[str, list[Path]] = dict(_splits(root).items())

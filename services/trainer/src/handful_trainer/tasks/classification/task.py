@@ -130,10 +130,11 @@ class ClassificationTask:
     metrics: tuple[str, ...] = ("macro_f1", "accuracy", "top5")
     labels = ClassFormat()
     engine = LightningEngine()
+    robustness = True
     answered = "classified"
 
     def evaluate(self, model: VisionModel, dataset: PreparedDataset, split: str) -> Evaluation:
-        """Accuracy, macro F1, and both by class."""
+        """How often it is right, how sure it is, and what its package knows of its limits."""
         from handful_trainer.tasks.classification.evaluate import evaluate
 
         return evaluate(model, dataset, split)

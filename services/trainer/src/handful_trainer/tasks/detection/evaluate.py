@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handful_core.console import progress
-from handful_core.errors import DataError
+from handful_core.errors import ConfigError, DataError
 from handful_core.runtime.model import VisionModel
 from handful_core.vision.decode import decode_image
 from handful_core.vision.detections import Detections
@@ -95,6 +95,26 @@ class Evaluation:
             "f1": self.f1,
         }
         return values | ({} if self.count_accuracy is None else {"count_accuracy": self.count_accuracy})
+
+    def measured(self) -> dict[str, float]:
+        """The same."""
+        return self.metrics()
+
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """None are taken."""
+        return {}
+
+    def warnings(self) -> tuple[str, ...]:
+        """Nothing."""
+        return ()
+
+    def stressed(self, model: VisionModel) -> Evaluation:  # noqa: ARG002
+        """Refused.
+
+        Raises:
+            ConfigError: always.
+        """
+        raise ConfigError("detectors are not tried on worse pictures", "leave out --robustness")
 
     def on(self, images: Collection[Path]) -> Evaluation:
         """The same on some of the images; the network is not run again."""

@@ -131,6 +131,7 @@ class DetectionTask:
     metrics: tuple[str, ...] = ("mAP50_95", "mAP50", "precision", "recall", "f1", "count_accuracy")
     labels = BoxFormat()
     engine = UltralyticsEngine()
+    robustness = False
     answered = "counted"
 
     def evaluate(self, model: VisionModel, dataset: PreparedDataset, split: str) -> Evaluation:
