@@ -26,9 +26,11 @@ from handful_core.errors import ConfigError
 from handful_core.files import write_atomically
 from handful_core.runtime.cpus import available_cpus
 from handful_trainer.pipeline.job import TrainingJob
-from handful_trainer.tasks.classification.data import ClassFolders, loading_processes
+from handful_trainer.tasks.classification.data import ClassFolders, Share, loading_processes
 from handful_trainer.tasks.classification.module import Classifier
 from handful_trainer.tasks.classification.network import Network, write_weights
+from handful_trainer.tasks.classification.placement import Placement, placement
+from handful_trainer.tasks.classification.ranks import other_ranks
 from handful_trainer.tasks.classification.settings import ClassificationConfig, classification_config
 from handful_trainer.tasks.classification.weights import first_network
 from handful_trainer.tasks.engine import TrainingListener
@@ -38,6 +40,8 @@ FOLDER = "lightning"
 """In a run's folder."""
 BEST, LAST, TABLE, CURVES = "best.safetensors", "last.ckpt", "results.csv", "results.png"
 _METRIC = "val/macro_f1"
+_PRECISION: Mapping[str, Any] = {"cuda": "16-mixed"}
+"""Where it is another than 32-true, if nothing is said."""
 NO_NUMBER = "lower training.lr, or look at the images"
 
 
@@ -73,22 +77,39 @@ def train(job: TrainingJob, listener: TrainingListener, *, resume: bool) -> Path
         return folder / BEST
     if checkpoint is not None:
         say(f"going on after epoch {checkpoint.epochs_done} of {config.training.epochs}")
-    epochs = Epochs(listener, folder, config)
-    saved = ModelCheckpoint(folder, Path(LAST).stem, enable_version_counter=False, save_on_train_epoch_end=True)
+    path, place = checkpoint.path if checkpoint else None, placement(config)
+    epochs, saved = callbacks(job, listener)
     with translated_errors(NO_NUMBER):
-        classifier, data = prepared(job)
-        fit(config, classifier, data, [epochs, saved], checkpoint.path if checkpoint else None)
+        classifier, data = prepared(job, place)
+        with other_ranks(job, place, path):
+            fit(config, classifier, data, [epochs, saved], path, place)
     write_curves(epochs.history, folder / CURVES)
     return folder / BEST
 
 
-def prepared(job: TrainingJob) -> tuple[Classifier, ClassFolders]:
-    """The network with its first weights, and its images; all that chance decides follows from the seed."""
+def callbacks(job: TrainingJob, listener: TrainingListener) -> tuple[Epochs, ModelCheckpoint]:
+    """What watches each process of a training. Those of the first one write."""
+    folder = job.folder.path / FOLDER
+    saved = ModelCheckpoint(folder, Path(LAST).stem, enable_version_counter=False, save_on_train_epoch_end=True)
+    return Epochs(listener, folder, classification_config(job.config)), saved
+
+
+def prepared(job: TrainingJob, place: Placement | None = None) -> tuple[Classifier, ClassFolders]:
+    """The network with its first weights, and its images; all that chance decides follows from the seed.
+
+    Args:
+        job: what is trained, on what.
+        place: which of the training's processes this is; the configuration's devices if not given.
+
+    Raises:
+        ConfigError: the settings do not fit the machine, or the weights to begin with.
+    """
     config = classification_config(job.config)
+    place = place or placement(config)
     torch.manual_seed(config.training.seed)
     network = Network.of(config, job.dataset.classes)
-    workers = loading_processes(config, placement(config)[0])
-    data = ClassFolders(job.dataset, network, config, workers)
+    workers = loading_processes(config, place.accelerator, place.ranks)
+    data = ClassFolders(job.dataset, network, config, workers, Share(place.rank, place.ranks))
     module = first_network(job, network).to(memory_format=torch.channels_last)
     return Classifier(module, network, config, data), data
 
@@ -99,21 +120,28 @@ def fit(
     data: ClassFolders,
     callbacks: list[lightning.Callback],
     checkpoint: Path | None = None,
+    place: Placement | None = None,
 ) -> None:
     """Let Lightning train.
+
+    Args:
+        config: the training's configuration.
+        classifier: what is trained.
+        data: its images.
+        callbacks: watch it.
+        checkpoint: where it goes on, if it does.
+        place: which of the training's processes this is; the configuration's devices if not given.
 
     Raises:
         KeyboardInterrupt: as it was raised: Lightning would end the process itself.
         ConfigError: Lightning cannot train so on this machine.
     """
-    accelerator, devices = placement(config)
-    precision = config.training.precision
+    place, precision = place or placement(config), config.training.precision
     try:
         with _quiet():
             trainer = lightning.Trainer(
-                accelerator=accelerator,
-                devices=devices,
-                precision=("16-mixed" if accelerator == "cuda" else "32-true") if precision == "auto" else precision,
+                **place.trainer_arguments(freezes=config.training.head_epochs > 0),
+                precision=_PRECISION.get(place.accelerator, "32-true") if precision == "auto" else precision,
                 max_epochs=config.training.epochs,
                 callbacks=callbacks,
                 logger=False,
@@ -130,26 +158,6 @@ def fit(
         raise
     except MisconfigurationException as error:
         raise ConfigError(f"Lightning cannot train so ({str(error).splitlines()[0]})", "see training.device") from error
-
-
-def placement(config: ClassificationConfig) -> tuple[str, int | list[int]]:
-    """Lightning's accelerator, and its devices.
-
-    Raises:
-        ConfigError: there is no such device.
-    """
-    wanted = config.training.device
-    if wanted == "auto":
-        wanted = 0 if torch.cuda.is_available() else "cpu"
-    if wanted in ("cpu", "mps"):
-        return str(wanted), 1
-    number = wanted[0] if isinstance(wanted, list) and wanted else wanted
-    if not str(number).isdigit() or int(str(number)) >= torch.cuda.device_count():
-        there = f"CUDA devices: {torch.cuda.device_count()}"
-        raise ConfigError(
-            f"training.device: there is no device {number} ({there})", "set it to auto, cpu, mps, or a number"
-        )
-    return "cuda", [int(str(number))]
 
 
 class Epochs(lightning.Callback):
@@ -200,19 +208,22 @@ class Epochs(lightning.Callback):
         number = trainer.current_epoch + 1
         metrics = {**pl_module.epoch_metrics, "epoch_seconds": time.perf_counter() - self._began}
         score = (metrics[_METRIC], -metrics["val/loss"])
-        if score > self._best:
+        best = score > self._best
+        if best:
             self._best, self._best_epoch = score, number
-            write_weights(pl_module.module, pl_module.network, self._folder / BEST)
         self.history.append({"epoch": number, **metrics})
-        write_atomically(self._folder / TABLE, _table(self.history))
+        if trainer.is_global_zero:
+            if best:
+                write_weights(pl_module.kept, pl_module.network, self._folder / BEST)
+            write_atomically(self._folder / TABLE, _table(self.history))
         self._listener.epoch(number, metrics)
         trainer.should_stop = trainer.should_stop or out_of_patience(self._config, number, self._best_epoch)
 
 
 def out_of_patience(config: ClassificationConfig, epoch: int, best: int) -> bool:
-    """Were there so many epochs without a better one?"""
+    """Were there so many epochs without a better one? Those of the last layer alone do not count."""
     patience = config.training.patience
-    return 0 < patience <= epoch - best
+    return 0 < patience <= epoch - max(best, config.training.head_alone)
 
 
 def _resolved(trainer: lightning.Trainer, classifier: Classifier) -> dict[str, Any]:
@@ -220,6 +231,7 @@ def _resolved(trainer: lightning.Trainer, classifier: Classifier) -> dict[str, A
     network = classifier.network
     return {
         "lightning.device": str(trainer.strategy.root_device),
+        "lightning.devices": trainer.world_size,
         "lightning.precision": trainer.precision,
         "lightning.workers": trainer.train_dataloader.num_workers if trainer.train_dataloader else 0,
         "timm.parameters": sum(parameter.numel() for parameter in classifier.module.parameters()),
