@@ -8,8 +8,8 @@ write a checkpoint after each epoch. `timm` is the loop of timm's train.py with 
 `lightning` a LightningModule with a Trainer, as its documentation has it; `handful` the whole of `handful train`, with
 its journal, measured up to the package. Measured are whole epochs, from the first batch to the end of the validation
 and the checkpoint, but the first and the last of each training, so neither imports nor exports count. MLflow runs
-beside all three. Ratios are of median epochs, by the clock, and by the processor time of the training's own process, which another
-program disturbs less. The aims: handful over lightning at most 1.03, lightning over timm at most 1.10.
+beside all three. Ratios are of median epochs, by the clock, and by the processor time of the training's own process,
+which another program disturbs less. The aims: handful over lightning at most 1.03, lightning over timm at most 1.10.
 """
 
 from __future__ import annotations
@@ -247,7 +247,7 @@ def _lightning(parts: _Parts, folder: Path, ends: list[tuple[float, float]]) -> 
 
 def _handful(config: Any, core: Any, ends: list[tuple[float, float]]) -> None:
     from handful_trainer.pipeline import stages as pipeline
-    from handful_trainer.tasks.classification.train import Epochs
+    from handful_trainer.tasks.classification.epochs import Epochs
 
     begin = Epochs.on_train_epoch_start
 

@@ -141,7 +141,7 @@ def test_a_network_that_timm_does_not_know_gets_the_nearest_name(leaves: Prepare
         LightningEngine().validate(config, leaves, register=True)
 
 
-def test_a_device_that_is_not_there_is_named() -> None:
+def test_a_device_that_is_not_there_is_named(leaves: PreparedDataset) -> None:
     import torch
 
     count = torch.cuda.device_count()
@@ -149,6 +149,8 @@ def test_a_device_that_is_not_there_is_named() -> None:
     for device in (count, str(count), [count], "gpu", [count, count + 1], f"{count},{count + 1}", "cpu,mps"):
         with pytest.raises(ConfigError, match=rf"training\.device: there is no device .* \(CUDA devices: {count}\)"):
             placement(leaf_config(training={"device": device}))
+    with pytest.raises(ConfigError, match="there is no device"):  # Before there is a run.
+        LightningEngine().validate(leaf_config(training={"device": count}), leaves, register=True)
 
 
 @pytest.mark.parametrize(

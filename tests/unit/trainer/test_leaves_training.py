@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,13 +22,14 @@ from handful_core.vision.preprocess import to_input
 from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.packaging.build import build_package, check_parity
 from handful_trainer.tasks.classification.data import ServedImages
+from handful_trainer.tasks.classification.epochs import out_of_patience
 from handful_trainer.tasks.classification.evaluate import evaluate
 from handful_trainer.tasks.classification.module import Classifier, learning_rate_curve
 from handful_trainer.tasks.classification.network import Network, read_weights, write_weights
 from handful_trainer.tasks.classification.parity import compare_probabilities
 from handful_trainer.tasks.classification.settings import ClassificationConfig
 from handful_trainer.tasks.classification.task import LightningEngine
-from handful_trainer.tasks.classification.train import fit, out_of_patience, prepared
+from handful_trainer.tasks.classification.train import fit, prepared
 from handful_trainer.tasks.torch_errors import translated_errors
 from support.small_disk import fill, small_disk
 from support.small_leaves import COLOURS, Watching, leaf_config, leaf_folder, leaf_job
@@ -359,6 +361,11 @@ def test_a_vision_transformer_of_a_size_that_its_patches_do_not_fill(
 
 SLOW = ("resnet50", "efficientnet_b0", "mobilenetv3_large_100", "vit_tiny_patch16_224", "vit_small_patch16_224")
 """Those that configs/leaves.yaml proposes."""
+
+
+def test_every_network_that_the_configuration_proposes_is_tried(repository: Path) -> None:
+    text = (repository / "configs" / "leaves.yaml").read_text(encoding="utf-8")
+    assert set(re.findall(r"# architecture: (\w+)", text)) == set(SLOW)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from handful_core.errors import DataError
 from handful_trainer.tasks.classification.data import ClassFolders, Share, seed_at
 from handful_trainer.tasks.classification.evaluate import Evaluation
 from handful_trainer.tasks.classification.network import Network, train_last_layer_alone
-from handful_trainer.tasks.classification.ranks import gathered
+from handful_trainer.tasks.classification.ranks import gathered, share_statistics
 from handful_trainer.tasks.classification.settings import ClassificationConfig
 
 _MOMENTUM = 0.9
@@ -86,6 +86,7 @@ class Classifier(lightning.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Forget the answers of the epoch before."""
         self._answers.clear()
+        share_statistics(self.kept)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
         """Keep what it answers."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Thread
 from typing import IO, Any, TypeVar, cast
 
-from torch import distributed
+from torch import distributed, nn
 
 from handful_core.errors import HandfulError
 from handful_trainer.pipeline.job import TrainingJob
@@ -38,6 +38,13 @@ def gathered(mine: _T) -> list[_T]:
     return every
 
 
+def share_statistics(network: nn.Module) -> None:
+    """Give all processes the first one's statistics of norms: what they measure is what it keeps."""
+    if distributed.is_initialized():
+        for buffer in network.buffers():
+            distributed.broadcast(buffer, 0)
+
+
 @contextlib.contextmanager
 def other_ranks(job: TrainingJob, place: Placement, checkpoint: Path | None) -> Iterator[None]:
     """Let the processes of the other devices train along until this one has ended.
@@ -54,9 +61,7 @@ def other_ranks(job: TrainingJob, place: Placement, checkpoint: Path | None) -> 
     try:
         _await(others)
         yield
-    except HandfulError:
-        raise
-    except Exception as error:  # Of any kind: what this process sees is that another one is gone.
+    except RuntimeError as error:  # What this process sees of it may be that another one is gone.
         for other in others:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 other.wait(_LAST_WORDS)

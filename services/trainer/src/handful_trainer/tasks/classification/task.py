@@ -50,9 +50,11 @@ class LightningEngine:
     def validate(self, config: TrainingConfig, dataset: PreparedDataset, *, register: bool) -> None:
         """Refuse what would only fail once the training is over."""
         from handful_trainer.tasks.classification.network import Network
+        from handful_trainer.tasks.classification.placement import placement
         from handful_trainer.tasks.classification.weights import check_weights
 
         own = classification_config(config)
+        placement(own)
         validate_against_dataset(own, dataset, register=register)
         Network.of(own, dataset.classes).build()
         check_weights(own)
