@@ -102,15 +102,14 @@ def test_what_ends_another_device_s_process_is_said(tmp_path: Path, two: None) -
 def test_no_process_is_left_when_the_first_is_killed(leaves: PreparedDataset, tmp_path: Path) -> None:
     # It waits for a first process that never comes.
     place = Placement("cpu", (0, 1), rank=1, port=_free_port())
-    process = ranks._start(leaf_job(tmp_path, leaves, leaf_config()), place, None)
-    try:
-        assert ranks._answer(process) is None, "it is ready"
-        assert process.stdin is not None
-        process.stdin.close()  # As the system does when a process is killed.
-        assert process.wait(30) == 1
-    finally:
-        process.kill()
-        process.wait()
+    with ranks._start(leaf_job(tmp_path, leaves, leaf_config()), place, None) as process:
+        try:
+            assert ranks._answer(process) is None, "it is ready"
+            assert process.stdin is not None
+            process.stdin.close()  # As the system does when a process is killed.
+            assert process.wait(30) == 1
+        finally:
+            process.kill()
 
 
 def test_fewer_images_than_devices_are_refused(leaves: PreparedDataset) -> None:
