@@ -23,6 +23,7 @@ from handful_core.registry import CHAMPION, Registry
 from handful_trainer.tasks.classification.network import read_weights
 from support.mlflow_server import MlflowServer
 from support.serving_process import ServingProcess
+from support.small_disk import fill, small_disk
 from support.small_leaves import COLOURS, NETWORK, leaf
 from support.training import EPOCHS, Trainer
 
@@ -143,6 +144,30 @@ def test_a_killed_training_goes_on_in_the_same_run(trainer: Trainer) -> None:
     with Registry(trainer.uri) as registry:
         package = registry.download_package(registry.version(trainer.name, CHAMPION), trainer.home / "again")
     assert "weights.safetensors" not in read_folder(package).manifest.files
+
+
+def test_a_full_disk_ends_it_and_nothing_is_lost(trainer: Trainer, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 200) as disk:
+        trainer.environment["HANDFUL_HOME"] = str(disk)
+        process = trainer.start(*trainer.anew("training.epochs=40", "training.patience=0"))
+        trainer.wait_for(lambda: len(trainer.epochs_logged()) >= 2, process)
+        ballast = fill(disk)
+        out, err = process.communicate(timeout=120)
+        assert (process.returncode, out) == (6, "")
+        assert err.rstrip().split("\n")[-1] == (
+            "error: the disk is full: make room, then go on with handful train --resume"
+        )
+        assert "Traceback" not in err
+        deadline = time.monotonic() + 30
+        while trainer.mlflow_run().info.status == "RUNNING" and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert trainer.mlflow_run().info.status == "FAILED"
+        ballast.unlink()
+        process = trainer.start("--resume")
+        outcome = trainer.finish(process)
+        run = trainer.mlflow_run()
+        assert (run.info.run_id, run.info.status) == (outcome["run_id"], "FINISHED")
+        assert sorted(set(trainer.epochs_logged())) == list(range(1, 41))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -18,6 +18,7 @@ from mlflow.tracking import MlflowClient
 
 from handful_trainer.tracking.mlflow_calls import find_experiment
 from support.mlflow_server import MlflowServer
+from support.small_disk import small_disk
 from support.training import Trainer
 
 LONG = ("training.epochs=200", "package.weights=false")
@@ -120,22 +121,15 @@ def test_two_trainings_at_once_do_not_mix(trainer: Trainer) -> None:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def disk(tmp_path: Path) -> Iterator[Path]:
     """A disk with room for little more than the beginning of a training."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", folder], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip(f"no disk can be mounted here: {mounted.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
+    with small_disk(tmp_path / "disk") as folder:
+        yield folder
 
 
-def test_a_full_disk(make_trainer: Callable[[str], Trainer], shared_server: MlflowServer, small_disk: Path) -> None:
+def test_a_full_disk(make_trainer: Callable[[str], Trainer], shared_server: MlflowServer, disk: Path) -> None:
     trainer = make_trainer(shared_server.uri)
-    trainer.environment["HANDFUL_HOME"] = str(small_disk)
+    trainer.environment["HANDFUL_HOME"] = str(disk)
     process = trainer.start(*trainer.anew(*LONG))
     assert _failed(trainer, process, 6) == (
         "error: the disk is full: make room, then go on with handful train --resume"

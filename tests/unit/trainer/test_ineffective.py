@@ -98,6 +98,11 @@ def test_a_setting_that_does_nothing_is_refused(
         ({"training.device": "mps", "training.workers": 2}, "training.workers does nothing"),
         ({"training.nbs": 8, "training.weight_decay": 0, "training.optimizer": "SGD"}, "training.nbs does nothing"),
         ({"dataset.polygons": "refuse"}, "dataset.polygons does nothing"),
+        ({"dataset.split.source": "ignore"}, "dataset.split.source does nothing: images of the source sample"),
+        (
+            {"dataset.source": "csv", "dataset.path": "x", "dataset.csv.split": "a", "dataset.split.source": "ignore"},
+            "dataset.csv.split does nothing: dataset.split.source is ignore",
+        ),
         ({"dataset.picsellia.dataset": "hands"}, "dataset.picsellia.dataset does nothing"),
         ({"dataset.classes": ["5"], "package.class_agnostic": True}, "package.class_agnostic does nothing"),
     ],
@@ -138,6 +143,9 @@ def test_where_it_does_no_harm_it_is_said(
         {"model.pretrained": "models:/fingers@champion", "model.size": "m"},
         {"model.family": "yolo26", "package.head": "nms_free", "package.iou": 0.5},
         {"package.iou": 0.5, "package.class_agnostic": False},
+        {"dataset.split.source": "keep"},
+        YOLO | {"dataset.split.source": "ignore"},
+        {"dataset.source": "csv", "dataset.path": "x", "dataset.csv.split": "fold"},
     ],
 )
 def test_what_works_and_what_nobody_wrote_is_let_through(

@@ -17,11 +17,13 @@ from handful_trainer.config.loading import flatten
 from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.tasks import engine_of
 from handful_trainer.tasks.classification.ineffective import CLASSIFICATION
+from handful_trainer.tasks.classification.placement import Placement, placement
 from handful_trainer.tasks.classification.settings import ClassificationConfig
 from handful_trainer.tasks.classification.task import ClassificationTask, LightningEngine, validate_against_dataset
-from handful_trainer.tasks.classification.train import placement
 from support.small_leaves import COLOURS, leaf_config, leaf_folder
 
+LITE0 = {"model.pretrained": "efficientnet-lite0"}
+HEAD = LITE0 | {"training.head_epochs": 2}
 COCO = {"dataset.source": "coco", "dataset.path": "x"}
 
 
@@ -50,8 +52,13 @@ def test_a_file_of_a_classifier_is_read_and_printed(tmp_path: Path) -> None:
     [
         ({"model": {"architecture": "resnet50", "pretrained": "efficientnet-lite0"}}, "belong to model.arch"),
         ({"model": {"architecture": "ResNet50"}}, "model.architecture = 'ResNet50' does not fit"),
-        ({"training": {"device": [0, 1]}}, "trained on one device"),
-        ({"training": {"device": "0,1"}}, "trained on one device"),
+        ({"training": {"device": [0, 1], "batch": 33}}, "batch: 33 images cannot be shared out to 2 devices alike"),
+        ({"training": {"device": "0, 1", "batch": 2}}, "batch: 2 images cannot be shared out to 2 devices alike"),
+        ({"training": {"device": []}}, "device: name one at least"),
+        ({"training": {"device": "0,"}}, "device: name one at least"),
+        ({"training": {"device": [0, 0]}}, "device: 0 is named twice"),
+        ({"training": {"head_epochs": -1}}, "training.head_epochs = -1 does not fit"),
+        ({"training": {"ema": 1}}, "training.ema = 1 does not fit"),
         ({"training": {"device": "cpu", "precision": "16-mixed"}}, "16-mixed needs a CUDA device"),
         ({"training": {"batch": 1}}, "training.batch = 1 does not fit"),
         ({"training": {"lr0": 0.1}}, "there is no setting training.lr0: did you mean training.lr?"),
@@ -134,14 +141,16 @@ def test_a_network_that_timm_does_not_know_gets_the_nearest_name(leaves: Prepare
         LightningEngine().validate(config, leaves, register=True)
 
 
-def test_a_device_that_is_not_there_is_named() -> None:
+def test_a_device_that_is_not_there_is_named(leaves: PreparedDataset) -> None:
     import torch
 
     count = torch.cuda.device_count()
-    assert placement(leaf_config(training={"device": "cpu"})) == ("cpu", 1)
-    for device in (count, str(count), [count], "gpu"):
+    assert placement(leaf_config(training={"device": "cpu"})) == Placement("cpu")
+    for device in (count, str(count), [count], "gpu", [count, count + 1], f"{count},{count + 1}", "cpu,mps"):
         with pytest.raises(ConfigError, match=rf"training\.device: there is no device .* \(CUDA devices: {count}\)"):
             placement(leaf_config(training={"device": device}))
+    with pytest.raises(ConfigError, match="there is no device"):  # Before there is a run.
+        LightningEngine().validate(leaf_config(training={"device": count}), leaves, register=True)
 
 
 @pytest.mark.parametrize(
@@ -149,6 +158,8 @@ def test_a_device_that_is_not_there_is_named() -> None:
     [
         ({"training.epochs": 1, "training.warmup_epochs": 3}, "training.warmup_epochs does nothing: "),
         ({"training.epochs": 3, "training.warmup_epochs": 2.5}, "training.warmup_epochs is cut short"),
+        (HEAD | {"training.epochs": 3, "training.warmup_epochs": 1}, "training.warmup_epochs does nothing: one epoch"),
+        (HEAD | {"training.epochs": 4, "training.warmup_epochs": 2}, "training.warmup_epochs is cut short"),
         ({"training.device": "cpu", "training.workers": 4}, "training.workers does nothing: training.device is cpu"),
         ({"training.height": 224}, "training.height does nothing: it is training.imgsz"),
         ({"training.balance": "weights"}, "training.balance does nothing: all classes have the same number"),
@@ -165,6 +176,14 @@ def test_settings_that_do_nothing_are_said(
     said = capsys.readouterr().err
     assert line in said
     assert said.count("warning: ") == said.count("\n") == 1
+
+
+def test_epochs_of_the_last_layer_alone_want_a_network_that_knows_something(tmp_path: Path) -> None:
+    config = with_values(read(tmp_path), {"training.head_epochs": 1})
+    with pytest.raises(ConfigError, match=r"training\.head_epochs does no good: model\.pretrained is false"):
+        refuse_ineffective(config)
+    refuse_ineffective(with_values(config, LITE0))
+    refuse_ineffective(with_values(config, {"training.head_epochs": 0}))
 
 
 def test_where_they_do_something_nothing_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import lightning
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handful_core.errors import ConfigError, DataError, RefusedError
+from handful_core.errors import ConfigError, DataError, RefusedError, ResourceError
 from handful_core.runtime.model import load_model
 from handful_core.vision.decode import decode_image
 from handful_core.vision.preprocess import to_input
 from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.packaging.build import build_package, check_parity
 from handful_trainer.tasks.classification.data import ServedImages
+from handful_trainer.tasks.classification.epochs import out_of_patience
 from handful_trainer.tasks.classification.evaluate import evaluate
-from handful_trainer.tasks.classification.module import learning_rate_curve
+from handful_trainer.tasks.classification.module import Classifier, learning_rate_curve
 from handful_trainer.tasks.classification.network import Network, read_weights, write_weights
 from handful_trainer.tasks.classification.parity import compare_probabilities
 from handful_trainer.tasks.classification.settings import ClassificationConfig
 from handful_trainer.tasks.classification.task import LightningEngine
 from handful_trainer.tasks.classification.train import fit, prepared
 from handful_trainer.tasks.torch_errors import translated_errors
+from support.small_disk import fill, small_disk
 from support.small_leaves import COLOURS, Watching, leaf_config, leaf_folder, leaf_job
 
 ENGINE = LightningEngine()
@@ -93,6 +97,29 @@ def test_a_damaged_checkpoint_is_left_aside(
     assert "is damaged" in capsys.readouterr().err
 
 
+def test_a_full_disk_leaves_the_last_checkpoint_whole(leaves: PreparedDataset, tmp_path: Path) -> None:
+    config, whole = leaf_config(training={"epochs": 3}), tmp_path / "whole"
+    trained(whole, leaves, config)
+    with small_disk(tmp_path / "disk") as disk:
+
+        class Filling(Watching):
+            def epoch(self, number: int, metrics: Mapping[str, float]) -> None:
+                super().epoch(number, metrics)
+                if number == 2:  # Its checkpoint comes next.
+                    fill(disk)
+
+        with pytest.raises(ResourceError) as caught:
+            trained(disk / "run", leaves, config, listener=Filling())
+        assert str(caught.value) == "the disk is full: make room, then go on with handful train --resume"
+        (disk / "ballast").unlink()
+        rest = Watching()
+        again = trained(disk / "run", leaves, config, listener=rest, resume=True)
+        assert set(rest.epochs) == {2, 3}, "what the first epoch's checkpoint holds is not lost"
+        assert again == ENGINE.best_weights(whole).read_bytes()
+        left = {path.name for path in (disk / "run" / "lightning").iterdir()}
+        assert left == {"best.safetensors", "last.ckpt", "results.csv", "results.png"}
+
+
 @pytest.mark.parametrize("seed", [0, 7])
 def test_the_same_seed_gives_the_same_weights(leaves: PreparedDataset, tmp_path: Path, seed: int) -> None:
     config = leaf_config(training={"epochs": 1, "seed": seed})
@@ -138,7 +165,7 @@ OTHERS: list[tuple[str, Mapping[str, Any]]] = [
     *(("training", {name: value}) for name, value in {
         "epochs": 3, "batch": 6, "imgsz": 48, "height": 48, "resize": "crop", "optimizer": "SGD", "lr": 0.002,
         "lrf": 1, "weight_decay": 0.3, "warmup_epochs": 0, "label_smoothing": 0.0, "balance": "weights",
-        "precision": "bf16-mixed", "seed": 1,
+        "precision": "bf16-mixed", "seed": 1, "head_epochs": 1, "ema": 0.0,
     }.items()),
     ("training", {"balance": "sampling"}),
     ("training", {"resize": "letterbox"}),
@@ -188,17 +215,89 @@ def test_every_setting_is_tried() -> None:
 
 
 @given(
-    epochs=st.integers(1, 40), batches=st.integers(1, 50), warm_up=st.floats(0, 50), last=st.floats(0, 1)
+    epochs=st.integers(1, 40), batches=st.integers(1, 50), warm_up=st.floats(0, 50), last=st.floats(0, 1),
+    head=st.integers(0, 5),
 )  # fmt: skip
-def test_the_learning_rate_rises_then_falls(epochs: int, batches: int, warm_up: float, last: float) -> None:
-    curve = learning_rate_curve(epochs * batches, warm_up * batches, batches, last)
-    shares = [curve(step) for step in range(epochs * batches + 1)]
+def test_the_learning_rate_rises_then_falls(epochs: int, batches: int, warm_up: float, last: float, head: int) -> None:
+    whole = (head + epochs) * batches
+    curve = learning_rate_curve(whole, warm_up * batches, batches, last, head * batches)
+    assert {curve(step) for step in range(head * batches)} <= {1.0}
+    shares = [curve(step) for step in range(head * batches, whole + 1)]
     assert all(0 <= share <= 1 + 1e-9 for share in shares)
     top = int(np.argmax(shares))
     assert shares[: top + 1] == sorted(shares[: top + 1])
     assert shares[top:] == sorted(shares[top:], reverse=True)
     assert top <= (epochs - 1) * batches + 1, "the last epoch is no warm-up"
     assert shares[-1] == pytest.approx(last)
+
+
+class Weights(lightning.Callback):
+    """Keeps the network's tensors as they are at the beginning, and after each batch."""
+
+    def __init__(self) -> None:
+        self.steps: list[dict[str, torch.Tensor]] = []
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
+        self.on_train_batch_end(trainer, pl_module)
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: Any, *_: object) -> None:
+        self.steps.append({key: tensor.clone() for key, tensor in pl_module.module.state_dict().items()})
+
+
+def watched(folder: Path, dataset: PreparedDataset, config: ClassificationConfig) -> tuple[Classifier, Weights]:
+    """A training, with the network after each of its steps."""
+    classifier, data = prepared(leaf_job(folder, dataset, config))
+    weights = Weights()
+    fit(config, classifier, data, [weights])
+    return classifier, weights
+
+
+def test_the_average_of_the_weights_is_kept(leaves: PreparedDataset, tmp_path: Path) -> None:
+    classifier, weights = watched(tmp_path, leaves, leaf_config(training={"ema": 0.7}))
+    _, first, *others = weights.steps
+    expected = dict(first)
+    for step, now in enumerate(others, start=1):
+        decay = min(0.7, 1 - (1 + step) ** (-2 / 3))  # timm's, which begins with the weights as they are.
+        for key, tensor in now.items():
+            mixed = expected[key] * decay + tensor * (1 - decay)
+            expected[key] = mixed if tensor.is_floating_point() else tensor
+    kept = classifier.kept.state_dict()
+    assert all(torch.allclose(kept[key], expected[key], atol=1e-5) for key in expected)
+    assert not all(torch.allclose(kept[key], now[key], atol=1e-5) for key in expected)
+    assert watched(tmp_path, leaves, leaf_config(training={"ema": 0}))[0].average is None
+
+
+def test_epochs_of_the_head_leave_the_rest_as_it_is(leaves: PreparedDataset, tmp_path: Path) -> None:
+    config = leaf_config(training={"epochs": 3, "head_epochs": 2, "warmup_epochs": 0, "ema": 0})
+    classifier, weights = watched(tmp_path, leaves, config)
+    begin, head, end = weights.steps[0], weights.steps[6], weights.steps[-1]
+    assert len(weights.steps) == 1 + 9, "three batches an epoch"
+    # Norms with their statistics are of the rest, too.
+    assert {key for key in begin if not torch.equal(begin[key], head[key])} == {"classifier.weight", "classifier.bias"}
+    assert all(not torch.equal(head[key], end[key]) for key in begin if begin[key].ndim)
+    assert classifier.module.training
+    alone = leaf_config(training={"epochs": 2, "head_epochs": 2, "ema": 0})
+    steps = watched(tmp_path, leaves, alone)[1].steps
+    assert {key for key in begin if not torch.equal(steps[0][key], steps[-1][key])} == {
+        "classifier.weight",
+        "classifier.bias",
+    }
+
+
+def test_a_parameter_that_a_network_keeps_fixed_stays_so(leaves: PreparedDataset, tmp_path: Path) -> None:
+    config = leaf_config(training={"head_epochs": 1})
+    classifier, data = prepared(leaf_job(tmp_path, leaves, config))
+    classifier.module.conv_stem.weight.requires_grad_(False)  # type: ignore[union-attr]
+    fixed = Classifier(classifier.module, classifier.network, config, data)
+    fit(config, fixed, data, [])
+    assert not fixed.module.conv_stem.weight.requires_grad  # type: ignore[union-attr]
+    assert fixed.module.conv_head.weight.requires_grad  # type: ignore[union-attr]
+
+
+def test_patience_begins_when_the_whole_network_is_trained() -> None:
+    config = leaf_config(training={"epochs": 9, "head_epochs": 4, "patience": 2})
+    assert [epoch for epoch in range(1, 10) if out_of_patience(config, epoch, best=1)] == [6, 7, 8, 9]
+    assert [epoch for epoch in range(1, 10) if out_of_patience(config, epoch, best=5)] == [7, 8, 9]
 
 
 def test_a_package_that_answers_otherwise_is_refused(leaves: PreparedDataset, tmp_path: Path) -> None:
@@ -265,6 +364,11 @@ def test_a_vision_transformer_of_a_size_that_its_patches_do_not_fill(
 
 SLOW = ("resnet50", "efficientnet_b0", "mobilenetv3_large_100", "vit_tiny_patch16_224", "vit_small_patch16_224")
 """Those that configs/leaves.yaml proposes."""
+
+
+def test_every_network_that_the_configuration_proposes_is_tried(repository: Path) -> None:
+    text = (repository / "configs" / "leaves.yaml").read_text(encoding="utf-8")
+    assert set(re.findall(r"# architecture: (\w+)", text)) == set(SLOW)
 
 
 @pytest.mark.parametrize(

@@ -76,27 +76,76 @@ def test_images_stay_in_their_split_when_others_come(leaves: Path, tmp_path: Pat
     assert len(after) == 40
 
 
-def test_groups_of_a_pattern_are_in_one_split_and_leaks_of_given_splits_are_told(tmp_path: Path) -> None:
-    names = {
-        "train": ["1_a", "1_b", "2_a", "2_b", "3_a", "4_a", "5_a", "5_b"],
-        "val": ["6_a", "6_b"],
-        "test": ["1_c", "2_c", "7_a", "7_b"],
-    }
-    seed = 0
-    for split, found in names.items():
-        for name in found:
-            put(tmp_path / "crops", f"{split}/{'rust' if seed % 2 else 'healthy'}/{name}.jpg", seed)
-            seed += 1
-    dataset = made(tmp_path / "crops", tmp_path / "var", keep_together={"pattern": r"^(\d+)_"})
+CROPS = {
+    "train": ["1_a", "1_b", "2_a", "2_b", "3_a", "4_a", "5_a", "5_b"],
+    "val": ["6_a", "6_b"],
+    "test": ["1_c", "2_c", "7_a", "7_b"],
+}
+"""Crops of seven leaves, two of which are in train and test."""
+BY_LEAF = {"pattern": r"^(\d+)_"}
+
+
+@pytest.fixture
+def crops(tmp_path: Path) -> Path:
+    names = [(split, name) for split, found in CROPS.items() for name in found]
+    for seed, (split, name) in enumerate(names):
+        put(tmp_path / "crops", f"{split}/{'rust' if seed % 2 else 'healthy'}/{name}.jpg", seed)
+    return tmp_path / "crops"
+
+
+def splits_by_leaf(dataset: PreparedDataset) -> list[set[str]]:
+    return [{path.parts[-3] for path in dataset.root.glob(f"*/*/*_{leaf}_?.jpg")} for leaf in range(1, 8)]
+
+
+def test_groups_of_a_pattern_are_in_one_split_and_leaks_of_given_splits_are_told(crops: Path, tmp_path: Path) -> None:
+    dataset = made(crops, tmp_path / "var", keep_together=BY_LEAF)
     assert dataset.report["source_leaks"] == [{"split": "test", "images": 2, "of": 4, "also_in": "train"}]
     assert (
         "2 of the 4 images in the source's test are of a group that its train has, too: "
         "such a group is now whole in test"
     ) in dataset.report["warnings"]
-    splits_of = [{path.parts[-3] for path in dataset.root.glob(f"*/*/*_{leaf}_?.jpg")} for leaf in range(1, 8)]
-    assert splits_of == [{"test"}, {"test"}, {"train"}, {"train"}, {"train"}, {"val"}, {"test"}]
+    assert splits_by_leaf(dataset) == [{"test"}, {"test"}, {"train"}, {"train"}, {"train"}, {"val"}, {"test"}]
     assert dataset.report["pairs_across_splits"] == 0
     assert dataset.report["groups"] == 7
+    assert "source_splits_ignored" not in dataset.report
+
+
+def test_splits_of_a_source_can_be_ignored(crops: Path, tmp_path: Path) -> None:
+    shares = {"train": 0.5, "val": 0.25, "test": 0.25}
+    kept = made(crops, tmp_path / "var", keep_together=BY_LEAF, split=shares)
+    anew = made(crops, tmp_path / "var", keep_together=BY_LEAF, split=shares | {"source": "ignore"})
+    assert kept.split_sizes == {"train": 4, "val": 2, "test": 8}
+    assert anew.split_sizes == {"train": 6, "val": 4, "test": 4}, "seven leaves of one to three crops"
+    assert all(len(found) == 1 for found in splits_by_leaf(anew))
+    report, page = anew.report, (anew.root / "report.html").read_text()
+    assert report["source_splits_ignored"] == 14
+    assert "images whose split in the source is ignored" in page
+    assert report["source_leaks"] == [{"split": "test", "images": 2, "of": 4, "also_in": "train"}]
+    assert (
+        "2 of the 4 images in the source's test are of a group that its train has, too: such a group is shared out "
+        "as one"
+    ) in report["warnings"]
+    assert made(crops, tmp_path / "var", keep_together=BY_LEAF, split=shares).root == kept.root, "each has its history"
+    again = made(crops, tmp_path / "var", keep_together=BY_LEAF, split=shares | {"source": "ignore"}, name="other")
+    assert (again.fingerprint, places(again)) == (anew.fingerprint, places(anew))
+    # As the same images in folders without splits.
+    for path in sorted(crops.glob("*/*/*.jpg")):
+        put(tmp_path / "flat", f"{path.parts[-2]}/{path.parts[-3]}_{path.name}", 0, path.read_bytes())
+    flat = made(tmp_path / "flat", tmp_path / "var", keep_together={"pattern": r"_(\d+)_"}, split=shares)
+    assert sorted(flat.split_sizes.values()) == sorted(anew.split_sizes.values())
+
+
+def test_a_column_of_splits_that_is_ignored_may_hold_any_words(tmp_path: Path) -> None:
+    rows = ["image,label,split"]
+    for number in range(10):
+        put(tmp_path / "set", f"{number}.jpg", number)
+        rows.append(f"{number},{'rust' if number % 2 else 'healthy'},{'fold 1' if number == 9 else 'train'}")
+    (tmp_path / "set" / "labels.csv").write_text("\n".join(rows))
+    with pytest.raises(DataError, match=r"line 11: 'fold 1' is no split"):
+        made(tmp_path / "set", tmp_path / "var", source="csv")
+    dataset = made(tmp_path / "set", tmp_path / "var", source="csv", split={"source": "ignore"})
+    assert dataset.split_sizes == {"train": 6, "val": 2, "test": 2}, "one of each class at least"
+    assert dataset.report["source_splits_ignored"] == 9
 
 
 def test_groups_of_a_table_are_in_one_split(tmp_path: Path) -> None:

@@ -116,8 +116,16 @@ def test_coffee_leaves_come_from_a_table(shared_data: Path, tmp_path: Path) -> N
             assert images == pytest.approx(expected[label] * share, abs=2)
 
 
-def test_crops_of_one_leaf_are_kept_together_and_the_published_leak_is_told(shared_data: Path, tmp_path: Path) -> None:
-    dataset = classified(shared_data / "leaves-symptoms", tmp_path, "folder", keep_together={"pattern": r"^(\d+)_"})
+@pytest.mark.parametrize("own", ["keep", "ignore"])
+def test_crops_of_one_leaf_are_kept_together_and_the_published_leak_is_told(
+    own: str, shared_data: Path, tmp_path: Path
+) -> None:
+    shares = {"train": 0.7, "val": 0.2, "test": 0.1}
+    settings = {"keep_together": {"pattern": r"^(\d+)_"}, "split": shares | {"source": own}}
+    dataset = classified(shared_data / "leaves-symptoms", tmp_path, "folder", **settings)
+    assert dataset.report.get("source_splits_ignored", 0) == (500 if own == "ignore" else 0)
+    if own == "ignore":
+        assert all(dataset.split_sizes[name] == pytest.approx(500 * share, abs=10) for name, share in shares.items())
     assert {"split": "test", "images": 76, "of": 100, "also_in": "train"} in dataset.report["source_leaks"]
     leaves = [
         {path.name.removeprefix(f"{own}_{path.parent.name}_").split("_")[0] for own in ("train", "val", "test")

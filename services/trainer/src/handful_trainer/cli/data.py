@@ -137,6 +137,8 @@ def _show(dataset: PreparedDataset) -> None:
     if accounts := report.get("accounts"):  # Folders of earlier versions have none.
         print_table("what was found", ("", "found", "used", "left out"), list(_account_rows(accounts)))
     say(f"{report['usable_images']} of {report['assets']} assets are usable")
+    if ignored := report.get("source_splits_ignored"):
+        say(f"{ignored} images have a split in the source, which is ignored (dataset.split.source)")
     say(f"dataset: {dataset.root}\nreport:  {dataset.root / 'report.html'}")
 
 

@@ -7,7 +7,7 @@ import math
 import re
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -30,7 +30,7 @@ class _Section(BaseModel):
 
 
 class SplitConfig(_Section):
-    """How images are shared out. A source's own splits are kept: only those it lacks are taken from its train."""
+    """How images are shared out. Splits that a source lacks are taken from its train."""
 
     train: Fraction = 0.8
     """Share of the images that the model learns from."""
@@ -38,6 +38,9 @@ class SplitConfig(_Section):
     """Share that chooses the best epoch and the thresholds."""
     test: Fraction = 0.1
     """Share that is kept back to measure the finished model."""
+    source: Literal["keep", "ignore"] = "keep"
+    """What becomes of the source's own splits, such as folders called train and test. keep: an image stays in its own.
+    ignore: all images are shared out anew, as for splits that show the same plants or persons in train and in test."""
     keep: str = Field(default="auto", pattern=r"^[^\x00-\x1f]+$")
     """Which earlier split images stay in. auto: the last one of this dataset on this machine, as long as proportions,
     seed and keep_together are the same. none: share out anew. Else a splits.csv, a prepared folder, or that of a run
@@ -49,6 +52,14 @@ class SplitConfig(_Section):
         if not math.isclose(total, 1, abs_tol=1e-6):
             raise ValueError(f"train, val and test must sum to 1, not to {total:g}")
         return self
+
+    def decisive(self) -> dict[str, Any]:
+        """What decides how images are shared out, but for where they were before.
+
+        What was prepared when a source's own splits were always kept is still found.
+        """
+        usual = {"source"} if self.source == "keep" else set()
+        return self.model_dump(mode="json", exclude={"keep"} | usual)
 
 
 class SampleConfig(_Section):

@@ -59,6 +59,7 @@ class Index:
         settings = config.model_dump(mode="json", exclude={"path", "images"})
         if config.source != "csv":  # What was prepared before there were tables is still found.
             del settings["csv"]
+        settings["split"] = config.split.decisive() | {"keep": config.split.keep}
         settings |= {} if task == DEFAULT else {"task": task}
         places = [str(root.resolve()) for root in roots] + [str(output.resolve()) if output else ""]
         key = hashlib.sha256(json.dumps([FORMAT, settings, places], sort_keys=True).encode()).hexdigest()
@@ -141,7 +142,7 @@ class Fingerprint:
     def __init__(self, config: DatasetConfig, task: str, classes: tuple[str, ...], raw: RawDataset) -> None:
         decisive = _DECISIVE if config.check == "decode" else _DECISIVE | {"check"}
         settings = config.model_dump(mode="json", include=decisive)
-        del settings["split"]["keep"]  # What comes of it counts: see `split`.
+        settings["split"] = config.split.decisive()  # What comes of `keep` counts: see `split`.
         if task != DEFAULT:  # Datasets that were prepared when there was one task keep their fingerprints.
             settings["task"] = task
         accounts = [account.as_json() for account in raw.accounts]  # They stand in the report.

@@ -97,7 +97,7 @@ def _make(
     Thread(target=template).start()  # It is compiled while images are decoded.
     check_balance(raw.accounts)
     check_used(raw.accounts)
-    items = sorted(raw.items, key=lambda item: item.id)
+    items = sorted(_shared_out(raw.items, config), key=lambda item: item.id)
     raw = _checked_task(raw, task)
     classes = config.classes or raw.classes or _no_classes(items, task.labels)
     class_ids = {name: class_id for class_id, name in enumerate(classes)}
@@ -115,6 +115,13 @@ def _make(
     prepared = PreparedAssets(config, task, classes, raw, assets, str(fingerprint), accounts)
     target = output or home / "datasets" / f"{config.title}-{prepared.fingerprint[:12]}"
     return _written(target, prepared, history, pool)
+
+
+def _shared_out(items: Sequence[RawItem], config: DatasetConfig) -> list[RawItem]:
+    """The items, without the source's own splits where these do not count."""
+    if config.split.source == "keep":
+        return list(items)
+    return [item._replace(split=None) for item in items]
 
 
 def _written(target: Path, prepared: PreparedAssets, history: SplitHistory, pool: WorkerPool) -> PreparedDataset:

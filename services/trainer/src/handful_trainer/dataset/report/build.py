@@ -42,7 +42,7 @@ def build_report(prepared: PreparedAssets) -> dict[str, Any]:
         "identical_image_pairs": sum(len(same) * (len(same) - 1) // 2 for same in same_content),
         "near_duplicates": _near_duplicates(usable, config.keep_together),
         "groups": len({key for asset in usable for key in named_groups(asset, config.keep_together)}),
-        **_source_leaks(usable, config.keep_together),
+        **_source_splits(prepared, usable),
         "pairs_across_splits": len(torn),
         **labels.odd_counts(usable),
         "exif_rotated": sum(asset.facts.orientation != 1 for asset in usable),
@@ -117,14 +117,17 @@ def _near_duplicates(usable: Sequence[Asset], config: TogetherConfig) -> dict[st
     }
 
 
-def _source_leaks(usable: Sequence[Asset], config: TogetherConfig) -> dict[str, Any]:
-    """Images of the source's own splits whose group another of them has, if there are any."""
-    images = Counter(asset.item.split for asset in usable)
+def _source_splits(prepared: PreparedAssets, usable: Sequence[Asset]) -> dict[str, Any]:
+    """Images of the source's own splits whose group another of them has, and those whose split does not count."""
+    config, own = prepared.config, {item.id: item.split for item in prepared.raw.items}
+    as_given = [asset._replace(item=asset.item._replace(split=own[asset.item.id])) for asset in usable]
+    images = Counter(asset.item.split for asset in as_given)
     found = [
         {"split": split, "images": number, "of": images[split], "also_in": other}
-        for (split, other), number in source_leaks(usable, config).items()
+        for (split, other), number in source_leaks(as_given, config.keep_together).items()
     ]
-    return {"source_leaks": found} if found else {}
+    ignored = config.split.source == "ignore" and images.total() - images[None]
+    return ({"source_splits_ignored": ignored} if ignored else {}) | ({"source_leaks": found} if found else {})
 
 
 def tally(found: Iterable[str], always: Sequence[str]) -> dict[str, int]:
@@ -221,10 +224,12 @@ def _leaks(report: dict[str, Any]) -> Iterator[str]:
 
 
 def _leaks_of_source(report: dict[str, Any]) -> Iterator[str]:
+    ignored = report.get("source_splits_ignored")
     for leak in report.get("source_leaks", []):
+        now = "is shared out as one" if ignored else f"is now whole in {leak['split']}"
         yield (
             f"{leak['images']} of the {leak['of']} images in the source's {leak['split']} are of a group that its "
-            f"{leak['also_in']} has, too: such a group is now whole in {leak['split']}"
+            f"{leak['also_in']} has, too: such a group {now}"
         )
 
 

@@ -180,6 +180,5 @@ def write_splits(path: Path, splits: Mapping[str, Placed]) -> None:
 
 def _key(config: DatasetConfig) -> str:
     """What a way of sharing out is known by: whoever changes proportions or seed wants another split."""
-    shares = config.split.model_dump(mode="json", exclude={"keep"})
-    way = [shares, config.seed, config.keep_together.model_dump(mode="json")]
+    way = [config.split.decisive(), config.seed, config.keep_together.model_dump(mode="json")]
     return hashlib.sha256(json.dumps(way, sort_keys=True).encode()).hexdigest()[:8]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import lightning
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision.transforms import v2
 
+from handful_core.errors import ConfigError
 from handful_core.runtime.cpus import available_cpus
 from handful_core.vision.decode import decode_image
 from handful_core.vision.preprocess import to_input
@@ -22,6 +24,7 @@ from handful_trainer.tasks.classification.settings import ClassificationAugmenta
 
 Samples = Sequence[tuple[Path, int]]
 """Images with their class ids."""
+_T = TypeVar("_T")
 _ROOM = 1.25
 """So much larger than the network's input is what a crop is cut from, so that it keeps its details."""
 
@@ -82,6 +85,29 @@ def varied(network: Network, augmentation: ClassificationAugmentation) -> v2.Com
     return v2.Compose([step for step in steps if step is not None])
 
 
+class Share(NamedTuple):
+    """What one of several processes takes of every batch, and of the validation images."""
+
+    rank: int = 0
+    of: int = 1
+
+    def part(self, whole: Sequence[_T]) -> Sequence[_T]:
+        """Its part: of all processes the same number, but for the last of a sequence."""
+        return whole[self.rank :: self.of]
+
+    @staticmethod
+    def joined(parts: Sequence[Tensor]) -> Tensor:
+        """The whole, from the parts of all processes: (n, ...)."""
+        whole = parts[0].new_empty((sum(map(len, parts)), *parts[0].shape[1:]))
+        for rank, part in enumerate(parts):
+            whole[rank :: len(parts)] = part
+        return whole
+
+
+ALL = Share()
+"""Of a single process."""
+
+
 class EpochSampler(Sampler[tuple[int, int]]):
     """The images of each epoch, and a seed for each: from seed and epoch alone, so that a training can go on.
 
@@ -89,17 +115,23 @@ class EpochSampler(Sampler[tuple[int, int]]):
         images: how many there are.
         seed: of the whole training.
         weights: how often an image is drawn, with replacement, as a share of all; none for each just once.
+        batch: images of a step, of all processes together.
+        share: this process's part of each batch.
     """
 
-    def __init__(self, images: int, seed: int, weights: Tensor | None = None) -> None:
+    def __init__(
+        self, images: int, seed: int, weights: Tensor | None = None, batch: int = 1, share: Share = ALL
+    ) -> None:
         self._images, self._seed, self._weights, self._epoch = images, seed, weights, 0
+        self._batch, self._share = batch, share
 
     def set_epoch(self, epoch: int) -> None:
         """Lightning says so before each."""
         self._epoch = epoch
 
     def __len__(self) -> int:
-        return self._images
+        whole, rest = divmod(self._images, self._batch)
+        return (whole * self._batch) // self._share.of + rest // self._share.of
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         chance = torch.Generator().manual_seed(seed_at(self._seed, self._epoch))
@@ -108,7 +140,10 @@ class EpochSampler(Sampler[tuple[int, int]]):
         else:
             order = torch.multinomial(self._weights, self._images, replacement=True, generator=chance)
         seeds = torch.randint(2**63 - 1, (self._images,), generator=chance)
-        yield from zip(order.tolist(), seeds.tolist(), strict=True)
+        draws = list(zip(order.tolist(), seeds.tolist(), strict=True))
+        for begin in range(0, self._images, self._batch):
+            batch = draws[begin : begin + self._batch]
+            yield from self._share.part(batch[: len(batch) - len(batch) % self._share.of])
 
 
 def seed_at(seed: int, *place: int) -> int:
@@ -124,12 +159,29 @@ class ClassFolders(lightning.LightningDataModule):
         network: what they are prepared for.
         config: batch, augmentation, sampling.
         workers: processes that load images; 0 to load them here.
+        share: this process's part of the images.
+
+    Raises:
+        ConfigError: there are too few images for so many devices.
     """
 
-    def __init__(self, dataset: PreparedDataset, network: Network, config: ClassificationConfig, workers: int) -> None:
+    def __init__(
+        self,
+        dataset: PreparedDataset,
+        network: Network,
+        config: ClassificationConfig,
+        workers: int,
+        share: Share = ALL,
+    ) -> None:
         super().__init__()
+        self._share = share
         self.train, self.val = list(dataset.split("train")), list(dataset.split("val"))
         self._network, self._config, self._workers = network, config, workers
+        if min(len(self.train) // 2, len(self.val)) < share.of:
+            raise ConfigError(
+                f"{len(self.train)} training and {len(self.val)} validation images are too few for {share.of} devices",
+                "name one in training.device",
+            )
 
     @property
     def class_weights(self) -> Tensor:
@@ -146,18 +198,18 @@ class ClassFolders(lightning.LightningDataModule):
             weights = self.class_weights[torch.tensor([class_id for _, class_id in self.train])]
         return DataLoader(
             VariedImages(self.train, self._network, self._config.augmentation),
-            settings.batch,
-            sampler=EpochSampler(len(self.train), settings.seed, weights),
+            settings.batch // self._share.of,
+            sampler=EpochSampler(len(self.train), settings.seed, weights, settings.batch, self._share),
             num_workers=self._workers,
             drop_last=len(self.train) > settings.batch,
         )
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, int]]:
         """Images as they are served."""
-        images = ServedImages(self.val, self._network)
-        return DataLoader(images, self._config.training.batch, num_workers=self._workers)
+        images = ServedImages(self._share.part(self.val), self._network)
+        return DataLoader(images, self._config.training.batch // self._share.of, num_workers=self._workers)
 
 
-def loading_processes(config: ClassificationConfig, device: str) -> int:
+def loading_processes(config: ClassificationConfig, accelerator: str, ranks: int = 1) -> int:
     """How many processes load images: none beside a training on processors, which needs them all."""
-    return 0 if device in {"cpu", "mps"} else min(config.training.workers, available_cpus())
+    return 0 if accelerator in {"cpu", "mps"} else min(config.training.workers, max(1, available_cpus() // ranks))

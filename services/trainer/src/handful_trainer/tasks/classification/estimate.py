@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import statistics
 import time
+from dataclasses import replace
 from typing import Any
 
 import lightning
@@ -13,6 +14,7 @@ import torch
 from handful_core.errors import ResourceError
 from handful_trainer.pipeline.job import TrainingJob
 from handful_trainer.tasks.classification.module import Classifier
+from handful_trainer.tasks.classification.placement import placement
 from handful_trainer.tasks.classification.settings import classification_config
 from handful_trainer.tasks.classification.train import NO_NUMBER, fit, prepared
 from handful_trainer.tasks.engine import Estimate
@@ -24,10 +26,14 @@ _BATCHES = 6
 """Batches that are trained, after those that warm up."""
 _BYTES_PER_PARAMETER = 16
 """Of the checkpoints on disk: the best weights, the last, and the optimizer's two moments."""
+_BYTES_PER_AVERAGE = 4
+"""More, where the weights' average is in the checkpoint too."""
 
 
 def estimate(job: TrainingJob) -> Estimate:
-    """Train some batches and throw them away.
+    """Train some batches and throw them away: of the whole network, as epochs of its last layer alone take less.
+
+    Of several devices the first trains its share of each batch.
 
     Args:
         job: what would be trained, on what.
@@ -35,17 +41,18 @@ def estimate(job: TrainingJob) -> Estimate:
     Raises:
         ResourceError: not enough memory even for these.
     """
-    watch = _Stopwatch()
+    watch, place = _Stopwatch(), placement(classification_config(job.config))
+    whole = job.config.model_copy(update={"training": job.config.training.model_copy(update={"head_epochs": 0})})
     with translated_errors(NO_NUMBER):
-        classifier, data = prepared(job)
+        classifier, data = prepared(replace(job, config=whole), place)
         with contextlib.suppress(_EnoughError):
-            fit(classification_config(job.config), classifier, data, [watch])
+            fit(classification_config(whole), classifier, data, [watch], place=place.alone())
         if not watch.times:
             raise ResourceError("not one batch was trained", "use more images or a smaller training.batch")
         val_seconds = _validation_seconds(classifier, data.val_dataloader(), watch.device)
     parameters = sum(parameter.numel() for parameter in classifier.module.parameters())
     batch_seconds = statistics.median(watch.times[_WARM_UP:] or watch.times)
-    epoch_seconds = watch.batches * batch_seconds + len(data.val) * val_seconds
+    epoch_seconds = watch.batches * batch_seconds + len(data.val) * val_seconds / place.ranks
     used, available = memory(watch.device)
     return Estimate(
         device=str(watch.device),
@@ -59,7 +66,7 @@ def estimate(job: TrainingJob) -> Estimate:
         seconds=job.config.training.epochs * epoch_seconds,
         memory_bytes=used,
         memory_available=available,
-        disk_bytes=_BYTES_PER_PARAMETER * parameters,
+        disk_bytes=(_BYTES_PER_PARAMETER + (_BYTES_PER_AVERAGE if classifier.average else 0)) * parameters,
     )
 
 

@@ -19,25 +19,40 @@ def _balanced(_: ClassificationConfig, dataset: PreparedDataset | None) -> bool:
     return len(set(Counter(class_id for _, class_id in dataset.split("train")).values())) == 1
 
 
+def _whole(config: ClassificationConfig) -> int:
+    """Epochs that train all that is trained."""
+    return config.training.epochs - config.training.head_alone
+
+
 CLASSIFICATION = (
     *EVERY_TASK,
     Ineffective(
         settings=("training.warmup_epochs",),
-        by=("training.epochs",),
-        when=lambda c, _: c.training.epochs == 1,
-        because="training.epochs is 1, and the last epoch is no warm-up",
+        by=("training.epochs", "training.head_epochs"),
+        when=lambda c, _: _whole(c) == 1,
+        because="one epoch trains the whole network, and the last epoch is no warm-up",
         instead="train for longer, or leave it out",
         level="warn",
         anyway=(0,),
     ),
     Ineffective(
         settings=("training.warmup_epochs",),
-        by=("training.warmup_epochs", "training.epochs"),
-        when=lambda c, _: 1 < c.training.epochs < c.training.warmup_epochs + 1,
-        because="training.epochs is {config.training.epochs}, and the last epoch is no warm-up",
+        by=("training.warmup_epochs", "training.epochs", "training.head_epochs"),
+        when=lambda c, _: 1 < _whole(c) < c.training.warmup_epochs + 1,
+        because="training.epochs is {config.training.epochs}, and neither training.head_epochs nor the last epoch are "
+        "a warm-up",
         instead="train for longer, or lower it",
         level="warn",
         verb="is cut short",
+    ),
+    Ineffective(
+        settings=("training.head_epochs",),
+        by=("model.pretrained",),
+        when=lambda c, _: not c.model.pretrained,
+        because="model.pretrained is false: a network that knows nothing has nothing to keep",
+        instead="leave it out, or begin with weights",
+        verb="does no good",
+        anyway=(0,),
     ),
     Ineffective(
         settings=("training.workers",),

@@ -19,7 +19,7 @@ from handful_trainer.dataset.report.page import Outline
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import SPLITS, RawItem, SplitName
 from handful_trainer.tasks.classification import layout
-from handful_trainer.tasks.classification.labels import DROP_REASONS, CleanClass, clean_class, write_nothing
+from handful_trainer.tasks.classification.labels import DROP_REASONS, SEVERAL, CleanClass, clean_class, write_nothing
 from handful_trainer.tasks.label_format import OpenedFolder
 
 
@@ -48,12 +48,19 @@ class ClassFormat:
         return CleanClass()
 
     def check(self, config: DatasetConfig, assets: Sequence[Asset]) -> None:
-        """Refuse a dataset of one class: there is nothing to tell apart.
+        """Refuse a dataset of one class, where there is nothing to tell apart, and one whose images all have several.
 
         Raises:
-            EmptyDatasetError: all labelled images show the same.
+            EmptyDatasetError: the line says which.
         """
         labelled = [asset for asset in assets if asset.kept]
+        several = [asset for asset in assets if any(label.reason == SEVERAL for label in asset.labels.dropped)]
+        if several and not labelled:
+            raise EmptyDatasetError(
+                f"all {len(several)} labelled images have several labels ({several[0].item.name}: "
+                f"{' and '.join(several[0].item.labels[:2])}): a classifier learns one for each",
+                "keep the one that counts, or make one class of those that come together",
+            )
         unknown = config.unknown_labels == "refuse" and any(asset.labels.dropped for asset in assets)
         if unknown or not labelled or len({asset.kept[0].class_id for asset in labelled}) > 1:
             return
@@ -86,7 +93,7 @@ class ClassFormat:
 
     def warnings(self, report: Mapping[str, Any], usable: Sequence[Asset]) -> Iterator[str]:  # noqa: ARG002
         """Images that lost their labels, and classes with fewer images than splits."""
-        if several := report["labels_dropped"]["several_labels"]:
+        if several := report["labels_dropped"][SEVERAL]:
             yield f"{several} labels were left out because their images have several: a classifier learns one for each"
         few_images = {name: number for name, number in report["labels_per_class"].items() if 0 < number < len(SPLITS)}
         if few_images:

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from handful_trainer.dataset.sources.base import RawItem
 
-DROP_REASONS = ("unknown_label", "several_labels")
+SEVERAL = "several_labels"
+DROP_REASONS = ("unknown_label", SEVERAL)
 """Why a label is left out."""
 
 
@@ -52,7 +53,7 @@ def clean_class(item: RawItem, class_ids: Mapping[str, int]) -> CleanClass:
     known = [name for name in names if name in class_ids]
     if len(known) == 1:
         return CleanClass((ClassLabel(class_ids[known[0]]),), tuple(dropped))
-    return CleanClass((), (*dropped, *(DroppedClass(name, "several_labels") for name in known)))
+    return CleanClass((), (*dropped, *(DroppedClass(name, SEVERAL) for name in known)))
 
 
 def write_nothing(folder: str, entries: Sequence[Any], *, again: bool = False) -> list[None]:

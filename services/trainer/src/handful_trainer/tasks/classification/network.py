@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -96,6 +97,22 @@ def head_layers(network: Any) -> list[nn.Linear]:
     found = network.get_classifier()
     parts = found if isinstance(found, tuple | list) else (found,)
     return [layer for part in parts for layer in part.modules() if isinstance(layer, nn.Linear)]
+
+
+def train_last_layer_alone(network: nn.Module, alone: bool, trained: Iterable[nn.Parameter]) -> None:
+    """Let all but the last layer answer as they do when they are served, and stay as they are; or end that.
+
+    Args:
+        network: of timm's.
+        alone: do so; else all of it is trained.
+        trained: the parameters that are trained in the end.
+    """
+    network.train(not alone)
+    layers = head_layers(network)
+    for parameter in trained:
+        parameter.requires_grad_(not alone)
+    for layer in layers:
+        layer.train().requires_grad_(True)
 
 
 def _begin_head(network: nn.Module) -> None:

@@ -59,7 +59,7 @@ class ClassificationTraining(TrainingSettings):
     patience: int = Field(default=10, ge=0)
     """Stop after so many epochs without a better macro F1 on the validation images; 0 to never stop early."""
     batch: int = Field(default=32, ge=2)
-    """Images per step."""
+    """Images per step, of all devices together."""
     imgsz: int = Field(default=224, ge=32)
     """Width of what the network sees, in pixels, and its height, if that is not given. The largest lever on speed."""
     height: int | None = Field(default=None, ge=32)
@@ -77,6 +77,12 @@ class ClassificationTraining(TrainingSettings):
     """L2 regularisation of all weights but those of norms and biases."""
     warmup_epochs: NotNegative = 1.0
     """Epochs in which the learning rate rises; the last epoch is never one of them."""
+    head_epochs: int = Field(default=0, ge=0)
+    """Epochs at the beginning that train the last layer alone, at lr, before the warm-up: the others keep what they
+    know until it makes sense of them. With as many as epochs, nothing else is trained."""
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    """Decay of the moving average of the weights, step by step; it is lower at the beginning. The average is what is
+    validated, kept and served. 0 for the last weights themselves."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of the truth that is spread over all classes."""
     balance: Annotated[Literal[False, "weights", "sampling"], OrFalse] = False
@@ -86,14 +92,31 @@ class ClassificationTraining(TrainingSettings):
     """Lightning's precision; auto is 16-mixed on CUDA devices, else 32-true."""
 
     @property
+    def devices(self) -> tuple[str, ...]:
+        """The devices that are named, each by itself."""
+        if isinstance(self.device, list):
+            return tuple(map(str, self.device))
+        return tuple(name.strip() for name in str(self.device).split(","))
+
+    @property
+    def head_alone(self) -> int:
+        """Epochs before those that train the whole network; none where all train the last layer alone."""
+        return self.head_epochs if self.head_epochs < self.epochs else 0
+
+    @property
     def size(self) -> tuple[int, int]:
         """Width and height of what the network sees, in pixels."""
         return self.imgsz, self.height or self.imgsz
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if len(self.device) > 1 if isinstance(self.device, list) else "," in str(self.device):
-            raise ValueError("device: classifiers are trained on one device")
+        number = len(self.devices)
+        if not number or not all(self.devices):
+            raise ValueError("device: name one at least, or auto")
+        if doubled := next((name for name in self.devices if self.devices.count(name) > 1), None):
+            raise ValueError(f"device: {doubled} is named twice")
+        if number > 1 and (self.batch % number or self.batch < 2 * number):
+            raise ValueError(f"batch: {self.batch} images cannot be shared out to {number} devices alike, two at least")
         if self.precision == "16-mixed" and self.device in ("cpu", "mps"):
             raise ValueError(f"precision: 16-mixed needs a CUDA device, and device is {self.device}")
         return self

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from handful_core.errors import ConfigError
 from handful_core.package import Thresholds
+from handful_trainer.dataset.sources.base import SPLITS
 from handful_trainer.tasks.classification.label_format import ClassFormat
 from handful_trainer.tasks.classification.settings import ClassificationConfig, classification_config
 
@@ -49,9 +50,11 @@ class LightningEngine:
     def validate(self, config: TrainingConfig, dataset: PreparedDataset, *, register: bool) -> None:
         """Refuse what would only fail once the training is over."""
         from handful_trainer.tasks.classification.network import Network
+        from handful_trainer.tasks.classification.placement import placement
         from handful_trainer.tasks.classification.weights import check_weights
 
         own = classification_config(config)
+        placement(own)
         validate_against_dataset(own, dataset, register=register)
         Network.of(own, dataset.classes).build()
         check_weights(own)
@@ -160,11 +163,18 @@ def validate_against_dataset(config: ClassificationConfig, dataset: PreparedData
             f"the dataset has one class, {', '.join(dataset.classes)}: there is nothing to tell it from",
             "add images of another class",
         )
-    if lacking := [split for split in ("train", "val", "test") if not dataset.split_sizes.get(split)]:
+    if lacking := [split for split in SPLITS if not dataset.split_sizes.get(split)]:
         raise ConfigError(
             f"the dataset has no images for {' and '.join(lacking)}", "add some, or give it a share of dataset.split"
         )
-    shown = Counter(class_id for _, class_id in dataset.split("train"))
+    per_split = {split: Counter(class_id for _, class_id in dataset.split(split)) for split in SPLITS}
+    shown, every = per_split["train"], sum(per_split.values(), Counter[int]())
+    if single := [name for class_id, name in enumerate(dataset.classes) if every[class_id] == 1]:
+        raise ConfigError(
+            f"{' and '.join(single)} {'has' if len(single) == 1 else 'have'} one image, which cannot be in train, val "
+            "and test",
+            "add images of it, or leave it out: of dataset.classes, with dataset.unknown_labels: drop",
+        )
     if empty := [name for class_id, name in enumerate(dataset.classes) if not shown[class_id]]:
         raise ConfigError(
             f"no training image shows {', '.join(empty)}", "add some, or leave the class out of dataset.classes"

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import logging
 import os
-import pickle
-import time
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +18,15 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from handful_core.console import say
 from handful_core.errors import ConfigError
-from handful_core.files import write_atomically
 from handful_core.runtime.cpus import available_cpus
 from handful_trainer.pipeline.job import TrainingJob
-from handful_trainer.tasks.classification.data import ClassFolders, loading_processes
+from handful_trainer.tasks.classification.checkpoint import LAST, WholeFiles, last_checkpoint
+from handful_trainer.tasks.classification.data import ClassFolders, Share, loading_processes
+from handful_trainer.tasks.classification.epochs import BEST, CURVES, Epochs, write_curves
 from handful_trainer.tasks.classification.module import Classifier
-from handful_trainer.tasks.classification.network import Network, write_weights
+from handful_trainer.tasks.classification.network import Network
+from handful_trainer.tasks.classification.placement import Placement, placement
+from handful_trainer.tasks.classification.ranks import other_ranks
 from handful_trainer.tasks.classification.settings import ClassificationConfig, classification_config
 from handful_trainer.tasks.classification.weights import first_network
 from handful_trainer.tasks.engine import TrainingListener
@@ -36,8 +34,8 @@ from handful_trainer.tasks.torch_errors import translated_errors
 
 FOLDER = "lightning"
 """In a run's folder."""
-BEST, LAST, TABLE, CURVES = "best.safetensors", "last.ckpt", "results.csv", "results.png"
-_METRIC = "val/macro_f1"
+_PRECISION: Mapping[str, Any] = {"cuda": "16-mixed"}
+"""Where it is another than 32-true, if nothing is said."""
 NO_NUMBER = "lower training.lr, or look at the images"
 
 
@@ -73,22 +71,39 @@ def train(job: TrainingJob, listener: TrainingListener, *, resume: bool) -> Path
         return folder / BEST
     if checkpoint is not None:
         say(f"going on after epoch {checkpoint.epochs_done} of {config.training.epochs}")
-    epochs = Epochs(listener, folder, config)
-    saved = ModelCheckpoint(folder, Path(LAST).stem, enable_version_counter=False, save_on_train_epoch_end=True)
+    path, place = checkpoint.path if checkpoint else None, placement(config)
+    epochs, saved = callbacks(job, listener)
     with translated_errors(NO_NUMBER):
-        classifier, data = prepared(job)
-        fit(config, classifier, data, [epochs, saved], checkpoint.path if checkpoint else None)
-    write_curves(epochs.history, folder / CURVES)
+        classifier, data = prepared(job, place)
+        with other_ranks(job, place, path):
+            fit(config, classifier, data, [epochs, saved], path, place)
+        write_curves(epochs.history, folder / CURVES)
     return folder / BEST
 
 
-def prepared(job: TrainingJob) -> tuple[Classifier, ClassFolders]:
-    """The network with its first weights, and its images; all that chance decides follows from the seed."""
+def callbacks(job: TrainingJob, listener: TrainingListener) -> tuple[Epochs, ModelCheckpoint]:
+    """What watches each process of a training. Those of the first one write."""
+    folder = job.folder.path / FOLDER
+    saved = ModelCheckpoint(folder, Path(LAST).stem, enable_version_counter=False, save_on_train_epoch_end=True)
+    return Epochs(listener, folder, classification_config(job.config)), saved
+
+
+def prepared(job: TrainingJob, place: Placement | None = None) -> tuple[Classifier, ClassFolders]:
+    """The network with its first weights, and its images; all that chance decides follows from the seed.
+
+    Args:
+        job: what is trained, on what.
+        place: which of the training's processes this is; the configuration's devices if not given.
+
+    Raises:
+        ConfigError: the settings do not fit the machine, or the weights to begin with.
+    """
     config = classification_config(job.config)
+    place = place or placement(config)
     torch.manual_seed(config.training.seed)
     network = Network.of(config, job.dataset.classes)
-    workers = loading_processes(config, placement(config)[0])
-    data = ClassFolders(job.dataset, network, config, workers)
+    workers = loading_processes(config, place.accelerator, place.ranks)
+    data = ClassFolders(job.dataset, network, config, workers, Share(place.rank, place.ranks))
     module = first_network(job, network).to(memory_format=torch.channels_last)
     return Classifier(module, network, config, data), data
 
@@ -99,23 +114,31 @@ def fit(
     data: ClassFolders,
     callbacks: list[lightning.Callback],
     checkpoint: Path | None = None,
+    place: Placement | None = None,
 ) -> None:
     """Let Lightning train.
+
+    Args:
+        config: the training's configuration.
+        classifier: what is trained.
+        data: its images.
+        callbacks: watch it.
+        checkpoint: where it goes on, if it does.
+        place: which of the training's processes this is; the configuration's devices if not given.
 
     Raises:
         KeyboardInterrupt: as it was raised: Lightning would end the process itself.
         ConfigError: Lightning cannot train so on this machine.
     """
-    accelerator, devices = placement(config)
-    precision = config.training.precision
+    place, precision = place or placement(config), config.training.precision
     try:
         with _quiet():
             trainer = lightning.Trainer(
-                accelerator=accelerator,
-                devices=devices,
-                precision=("16-mixed" if accelerator == "cuda" else "32-true") if precision == "auto" else precision,
+                **place.trainer_arguments(freezes=config.training.head_epochs > 0),
+                precision=_PRECISION.get(place.accelerator, "32-true") if precision == "auto" else precision,
                 max_epochs=config.training.epochs,
                 callbacks=callbacks,
+                plugins=[WholeFiles()],
                 logger=False,
                 num_sanity_val_steps=0,
                 use_distributed_sampler=False,
@@ -130,149 +153,6 @@ def fit(
         raise
     except MisconfigurationException as error:
         raise ConfigError(f"Lightning cannot train so ({str(error).splitlines()[0]})", "see training.device") from error
-
-
-def placement(config: ClassificationConfig) -> tuple[str, int | list[int]]:
-    """Lightning's accelerator, and its devices.
-
-    Raises:
-        ConfigError: there is no such device.
-    """
-    wanted = config.training.device
-    if wanted == "auto":
-        wanted = 0 if torch.cuda.is_available() else "cpu"
-    if wanted in ("cpu", "mps"):
-        return str(wanted), 1
-    number = wanted[0] if isinstance(wanted, list) and wanted else wanted
-    if not str(number).isdigit() or int(str(number)) >= torch.cuda.device_count():
-        there = f"CUDA devices: {torch.cuda.device_count()}"
-        raise ConfigError(
-            f"training.device: there is no device {number} ({there})", "set it to auto, cpu, mps, or a number"
-        )
-    return "cuda", [int(str(number))]
-
-
-class Epochs(lightning.Callback):
-    """Tells a listener, keeps the best weights, and ends a training that gets no better.
-
-    Args:
-        listener: is told.
-        folder: where weights and the table of epochs go.
-        config: the training's settings.
-    """
-
-    def __init__(self, listener: TrainingListener, folder: Path, config: ClassificationConfig) -> None:
-        self._listener, self._folder, self._config = listener, folder, config
-        self._best = (-1.0, 0.0)
-        self._best_epoch = 0
-        self._began = 0.0
-        self.history: list[dict[str, float]] = []
-
-    def state_dict(self) -> dict[str, Any]:
-        """What a training that goes on has to know: it is part of the checkpoint."""
-        return {"best": list(self._best), "best_epoch": self._best_epoch, "history": self.history}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on."""
-        first, second = state_dict["best"]
-        self._best, self._best_epoch = (first, second), state_dict["best_epoch"]
-        self.history = list(state_dict["history"])
-
-    def on_train_start(self, trainer: lightning.Trainer, pl_module: Classifier) -> None:
-        """Say what is trained."""
-        batches = int(trainer.num_training_batches)
-        self._listener.started(
-            _resolved(trainer, pl_module),
-            batches=self._config.training.epochs * batches,
-            done=trainer.current_epoch * batches,
-        )
-
-    def on_train_epoch_start(self, *_: object) -> None:
-        """Note the time."""
-        self._began = time.perf_counter()
-
-    def on_train_batch_end(self, *_: object) -> None:
-        """Tell of a batch."""
-        self._listener.batch()
-
-    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: Classifier) -> None:
-        """Keep the weights if they are the best: of the same macro F1, those of the lower loss."""
-        number = trainer.current_epoch + 1
-        metrics = {**pl_module.epoch_metrics, "epoch_seconds": time.perf_counter() - self._began}
-        score = (metrics[_METRIC], -metrics["val/loss"])
-        if score > self._best:
-            self._best, self._best_epoch = score, number
-            write_weights(pl_module.module, pl_module.network, self._folder / BEST)
-        self.history.append({"epoch": number, **metrics})
-        write_atomically(self._folder / TABLE, _table(self.history))
-        self._listener.epoch(number, metrics)
-        trainer.should_stop = trainer.should_stop or out_of_patience(self._config, number, self._best_epoch)
-
-
-def out_of_patience(config: ClassificationConfig, epoch: int, best: int) -> bool:
-    """Were there so many epochs without a better one?"""
-    patience = config.training.patience
-    return 0 < patience <= epoch - best
-
-
-def _resolved(trainer: lightning.Trainer, classifier: Classifier) -> dict[str, Any]:
-    """What settings became."""
-    network = classifier.network
-    return {
-        "lightning.device": str(trainer.strategy.root_device),
-        "lightning.precision": trainer.precision,
-        "lightning.workers": trainer.train_dataloader.num_workers if trainer.train_dataloader else 0,
-        "timm.parameters": sum(parameter.numel() for parameter in classifier.module.parameters()),
-        "timm.mean": network.mean,
-        "timm.std": network.std,
-    }
-
-
-def _table(history: list[dict[str, float]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(history[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(history)
-    return text.getvalue()
-
-
-def write_curves(history: list[dict[str, float]], path: Path) -> None:
-    """Draw losses and metrics by epoch."""
-    from matplotlib.figure import Figure
-
-    figure = Figure((10, 4), layout="constrained")
-    epochs = [row["epoch"] for row in history]
-    for axes, names in zip(figure.subplots(1, 2), (("train/loss", "val/loss"), (_METRIC, "val/accuracy")), strict=True):
-        for name in names:
-            axes.plot(epochs, [row[name] for row in history], marker=".", label=name)
-        axes.set_xlabel("epoch")
-        axes.legend()
-    figure.savefig(path)
-
-
-@dataclass(frozen=True, slots=True)
-class LastCheckpoint:
-    """What a stopped training left."""
-
-    path: Path
-    epochs_done: int
-    best_epoch: int
-
-    def ended(self, config: ClassificationConfig) -> bool:
-        """Was its last epoch trained?"""
-        return self.epochs_done >= config.training.epochs or out_of_patience(config, self.epochs_done, self.best_epoch)
-
-
-def last_checkpoint(path: Path) -> LastCheckpoint | None:
-    """The last checkpoint; None if there is none, or it cannot be read. Lightning writes each in one step."""
-    try:
-        content: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        return LastCheckpoint(path, int(content["epoch"]) + 1, int(content["callbacks"]["Epochs"]["best_epoch"]))
-    except FileNotFoundError:
-        return None
-    except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
-        say(f"{path} is damaged ({type(error).__name__}) and left aside")
-        return None
 
 
 @contextlib.contextmanager

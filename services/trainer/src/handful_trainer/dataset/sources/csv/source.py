@@ -42,7 +42,7 @@ class CsvSource:
         del home
         self._path = config.path or Path()
         self._images = config.images
-        self._config = config.csv
+        self._config, self._split_counts = config.csv, config.split.source == "keep"
 
     def roots(self) -> tuple[Path, ...]:
         """The table, and the folder of the images."""
@@ -109,7 +109,7 @@ class CsvSource:
     def _split(self, cell: str, where: str) -> SplitName | None:
         if not cell:
             return None
-        if (split := split_word(cell)) is None:
+        if (split := split_word(cell)) is None and self._split_counts:
             raise AnnotationError(
                 f"{where}: {cell!r} is no split", "write train, val or test, or nothing for images to be shared out"
             )
