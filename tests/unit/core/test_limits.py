@@ -152,10 +152,12 @@ def test_only_what_is_needed_is_read_of_a_run(tmp_path: Path) -> None:
     assert asked == [["embedding"], ["embedding", "class_maps"]]
 
 
-def test_an_embedding_can_be_asked_for(model: VisionModel, tmp_path: Path) -> None:
-    assert model.embedding(filled("3")) == pytest.approx(COLOURS[3], abs=1e-5)
-    with pytest.raises(GraphError, match="no embedding output"):
-        load_model(build_package(tmp_path / "other", "logits")).embedding(filled("3"))
+def test_outputs_can_be_had_as_they_come(model: VisionModel, tmp_path: Path) -> None:
+    logits, embedding = model.raw(filled("3"))
+    assert logits.argmax() == 3
+    assert logits.shape == (7,)
+    assert embedding == pytest.approx(COLOURS[3], abs=1e-5)
+    assert load_model(build_package(tmp_path / "other", "logits")).raw(filled("3"))[1] is None
 
 
 def _pickled() -> bytes:

@@ -92,20 +92,19 @@ class VisionModel:
         }
         return replace(prediction, timings=timings)
 
-    def embedding(self, pixels: Pixels) -> Floats:
-        """What the last layer sees of an image: (d,).
+    def raw(self, pixels: Pixels) -> tuple[Floats, Floats | None]:
+        """What the graph says of an image, as it comes: for measuring.
 
         Args:
             pixels: (height, width, 3) uint8, BGR, upright.
 
-        Raises:
-            GraphError: the graph has no such output.
+        Returns:
+            The output without its first dimension, and the embedding, (d,), if the graph has one.
         """
-        output = self.manifest.output.embedding
-        if output is None:
-            raise GraphError(f"model {self.manifest.name} has no embedding output", "package the model again")
+        extra = self.manifest.output.embedding
         tensor, _ = to_input(pixels, self.manifest.input)
-        return np.asarray(self._session.run_outputs(tensor, [output])[1][0], np.float32)
+        outputs = self._session.run_outputs(tensor, [extra] if extra else [])
+        return outputs[0][0], outputs[1][0] if extra else None
 
     def _extra_outputs(self, *, explain: bool) -> list[ExtraOutput]:
         """What else is read of a run: the embedding if there is something to compare it with, maps if asked for."""
