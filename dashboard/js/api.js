@@ -49,15 +49,15 @@ export function predict(file, choice, signal) {
   allowPrompt();
   const body = new FormData();
   body.append("image", file, file.name || "picture");
-  return request(withQuery("api/predict", { ...choice, confidence: MIN_CONFIDENCE }), { method: "POST", body, signal });
+  return request(withQuery("api/predict", { ...choice, confidence: MIN_CONFIDENCE, explain: true }), { method: "POST", body, signal });
 }
 
-/** The prediction above this confidence, with `picture`: a data URL with boxes drawn and faces blurred. */
-export function annotated(file, choice, confidence) {
+/** The prediction above this confidence, with `picture`: a data URL with boxes, or class and map, drawn and faces blurred. */
+export function annotated(file, choice, confidence, explain) {
   allowPrompt();
   const body = new FormData();
   body.append("image", file, file.name || "picture");
-  return request(withQuery("api/predict", { ...choice, confidence, return_image: true, annotate: true }), { method: "POST", body });
+  return request(withQuery("api/predict", { ...choice, confidence, explain, return_image: true, annotate: true }), { method: "POST", body });
 }
 
 /** One of the page's own pictures, as a file. */

@@ -34,6 +34,7 @@ export function createApp(store, api) {
     state: store.get,
     setRemark: (remark) => store.set({ remark }),
     setThreshold: (threshold) => store.set({ threshold, selected: null, hovered: null }),
+    setMapOpacity: (mapOpacity) => store.set({ mapOpacity }),
     hover: (hovered) => store.get().hovered !== hovered && store.set({ hovered }),
     select: (id) => store.set({ selected: store.get().selected === id ? null : id }),
   };

@@ -7,6 +7,7 @@ import { createCompare } from "./view/compare.js";
 import { createExport } from "./view/export.js";
 import { createHistory } from "./view/history.js";
 import { createLanguage, translatePage } from "./view/language.js";
+import { createMapSlider } from "./view/map_slider.js";
 import { createPicker } from "./view/picker.js";
 import { createResults } from "./view/results.js";
 import { createStage } from "./view/stage.js";
@@ -28,6 +29,7 @@ const views = [
   createStage,
   createSummary,
   createThreshold,
+  createMapSlider,
   createResults,
   createTimings,
   createExport,

@@ -1,17 +1,29 @@
-"""What the benchmark works with: YOLO11n without training (its speed is the same), and photographs."""
+"""What the benchmark works with: photographs, and YOLO11n and EfficientNet-Lite0 untrained."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from handful_core.package import Input, Manifest, Output, OutputLayout, Package, Producer, Thresholds, write_package
+from handful_core.package import (
+    Input,
+    Manifest,
+    OutOfDistribution,
+    Output,
+    OutputLayout,
+    Package,
+    PredictionSets,
+    Producer,
+    write_package,
+)
 from handful_core.package.archive import describe_files
+from handful_core.package.limits import MAX_REFERENCE_BYTES
 from handful_core.registry import Version
 from handful_serving.adapters.disk_cache import DiskCache
 
@@ -22,11 +34,11 @@ class Material:
 
     weights: Path
     packages: dict[int, Package]
-    """By input size."""
+    """By input size: 640 and 320 are detectors, 224 is a classifier that knows its limits."""
 
 
 def make(folder: Path) -> Material:
-    """Build YOLO11n and export it at 640 and 320 pixels."""
+    """Build YOLO11n and export it at 640 and 320 pixels, and a classifier at 224."""
     from ultralytics import YOLO
 
     model = YOLO("yolo11n.yaml")
@@ -38,24 +50,52 @@ def make(folder: Path) -> Material:
         root = folder / f"package-{size}"
         root.mkdir()
         shutil.move(exported, root / "model.onnx")
-        packages[size] = write_package(root, _manifest(root, size, [str(k) for k in range(80)]))
+        raw = Output(head=OutputLayout.RAW, shape=())
+        names = [str(number) for number in range(80)]
+        packages[size] = write_package(root, _manifest(root, "detect", Input(width=size, height=size), raw, names))
+    packages[224] = _classifier(folder / "package-224")
     return Material(weights, packages)
 
 
-def _manifest(root: Path, size: int, classes: list[str]) -> Manifest:
-    return Manifest(
-        name="bench",
-        task="detect",
-        architecture="yolo11n",
-        classes=tuple(classes),
-        input=Input(width=size, height=size),
-        output=Output(head=OutputLayout.RAW, shape=()),
-        thresholds=Thresholds(),
-        opset=17,
-        files=describe_files(root),
-        producer=Producer(handful="benchmark"),
-        created="2026-11-22T00:00:00Z",
-    )
+def _classifier(root: Path) -> Package:
+    """EfficientNet-Lite0 at 224 pixels, with all that a training's package has beside the graph."""
+    from handful_trainer.tasks.classification.export import export
+    from handful_trainer.tasks.classification.network import Network, write_weights
+    from handful_trainer.tasks.classification.settings import ClassificationConfig
+
+    sections = {"dataset": {"source": "folder"}, "model": {"architecture": "tf_efficientnet_lite0"}}
+    config = ClassificationConfig.model_validate(sections | {"training": {"imgsz": 224}, "package": {"weights": False}})
+    network = Network.of(config, ("healthy", "miner", "rust", "phoma", "cercospora"))
+    root.mkdir()
+    weights = root.with_suffix(".safetensors")
+    write_weights(network.build(), network, weights)
+    graph = export(config, weights, root)
+    width = graph.output.embedding.shape[1] if graph.output.embedding else 0
+    sample = np.random.default_rng(0).normal(size=(MAX_REFERENCE_BYTES // (2 * width) - 1, width))
+    np.save(root / "reference.npy", (sample / np.linalg.norm(sample, axis=1, keepdims=True)).astype(np.float16))
+    limits = {
+        "prediction_sets": PredictionSets(probability=0.1, images=100),
+        "out_of_distribution": OutOfDistribution(distance=0.2),
+    }
+    return write_package(root, _manifest(root, "classify", graph.input, graph.output, graph.classes, **limits))
+
+
+def _manifest(
+    root: Path, task: str, given: Input, output: Output, classes: Sequence[str], **limits: object
+) -> Manifest:
+    fields = {
+        "name": "bench",
+        "task": task,
+        "architecture": "yolo11n" if task == "detect" else "tf_efficientnet_lite0",
+        "classes": tuple(classes),
+        "input": given,
+        "output": output,
+        "opset": 17,
+        "files": describe_files(root),
+        "producer": Producer(handful="benchmark"),
+        "created": "2026-11-22T00:00:00Z",
+    }
+    return Manifest.model_validate(fields | limits)
 
 
 def fill_cache(home: Path, package: Package) -> None:

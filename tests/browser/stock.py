@@ -33,7 +33,7 @@ def stock(mlflow: FakeMlflow, root: Path) -> None:
     second = build_package(root / "2", head="nms_free", sharpness=8)
     third = build_package(root / "3")
     (third.root / "model.onnx").write_bytes(b"broken")
-    leaves = build_package(root / "leaves", head="probabilities", name="leaves", classes=LEAVES)
+    leaves = build_package(root / "leaves", head="probabilities", name="leaves", classes=LEAVES, limits=True)
     mlflow.register(first, tags={"metrics.mAP50": "0.81", "metrics.count_accuracy": "0.7"}, aliases=["previous"])
     mlflow.register(second, tags={"metrics.mAP50": "0.9134", **BETTER}, aliases=["champion"])
     mlflow.register(third, tags=UNDECIDED)
@@ -45,4 +45,4 @@ def stock(mlflow: FakeMlflow, root: Path) -> None:
             "test/class/5/mAP50": [0.45 * number],
             "test/class/2/mAP50": [0.4 * number],
         }
-    mlflow.register(leaves, "leaves", aliases=["champion"])
+    mlflow.register(leaves, "leaves", aliases=["champion"], tags={"task": "classify", "metrics.macro_f1": "0.93"})

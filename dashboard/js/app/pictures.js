@@ -2,6 +2,7 @@
 
 import { rethrowUnknown, UnreachableError } from "../errors.js";
 import { messages } from "../i18n.js";
+import { judged } from "../logic/classification.js";
 import { addToHistory } from "../logic/history.js";
 import { withIds } from "../logic/prediction.js";
 import { findVersion, queryParameters } from "../logic/registry.js";
@@ -120,7 +121,8 @@ export function createPictures(store, api, server) {
     const sent = performance.now();
     const prediction = withIds(await api.predict(file, parameters, signal));
     const roundTrip = performance.now() - sent;
-    return { prediction, roundTrip, modelInfo: await server.modelInfoOf(prediction.model, prediction.version, signal) };
+    const modelInfo = await server.modelInfoOf(prediction.model, prediction.version, signal);
+    return { prediction: judged(prediction, modelInfo), roundTrip, modelInfo };
   }
 
   return { ask, openPicture, openPictures, recall, predict };

@@ -23,6 +23,8 @@ export const INITIAL = {
   request: { state: "idle", slow: false, prediction: null, picture: null, error: null, roundTrip: 0 },
   /** null: the model's own. */
   threshold: null,
+  /** How strongly the class activation map covers the picture, 0 to 1. */
+  mapOpacity: 0.6,
   /** Ids of detections: under the pointer or focus, and selected by a click. */
   hovered: null,
   selected: null,

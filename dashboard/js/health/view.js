@@ -81,6 +81,8 @@ function figures(all) {
     work: sum(all, "handful_images_in_work"),
     answered,
     empty: answered ? percent(empty / answered) : "–",
+    uncertain: shareOfClassified(all, "handful_predictions_uncertain_total"),
+    unlike: shareOfClassified(all, "handful_predictions_out_of_distribution_total"),
     rejects: sum(all, "handful_rejects_total"),
     faces: sum(all, "handful_faces_blurred_total"),
     live: sum(all, "handful_live_connections"),
@@ -88,6 +90,14 @@ function figures(all) {
   };
   const figure = ([name, value]) => html("div", {}, html("dt", {}, text.figures[name]), html("dd", { "data-figure": name }, String(value)));
   return html("dl", { class: "figures" }, ...Object.entries(values).map(figure));
+}
+
+/** Of the images that classifiers in memory answered. */
+function shareOfClassified(all, name) {
+  const versions = filterSamples(all, "handful_model_info", { task: "classify" }).map(({ labels: { model, version } }) => ({ model, version }));
+  const total = (metric) => versions.reduce((sofar, labels) => sofar + sum(all, metric, labels), 0);
+  const answered = total("handful_predictions_total");
+  return answered ? percent(total(name) / answered) : "–";
 }
 
 function stages(all) {

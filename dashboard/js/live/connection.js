@@ -10,7 +10,7 @@ export const TOO_MANY = 1013;
 /**
  * @param source {grab(): Promise<ArrayBuffer>, next(): Promise<number>}: `next` waits for a fresh frame of the camera and
  *   gives how many there were so far.
- * @param settings {model, version}, either may be missing.
+ * @param settings {model, version, explain}; model or version may be missing.
  * @param on {ready(), result(answer, latency), problem(problem, fatal), closed(code), passed(count)}.
  */
 export function openConnection(source, settings, on) {

@@ -4,11 +4,11 @@ import { messages } from "../i18n.js";
 import { MIN_CONFIDENCE } from "../logic/prediction.js";
 import { html, svg } from "../view/dom.js";
 
+const text = messages.live;
 const FIGURES = ["count", "rate", "latency", "inference", "answered", "dropped"];
 
 /** Builds it into `root`; its parts by name. */
 export function buildLayout(root) {
-  const text = messages.live;
   const parts = {
     start: html("button", { type: "button", class: "button primary", "data-part": "live-start" }, text.start),
     model: html("select", { "data-part": "live-model" }),
@@ -22,13 +22,22 @@ export function buildLayout(root) {
     }),
     threshold: html("output", { "data-part": "live-threshold" }),
     video: html("video", { muted: true, playsinline: true, "aria-label": text.picture }),
+    map: html("input", { type: "range", min: 0, max: 1, step: 0.05, value: 0, "data-part": "live-map" }),
+    mapValue: html("output", { "data-part": "live-map-value" }),
+    classMap: html("canvas", { class: "class-map", "aria-hidden": "true", hidden: true }),
+    trust: html("ul", { class: "trusts", "data-part": "live-trust" }),
+    classes: html("ul", { class: "class-list", "data-part": "live-classes" }),
     overlay: svg("svg", { class: "overlay", "aria-hidden": "true" }),
     says: html("p", { class: "says", role: "status", "data-part": "live-says" }),
     figures: Object.fromEntries(FIGURES.map((name) => [name, html("dd", { "data-part": `live-${name}` }, text.none)])),
   };
   // The property, not the attribute: a video that plays by itself has to be muted before it starts.
   parts.video.muted = true;
-  parts.frame = html("div", { class: "live-picture", "data-part": "live-picture" }, parts.video, parts.overlay);
+  parts.frame = html("div", { class: "live-picture", "data-part": "live-picture" }, parts.video, parts.classMap, parts.overlay);
+  parts.boxesField = html("label", { class: "field" }, text.confidence, parts.slider, parts.threshold);
+  parts.mapField = html("label", { class: "field", hidden: true }, text.map, parts.map, parts.mapValue);
+  parts.classCard = html("section", { class: "card live-classes", "aria-label": text.classes, hidden: true }, parts.trust, parts.classes);
+  parts.countName = html("dt", {}, text.figures.count);
   root.replaceChildren(
     html("h1", { class: "title", tabindex: -1 }, text.title),
     html("p", { class: "lead" }, text.lead),
@@ -37,15 +46,17 @@ export function buildLayout(root) {
       { class: "row live-bar" },
       parts.start,
       html("label", { class: "field" }, text.model, parts.model),
-      html("label", { class: "field" }, text.confidence, parts.slider, parts.threshold),
+      parts.boxesField,
+      parts.mapField,
     ),
     parts.says,
     html("div", { class: "live-frame" }, parts.frame),
-    html("dl", { class: "figures card" }, ...FIGURES.map((name) => figure(text.figures[name], parts.figures[name]))),
+    parts.classCard,
+    html("dl", { class: "figures card" }, ...FIGURES.map((name) => figure(name, parts))),
   );
   return parts;
 }
 
-function figure(name, value) {
-  return html("div", {}, html("dt", {}, name), value);
+function figure(name, { figures, countName }) {
+  return html("div", {}, name === "count" ? countName : html("dt", {}, text.figures[name]), figures[name]);
 }

@@ -2,9 +2,13 @@
 
 import { allowPrompt, promptForKey, storedKey } from "../api_key.js";
 import { messages } from "../i18n.js";
+import { judged, steadyRows, taskOf } from "../logic/classification.js";
 import { milliseconds, percent } from "../logic/format.js";
 import { throughput, withinWindow } from "../logic/frames.js";
 import { aboveThreshold, classCounts, effectiveThreshold, isCounted, resultOf } from "../logic/prediction.js";
+import { resolveChoice } from "../logic/registry.js";
+import { classRow, trustMarks } from "../view/class_list.js";
+import { createClassMap } from "../view/class_map.js";
 import { showMessage } from "../view/dom.js";
 import { fillModelSelect, selectedModel, selectValue } from "../view/model_select.js";
 import { createOverlay } from "../view/overlay.js";
@@ -19,12 +23,15 @@ const NO_KEY = 401;
 export function createView(root, app) {
   const parts = buildLayout(root);
   const overlay = createOverlay(parts.overlay, { hover() {}, select() {} });
+  const classMap = createClassMap(parts.classMap);
   const grab = createFrameEncoder(parts.video);
   let session = null;
   let stream = null;
   /** Counts starts and stops: odd while running. What an ended session still brings is dropped. */
   let round = 0;
   let last = null;
+  let listing = null;
+  let explained = false;
   let answers = [];
   let answered = 0;
   /** Until the visitor moves the slider, it stands where the model itself would have it. */
@@ -38,9 +45,31 @@ export function createView(root, app) {
     moved = true;
     draw();
   });
+  parts.map.addEventListener("input", () => {
+    askForMap();
+    draw();
+  });
   parts.model.addEventListener("change", change);
+  parts.model.addEventListener("change", showTask);
   new ResizeObserver(draw).observe(parts.frame);
   parts.threshold.textContent = percent(parts.slider.valueAsNumber);
+  parts.mapValue.textContent = percent(parts.map.valueAsNumber);
+
+  /** What belongs to boxes or to classes, by the task of what was answered last, else of the chosen model. */
+  function showTask() {
+    const { model } = resolveChoice(listing, selectedModel(parts.model));
+    const classifies = taskOf(last?.prediction, model) === "classify";
+    parts.boxesField.hidden = classifies;
+    parts.mapField.hidden = parts.classCard.hidden = !classifies;
+    parts.countName.textContent = classifies ? messages.verdict : text.figures.count;
+  }
+
+  /** The map is asked for only while it is to be seen: it makes each answer longer. */
+  function askForMap() {
+    const explain = parts.map.valueAsNumber > 0;
+    if (session && explain !== explained) session.set({ explain });
+    explained = explain;
+  }
 
   async function start() {
     const token = (round += 1);
@@ -61,7 +90,7 @@ export function createView(root, app) {
     if (round !== token) return;
     showMessage(parts.says, text.connecting);
     [accepted, refusal] = [parts.model.value, ""];
-    session = openConnection({ grab, next: frameCounter(parts.video) }, selectedModel(parts.model), {
+    session = openConnection({ grab, next: frameCounter(parts.video) }, { ...selectedModel(parts.model), explain: explained }, {
       ready: showStatus,
       result: show,
       problem: fail,
@@ -95,6 +124,7 @@ export function createView(root, app) {
     parts.video.srcObject = null;
     parts.start.textContent = text.start;
     overlay.clear();
+    classMap.clear();
     showMessage(parts.says, why, why !== "");
   }
 
@@ -113,7 +143,8 @@ export function createView(root, app) {
     const modelInfo = await app.modelInfoOf(prediction.model, prediction.version);
     if (round !== token) return;
     showStatus();
-    last = { prediction, modelInfo };
+    last = { prediction: judged(prediction, modelInfo), modelInfo };
+    showTask();
     if (!moved) parts.slider.value = effectiveThreshold({ threshold: null, modelInfo });
     answered += 1;
     answers = withinWindow(answers, { at: performance.now(), latency });
@@ -128,6 +159,7 @@ export function createView(root, app) {
   function draw() {
     const threshold = parts.slider.valueAsNumber;
     parts.threshold.textContent = percent(threshold);
+    parts.mapValue.textContent = percent(parts.map.valueAsNumber);
     if (!last) return;
     const { prediction, modelInfo } = last;
     const counts = classCounts(modelInfo);
@@ -135,12 +167,26 @@ export function createView(root, app) {
     parts.figures.count.textContent = resultOf(prediction, threshold, modelInfo);
     const frame = { width: parts.video.clientWidth, height: parts.video.clientHeight };
     overlay.draw(seen, prediction.image, frame, (detection) => isCounted(detection, counts));
+    drawClasses(prediction, frame);
+  }
+
+  function drawClasses(prediction, frame) {
+    const opacity = parts.map.valueAsNumber;
+    if (prediction.explanation && opacity) classMap.draw(prediction.explanation, prediction.image, frame, opacity);
+    else classMap.clear();
+    if (prediction.task !== "classify") return;
+    parts.trust.replaceChildren(...trustMarks(prediction));
+    parts.classes.replaceChildren(...steadyRows(prediction).map(classRow));
   }
 
   return {
     show() {},
     hide: () => stop(""),
-    render: ({ listing }) => fillModelSelect(parts.model, listing),
+    render(state) {
+      listing = state.listing;
+      fillModelSelect(parts.model, listing);
+      showTask();
+    },
   };
 }
 

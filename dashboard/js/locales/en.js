@@ -7,6 +7,8 @@ const METRICS = {
   accuracy: "accuracy",
   top1: "top-1",
   f1: "F1",
+  macro_f1: "macro F1",
+  top5: "top-5",
 };
 
 const FAILURES = {
@@ -53,7 +55,10 @@ export const messages = {
   failureDetail: (status) => `It gave no reason but the status ${status}.`,
   request: (id) => `Request ${id}`,
   pictureAlt: (name) => `Your picture ${name}`,
-  undrawable: "This browser cannot show this kind of picture. The boxes are drawn to scale.",
+  undrawable: {
+    detect: "This browser cannot show this kind of picture. The boxes are drawn to scale.",
+    classify: "This browser cannot show this kind of picture.",
+  },
   ofSeveral: (place, all) => `${place} of ${all}`,
   answeredBy: (model, version) => `answered by ${model} v${version}`,
   recall: (name, result) => `${name}: ${result}`,
@@ -79,11 +84,37 @@ export const messages = {
     uncounted ? `${plural(boxes, "box", "boxes")}, ${uncounted} not counted` : plural(boxes, "box", "boxes"),
   nothingFound: (threshold) => `Nothing found above ${threshold}`,
   probability: (share) => `Probability ${share}`,
+  doubtful: (name) => `${name}?`,
+  trust: {
+    certain: { good: "Certain enough", bad: "Not certain" },
+    like: { good: "Like the training images", bad: "Unlike the training images", unknown: "Not compared with training images" },
+  },
+  hint: {
+    unlike: "This looks like nothing that the model was trained on. Its answer may mean nothing.",
+    uncertain: (threshold) => `No class reaches ${threshold}, from which on the model is certain enough.`,
+    set: (count) =>
+      count === 1 ? "The prediction set holds this class alone." : `The prediction set holds ${count} classes, which are marked below.`,
+  },
   announce: (label, value, detail) => `${label} ${value}. ${detail}`,
 
   seen: "What it sees",
   knows: "What it knows",
   probabilities: "How likely",
+  inSet: "in the prediction set",
+  setLegend: "Marked: the prediction set, which usually holds the right class.",
+  map: {
+    none: "A map shows which parts of the picture speak for the class.",
+    unknown: "This version has no map.",
+    strongest: (name, where) => `The evidence for ${name} is strongest ${where}.`,
+    nowhere: (name) => `No part of the picture speaks for ${name}.`,
+    inexact: "The map is an approximation.",
+    parts: [
+      ["at the upper left", "at the top", "at the upper right"],
+      ["at the left", "in the middle", "at the right"],
+      ["at the lower left", "at the bottom", "at the lower right"],
+    ],
+  },
+  download: { detect: "Download with boxes", classify: "Download with class" },
   moreClasses: (count) => `and ${count} more`,
   hidden: (count) => `${count} more below the threshold`,
   notCounted: "not counted",
@@ -119,6 +150,8 @@ export const messages = {
     model: "Model",
     default: "The default model's champion",
     confidence: "Confidence above",
+    map: "Where it looks",
+    classes: "How likely each class is",
     picture: "Camera",
     asking: "Waiting for your permission to use the camera…",
     connecting: "Connecting…",
@@ -181,6 +214,8 @@ export const messages = {
       work: "In work",
       answered: "Images answered",
       empty: "Nothing found",
+      uncertain: "Not certain",
+      unlike: "Unlike the training images",
       rejects: "Refused",
       faces: "Faces blurred",
       live: "Live connections",

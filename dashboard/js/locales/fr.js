@@ -7,6 +7,8 @@ const METRICS = {
   accuracy: "exactitude",
   top1: "top-1",
   f1: "F1",
+  macro_f1: "F1 macro",
+  top5: "top-5",
 };
 
 const FAILURES = {
@@ -53,7 +55,10 @@ export const messages = {
   failureDetail: (status) => `Il n’a donné d’autre raison que le statut ${status}.`,
   request: (id) => `Requête ${id}`,
   pictureAlt: (name) => `Votre image ${name}`,
-  undrawable: "Ce navigateur ne peut pas montrer ce type d’image. Les cadres sont dessinés à l’échelle.",
+  undrawable: {
+    detect: "Ce navigateur ne peut pas montrer ce type d’image. Les cadres sont dessinés à l’échelle.",
+    classify: "Ce navigateur ne peut pas montrer ce type d’image.",
+  },
   ofSeveral: (place, all) => `${place} sur ${all}`,
   answeredBy: (model, version) => `réponse de ${model} v${version}`,
   recall: (name, result) => `${name} : ${result}`,
@@ -79,11 +84,41 @@ export const messages = {
     uncounted ? `${plural(boxes, "cadre")}, dont ${uncounted} hors compte` : plural(boxes, "cadre"),
   nothingFound: (threshold) => `Rien trouvé au-dessus de ${threshold}`,
   probability: (share) => `Probabilité ${share}`,
+  doubtful: (name) => `${name}\u202f?`,
+  trust: {
+    certain: { good: "Assez sûr", bad: "Pas sûr" },
+    like: {
+      good: "Semblable aux images d’entraînement",
+      bad: "Étranger aux images d’entraînement",
+      unknown: "Pas comparé aux images d’entraînement",
+    },
+  },
+  hint: {
+    unlike: "Cela ne ressemble à rien de ce que le modèle a appris. Sa réponse peut ne rien vouloir dire.",
+    uncertain: (threshold) => `Aucune classe n’atteint ${threshold}, à partir de quoi le modèle est assez sûr.`,
+    set: (count) =>
+      count === 1 ? "L’ensemble de prédiction ne contient que cette classe." : `L’ensemble de prédiction contient ${count} classes, cochées ci-dessous.`,
+  },
   announce: (label, value, detail) => `${label} ${value}. ${detail}`,
 
   seen: "Ce qu’il voit",
   knows: "Ce qu’il connaît",
   probabilities: "Les probabilités",
+  inSet: "dans l’ensemble de prédiction",
+  setLegend: "Cochées : l’ensemble de prédiction, qui contient d’ordinaire la bonne classe.",
+  map: {
+    none: "Une carte montre quelles parties de l’image parlent pour la classe.",
+    unknown: "Cette version n’a pas de carte.",
+    strongest: (name, where) => `Les indices pour ${name} sont les plus forts ${where}.`,
+    nowhere: (name) => `Aucune partie de l’image ne parle pour ${name}.`,
+    inexact: "La carte est une approximation.",
+    parts: [
+      ["en haut à gauche", "en haut", "en haut à droite"],
+      ["à gauche", "au milieu", "à droite"],
+      ["en bas à gauche", "en bas", "en bas à droite"],
+    ],
+  },
+  download: { detect: "Télécharger avec les cadres", classify: "Télécharger avec la classe" },
   moreClasses: (count) => `et ${count} de plus`,
   hidden: (count) => `${count} de plus sous le seuil`,
   notCounted: "hors compte",
@@ -119,6 +154,8 @@ export const messages = {
     model: "Modèle",
     default: "Le champion du modèle par défaut",
     confidence: "Confiance au-dessus de",
+    map: "Où il regarde",
+    classes: "La probabilité de chaque classe",
     picture: "Caméra",
     asking: "En attente de votre permission d’utiliser la caméra…",
     connecting: "Connexion…",
@@ -182,6 +219,8 @@ export const messages = {
       work: "En cours",
       answered: "Images répondues",
       empty: "Rien trouvé",
+      uncertain: "Pas sûr",
+      unlike: "Étranger aux images d’entraînement",
       rejects: "Refusées",
       faces: "Visages floutés",
       live: "Connexions en direct",
@@ -241,6 +280,7 @@ export const messages = {
     "Copy JSON": "Copier le JSON",
     "Copy curl": "Copier curl",
     "Download with boxes": "Télécharger avec les cadres",
+    "Where it looks": "Où il regarde",
     "Or try one of these:": "Ou essayez l’une de celles-ci :",
     "Sample picture 1": "Image d’exemple 1",
     "Sample picture 2": "Image d’exemple 2",

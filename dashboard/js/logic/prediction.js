@@ -1,5 +1,7 @@
 /** What a prediction says at the threshold that the visitor set. */
 
+import { messages } from "../i18n.js";
+
 /** The lowest confidence that is asked for; what is above it is filtered here, without a new request. */
 export const MIN_CONFIDENCE = 0.05;
 
@@ -51,9 +53,14 @@ export function isCounted(detection, counts) {
 
 /** The prediction in one word: the count, or how many objects; of a classifier the likeliest class. */
 export function resultOf(prediction, threshold, modelInfo) {
-  if (prediction.task === "classify") return rankClasses(prediction.probabilities)[0].name;
+  if (prediction.task === "classify") return likeliest(prediction);
   const detections = aboveThreshold(prediction.detections, threshold);
   return String(totalCount(detections, classCounts(modelInfo)) ?? detections.length);
+}
+
+function likeliest(prediction) {
+  const { name } = rankClasses(prediction.probabilities)[0];
+  return prediction.uncertain || prediction.out_of_distribution ? messages.doubtful(name) : name;
 }
 
 /** A classifier's probabilities, the likeliest class first. */

@@ -1,7 +1,7 @@
 /** The listed models and versions, and which of them a choice means. */
 
 export const CHAMPION = "champion";
-const BEST_KNOWN = ["mAP50", "mAP50_95", "count_accuracy", "accuracy", "top1", "f1", "precision", "recall"];
+const BEST_KNOWN = ["mAP50", "mAP50_95", "count_accuracy", "macro_f1", "accuracy", "top1", "f1", "precision", "recall"];
 
 /**
  * A visitor's choice of this version. Who picks the champion follows the alias, also when it moves on; who picks

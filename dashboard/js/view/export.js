@@ -1,4 +1,4 @@
-/** The prediction to take along: as JSON, as the command that asks for it, and as the picture with its boxes. */
+/** The prediction to take along: as JSON, as the command that asks for it, and as the picture with what was found drawn in. */
 
 import { storedKey } from "../api_key.js";
 import { Problem, rethrowUnknown } from "../errors.js";
@@ -7,6 +7,9 @@ import { curlCommand } from "../logic/curl.js";
 import { atThreshold, classCounts, effectiveThreshold } from "../logic/prediction.js";
 import { copyOnClick } from "./clipboard.js";
 import { byPart, html } from "./dom.js";
+
+/** Ends the name of the picture that is saved, by the task. */
+const ENDING = { detect: "boxes", classify: "class" };
 
 export function createExport(app) {
   const root = byPart("raw");
@@ -22,6 +25,12 @@ export function createExport(app) {
     return JSON.stringify(atThreshold(state.request.prediction, effectiveThreshold(state), classCounts(state.modelInfo)), null, 2);
   }
 
+  /** The confidence in force: a classifier is judged by its own, whatever the slider of boxes says. */
+  function confidence() {
+    const { prediction } = state.request;
+    return prediction.task === "detect" ? effectiveThreshold(state) : prediction.thresholds.confidence;
+  }
+
   /** Only while it is open: each move of the slider gives another text. */
   function writeJson() {
     if (details.open && state.request.prediction) code.textContent = json();
@@ -33,7 +42,8 @@ export function createExport(app) {
       name: state.request.picture.name,
       model: state.request.prediction.model,
       version: state.request.prediction.version,
-      confidence: effectiveThreshold(state),
+      confidence: confidence(),
+      explain: Boolean(state.request.prediction.explanation),
       keyed: storedKey() !== null,
     }),
   );
@@ -42,8 +52,8 @@ export function createExport(app) {
     const { prediction, picture } = state.request;
     button.disabled = true;
     try {
-      const drawn = await app.api.annotated(picture.file, { model: prediction.model, version: prediction.version }, effectiveThreshold(state));
-      save(drawn.picture, `${picture.name.replace(/\.[^.]+$/, "")}-boxes.jpg`);
+      const drawn = await app.api.annotated(picture.file, { model: prediction.model, version: prediction.version }, confidence(), state.mapOpacity > 0);
+      save(drawn.picture, `${picture.name.replace(/\.[^.]+$/, "")}-${ENDING[prediction.task]}.jpg`);
     } catch (error) {
       rethrowUnknown(error);
       app.setRemark(error instanceof Problem ? error.message : messages.unreachableTitle);
@@ -54,7 +64,9 @@ export function createExport(app) {
 
   return function render(next) {
     state = next;
-    root.hidden = !state.request.prediction;
+    const { prediction } = state.request;
+    root.hidden = !prediction;
+    if (prediction) button.textContent = messages.download[prediction.task];
     writeJson();
   };
 }

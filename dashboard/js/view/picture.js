@@ -1,9 +1,10 @@
-/** The picture with its boxes, as large as the stage allows. */
+/** The picture with its boxes or its class activation map, as large as the stage allows. */
 
 import { sameValues } from "../app/state.js";
 import { messages } from "../i18n.js";
 import { fit } from "../logic/geometry.js";
 import { aboveThreshold, classCounts, effectiveThreshold, isCounted } from "../logic/prediction.js";
+import { createClassMap } from "./class_map.js";
 import { byPart } from "./dom.js";
 import { createOverlay } from "./overlay.js";
 
@@ -20,6 +21,7 @@ export function createPicture(app, onSize) {
   const frame = byPart("frame");
   const image = byPart("picture");
   const overlay = createOverlay(byPart("overlay"), app);
+  const classMap = createClassMap(byPart("class-map"));
   let state = null;
   let shown = null;
   let drawn = null;
@@ -65,8 +67,15 @@ export function createPicture(app, onSize) {
     return { width: stage.clientWidth - across, height: Math.max(LEAST_HEIGHT, height - down) };
   }
 
+  function drawMap(given) {
+    const explanation = size() && state?.mapOpacity ? given?.explanation : null;
+    if (explanation) classMap.draw(explanation, given.image, room, state.mapOpacity);
+    else classMap.clear();
+  }
+
   function draw() {
     const given = prediction();
+    drawMap(given);
     if (given?.task !== "detect" || !size()) {
       drawn = null;
       overlay.clear();

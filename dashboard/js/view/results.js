@@ -1,9 +1,11 @@
-/** The list beside the picture: detections, or probabilities of a classifier; without a prediction, the model's classes. */
+/** The list beside the picture: detections, or a classifier's classes; without a prediction, the classes that the model knows. */
 
 import { sameValues } from "../app/state.js";
 import { messages } from "../i18n.js";
+import { classRows } from "../logic/classification.js";
 import { percent } from "../logic/format.js";
-import { aboveThreshold, classCounts, effectiveThreshold, isCounting, rankClasses } from "../logic/prediction.js";
+import { aboveThreshold, classCounts, effectiveThreshold, isCounting } from "../logic/prediction.js";
+import { bar, classRow, swatch } from "./class_list.js";
 import { byPart, html, hue } from "./dom.js";
 import { replaceKeepingFocus } from "./focus.js";
 
@@ -49,11 +51,17 @@ export function createResults(app) {
 function contentOf(state) {
   const { prediction } = state.request;
   if (!prediction) return known(state.modelInfo);
-  if (prediction.task === "classify") return { title: messages.probabilities, rows: rankClasses(prediction.probabilities).map(chance), rest: "" };
+  if (prediction.task === "classify") return classes(prediction);
   const seen = aboveThreshold(prediction.detections, effectiveThreshold(state));
   const hidden = prediction.detections.length - seen.length;
   const counts = classCounts(state.modelInfo);
   return { title: messages.seen, rows: seen.map((detection) => finding(detection, counts)), rest: hidden ? messages.hidden(hidden) : "" };
+}
+
+function classes(prediction) {
+  const { rows, rest } = classRows(prediction);
+  const remarks = [rest ? messages.moreClasses(rest) : "", prediction.prediction_set ? messages.setLegend : ""];
+  return { title: messages.probabilities, rows: rows.map(classRow), rest: remarks.filter(Boolean).join(". ") };
 }
 
 function known({ classes }) {
@@ -74,28 +82,6 @@ function finding({ id, class: kind, name, confidence }, counts) {
     html("span", { class: "share" }, percent(confidence)),
   );
   return html("li", {}, button);
-}
-
-function chance({ class: kind, name, probability }) {
-  return html(
-    "li",
-    { class: `finding ${hue(kind)}` },
-    swatch(),
-    html("span", { class: "name" }, name),
-    bar(probability),
-    html("span", { class: "share" }, percent(probability)),
-  );
-}
-
-function swatch() {
-  return html("span", { class: "swatch", "aria-hidden": "true" });
-}
-
-/** The width is set through the element's style object, which a strict content policy allows. */
-function bar(share) {
-  const filled = html("span", {});
-  filled.style.width = `${share * 100}%`;
-  return html("span", { class: "meter", "aria-hidden": "true" }, filled);
 }
 
 function idOf(target) {

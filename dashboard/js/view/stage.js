@@ -24,7 +24,7 @@ export function createStage(app) {
 
   function describe() {
     const facts = state.picture ? factsOf(state.picture) : [];
-    const remarks = [state.remark, state.request.prediction && !picture.drawable() ? messages.undrawable : ""];
+    const remarks = [state.remark, state.request.prediction && !picture.drawable() ? messages.undrawable[state.request.prediction.task] : ""];
     byPart("facts").textContent = facts.join(" · ");
     byPart("remark").textContent = remarks.filter(Boolean).join(" ");
     caption.hidden = !facts.length && !state.remark;

@@ -1,7 +1,9 @@
 /** The confidence slider, with a tick for every box that it lets through or holds back. */
 
+import { taskOf } from "../logic/classification.js";
 import { percent } from "../logic/format.js";
 import { effectiveThreshold, MIN_CONFIDENCE } from "../logic/prediction.js";
+import { resolveChoice } from "../logic/registry.js";
 import { byPart, hue, svg } from "./dom.js";
 
 export function createThreshold(app) {
@@ -28,7 +30,7 @@ export function createThreshold(app) {
 
   return function render(state) {
     const usable = state.request.prediction?.task === "detect" ? state.request.prediction : null;
-    root.hidden = state.request.prediction !== null && !usable;
+    root.hidden = taskOf(state.request.prediction, resolveChoice(state.listing, state.choice).model) !== "detect";
     slider.disabled = !usable;
     if (usable !== prediction) ticks.replaceChildren(...(usable?.detections ?? []).map(tick));
     prediction = usable;

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import base64
+import json
+from collections.abc import Callable, Iterator
 
 import httpx
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
-from fakes.packages import SURE, build_package, encode, filled, picture
+from fakes.packages import CLASSES, SURE, build_package, encode, filled, picture
 from support.live_serving import LiveServing
 
 PIXELS = picture({(2, 3): "5", (5, 6): "2"})
@@ -71,8 +73,6 @@ def test_an_image_is_answered(client: triton.InferenceServerClient, tensor: trit
 
 
 def test_json_carries_an_image_as_base64(serving: LiveServing) -> None:
-    import base64
-
     tensor = {"name": "image", "shape": [1], "datatype": "BYTES", "data": [base64.b64encode(encode(PIXELS)).decode()]}
     response = httpx.post(f"{serving.url}/v2/models/fingers/infer", json={"inputs": [tensor]}, timeout=30)
     outputs = {output["name"]: output["data"] for output in response.json()["outputs"]}
@@ -87,11 +87,61 @@ def test_versions_and_parameters_count(client: triton.InferenceServerClient) -> 
     assert other.get_response()["model_version"] == "2"
 
 
-def test_a_classifier_gives_probabilities(client: triton.InferenceServerClient) -> None:
-    tensor = triton.InferInput("image", [1], "BYTES")
-    tensor.set_data_from_numpy(np.array([encode(filled("3"))], dtype=np.object_))
-    answer = client.infer("leaves", [tensor])
-    assert int(np.argmax(answer.as_numpy("probabilities"))) == 3
+def leaf_files(*names: str, binary: bool = True) -> triton.InferInput:
+    tensor = triton.InferInput("image", [len(names)], "BYTES")
+    files = [encode(filled(name)) for name in names]
+    # JSON has no bytes: there, base64 stands for them.
+    elements = files if binary else [base64.b64encode(file) for file in files]
+    tensor.set_data_from_numpy(np.array(elements, dtype=np.object_), binary_data=binary)
+    return tensor
+
+
+def leaf_pixels(*names: str, binary: bool = True) -> triton.InferInput:
+    pixels = np.stack([filled(name)[:, :, ::-1] for name in names])
+    tensor = triton.InferInput("image", [*pixels.shape], "UINT8")
+    tensor.set_data_from_numpy(pixels, binary_data=binary)
+    return tensor
+
+
+@pytest.mark.parametrize("names", [("3",), ("3", "0", "5", "3")])
+@pytest.mark.parametrize("made", [leaf_files, leaf_pixels])
+@pytest.mark.parametrize("binary", [True, False])
+def test_a_classifier_gives_probabilities_of_each_image(
+    client: triton.InferenceServerClient, names: tuple[str, ...], made: Callable[..., triton.InferInput], binary: bool
+) -> None:
+    answer = client.infer("leaves", [made(*names, binary=binary)], outputs=None)
+    probabilities = answer.as_numpy("probabilities")
+    assert probabilities.shape == (len(names), len(CLASSES))
+    assert probabilities.sum(axis=1) == pytest.approx(np.ones(len(names)), abs=1e-5)
+    assert [CLASSES[first] for first in probabilities.argmax(axis=1)] == list(names)
+
+
+def test_one_picture_without_a_batch_is_a_batch_of_one(client: triton.InferenceServerClient) -> None:
+    tensor = triton.InferInput("image", [64, 64, 3], "UINT8")
+    tensor.set_data_from_numpy(np.ascontiguousarray(filled("3")[:, :, ::-1]))
+    assert client.infer("leaves", [tensor]).as_numpy("probabilities").shape == (1, len(CLASSES))
+
+
+def test_a_classifier_tells_that_it_takes_several(client: triton.InferenceServerClient) -> None:
+    model = client.get_model_metadata("leaves")
+    assert model["inputs"] == [{"name": "image", "datatype": "BYTES", "shape": [-1]}]
+    assert model["outputs"] == [{"name": "probabilities", "datatype": "FP32", "shape": [-1, len(CLASSES)]}]
+
+
+def test_several_images_are_for_classifiers(client: triton.InferenceServerClient) -> None:
+    with pytest.raises(
+        InferenceServerException, match=r"^\[400\] the detector fingers takes one image a request: send"
+    ):
+        client.infer("fingers", [leaf_files("3", "0")])
+    with pytest.raises(InferenceServerException, match=r"^\[400\] the request has 33 images: send at most 32"):
+        client.infer("leaves", [leaf_files(*["3"] * 33)])
+
+
+def test_an_image_of_several_that_cannot_be_used_is_named(client: triton.InferenceServerClient) -> None:
+    tensor = triton.InferInput("image", [3], "BYTES")
+    tensor.set_data_from_numpy(np.array([encode(filled("3")), b"no image", encode(filled("0"))], dtype=np.object_))
+    with pytest.raises(InferenceServerException, match=r"^\[415\] image 2 of 3: the file is not an image"):
+        client.infer("leaves", [tensor])
 
 
 def test_what_is_wrong_is_told(client: triton.InferenceServerClient) -> None:
@@ -109,6 +159,14 @@ def raw(body: dict[str, object] | bytes, **headers: str) -> dict[str, object]:
     return {"content": body, "headers": headers} if isinstance(body, bytes) else {"json": body, "headers": headers}
 
 
+def elements(count: int, data: bytes) -> dict[str, object]:
+    """A BYTES tensor of so many elements in binary data."""
+    size = {"binary_data_size": len(data)}
+    tensor = {"name": "image", "shape": [count], "datatype": "BYTES", "parameters": size}
+    head = json.dumps({"inputs": [tensor]}).encode()
+    return raw(head + data, **{"Inference-Header-Content-Length": str(len(head))})
+
+
 @pytest.mark.parametrize(
     "sent",
     [
@@ -121,6 +179,17 @@ def raw(body: dict[str, object] | bytes, **headers: str) -> dict[str, object]:
         raw({"inputs": [{"name": "image", "shape": [-1, -1, 3], "datatype": "UINT8", "data": [1, 2, 3]}]}),
         raw({"inputs": [{"name": "image", "shape": [10**9, 10**9, 3], "datatype": "UINT8", "data": []}]}),
         raw({"inputs": [{"name": "image", "shape": [10**4000, 10**4000, 3], "datatype": "UINT8", "data": []}]}),
+        raw({"inputs": [{"name": "image", "shape": [0], "datatype": "BYTES", "data": []}]}),
+        raw({"inputs": [{"name": "image", "shape": [], "datatype": "BYTES", "data": []}]}),
+        raw({"inputs": [{"name": "image", "shape": [2], "datatype": "BYTES", "data": ["AAAA"]}]}),
+        raw({"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": ["AAAA", "AAAA"]}]}),
+        raw({"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": [["AAAA"]]}]}),
+        raw({"inputs": [{"name": "image", "shape": [2, 2], "datatype": "BYTES", "data": ["AAAA"] * 4}]}),
+        raw({"inputs": [{"name": "image", "shape": [10**9], "datatype": "BYTES", "data": ["AAAA"]}]}),
+        raw({"inputs": [{"name": "image", "shape": [10**9, 1, 1, 3], "datatype": "UINT8", "data": [0, 0, 0]}]}),
+        raw({"inputs": [{"name": "image", "shape": [0, 8, 8, 3], "datatype": "UINT8", "data": []}]}),
+        *(elements(3, data) for data in (b"", b"\x01\x00", b"\x01\x00\x00\x00a" * 2, b"\x01\x00\x00\x00a" * 4)),
+        elements(2, b"\xff\xff\xff\xff" * 2),
         raw(b"{}", **{"Inference-Header-Content-Length": "99"}),
         raw(b"{}", **{"Inference-Header-Content-Length": "9" * 5000}),
         {"content": b"{}", "headers": {b"Inference-Header-Content-Length": b"\xb2"}},

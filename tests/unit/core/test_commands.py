@@ -8,11 +8,13 @@ from functools import partial
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 
 import handful_core.registry
 from fakes.packages import build_package, encode, filled, picture
 from fakes.registry import FakeMlflow
+from handful_core import console
 from handful_core.cli.main import main
 from handful_core.client import ServingClient
 from handful_core.errors import DataError, NotFoundError, UnavailableError
@@ -88,6 +90,55 @@ def test_predict_tells_a_classifiers_best_classes(handful: Run, tmp_path: Path) 
     status, out, _ = handful("predict", str(leaf), "--package", str(package.root))
     assert status == 0
     assert "3 0.9" in out
+
+
+def test_predict_tells_what_a_classifier_doubts(handful: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(console.out, "width", 200)  # No cell is folded.
+    package = str(build_package(tmp_path / "package", "logits", limits=True).root)
+    leaf, orange = Path("leaf.png"), Path("orange.png")
+    leaf.write_bytes(encode(filled("3")))
+    orange.write_bytes(encode(np.full((64, 64, 3), (0, 110, 255), np.uint8)))
+    status, out, _ = handful("predict", str(leaf), str(orange), "--package", package, "--json", "--top", "2")
+    first, second = json.loads(out)
+    assert status == 0
+    assert [len(first["top"]), len(first["probabilities"])] == [2, 7]
+    assert (first["prediction_set"], first["uncertain"], first["out_of_distribution"]) == (["3"], False, False)
+    assert second["out_of_distribution"] is True
+    assert "explanation" not in first
+    _, out, _ = handful("predict", str(leaf), str(orange), "--package", package, "--top", "1")
+    lines = {name: line for line in out.splitlines() for name in ("leaf.png", "orange.png") if name in line}
+    assert "3 0.9" in lines["leaf.png"]
+    assert "unlike the training images" in lines["orange.png"]
+    assert "unlike" not in lines["leaf.png"]
+    assert ", " not in lines["leaf.png"], "one class was asked for"
+    _, out, _ = handful("predict", str(leaf), "--package", package, "--confidence", "0.99999")
+    assert "not certain" in out
+
+
+def test_predict_shows_where_a_class_is_seen(handful: Run, tmp_path: Path, hand: Path) -> None:
+    package = str(build_package(tmp_path / "package", "logits", limits=True).root)
+    pixels = filled("3")
+    pixels[:, 48:] = filled("4")[:, 48:]
+    leaf = tmp_path / "leaf.png"
+    leaf.write_bytes(encode(pixels))
+    _, out, _ = handful("predict", str(leaf), "--package", package, "--json", "--explain")
+    shown = json.loads(out)[0]["explanation"]
+    assert (shown["name"], len(shown["values"]), shown["values"][0][0]) == ("3", 8, 1.0)
+    _, out, _ = handful("predict", str(leaf), "--package", package, "--explain")
+    assert out.count("  @@@@@@@@@@@@") == 8
+    assert "where it sees 3" in out
+    detector = str(build_package(tmp_path / "detector").root)
+    status, out, err = handful("predict", str(hand), "--package", detector, "--explain", "--json")
+    assert (status, json.loads(out)[0]["count"]) == (0, 5)
+    assert err.startswith("no answer has a map")
+
+
+@pytest.mark.parametrize("top", ["0", "101", "many"])
+def test_predict_takes_a_sensible_number_of_classes(handful: Run, hand: Path, top: str) -> None:
+    status, _, err = handful("predict", str(hand), "--top", top)
+    assert status == 2
+    assert "--top" in err
 
 
 def test_predict_tells_what_is_wrong_with_a_file(handful: Run, tmp_path: Path, hand: Path) -> None:

@@ -319,3 +319,25 @@ def test_the_orientation_is_that_of_exif_in_every_format(form: str) -> None:
         assert orientation_of(image) == (6 if turnable else 1)
     with Image.open(io.BytesIO(file_of(corner_picture(), form))) as image:
         assert orientation_of(image) == 1
+
+
+@pytest.mark.parametrize(
+    ("size", "enough", "least", "decoded"),
+    [
+        ((800, 640), 100, (1, 1), (100, 80)),
+        ((800, 640), 100, (100, 100), (200, 160)),
+        ((4096, 256), 300, (1, 1), (512, 32)),
+        ((4096, 256), 300, (224, 224), (4096, 256)),
+        ((4096, 512), 300, (224, 224), (2048, 256)),
+        ((256, 512), 64, (128, 100), (128, 256)),
+        ((100, 80), 50, (200, 200), (100, 80)),
+    ],
+)
+def test_no_side_is_reduced_below_what_is_needed(
+    size: tuple[int, int], enough: int, least: tuple[int, int], decoded: tuple[int, int]
+) -> None:
+    done, data = cv2.imencode(".jpg", np.zeros((size[1], size[0], 3), np.uint8))
+    assert done
+    image = decode_reduced(data.tobytes(), enough=enough, least=least)
+    assert (image.pixels.shape[1], image.pixels.shape[0]) == decoded
+    assert (image.width, image.height) == size

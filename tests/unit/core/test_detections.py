@@ -50,3 +50,10 @@ def test_classes_matter_only_where_that_is_asked_for() -> None:
 def test_nothing_is_paired_with_nothing() -> None:
     assert match(Detections.empty(), boxes((0, BOX)), 0) == []
     assert match(boxes((0, BOX)), Detections.empty(), 0) == []
+
+
+def test_boxes_are_renumbered_by_the_names_of_their_classes() -> None:
+    found = Detections(np.zeros((3, 4), np.float32), np.float32([0.9, 0.8, 0.7]), np.int64([0, 1, 2]))
+    assert found.renumbered(("a", "b", "c"), ("c", "a")).classes.tolist() == [1, -1, 0]
+    assert found.renumbered(("a", "b", "c"), ("a", "b", "c")) is found
+    assert len(Detections.empty().renumbered(("a",), ("b",))) == 0

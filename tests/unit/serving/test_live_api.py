@@ -14,7 +14,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from fakes.packages import build_package, encode, picture
+from fakes.packages import build_package, encode, filled, picture
 from handful_serving.adapters.key_file import KeyFile
 from handful_serving.api import live_connection
 from handful_serving.domain.auth import ApiKey, digest_of
@@ -32,6 +32,8 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServing]:
     with LiveServing(root / "home", settings=LIMITS | {"live_fps": 1000, "live_idle_seconds": 20}) as live:
         live.mlflow.register(build_package(root / "one"), aliases=["champion"])
         live.mlflow.register(build_package(root / "two", "nms_free", sharpness=8.0))
+        leaves = build_package(root / "leaves", "logits", name="leaves", limits=True)
+        live.mlflow.register(leaves, "leaves", ["champion"])
         live.wait_until_ready()
         yield live
 
@@ -97,6 +99,31 @@ def test_settings_belong_to_a_connection(serving: LiveServing) -> None:
         answer = heard(strict)
         assert (answer["version"], answer["count"]) == (2, 5)
         assert heard(other)["version"] == 1
+
+
+def test_a_classifier_answers_live_with_as_much_as_is_asked_for(serving: LiveServing) -> None:
+    leaf = encode(filled("3"))
+    with opened(serving, "?model=leaves&top=2") as socket:
+        settings = heard(socket)["settings"]
+        assert (settings["top"], settings["explain"]) == (2, False)
+        socket.send(frame(1, leaf))
+        answer = heard(socket)
+        assert (answer["top"][0]["name"], len(answer["top"])) == ("3", 2)
+        assert (answer["prediction_set"], answer["out_of_distribution"]) == (["3"], False)
+        assert "explanation" not in answer
+        socket.send(json.dumps({"explain": True, "top": None}))
+        settings = heard(socket)
+        assert (settings["type"], settings["top"], settings["explain"]) == ("settings", 5, True)
+        socket.send(frame(2, leaf))
+        answer = heard(socket)
+        assert (answer["explanation"]["name"], len(answer["top"])) == ("3", 5)
+        # null goes back to the default, whatever kind it is of.
+        socket.send(json.dumps({"explain": None, "model": None, "return_image": None}))
+        assert heard(socket)["explain"] is False
+        socket.send(frame(3))
+        assert heard(socket)["count"] == 5
+        socket.send(json.dumps({"top": 0}))
+        assert "top is wrong" in heard(socket)["problem"]["detail"]
 
 
 @pytest.mark.parametrize(

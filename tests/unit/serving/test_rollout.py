@@ -166,9 +166,9 @@ async def test_a_shadow_sees_no_boxes_that_were_drawn(serving: ServingModels) ->
         def __getattr__(self, name: str) -> object:
             return getattr(model, name)
 
-        def predict(self, pixels: Pixels, *thresholds: float | None) -> Prediction:
+        def predict(self, pixels: Pixels, *thresholds: float | None, explain: bool = False) -> Prediction:
             seen.append(float(pixels.mean()))
-            return model.predict(pixels, *thresholds)
+            return model.predict(pixels, *thresholds, explain=explain)
 
     challenger.model = Seeing()  # type: ignore[assignment]
     await predictor.predict(HAND, ModelRef())

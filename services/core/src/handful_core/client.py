@@ -45,7 +45,7 @@ class ServingClient:
 
         Args:
             image: a file.
-            options: model, version, alias, confidence, iou; None stands for the server's default.
+            options: model, version, alias, confidence, iou, top, explain; None stands for the server's default.
 
         Raises:
             DataError: the file cannot be read, or the server cannot use it.

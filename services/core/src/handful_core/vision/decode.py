@@ -197,7 +197,9 @@ def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
     return decode_reduced(data, max_pixels).pixels
 
 
-def decode_reduced(data: bytes, max_pixels: int = MAX_PIXELS, enough: int | None = None) -> DecodedImage:
+def decode_reduced(
+    data: bytes, max_pixels: int = MAX_PIXELS, enough: int | None = None, least: tuple[int, int] = (1, 1)
+) -> DecodedImage:
     """Decode an image file like `decode_image`, but no larger than somebody needs it.
 
     A JPEG can be decoded at a half, a quarter or an eighth of its size, which skips most of the work.
@@ -206,12 +208,13 @@ def decode_reduced(data: bytes, max_pixels: int = MAX_PIXELS, enough: int | None
         data: an image file.
         max_pixels: more are refused before anything is decoded.
         enough: the longer side keeps at least so many pixels, if the image has them; all of them if None.
+        least: width and height that it keeps, too.
 
     Raises:
         ImageError: one of its kinds, with what is wrong.
     """
     header = read_header(data, max_pixels)
-    mode = _mode(header, enough)
+    mode = _mode(header, enough, least)
     pixels = _decoded(data, header, mode)
     if mode == cv2.IMREAD_COLOR:  # What was decoded counts, whatever the header says.
         return DecodedImage(pixels, pixels.shape[1], pixels.shape[0])
@@ -222,11 +225,14 @@ def decode_reduced(data: bytes, max_pixels: int = MAX_PIXELS, enough: int | None
     return DecodedImage(pixels, header.width, header.height)
 
 
-def _mode(header: Header, enough: int | None) -> int:
+def _mode(header: Header, enough: int | None, least: tuple[int, int]) -> int:
     if enough is None or header.format != "JPEG":
         return cv2.IMREAD_COLOR
-    longer = max(header.width, header.height)
-    return next((mode for part, mode in _REDUCED if longer // part >= enough), cv2.IMREAD_COLOR)
+    width, height = header.width, header.height
+    for part, mode in _REDUCED:
+        if max(width, height) // part >= enough and width // part >= least[0] and height // part >= least[1]:
+            return mode
+    return cv2.IMREAD_COLOR
 
 
 def _decoded(data: bytes, header: Header, mode: int) -> Pixels:

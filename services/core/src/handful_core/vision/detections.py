@@ -39,6 +39,13 @@ class Detections:
             return self
         return Detections(self.boxes * np.array([x, y, x, y], np.float32), self.scores, self.classes)
 
+    def renumbered(self, names: Sequence[str], others: Sequence[str]) -> Detections:
+        """The same boxes as a model with other classes numbers them; -1 for a class that it does not have."""
+        if tuple(names) == tuple(others):
+            return self
+        numbers = np.array([others.index(name) if name in others else -1 for name in names], np.int64)
+        return Detections(self.boxes, self.scores, numbers[self.classes])
+
     def above(self, confidence: float) -> Detections:
         """The boxes whose score is higher than `confidence`."""
         return self.take(self.scores > confidence)

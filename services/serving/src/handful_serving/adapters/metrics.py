@@ -123,6 +123,18 @@ class PredictionMetrics:
         self._empty = Counter(
             "handful_predictions_empty", "Images in which a detector found nothing.", version, registry=registry
         )
+        self._uncertain = Counter(
+            "handful_predictions_uncertain",
+            "Images whose most probable class is below the model's own threshold.",
+            version,
+            registry=registry,
+        )
+        self._unlike = Counter(
+            "handful_predictions_out_of_distribution",
+            "Images that are unlike all that a classifier was trained on.",
+            version,
+            registry=registry,
+        )
         self._confidence = Histogram(
             "handful_confidence",
             "Confidence of detections, or of a classifier's first class.",
@@ -149,6 +161,10 @@ class PredictionMetrics:
         found = _classes_and_confidences(result)
         if not found:
             version.empty.inc()
+        if _is_uncertain(result):
+            version.uncertain.inc()
+        if result.prediction.out_of_distribution:
+            version.unlike.inc()
         for class_id, confidence in found:
             version.confidence.observe(confidence)
             version.detections(result.manifest.classes[class_id]).inc()
@@ -158,6 +174,8 @@ class PredictionMetrics:
         version = self._known[model_version] = _Version(
             predictions=self._predictions.labels(name, number),
             empty=self._empty.labels(name, number),
+            uncertain=self._uncertain.labels(name, number),
+            unlike=self._unlike.labels(name, number),
             confidence=self._confidence.labels(name, number),
             stage=cache(partial(self._stages.labels, name)),
             detections=cache(partial(self._detections.labels, name, number)),
@@ -171,9 +189,17 @@ class _Version:
 
     predictions: Counter
     empty: Counter
+    uncertain: Counter
+    unlike: Counter
     confidence: Histogram
     stage: Callable[[str], Histogram]
     detections: Callable[[str], Counter]
+
+
+def _is_uncertain(result: PredictionResult) -> bool:
+    """By the model's own threshold: a request may ask at another."""
+    top = result.prediction.top
+    return top is not None and top[1] < result.manifest.thresholds.confidence
 
 
 def _classes_and_confidences(result: PredictionResult) -> list[tuple[int, float]]:

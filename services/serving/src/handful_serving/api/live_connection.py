@@ -115,7 +115,8 @@ class LiveConnection:
             # Another model, version or alias replaces what was pinned before: the two cannot go together.
             named = {"model", "version", "alias"} & changes.keys()
             kept = self._parameters.model_dump(exclude_unset=True, exclude={"version", "alias"} if named else set())
-            parameters = LiveParameters.model_validate(kept | changes)
+            wanted = {name: value for name, value in (kept | changes).items() if value is not None}
+            parameters = LiveParameters.model_validate(wanted)
             await self._state.manager.find(parameters.ref)
         except ValidationError as error:
             await self._send_problem(BadRequestError(describe_validation_error("setting", error.errors()[0])))
@@ -160,7 +161,7 @@ class LiveConnection:
             return
         self._answered += 1
         self._state.metrics.frame("answered")
-        content = prediction_json(result, f"{self._name}-{frame.sequence}")
+        content = prediction_json(result, f"{self._name}-{frame.sequence}", parameters.top)
         await self._send("result", **frame.echo, dropped=self._dropped, **content)
 
     async def _send_problem(self, error: HandfulError, frame: Frame | None = None, *, fatal: bool = False) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from handful_core.vision.prediction import TOP
 from handful_serving.domain.model_ref import ModelRef
 from handful_serving.domain.prediction import Drawing, PredictOptions
 from handful_serving.errors import BadRequestError
@@ -40,19 +41,30 @@ class ModelParameters(BaseModel):
 
 
 class PredictParameters(ModelParameters):
-    """Which model is to answer, and from when on it is sure enough."""
+    """Which model is to answer, from when on it is sure enough, and what its answer holds."""
 
     confidence: Share | None = Field(
-        None, description="Only detections that score higher; the model's own threshold if not given."
+        None,
+        description="Only detections that score higher; a classifier's answer is uncertain below it. The model's own "
+        "threshold if not given.",
     )
     iou: Share | None = Field(
         None, description="Overlap above which two boxes are one object; the model's own threshold if not given."
     )
-
+    top: Annotated[int, Field(ge=1, le=100)] = Field(
+        TOP, description="How many of a classifier's classes `top` names, the most probable first."
+    )
+    explain: bool = Field(
+        False,
+        description="Say where a classifier sees its class: `explanation` of the answer, if the model has maps of its "
+        "classes; with `annotate` it is drawn into the picture.",
+    )
     return_image: bool = Field(
         False, description="Send the picture back, too, with its faces blurred: `picture` of the answer."
     )
-    annotate: bool = Field(False, description="Draw the boxes into the picture that is sent back.")
+    annotate: bool = Field(
+        False, description="Draw the boxes, or the most probable class, into the picture that is sent back."
+    )
 
     @property
     def options(self) -> PredictOptions:
@@ -60,7 +72,7 @@ class PredictParameters(ModelParameters):
         drawing: Drawing = "none"
         if self.return_image:
             drawing = "annotated" if self.annotate else "plain"
-        return PredictOptions(self.confidence, self.iou, drawing)
+        return PredictOptions(self.confidence, self.iou, drawing, self.explain)
 
     def with_fields(self, fields: Mapping[str, str]) -> PredictParameters:
         """These, and form fields for what is not among them.

@@ -34,6 +34,21 @@ class ProbabilityAnswer(_Answer):
     probability: float = Field(ge=0, le=1)
 
 
+class ExplanationAnswer(_Answer):
+    """Where in the image a classifier sees its class: a class activation map."""
+
+    class_id: int = Field(alias="class", description="The class's id: the most probable one.")
+    name: str = Field(description="The class's name.")
+    exact: bool = Field(description="Whether the class's logit is the mean of its map plus a constant.")
+    box: tuple[float, float, float, float] = Field(
+        description="What the map covers: x1, y1, x2, y2 in pixels of the upright image. It is smaller than the image "
+        "where that was cropped for the model, and reaches beyond its edges where it was padded."
+    )
+    values: list[list[float]] = Field(
+        description="Rows of values, 0 to 1: what speaks for the class rather than the others, as a share of the most."
+    )
+
+
 class ImageAnswer(_Answer):
     """The upright image's size in pixels."""
 
@@ -42,7 +57,7 @@ class ImageAnswer(_Answer):
 
 
 class ThresholdsAnswer(_Answer):
-    """What decides which detections there are."""
+    """What decides which detections there are, and whether a classifier is certain."""
 
     confidence: float
     iou: float
@@ -56,8 +71,33 @@ class PredictionAnswer(_Answer):
     task: Literal["detect", "classify"]
     count: int | None = Field(description="What the detections add up to; null where no class counts anything.")
     detections: list[DetectionAnswer] = Field(description="The surest first; empty for a classifier.")
+    top: list[ProbabilityAnswer] | None = Field(
+        None,
+        description="The first of a classifier's classes, as many as `top` asks for; this and what follows up to "
+        "`explanation` is not there for a detector.",
+    )
     probabilities: list[ProbabilityAnswer] | None = Field(
-        None, description="A classifier's classes, the most probable first; not there for a detector."
+        None, description="All of a classifier's classes, the most probable first."
+    )
+    uncertain: bool | None = Field(
+        None, description="Whether even the most probable class is less probable than `thresholds.confidence`."
+    )
+    prediction_set: list[str] | None = Field(
+        None,
+        description="The classes that the image may well show, the most probable first; null where the package has no "
+        "prediction sets.",
+    )
+    out_of_distribution: bool | None = Field(
+        None,
+        description="Whether the image is unlike all that the model was trained on; null where its package cannot "
+        "tell.",
+    )
+    distance: float | None = Field(
+        None, description="Mean cosine distance, 0 to 2, to the training images that are most like it."
+    )
+    distance_limit: float | None = Field(None, description="The distance from which on it is out of distribution.")
+    explanation: ExplanationAnswer | None = Field(
+        None, description="Only if `explain` asks for it, and the model has maps of its classes."
     )
     image: ImageAnswer
     thresholds: ThresholdsAnswer = Field(description="The thresholds that were used.")
@@ -134,7 +174,9 @@ class ModelAnswer(_Answer):
     """One registered model; its versions, the newest first."""
 
     name: str
-    task: Literal["detect", "classify"] | None = Field(description="null as long as no version was loaded.")
+    task: Literal["detect", "classify"] | None = Field(
+        description="null where neither a version in memory nor the registry's tags tell."
+    )
     default: bool = Field(description="Whether it answers requests that name no model.")
     aliases: dict[str, int]
     versions: list[VersionAnswer]
@@ -211,17 +253,22 @@ class RolloutsAnswer(_Answer):
     rollouts: list[RolloutAnswer]
 
 
-def prediction_json(result: PredictionResult, request_id: str) -> dict[str, Any]:
+def prediction_json(result: PredictionResult, request_id: str, top: int) -> dict[str, Any]:
     """The JSON of a prediction for every route: what `PredictionAnswer` describes.
 
     It is a plain dict. Building a `PredictionAnswer` would validate what is known to be right, which takes a tenth of
     the event loop's time for an image.
+
+    Args:
+        result: the prediction.
+        request_id: the request's.
+        top: how many of a classifier's classes come first, by themselves.
     """
     image = result.image
     content = {
         "model": result.model_version.name,
         "version": result.model_version.version,
-        **to_dict(result.prediction, result.manifest),
+        **to_dict(result.prediction, result.manifest, top),
         "image": {"width": image.width, "height": image.height},
         "thresholds": {"confidence": result.confidence, "iou": result.iou},
         "timings_ms": {stage: round(milliseconds, 3) for stage, milliseconds in result.timings.items()},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 import re
 import struct
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ _LENGTH = struct.Struct("<I")
 _TYPES = {"FP32": np.float32, "INT64": np.int64}
 _BINARY_SIZE = "binary_data_size"
 _LENGTH_TEXT = re.compile("[0-9]{1,12}")
+_INPUTS = "BYTES [images], UINT8 [height, width, 3] or UINT8 [images, height, width, 3]"
 _MAX_VALUES = 200_000
 """In JSON. Parsing holds the interpreter's lock, so more would hold up all other requests."""
 
@@ -56,16 +58,17 @@ class InferInput:
     """An inference request, read."""
 
     request: InferRequest
-    image: bytes
-    """An image file."""
+    images: list[bytes]
+    """Image files, at least one."""
 
 
-def read_request(body: bytes, header: str | None) -> InferInput:
+def read_request(body: bytes, header: str | None, most: int) -> InferInput:
     """Parse a request.
 
     Args:
         body: JSON, and behind it binary data if the header says so.
         header: `Inference-Header-Content-Length`: bytes of the JSON.
+        most: images that a request may have.
 
     Raises:
         BadRequestError: it is not what the protocol or the model's input asks for.
@@ -84,35 +87,51 @@ def read_request(body: bytes, header: str | None) -> InferInput:
         raise BadRequestError(describe_validation_error("field", error.errors()[0])) from error
     tensor = request.inputs[0]
     if tensor.name != "image":
-        raise BadRequestError(f"there is no input {tensor.name}", "it is image: BYTES [1] or UINT8 [height, width, 3]")
-    return InferInput(request, _image(tensor, body[split:]))
+        raise BadRequestError(f"there is no input {tensor.name}", f"it is image: {_INPUTS}")
+    return InferInput(request, _images(tensor, body[split:], most))
 
 
-def _image(tensor: Tensor, binary: bytes) -> bytes:
-    """An image file: as it came, or made of pixels."""
-    if tensor.datatype == "BYTES" and tensor.shape in ([1], [1, 1]):
-        return _element(tensor, binary)
-    height, width = tensor.shape[-3:-1] if len(tensor.shape) >= 3 else (0, 0)
-    right = tensor.shape in ([height, width, 3], [1, height, width, 3]) and min(height, width) > 0
-    if tensor.datatype == "UINT8" and right:
-        return _encoded(_pixels(tensor, binary, height * width * 3).reshape(height, width, 3))
-    raise BadRequestError(
-        f"the input image is {tensor.datatype} {tensor.shape}", "send BYTES [1] or UINT8 [height, width, 3], red first"
-    )
+def _images(tensor: Tensor, binary: bytes, most: int) -> list[bytes]:
+    """Image files: as they came, or made of pixels."""
+    shape = tensor.shape
+    is_bytes = tensor.datatype == "BYTES" and (len(shape) == 1 or (len(shape) == 2 and shape[1] == 1))
+    is_pixels = tensor.datatype == "UINT8" and len(shape) in {3, 4} and shape[-1] == 3
+    if not (is_bytes or is_pixels) or min(shape) < 1:
+        raise BadRequestError(f"the input image is {tensor.datatype} {shape}", f"send {_INPUTS}, red first")
+    count = 1 if len(shape) == 3 else shape[0]
+    if count > most:
+        raise BadRequestError(f"the request has {count} images", f"send at most {most}")
+    if is_bytes:
+        return _elements(tensor, binary, count)
+    return [_encoded(pixels) for pixels in _pixels(tensor, binary, math.prod(shape)).reshape(-1, *shape[-3:])]
 
 
-def _element(tensor: Tensor, binary: bytes) -> bytes:
-    """The one element of a BYTES tensor: behind its length, or in JSON as base64."""
+def _elements(tensor: Tensor, binary: bytes, count: int) -> list[bytes]:
+    """The elements of a BYTES tensor: each behind its length, or in JSON as base64."""
     if _BINARY_SIZE in tensor.parameters:
-        if len(binary) < _LENGTH.size or _LENGTH.unpack_from(binary)[0] != len(binary) - _LENGTH.size:
-            raise BadRequestError("the binary data of image has not the length that it says", "send one element")
-        return binary[_LENGTH.size :]
-    if not tensor.data or not isinstance(tensor.data[0], str):
-        raise BadRequestError("the input image has no data", "send an image file, in JSON as base64")
+        return _behind_lengths(binary, count)
+    data = tensor.data or []
+    if len(data) != count or not all(isinstance(text, str) for text in data):
+        raise BadRequestError(f"the data of image are not {count} texts", "send each image file as base64")
     try:
-        return base64.b64decode(tensor.data[0], validate=True)
+        return [base64.b64decode(text, validate=True) for text in data]
     except (binascii.Error, ValueError) as error:
         raise BadRequestError("the data of image is no base64", "encode the image file") from error
+
+
+def _behind_lengths(binary: bytes, count: int) -> list[bytes]:
+    found, start = [], 0
+    for _ in range(count):
+        head = binary[start : start + _LENGTH.size]
+        end = start + _LENGTH.size + (_LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else 0)
+        found.append(binary[start + _LENGTH.size : end])
+        start = end
+    if start != len(binary):
+        raise BadRequestError(
+            "the binary data of image has not the length that it says",
+            "send one element" if count == 1 else f"send {count} elements",
+        )
+    return found
 
 
 def _pixels(tensor: Tensor, binary: bytes, size: int) -> np.ndarray[Any, np.dtype[np.uint8]]:

@@ -21,6 +21,7 @@ from handful_serving.errors import UnknownModelError
 _REGISTRY_SECONDS = 3.0
 """Seconds that a list waits for the registry. After that it is made of what is known."""
 _METRIC_TAG = "metrics."
+_TASKS = ("detect", "classify")
 _GATE_DECISIONS = ("promoted", "kept", "undecided")
 
 
@@ -61,7 +62,7 @@ class ModelSummary:
 
     name: str
     task: str | None
-    """None as long as no version was loaded."""
+    """None where neither the registry's tags nor a version in memory tell."""
     default: bool
     aliases: dict[str, int]
     versions: list[VersionSummary]
@@ -89,9 +90,14 @@ class ModelStatus:
             raise UnknownModelError(f"there is no model {name}", f"there is {', '.join(catalog.names()) or 'none yet'}")
         records = await self._records(name)
         summaries = [self._version(record) for record in records]
-        loaded = (self._manager.store.get(ModelVersion(name, record.version)) for record in records)
-        task = next((found.model.manifest.task for found in loaded if found), None)
-        return ModelSummary(name, task, name == catalog.default, catalog.aliases(name), summaries)
+        return ModelSummary(name, self._task(records), name == catalog.default, catalog.aliases(name), summaries)
+
+    def _task(self, records: list[Version]) -> str | None:
+        """As a version in memory says, else as the newest version's tags do."""
+        loaded = (self._manager.store.get(ModelVersion(record.name, record.version)) for record in records)
+        tagged = (record.tags.get("task") for record in records)
+        known = (*(found.model.manifest.task for found in loaded if found), *(tag for tag in tagged if tag in _TASKS))
+        return next(iter(known), None)
 
     async def run(self, name: str, number: int) -> Run:
         """The training that made a version.

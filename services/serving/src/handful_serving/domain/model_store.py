@@ -34,7 +34,9 @@ class Model(Protocol):
         """What runs its graph."""
         ...
 
-    def predict(self, pixels: Pixels, confidence: float | None = None, iou: float | None = None) -> Prediction:
+    def predict(
+        self, pixels: Pixels, confidence: float | None = None, iou: float | None = None, *, explain: bool = False
+    ) -> Prediction:
         """Answer one image."""
         ...
 

@@ -17,11 +17,13 @@ class PredictOptions:
     """How to predict one image."""
 
     confidence: float | None = None
-    """Only boxes that score higher; the model's own threshold if None."""
+    """Only boxes that score higher, or below which a class is uncertain; the model's own threshold if None."""
     iou: float | None = None
     """Overlap above which two boxes are one object; the model's own threshold if None."""
     drawing: Drawing = "none"
-    """Whether the picture comes back, its faces blurred: as it is, or with boxes drawn in."""
+    """Whether the picture comes back, its faces blurred: as it is, or with the prediction drawn in."""
+    explain: bool = False
+    """Whether a classifier says where in the image it sees its class."""
     max_pixels: int | None = None
     """Images with more are refused; the server's own limit if None."""
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from handful_core.package import Manifest
+from handful_core.package import Input, Manifest
 from handful_core.vision.decode import DecodedImage, Pixels, decode_reduced
 from handful_core.vision.prediction import Prediction
 from handful_serving.concurrency.admission import AdmissionQueue, Slot
@@ -62,7 +62,8 @@ class Pipeline:
         # A JPEG can be decoded at a half, a quarter or an eighth of its size, which is faster. Both the model and the
         # face detector must still get the size that they work in. A picture that is sent back keeps its own size.
         enough = max(spec.width, spec.height, self._blur.size) if options.drawing == "none" else None
-        image = decode_reduced(data, min(self._max_pixels, options.max_pixels or self._max_pixels), enough)
+        limit = min(self._max_pixels, options.max_pixels or self._max_pixels)
+        image = decode_reduced(data, limit, enough, _least_size(spec))
         decoded = time.perf_counter()
         faces = self._blur(image.pixels)
         return PreparedImage(image, faces, (decoded - started) * 1e3, (time.perf_counter() - decoded) * 1e3)
@@ -74,7 +75,7 @@ class Pipeline:
             PackageError: the model's graph fails.
         """
         decoded = image.decoded
-        prediction = model.predict(decoded.pixels, options.confidence, options.iou)
+        prediction = model.predict(decoded.pixels, options.confidence, options.iou, explain=options.explain)
         # The model saw the reduced image: boxes go back to pixels of the image that was sent.
         prediction = prediction.scaled(*decoded.scale)
         timings = {"decode": image.decode_ms, "blur": image.blur_ms, **prediction.timings}
@@ -173,7 +174,7 @@ class Predictor:
         """The challenger's prediction of the same image; None if the server is busy, or the image too small for it."""
         spec, decoded = challenger.model.manifest.input, prepared.decoded
         # The image was reduced for the champion. A challenger with a larger input would see less than it should.
-        too_small = decoded.scale != (1, 1) and max(spec.width, spec.height) > max(decoded.pixels.shape[:2])
+        too_small = decoded.scale != (1, 1) and not _suffices(decoded.pixels, spec)
         if not self.queue.has_free_slot or too_small:
             return None
         slot = await self.queue.acquire()
@@ -193,6 +194,18 @@ class Predictor:
             lease.release()
 
         return await self._pool.run(work, release)
+
+
+def _least_size(spec: Input) -> tuple[int, int]:
+    """Width and height below which the model's input would show an enlarged image, beside the longer side's."""
+    # A letterbox is filled by the longer side. Other ways fill the input in both directions.
+    return (1, 1) if spec.resize == "letterbox" else (spec.width, spec.height)
+
+
+def _suffices(pixels: Pixels, spec: Input) -> bool:
+    height, width = map(int, pixels.shape[:2])
+    least_width, least_height = _least_size(spec)
+    return max(width, height) >= max(spec.width, spec.height) and width >= least_width and height >= least_height
 
 
 def _result(

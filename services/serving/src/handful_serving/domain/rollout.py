@@ -10,7 +10,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 from handful_core.errors import HandfulError
+from handful_core.package import Manifest
 from handful_core.vision.agreement import compare_detections
+from handful_core.vision.prediction import Prediction
 from handful_serving.domain.model_manager import ModelManager
 from handful_serving.domain.model_ref import ModelRef, ModelVersion
 from handful_serving.domain.model_store import LoadedModel
@@ -140,7 +142,8 @@ class Rollout:
             _log.warning("%s failed as a shadow: %s", challenger.model_version, error, extra={"model": name})
             self._record(name, "failed")
         else:
-            outcome = "skipped" if shadow is None else "agree" if _agree(result, shadow) else "differ"
+            manifest = challenger.model.manifest
+            outcome = "skipped" if shadow is None else "agree" if _agree(result, shadow, manifest) else "differ"
             self._record(name, outcome)
         finally:
             self._shadowed.discard(name)
@@ -185,10 +188,27 @@ def _bucket(name: str, caller: str) -> float:
     return int.from_bytes(digest[:8], "big") / _HASH_RANGE
 
 
-def _agree(result: PredictionResult, shadow: ImagePrediction) -> bool:
-    """The same boxes (same class, overlap of a half) and count, or the same most probable class."""
+def _agree(result: PredictionResult, shadow: ImagePrediction, manifest: Manifest) -> bool:
+    """The same boxes (same class, overlap of a half) and count; of classifiers the same first class and prediction set.
+
+    Args:
+        result: the champion's.
+        shadow: the challenger's.
+        manifest: the challenger's: it may number its classes otherwise.
+    """
+    if result.manifest.task != manifest.task:
+        return False
     champion, challenger = result.prediction, shadow.prediction
-    if champion.top is not None and challenger.top is not None:
-        return champion.top[0] == challenger.top[0]
-    matched = compare_detections(champion.detections, challenger.detections, result.confidence)
+    if manifest.task == "classify":
+        (first, own), (other_first, other) = _named(champion, result.manifest), _named(challenger, manifest)
+        return first == other_first and (own is None or other is None or own == other)
+    found = challenger.detections.renumbered(manifest.classes, result.manifest.classes)
+    matched = compare_detections(champion.detections, found, result.confidence)
     return matched.unmatched == 0 and champion.count == challenger.count
+
+
+def _named(prediction: Prediction, manifest: Manifest) -> tuple[str | None, frozenset[str] | None]:
+    """A classifier's first class, and its prediction set if it has any."""
+    first = manifest.classes[prediction.top[0]] if prediction.top else None
+    classes = prediction.prediction_set
+    return first, None if classes is None else frozenset(manifest.classes[each] for each in classes)

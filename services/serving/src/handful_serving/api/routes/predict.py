@@ -61,6 +61,8 @@ _PARAMETERS: dict[str, Any] = {
     "alias": {"type": "string", "minLength": 1, "maxLength": 256},
     "confidence": {"type": "number", "minimum": 0, "maximum": 1},
     "iou": {"type": "number", "minimum": 0, "maximum": 1},
+    "top": {"type": "integer", "minimum": 1, "maximum": 100},
+    "explain": {"type": "boolean"},
     "return_image": {"type": "boolean"},
     "annotate": {"type": "boolean"},
 }
@@ -117,7 +119,7 @@ async def predict(request: Request) -> Response:
         parameters = query.with_fields(upload.fields)
         work = state.predictor.predict(upload.data, parameters.ref, parameters.options, caller=caller.name)
         result = await cancel_on_disconnect(request, work)
-    return JSONResponse(prediction_json(result, request_id_of(request.scope)))
+    return JSONResponse(prediction_json(result, request_id_of(request.scope), parameters.top))
 
 
 @router.post(
@@ -177,7 +179,7 @@ class _Batch:
                 self._state.metrics.rejected(reject_reason(error))
                 problem = to_problem(error, self._request.url.path, request_id)
                 return {"index": index, "file": file.name, "problem": problem.model_dump()}
-        return {"index": index, "file": file.name, "prediction": prediction_json(result, request_id)}
+        return {"index": index, "file": file.name, "prediction": prediction_json(result, request_id, parameters.top)}
 
     def _count_picture(self, result: PredictionResult) -> None:
         """All pictures stay in memory until the last image is done: together they may be as long as a body."""

@@ -1,28 +1,32 @@
 """The Open Inference Protocol, version 2, over HTTP: what clients of KServe and Triton speak.
 
-An image goes in, detections come out: faces are blurred on the way, so the graph's own tensors are not to be had.
+An image goes in, detections come out, or several images go in and a classifier's probabilities come out. Faces are
+blurred on the way, so the graph's own tensors are not to be had.
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Path, Request, Response
 
+from handful_core.errors import HandfulError
 from handful_core.package import Manifest
-from handful_core.vision.prediction import Prediction
 from handful_serving import __version__
 from handful_serving.api.disconnect import cancel_on_disconnect
 from handful_serving.api.errors import problem_responses
 from handful_serving.api.parameters import PredictParameters
 from handful_serving.api.security import PredictCaller
 from handful_serving.api.state import AppState, State
-from handful_serving.api.v2_tensors import InferRequest, read_request, write_response
+from handful_serving.api.v2_tensors import InferInput, InferRequest, read_request, write_response
 from handful_serving.concurrency.threads import in_thread
 from handful_serving.domain.auth import Caller
 from handful_serving.domain.model_ref import ModelRef
 from handful_serving.domain.model_store import LoadedModel
+from handful_serving.domain.prediction import PredictionResult
+from handful_serving.errors import BadRequestError
 
 router = APIRouter(prefix="/v2", tags=["open inference protocol"])
 Name = Annotated[str, Path(min_length=1, max_length=256)]
@@ -88,13 +92,13 @@ async def model_version(name: Name, version: Number, state: State, _: PredictCal
 
 @router.post("/models/{name}/infer", responses=_INFER_PROBLEMS, openapi_extra=_BODY)
 async def infer(name: Name, request: Request, state: State, caller: PredictCaller) -> Response:
-    """Answer an image with a model's champion (or its challenger, see Trying a challenger)."""
+    """Answer an image (a classifier: images) with a model's champion (or its challenger, see Trying a challenger)."""
     return await _infer(request, state, ModelRef(name), caller)
 
 
 @router.post("/models/{name}/versions/{version}/infer", responses=_INFER_PROBLEMS, openapi_extra=_BODY)
 async def infer_version(name: Name, version: Number, request: Request, state: State, caller: PredictCaller) -> Response:
-    """Answer an image with a version."""
+    """Answer an image (a classifier: images) with a version."""
     return await _infer(request, state, ModelRef(name, version), caller)
 
 
@@ -104,21 +108,55 @@ async def _infer(request: Request, state: AppState, ref: ModelRef, caller: Calle
         content = await body.read()
         # JSON with pixels in it is long. Threads parse it, a few at a time, so that the event loop goes on.
         async with state.json_readers:
-            inputs = await in_thread(read_request, content, request.headers.get(_HEADER))
-        options = _parameters(inputs.request).options
-        result = await cancel_on_disconnect(
-            request, state.predictor.predict(inputs.image, ref, options, caller=caller.name)
-        )
-    fields: dict[str, Any] = {
-        "model_name": result.model_version.name,
-        "model_version": str(result.model_version.version),
-    }
+            inputs = await in_thread(read_request, content, request.headers.get(_HEADER), state.settings.max_batch)
+        results = await cancel_on_disconnect(request, _predict(state, inputs, ref, caller))
+    answered = results[0].model_version
+    fields: dict[str, Any] = {"model_name": answered.name, "model_version": str(answered.version)}
     if inputs.request.id is not None:
         fields["id"] = inputs.request.id
-    content, length = write_response(fields, _outputs(result.prediction), inputs.request)
+    content, length = write_response(fields, _outputs(results), inputs.request)
     if length is None:
         return Response(content, media_type="application/json")
     return Response(content, media_type="application/octet-stream", headers={_HEADER: str(length)})
+
+
+async def _predict(state: AppState, inputs: InferInput, ref: ModelRef, caller: Caller) -> list[PredictionResult]:
+    """All images, answered by one version, a few at a time."""
+    options = _parameters(inputs.request).options
+    images = inputs.images
+    if len(images) == 1:
+        return [await state.predictor.predict(images[0], ref, options, caller=caller.name)]
+    await _check_takes_several(state, ref)
+    state.rate_limiter.consume(caller, len(images) - 1)
+    slots = asyncio.Semaphore(state.predictor.workers)
+
+    async def predict(place: int, ref: ModelRef) -> PredictionResult:
+        async with slots:
+            try:
+                return await state.predictor.predict(images[place], ref, options, caller=caller.name)
+            except HandfulError as error:
+                error.message = f"image {place + 1} of {len(images)}: {error.message}"
+                raise
+
+    first = await predict(0, ref)
+    # The champion may move meanwhile, and a canary go to another version: the rest is asked of the one that answered.
+    same = ModelRef(first.model_version.name, first.model_version.version)
+    tasks = [asyncio.ensure_future(predict(place, same)) for place in range(1, len(images))]
+    try:
+        return [first, *await asyncio.gather(*tasks)]
+    finally:
+        for task in tasks:  # After a problem nobody needs the others.
+            task.cancel()
+
+
+async def _check_takes_several(state: AppState, ref: ModelRef) -> None:
+    """Detections of several images would be tensors of several lengths."""
+    loaded = await state.manager.find(ref)
+    if loaded.model.manifest.task == "detect":
+        raise BadRequestError(
+            f"the detector {loaded.model_version.name} takes one image a request",
+            "send the images one by one, or all of them to /predict/batch",
+        )
 
 
 def _parameters(request: InferRequest) -> PredictParameters:
@@ -126,9 +164,12 @@ def _parameters(request: InferRequest) -> PredictParameters:
     return PredictParameters().with_fields(fields)
 
 
-def _outputs(prediction: Prediction) -> dict[str, np.ndarray[Any, Any]]:
-    if prediction.probabilities is not None:
-        return {"probabilities": np.asarray(prediction.probabilities, np.float32)}
+def _outputs(results: list[PredictionResult]) -> dict[str, np.ndarray[Any, Any]]:
+    probabilities = [each.prediction.probabilities for each in results]
+    known = [each for each in probabilities if each is not None]
+    if known:
+        return {"probabilities": np.stack(known).astype(np.float32)}
+    prediction = results[0].prediction
     detections = prediction.detections
     return {
         "boxes": np.ascontiguousarray(detections.boxes, np.float32),
@@ -146,7 +187,7 @@ def _metadata(loaded: LoadedModel, state: AppState) -> dict[str, Any]:
         "name": loaded.model_version.name,
         "versions": [str(number) for number in numbers],
         "platform": "handful_onnx",
-        "inputs": [{"name": "image", "datatype": "BYTES", "shape": [1]}],
+        "inputs": [{"name": "image", "datatype": "BYTES", "shape": [1 if manifest.task == "detect" else -1]}],
         "outputs": _output_tensors(manifest),
         "parameters": {"classes": list(manifest.classes)},
     }
@@ -154,7 +195,7 @@ def _metadata(loaded: LoadedModel, state: AppState) -> dict[str, Any]:
 
 def _output_tensors(manifest: Manifest) -> list[dict[str, Any]]:
     if manifest.task == "classify":
-        return [{"name": "probabilities", "datatype": "FP32", "shape": [len(manifest.classes)]}]
+        return [{"name": "probabilities", "datatype": "FP32", "shape": [-1, len(manifest.classes)]}]
     return [
         {"name": "boxes", "datatype": "FP32", "shape": [-1, 4]},
         {"name": "scores", "datatype": "FP32", "shape": [-1]},
