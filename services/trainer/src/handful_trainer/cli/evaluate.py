@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from handful_core.console import only_results_on_stdout, print_json, print_table, say
+from handful_core.files import write_atomically
 from handful_core.settings import CoreSettings, load
 from handful_trainer.cli.packages import opened_package
 
@@ -32,7 +34,10 @@ def evaluate(
     with only_results_on_stdout(), opened_package(package, model, core.mlflow_uri) as opened:
         result = task.evaluate(load_model(opened), dataset, split)
     if output is not None:
-        say(f"pictures and metrics in {result.write(output)}")
+        folder = result.write(output)
+        # The few numbers that runs and versions carry, for programs that compare.
+        write_atomically(folder / "summary.json", json.dumps(result.metrics(), indent=2) + "\n")
+        say(f"pictures and metrics in {folder}")
     if as_json:
         print_json(result.as_json())
         return

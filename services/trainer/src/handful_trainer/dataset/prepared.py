@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from handful_core.errors import NotFoundError
+from handful_core.errors import ConfigError, DataError, NotFoundError
 from handful_trainer.dataset.errors import DamagedFileError
-from handful_trainer.dataset.settings import TogetherConfig, class_values
+from handful_trainer.dataset.settings import DatasetConfig, TogetherConfig, class_values
 from handful_trainer.dataset.sources.base import SPLITS, SplitName
 from handful_trainer.tasks import DEFAULT, all_tasks, get_task
 from handful_trainer.tasks.base import Task
@@ -94,6 +94,31 @@ class PreparedDataset:
         if not found.get("sought", True):
             return -1
         return int(found.get("distance", TogetherConfig().near_duplicates))
+
+    def check_made_from(self, task: str, config: DatasetConfig) -> None:
+        """Refuse a dataset that cannot have been made from these settings, as far as its report tells.
+
+        Raises:
+            DataError: Handful did not prepare it.
+            ConfigError: it is another one.
+        """
+        if not self.report:
+            raise DataError(
+                f"{self.root} was not prepared by Handful",
+                "prepare it: handful data prepare --config FILE --output FOLDER",
+            )
+        classes, own = ", ".join(config.classes or self.classes), ", ".join(self.classes)
+        for what, found, asked in (
+            ("task", self.task_name, task),
+            ("name", self.name, config.title),
+            ("source", self.report["source"], config.source),
+            ("classes", own, classes),
+        ):
+            if found != asked:
+                raise ConfigError(
+                    f"{self.root} was prepared with the {what} {found}, the configuration says {asked}",
+                    "prepare it again, or name another folder",
+                )
 
     def is_whole(self) -> bool:
         """Are all images and labels that Handful wrote still there? Links that lead nowhere are not."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import itertools
+import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +22,7 @@ from handful_trainer.config import TrainingConfig, load_config, to_yaml
 
 SEEN_BEFORE = "seen_before.csv"
 """What the weights that a training begins with had seen."""
+_CONFIG, _LOCK = "config.yaml", "lock"
 
 
 class RunState(BaseModel):
@@ -28,10 +32,14 @@ class RunState(BaseModel):
     """The MLflow run."""
     dataset: Path
     """Folder of the prepared dataset."""
+    recipe: str = ""
+    """See `recipe_of`; empty in folders of before it was written down."""
     seen_before: SeenList | None = None
     """The list, in this folder, of what the weights that it began with had seen; None in folders of before there was
     one."""
     trained: bool = False
+    train_only: bool = False
+    """Whether the way ends with the weights: other commands do the rest."""
     register_version: bool = True
     """Whether the way goes on to the registry and the gate."""
     version: int | None = None
@@ -48,7 +56,7 @@ class RunFolder:
     @property
     def config(self) -> Path:
         """The resolved configuration."""
-        return self.path / "config.yaml"
+        return self.path / _CONFIG
 
     @property
     def package(self) -> Path:
@@ -108,7 +116,7 @@ class RunFolder:
         Raises:
             ResourceError: another process works in this folder.
         """
-        lock = FileLock(self.path / "lock", timeout=0)
+        lock = FileLock(self.path / _LOCK, timeout=0)
         try:
             with lock:
                 yield
@@ -129,6 +137,53 @@ def create_run(home: Path, name: str, config: TrainingConfig) -> RunFolder:
     folder = RunFolder(path.resolve())
     folder.config.write_text(to_yaml(config), encoding="utf-8")
     return folder
+
+
+def check_place(path: Path) -> None:
+    """Refuse a folder in which something else than a training lies: `replace_run` would remove it.
+
+    Raises:
+        ResourceError: it is no training.
+    """
+    if path.exists() and not path.is_dir():
+        raise ResourceError(f"{path} is a file", "name a folder for the training")
+    if path.is_dir() and any(path.iterdir()) and not (path / _CONFIG).is_file():
+        raise ResourceError(f"{path} exists and is no training", "name another folder, or remove it")
+
+
+def replace_run(path: Path, config: TrainingConfig) -> RunFolder:
+    """A run folder at a place that was asked for; a training that lies there is removed.
+
+    Raises:
+        ResourceError: something else lies there, or another process works in the folder.
+    """
+    check_place(path)
+    path.mkdir(parents=True, exist_ok=True)
+    folder = RunFolder(path.resolve())
+    with folder.locked():
+        for entry in folder.path.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            elif entry.name != _LOCK:
+                entry.unlink()
+        folder.config.write_text(to_yaml(config), encoding="utf-8")
+    return folder
+
+
+def recipe_of(config: TrainingConfig, fingerprint: str) -> str:
+    """A digest of what decides which weights come of a training: its settings, and the dataset's fingerprint."""
+    settings = config.model_dump(mode="json", include={"model", "training", "augmentation"})
+    return hashlib.sha256(json.dumps([config.task, settings, fingerprint], sort_keys=True).encode()).hexdigest()
+
+
+def unfinished_at(path: Path, recipe: str) -> RunFolder | None:
+    """The training in a folder, if it did not end and was to become the same; None if there is none."""
+    folder = RunFolder(path.resolve())
+    try:
+        state = folder.state()
+    except DataError:
+        return None
+    return folder if state.recipe == recipe and not state.finished else None
 
 
 def unfinished_run(home: Path) -> RunFolder:

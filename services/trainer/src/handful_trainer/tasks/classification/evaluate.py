@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
@@ -112,10 +113,23 @@ class Evaluation:
         }
 
     def write(self, folder: Path) -> Path:
-        """Write metrics.json."""
+        """Write metrics.json, and what was answered for each image as predictions.csv."""
         folder.mkdir(parents=True, exist_ok=True)
+        write_predictions(self, folder / "predictions.csv")
         (folder / "metrics.json").write_text(json.dumps(self.as_json(), indent=2) + "\n", encoding="utf-8")
         return folder
+
+
+def write_predictions(evaluation: Evaluation, path: Path) -> None:
+    """Write a table: each image, its class, the first class of the answer, and that class's probability."""
+    best = evaluation.probabilities.argmax(axis=1)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("image", "actual", "predicted", "probability"))
+        for i, image in enumerate(evaluation.paths):
+            probability = f"{evaluation.probabilities[i, best[i]]:.6f}"
+            names = evaluation.classes[evaluation.truth[i]], evaluation.classes[best[i]]
+            writer.writerow((image.name, *names, probability))
 
 
 def evaluate(model: VisionModel, dataset: PreparedDataset, split: str) -> Evaluation:
