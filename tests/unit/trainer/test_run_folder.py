@@ -1,6 +1,9 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from handful_core.errors import DataError, NotFoundError, ResourceError
 from handful_core.package import SeenImages
@@ -8,8 +11,12 @@ from handful_trainer.pipeline.run_folder import (
     SEEN_BEFORE,
     RunFolder,
     RunState,
+    check_place,
     create_run,
     open_run,
+    recipe_of,
+    replace_run,
+    unfinished_at,
     unfinished_run,
 )
 from handful_trainer.tasks.detection.settings import DetectionConfig
@@ -67,3 +74,95 @@ def test_a_run_of_before_does_not_know_it(tmp_path: Path) -> None:
     folder = create_run(tmp_path, "run", CONFIG)
     (folder.path / "state.json").write_text('{"run_id": "abc", "dataset": "somewhere", "trained": true}')
     assert folder.seen_before() is None
+
+
+def changed(**sections: Any) -> DetectionConfig:
+    content = {"dataset": {"source": "sample"}, "training": {"imgsz": 96}}
+    return DetectionConfig.model_validate(content | sections)
+
+
+def test_a_training_at_a_place_replaces_the_one_that_lay_there(tmp_path: Path) -> None:
+    first = replace_run(tmp_path / "a" / "run", CONFIG)
+    first.save(RunState(run_id="1", dataset=tmp_path, finished=True))
+    (first.path / "lightning").mkdir()
+    (first.path / "lightning" / "best.safetensors").write_bytes(b"weights")
+    again = replace_run(tmp_path / "a" / "run", changed(training={"imgsz": 64}))
+    assert {path.name for path in again.path.iterdir()} <= {"config.yaml", "lock"}
+    assert open_run(again.path)[1].training.imgsz == 64
+
+
+def test_what_is_no_training_is_not_replaced(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    check_place(photos)
+    check_place(tmp_path / "not-there-yet")
+    (photos / "mine.jpg").write_bytes(b"irreplaceable")
+    (tmp_path / "file").touch()
+    for place, said in ((photos, "is no training"), (tmp_path / "file", "is a file")):
+        with pytest.raises(ResourceError, match=said):
+            replace_run(place, CONFIG)
+    assert (photos / "mine.jpg").read_bytes() == b"irreplaceable"
+
+
+def test_a_training_that_runs_is_not_replaced(tmp_path: Path) -> None:
+    running = replace_run(tmp_path / "run", CONFIG)
+    with running.locked(), pytest.raises(ResourceError, match="running already"):
+        replace_run(tmp_path / "run", CONFIG)
+    assert running.config.is_file()
+
+
+def test_a_link_in_a_training_is_removed_and_what_it_leads_to_stays(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "mine.jpg").touch()
+    folder = replace_run(tmp_path / "run", CONFIG)
+    (folder.path / "images").symlink_to(tmp_path / "photos")
+    replace_run(tmp_path / "run", CONFIG)
+    assert not (folder.path / "images").exists()
+    assert (tmp_path / "photos" / "mine.jpg").exists()
+
+
+@pytest.mark.parametrize(
+    ("state", "goes_on"),
+    [
+        ({}, True),
+        ({"trained": True}, True),
+        ({"finished": True}, False),
+        ({"recipe": "another"}, False),
+        ({"recipe": ""}, False),
+    ],
+)
+def test_only_what_was_to_become_the_same_goes_on(tmp_path: Path, state: dict[str, Any], goes_on: bool) -> None:
+    folder, recipe = replace_run(tmp_path / "run", CONFIG), recipe_of(CONFIG, "f")
+    folder.save(RunState.model_validate({"run_id": "1", "dataset": tmp_path, "recipe": recipe} | state))
+    assert (unfinished_at(folder.path, recipe) is not None) == goes_on
+
+
+def test_where_no_training_is_none_goes_on(tmp_path: Path) -> None:
+    assert unfinished_at(tmp_path / "nowhere", "") is None
+    assert unfinished_at(replace_run(tmp_path / "stopped-at-once", CONFIG).path, "") is None
+
+
+@given(
+    first=st.fixed_dictionaries({"epochs": st.integers(1, 3), "seed": st.integers(0, 2)}),
+    second=st.fixed_dictionaries({"epochs": st.integers(1, 3), "seed": st.integers(0, 2)}),
+    fingerprints=st.tuples(st.sampled_from("ab"), st.sampled_from("ab")),
+)
+def test_a_recipe_is_the_same_for_the_same_settings_and_data(
+    first: dict[str, int], second: dict[str, int], fingerprints: tuple[str, str]
+) -> None:
+    recipes = [recipe_of(changed(training=t), f) for t, f in zip((first, second), fingerprints, strict=True)]
+    assert (recipes[0] == recipes[1]) == ((first, fingerprints[0]) == (second, fingerprints[1]))
+
+
+@pytest.mark.parametrize(
+    ("section", "matters"),
+    [
+        ({"gate": {"margin": 0.2}}, False),
+        ({"mlflow": {"model_name": "others"}}, False),
+        ({"package": {"weights": False}}, False),
+        ({"augmentation": {"fliplr": 0.1}}, True),
+        ({"model": {"size": "s"}}, True),
+    ],
+)
+def test_a_recipe_holds_what_decides_the_weights(section: dict[str, Any], matters: bool) -> None:
+    assert (recipe_of(changed(**section), "f") != recipe_of(CONFIG, "f")) == matters
