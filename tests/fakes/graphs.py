@@ -28,8 +28,8 @@ _TWIN = 1.1
 _OPSET = 17
 
 
-def write_graph(path: Path, head: Layout, classes: int, sharpness: float) -> None:
-    """Write the graph of a head layout to `path`."""
+def write_graph(path: Path, head: Layout, classes: int, sharpness: float, *, limits: bool = False) -> None:
+    """Write the graph of a head layout to `path`; with `limits`, a classifier has `embedding` and `class_maps` too."""
     build = {
         "raw": _raw,
         "nms_free": _nms_free,
@@ -38,11 +38,15 @@ def write_graph(path: Path, head: Layout, classes: int, sharpness: float) -> Non
         "logits": _logits,
     }[head]
     constants, nodes, shape = build(classes, sharpness)
+    shapes = {"output0": shape}
+    if limits:
+        constants, nodes = _with_limits(constants, nodes, classes)
+        shapes |= {"embedding": (1, 3), "class_maps": (1, classes, GRID, GRID)}
     graph = helper.make_graph(
         nodes,
         f"tiny_{head}",
         [helper.make_tensor_value_info("images", TensorProto.FLOAT, (1, 3, SIZE, SIZE))],
-        [helper.make_tensor_value_info("output0", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, each) for name, each in shapes.items()],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=9)
@@ -169,3 +173,16 @@ def _logits(classes: int, sharpness: float, output: str = "output0") -> _Parts:
 def _probabilities(classes: int, sharpness: float) -> _Parts:
     constants, nodes, shape = _logits(classes, sharpness, "logits")
     return constants, [*nodes, _node("Softmax", ["logits"], ["output0"], axis=1)], shape
+
+
+def _with_limits(
+    constants: dict[str, np.ndarray], nodes: list[onnx.NodeProto], classes: int
+) -> tuple[dict[str, np.ndarray], list[onnx.NodeProto]]:
+    """The mean colour as the embedding, and each cell's say as the maps: a logit is its map's mean and the bias."""
+    constants = constants | {"kernel": constants["weight"].reshape(classes, 3, 1, 1)}
+    more = [
+        _node("Identity", ["colour"], ["embedding"]),
+        _node("AveragePool", ["images"], ["cells"], kernel_shape=[CELL, CELL], strides=[CELL, CELL]),
+        _node("Conv", ["cells", "kernel"], ["class_maps"]),
+    ]
+    return constants, [*nodes, *more]

@@ -16,16 +16,21 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
-from fakes.graphs import CELL, COLOURS, SIZE, Layout, write_graph
+from fakes.graphs import CELL, COLOURS, GRID, SIZE, Layout, write_graph
 from handful_core.package import (
+    Calibration,
+    ClassMaps,
     Dataset,
+    ExtraOutput,
     Golden,
     GoldenDetection,
     Input,
     Manifest,
+    OutOfDistribution,
     Output,
     OutputLayout,
     Package,
+    PredictionSets,
     Producer,
     write_package,
 )
@@ -96,6 +101,7 @@ def build_package(
     counts: Mapping[str, int] = COUNTS,
     sharpness: float = SHARPNESS,
     golden: bool = True,
+    limits: bool = False,
     **manifest: Any,
 ) -> Package:
     """Make a package in the new folder `root`.
@@ -108,15 +114,17 @@ def build_package(
         counts: what each class is worth; a classifier counts nothing.
         sharpness: how sure the model is of a square: versions of one model can differ in it.
         golden: whether the package has a golden image.
+        limits: whether a classifier knows its limits: prediction sets, colours that are none of its classes', maps.
         manifest: other fields of the manifest.
     """
     root.mkdir(parents=True)
-    write_graph(root / "model.onnx", head, len(classes), sharpness)
+    write_graph(root / "model.onnx", head, len(classes), sharpness, limits=limits)
     detects = head in DETECTORS
     expected = None
     if golden:
         answer = _golden_detections if detects else _golden_probabilities
         expected = answer(root / "golden.png", tuple(classes), sharpness)
+    known = _limits(root, len(classes)) if limits else {}
     fields = {
         "name": name,
         "task": "detect" if detects else "classify",
@@ -124,7 +132,7 @@ def build_package(
         "classes": tuple(classes),
         "counts": {k: v for k, v in counts.items() if k in classes} if detects else {},
         "input": Input(width=SIZE, height=SIZE),
-        "output": Output(head=OutputLayout(head), shape=()),
+        "output": Output(head=OutputLayout(head), shape=(), **known.pop("outputs", {})),
         "opset": 17,
         "files": describe_files(root),
         "golden": expected,
@@ -133,7 +141,22 @@ def build_package(
         "producer": Producer(handful="0.1.0"),
         "created": "2026-11-21T12:00:00Z",
     }
-    return write_package(root, Manifest.model_validate(fields | manifest))
+    return write_package(root, Manifest.model_validate(fields | known | manifest))
+
+
+def _limits(root: Path, classes: int) -> dict[str, Any]:
+    """Fields of a manifest that knows its model's limits, and their file. Grey and black are out of distribution."""
+    colours = np.float32(COLOURS[:classes])
+    np.save(root / "reference.npy", (colours / np.linalg.norm(colours, axis=1, keepdims=True)).astype(np.float16))
+    return {
+        "outputs": {
+            "embedding": ExtraOutput(name="embedding", shape=(1, 3)),
+            "class_maps": ClassMaps(name="class_maps", shape=(1, classes, GRID, GRID), exact=True),
+        },
+        "calibration": Calibration(temperature=1.0, images=20),
+        "prediction_sets": PredictionSets(probability=0.2, images=20),
+        "out_of_distribution": OutOfDistribution(neighbours=1, distance=0.05),
+    }
 
 
 def damage(root: Path, kind: Damage) -> None:

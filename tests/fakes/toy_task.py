@@ -202,9 +202,8 @@ class ToyEngine:
         """None that matters."""
         return Thresholds(confidence=0.5)
 
-    def tuned(self, config: TrainingConfig, model: VisionModel, dataset: PreparedDataset) -> Thresholds | None:
-        """Nothing to choose."""
-        return None
+    def fit_package(self, config: TrainingConfig, model: VisionModel, dataset: PreparedDataset) -> Mapping[str, object]:
+        return {}
 
     def reference(self, model: VisionModel, weights: Path) -> ToyReference:
         """The means."""

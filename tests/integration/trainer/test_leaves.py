@@ -72,7 +72,7 @@ def test_a_classifier_goes_all_the_way(trainer: Trainer, tmp_path: Path) -> None
     assert {"package.lightning", "package.timm", "package.torch"} <= set(params)
     assert {"train/loss", "val/loss", METRIC, "lr", "test/macro_f1", "test/class/rust/f1"} <= set(metrics)
     assert trainer.epochs_logged() == [1, 2, 3, 4]
-    assert run.data.tags["parity"].startswith("12 of 12 first classes agree")
+    assert run.data.tags["parity"].startswith("12 first classes and 12 prediction sets of 12 agree")
     client = MlflowClient(trainer.uri)
     names = {item.path for folder in ("plots", "weights") for item in client.list_artifacts(run.info.run_id, folder)}
     assert names == {"plots/results.csv", "plots/results.png", "weights/best.safetensors"}

@@ -206,7 +206,7 @@ def test_a_package_that_answers_otherwise_is_refused(leaves: PreparedDataset, tm
     weights = ENGINE.train(job, Watching(), resume=False)
     built = build_package(job, weights)
     assert built.parity.ok
-    assert str(built.parity).startswith("9 of 9 first classes agree")
+    assert str(built.parity).startswith("9 first classes and 9 prediction sets of 9 agree")
     manifest = built.package.manifest
     assert (manifest.task, manifest.classes, manifest.weights) == ("classify", tuple(COLOURS), "weights.safetensors")
     assert manifest.producer.versions.keys() >= {"torch", "lightning", "timm"}
@@ -218,7 +218,7 @@ def test_a_package_that_answers_otherwise_is_refused(leaves: PreparedDataset, tm
         module.get_classifier().bias[0] += 5  # type: ignore[operator, union-attr, index]
     write_weights(module, network, tmp_path / "other.safetensors")
     reference = ENGINE.reference(load_model(built.package), tmp_path / "other.safetensors")
-    with pytest.raises(RefusedError, match="first classes agree"):
+    with pytest.raises(RefusedError, match=r"\d first classes and \d prediction sets of 1 agree"):
         check_parity(reference, leaves.images("val"))
 
 
@@ -228,6 +228,9 @@ def test_answers_agree_within_the_tolerance_and_in_their_first_class() -> None:
     assert not compare_probabilities(sure, np.float32([0.22, 0.68, 0.1])).ok
     assert not compare_probabilities(np.float32([0.504, 0.496]), np.float32([0.496, 0.504])).ok, "another class first"
     assert compare_probabilities(np.float32([0.50001, 0.49999]), np.float32([0.49999, 0.50001])).ok, "a tie"
+    assert compare_probabilities(sure, np.float32([0.205, 0.695, 0.1]), 0.15).ok
+    assert not compare_probabilities(sure, np.float32([0.205, 0.695, 0.1]), 0.203).ok, "another set"
+    assert compare_probabilities(sure, np.float32([0.20001, 0.69999, 0.1]), 0.20001).ok, "a tie"
 
 
 def test_weights_of_something_else_are_refused(tmp_path: Path) -> None:
@@ -278,3 +281,9 @@ def test_networks_of_every_kind_answer_after_export_as_before(
     manifest = built.package.manifest
     assert (manifest.architecture, manifest.input.width, manifest.input.height) == (architecture, 32, 64)
     assert manifest.output.shape == (1, 3)
+    assert manifest.output.embedding is not None
+    pixels = decode_image(leaves.images("test")[0].read_bytes())
+    answer = load_model(built.package).predict(pixels, explain=True)
+    assert (answer.explanation is None) == (manifest.output.class_maps is None)
+    assert (manifest.output.class_maps is None) == (architecture == "mobilenetv3_large_100"), "it has a layer between"
+    assert answer.distance is not None

@@ -1,6 +1,14 @@
 """The model package: the only thing that training and serving share."""
 
 from handful_core.package.archive import Package, open_package, write_package, zip_package
+from handful_core.package.limits import (
+    MAX_REFERENCE_BYTES,
+    Calibration,
+    ClassMaps,
+    ExtraOutput,
+    OutOfDistribution,
+    PredictionSets,
+)
 from handful_core.package.manifest import (
     SCHEMA_VERSION,
     Dataset,
@@ -18,17 +26,23 @@ from handful_core.package.manifest import (
 from handful_core.package.seen import SEEN_FILE, SeenImages, seen_by
 
 __all__ = [
+    "MAX_REFERENCE_BYTES",
     "SCHEMA_VERSION",
     "SEEN_FILE",
+    "Calibration",
+    "ClassMaps",
     "Dataset",
+    "ExtraOutput",
     "FileEntry",
     "Golden",
     "GoldenDetection",
     "Input",
     "Manifest",
+    "OutOfDistribution",
     "Output",
     "OutputLayout",
     "Package",
+    "PredictionSets",
     "Producer",
     "SeenImages",
     "SeenList",

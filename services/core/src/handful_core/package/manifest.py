@@ -6,28 +6,22 @@ Its JSON Schema is `manifest.schema.json` beside this file; `python -m handful_c
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from handful_core.package.fields import FileName, Part, Unit
+from handful_core.package.limits import (
+    MAX_REFERENCE_BYTES,
+    Calibration,
+    ClassMaps,
+    ExtraOutput,
+    OutOfDistribution,
+    PredictionSets,
+)
 
 SCHEMA_VERSION = "1.2"
 """Major and minor. A reader refuses another major, and ignores fields that a later minor added."""
-
-
-def _plain_name(value: str) -> str:
-    path = PurePosixPath(value)
-    if path.is_absolute() or ".." in path.parts or "\\" in value or not path.parts or value != str(path):
-        raise ValueError(f"{value!r} is not a plain relative path")
-    return value
-
-
-FileName = Annotated[str, AfterValidator(_plain_name)]
-Unit = Annotated[float, Field(ge=0, le=1)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class OutputLayout(StrEnum):
@@ -52,7 +46,7 @@ class OutputLayout(StrEnum):
 DETECTION_LAYOUTS = frozenset({OutputLayout.RAW, OutputLayout.NMS_FREE, OutputLayout.NMS_IN_GRAPH})
 
 
-class Input(_Part):
+class Input(Part):
     """The graph's input: one image, float32, (1, 3, height, width), planes in the order of `colour`.
 
     A pixel value p (0 to 255) of channel c becomes `(p * scale - mean[c]) / std[c]`.
@@ -71,15 +65,19 @@ class Input(_Part):
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
 
-class Output(_Part):
-    """The graph's output that is read."""
+class Output(Part):
+    """The graph's output that is read, and others that may be."""
 
     name: str = "output0"
     head: OutputLayout
     shape: tuple[int, ...]
+    embedding: ExtraOutput | None = None
+    """(1, d): what the last layer of a classifier sees of an image (schema 1.2)."""
+    class_maps: ClassMaps | None = None
+    """(1, classes, rows, columns): where in the image a classifier sees a class (schema 1.2)."""
 
 
-class Thresholds(_Part):
+class Thresholds(Part):
     """What a prediction uses unless the request says otherwise."""
 
     confidence: Unit = 0.25
@@ -90,14 +88,14 @@ class Thresholds(_Part):
     max_detections: int = Field(default=300, ge=1)
 
 
-class FileEntry(_Part):
+class FileEntry(Part):
     """A file of the package."""
 
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     size: int = Field(ge=0)
 
 
-class GoldenDetection(_Part):
+class GoldenDetection(Part):
     """A detection that the golden image must give."""
 
     class_id: int = Field(ge=0)
@@ -106,7 +104,7 @@ class GoldenDetection(_Part):
     """x1, y1, x2, y2 in pixels of the golden image."""
 
 
-class Golden(_Part):
+class Golden(Part):
     """An image with its expected answer, run before a model goes live.
 
     A detector's answer is `detections`; a classifier's is `probabilities`, in the order of the classes.
@@ -119,16 +117,16 @@ class Golden(_Part):
     probabilities: tuple[Unit, ...] | None = None
 
 
-class Dataset(_Part):
+class Dataset(Part):
     """What the model was trained on."""
 
     name: str
     fingerprint: str
-    images: dict[str, int] = {}
+    images: dict[str, int] = Field(default={})
     """Images in each split."""
 
 
-class SeenList(_Part):
+class SeenList(Part):
     """The list of images that the model was trained or validated on: see `handful_core.package.seen`."""
 
     file: FileName = "seen.csv"
@@ -138,16 +136,16 @@ class SeenList(_Part):
     """False if the model may have seen other images too, such as those of a base model that has no list."""
 
 
-class Producer(_Part):
+class Producer(Part):
     """Who made the package."""
 
     handful: str
-    versions: dict[str, str] = {}
+    versions: dict[str, str] = Field(default={})
     """Package name to version: torch, ultralytics, onnx and so on."""
     git_commit: str | None = None
 
 
-class Manifest(_Part):
+class Manifest(Part):
     """`manifest.json`."""
 
     schema_version: str = Field(default=SCHEMA_VERSION, pattern=r"^\d+\.\d+$")
@@ -158,7 +156,7 @@ class Manifest(_Part):
     """Such as yolo11n."""
     classes: tuple[str, ...] = Field(min_length=1)
     """Class names; a class's id is its place."""
-    counts: dict[str, int] = {}
+    counts: dict[str, int] = Field(default={})
     """What a detection of a class adds to the image's count. A class that is not named adds nothing."""
     input: Input
     output: Output
@@ -173,7 +171,13 @@ class Manifest(_Part):
     dataset: Dataset | None = None
     seen: SeenList | None = None
     """The images that it has seen; None where nothing is known of them (schema 1.2)."""
-    metrics: dict[str, Any] = {}
+    calibration: Calibration | None = None
+    """Of a classifier's probabilities (schema 1.2)."""
+    prediction_sets: PredictionSets | None = None
+    """Which classes an image may well show, of a classifier (schema 1.2)."""
+    out_of_distribution: OutOfDistribution | None = None
+    """When an image is unlike the training images; the graph needs an embedding output (schema 1.2)."""
+    metrics: dict[str, Any] = Field(default={})
     """Metrics on the test split, as `handful evaluate --json` prints them."""
     producer: Producer
     mlflow_run_id: str | None = None
@@ -193,13 +197,29 @@ class Manifest(_Part):
             raise ValueError(f"counts name classes that do not exist: {', '.join(unknown)}")
         if (self.output.head in DETECTION_LAYOUTS) != (self.task == "detect"):
             raise ValueError(f"a model of task {self.task} cannot have a {self.output.head.value} output")
-        named = [self.golden.image if self.golden else None, self.seen.file if self.seen else None]
+        golden, seen, unlike = self.golden, self.seen, self.out_of_distribution
+        named = [golden and golden.image, seen and seen.file, unlike and unlike.file]
         needed = [self.model, self.weights, *named]
         if missing := [name for name in needed if name and name not in self.files]:
             raise ValueError(f"files does not list {', '.join(missing)}")
+        self._check_limits()
         if self.golden:
             self._check_golden(self.golden)
         return self
+
+    def _check_limits(self) -> None:
+        """What a classifier alone has, and what needs another part."""
+        maps, unlike = self.output.class_maps, self.out_of_distribution
+        if self.task != "classify" and (maps or unlike or self.calibration or self.prediction_sets):
+            raise ValueError(f"calibration, prediction sets, class maps and reference are no {self.task} model's")
+        if maps and (len(maps.shape) != 4 or maps.shape[1] != len(self.classes)):
+            raise ValueError(f"output.class_maps.shape is not (1, {len(self.classes)}, rows, columns)")
+        if self.output.embedding and len(self.output.embedding.shape) != 2:
+            raise ValueError("output.embedding.shape is not (1, d)")
+        if unlike and not self.output.embedding:
+            raise ValueError("out_of_distribution needs output.embedding")
+        if unlike and self.files[unlike.file].size > MAX_REFERENCE_BYTES:
+            raise ValueError(f"{unlike.file} is larger than {MAX_REFERENCE_BYTES} bytes")
 
     def _check_golden(self, golden: Golden) -> None:
         """An expected answer of another kind or length would be compared with nothing."""

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from handful_core.errors import DataError
-from handful_core.package import Golden, Manifest, OutputLayout, Package
+from handful_core.package import ExtraOutput, Golden, Manifest, OutputLayout, Package, PredictionSets
 from handful_core.package.errors import GoldenError, GraphError
 from handful_core.runtime.cpus import available_cpus
 from handful_core.runtime.onnx import OnnxSession
 from handful_core.runtime.session import Session
 from handful_core.vision.agreement import MAX_SCORE_GAP, compare_detections
+from handful_core.vision.classification import explanation, in_set, softmax
 from handful_core.vision.decode import Pixels, decode_image
 from handful_core.vision.detections import Detections
 from handful_core.vision.postprocess import PostprocessOptions, postprocess
 from handful_core.vision.prediction import Prediction
 from handful_core.vision.preprocess import Floats, ResizeTransform, to_input
+from handful_core.vision.reference import read_reference
 
 
 class VisionModel:
@@ -27,11 +30,16 @@ class VisionModel:
     Args:
         package: a checked package.
         session: what runs its graph.
+
+    Raises:
+        DamagedPackageError: what the package says of the limits of its model cannot be read.
     """
 
     def __init__(self, package: Package, session: Session) -> None:
         self.package = package
         self._session = session
+        unlike = package.manifest.out_of_distribution
+        self._reference = read_reference(package, unlike) if unlike else None
 
     @property
     def manifest(self) -> Manifest:
@@ -53,31 +61,74 @@ class VisionModel:
             class_agnostic=limits.class_agnostic,
         )
 
-    def predict(self, pixels: Pixels, confidence: float | None = None, iou: float | None = None) -> Prediction:
+    def predict(
+        self, pixels: Pixels, confidence: float | None = None, iou: float | None = None, *, explain: bool = False
+    ) -> Prediction:
         """Predict for one image.
 
         Args:
             pixels: (height, width, 3) uint8, BGR, upright.
-            confidence: only boxes that score higher; the manifest's threshold if None.
+            confidence: only boxes that score higher, or below which a class is uncertain; the manifest's if None.
             iou: overlap above which two boxes are one object; the manifest's threshold if None.
+            explain: say where a classifier sees its class, if the graph can.
         """
         started = time.perf_counter()
         tensor, transform = to_input(pixels, self.manifest.input)
         prepared = time.perf_counter()
-        output = self._session.run(tensor)
+        extra = self._extra_outputs(explain=explain)
+        outputs = self._session.run_outputs(tensor, extra) if extra else [self._session.run(tensor)]
         inferred = time.perf_counter()
+        options = self.postprocess_options(confidence, iou)
         if self.manifest.task == "classify":
-            found, count, probabilities = Detections.empty(), None, _probabilities(output, self.manifest)
+            prediction = self._classified(outputs, transform, options.confidence)
         else:
-            found = self._boxes(output, transform, self.postprocess_options(confidence, iou))
+            found = self._boxes(outputs[0], transform, options)
             count = found.count(self.manifest.classes, self.manifest.counts) if self.manifest.counts else None
-            probabilities = None
+            prediction = Prediction(found, count)
         timings = {
             "preprocess": (prepared - started) * 1e3,
             "inference": (inferred - prepared) * 1e3,
             "postprocess": (time.perf_counter() - inferred) * 1e3,
         }
-        return Prediction(found, count, probabilities, timings)
+        return replace(prediction, timings=timings)
+
+    def raw(self, pixels: Pixels) -> tuple[Floats, Floats | None]:
+        """What the graph says of an image, as it comes: for measuring.
+
+        Args:
+            pixels: (height, width, 3) uint8, BGR, upright.
+
+        Returns:
+            The output without its first dimension, and the embedding, (d,), if the graph has one.
+        """
+        extra = self.manifest.output.embedding
+        tensor, _ = to_input(pixels, self.manifest.input)
+        outputs = self._session.run_outputs(tensor, [extra] if extra else [])
+        return outputs[0][0], outputs[1][0] if extra else None
+
+    def _extra_outputs(self, *, explain: bool) -> list[ExtraOutput]:
+        """What else is read of a run: the embedding if there is something to compare it with, maps if asked for."""
+        output = self.manifest.output
+        wanted = [output.embedding if self._reference else None, output.class_maps if explain else None]
+        return [each for each in wanted if each is not None]
+
+    def _classified(self, outputs: list[Floats], transform: ResizeTransform, confidence: float) -> Prediction:
+        """A classifier's answer, and what its package knows of its limits."""
+        manifest, rest = self.manifest, outputs[1:]
+        probabilities = _probabilities(outputs[0], manifest)
+        first = int(np.argmax(probabilities))
+        distance, limit = None, manifest.out_of_distribution
+        if self._reference is not None:
+            distance = self._reference.distance(rest.pop(0)[0])
+        maps, size = manifest.output.class_maps, (manifest.input.width, manifest.input.height)
+        return Prediction(
+            probabilities=probabilities,
+            uncertain=bool(probabilities[first] < confidence),
+            prediction_set=_prediction_set(probabilities, manifest.prediction_sets),
+            distance=distance,
+            out_of_distribution=None if distance is None or limit is None else distance > limit.distance,
+            explanation=explanation(rest[0][0], first, transform, size, exact=maps.exact) if rest and maps else None,
+        )
 
     def detect(self, pixels: Pixels, *options: PostprocessOptions) -> list[Detections]:
         """Run a detector once and postprocess its output in several ways: for measuring.
@@ -165,7 +216,11 @@ def _check_classes(found: Detections, manifest: Manifest) -> None:
 
 def _probabilities(output: Floats, manifest: Manifest) -> Floats:
     values: Floats = output[0]
-    if manifest.output.head is OutputLayout.LOGITS:
-        powers = np.exp(values - np.max(values))
-        values = np.asarray(powers / np.sum(powers), np.float32)
-    return values
+    return softmax(values) if manifest.output.head is OutputLayout.LOGITS else values
+
+
+def _prediction_set(probabilities: Floats, spec: PredictionSets | None) -> tuple[int, ...] | None:
+    if spec is None:
+        return None
+    members = np.flatnonzero(in_set(probabilities, spec.probability))
+    return tuple(sorted(members.tolist(), key=lambda class_id: -probabilities[class_id]))

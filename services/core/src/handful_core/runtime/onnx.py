@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from handful_core.package import Package
+from handful_core.package import ExtraOutput, Package
 from handful_core.package.errors import GraphError
-from handful_core.runtime.session import check_graph, check_output
+from handful_core.runtime.session import check_graph, check_outputs
 from handful_core.runtime.thread_policy import AdaptivePolicy, ThreadPolicy
 from handful_core.vision.preprocess import Floats
 
@@ -91,9 +91,17 @@ class OnnxSession:
         Raises:
             GraphError: the graph cannot be run, or its answer has another shape than the manifest asks for.
         """
-        output = self._graph.run([self._output], {self._input: tensor})[0]
-        check_output(output.shape, self._manifest)
-        return output
+        return self.run_outputs(tensor, ())[0]
+
+    def run_outputs(self, tensor: Floats, extra: Sequence[ExtraOutput]) -> list[Floats]:
+        """The graph's output for one input, then these others, of one run.
+
+        Raises:
+            GraphError: as `run`.
+        """
+        outputs = self._graph.run([self._output, *(each.name for each in extra)], {self._input: tensor})
+        check_outputs(outputs, self._manifest, extra)
+        return outputs
 
 
 def open_session(path: Path, threads: int, *, spin: bool = False) -> ort.InferenceSession:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections import deque
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 
 from handful_core.errors import ConfigError
-from handful_core.package import Package
+from handful_core.package import ExtraOutput, Package
 from handful_core.package.errors import GraphError
-from handful_core.runtime.session import check_graph, check_output
+from handful_core.runtime.session import check_graph, check_outputs
 from handful_core.vision.preprocess import Floats
 
 _OPTIONS = {
@@ -91,19 +92,28 @@ class OpenVinoSession:
         Raises:
             GraphError: the graph cannot be run, or its answer has another shape than the manifest asks for.
         """
+        return self.run_outputs(tensor, ())[0]
+
+    def run_outputs(self, tensor: Floats, extra: Sequence[ExtraOutput]) -> list[Floats]:
+        """The graph's output for one input, then these others, of one run.
+
+        Raises:
+            GraphError: as `run`.
+        """
+        names = [self._manifest.output.name, *(each.name for each in extra)]
         try:
             request = self._idle.pop()
         except IndexError:
             request = self._graph.create_infer_request()
         try:
             found = request.infer({self._manifest.input.name: tensor}, share_inputs=True)
-            output = np.asarray(found[self._manifest.output.name], np.float32)
+            outputs = [np.asarray(found[name], np.float32) for name in names]
         except RuntimeError as error:
             raise GraphError(f"OpenVINO cannot run the graph ({error})", "package the model again") from error
         finally:
             self._idle.append(request)
-        check_output(output.shape, self._manifest)
-        return output
+        check_outputs(outputs, self._manifest, extra)
+        return outputs
 
 
 def _shapes(ports: Any) -> dict[str, tuple[int | str, ...]]:

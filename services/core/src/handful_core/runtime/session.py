@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from handful_core.package import Manifest
+from handful_core.package import ExtraOutput, Manifest
 from handful_core.package.errors import GraphError
 from handful_core.vision.preprocess import Floats
 
@@ -22,7 +22,11 @@ class Session(Protocol):
         ...
 
     def run(self, tensor: Floats) -> Floats:
-        """The graph's output for one input. Safe to call from several threads at once."""
+        """The graph's answer for one input. Safe to call from several threads at once."""
+        ...
+
+    def run_outputs(self, tensor: Floats, extra: Sequence[ExtraOutput]) -> list[Floats]:
+        """The graph's answer for one input, then these others of its outputs, of one run."""
         ...
 
 
@@ -34,16 +38,21 @@ def check_graph(inputs: Mapping[str, Shape], outputs: Mapping[str, Shape], manif
     """
     _check_node("input", manifest.input.name, inputs, (1, 3, manifest.input.height, manifest.input.width))
     _check_node("output", manifest.output.name, outputs, manifest.expected_shape)
+    for extra in (manifest.output.embedding, manifest.output.class_maps):
+        if extra is not None:
+            _check_node("output", extra.name, outputs, extra.shape)
 
 
-def check_output(shape: Shape, manifest: Manifest) -> None:
+def check_outputs(outputs: Sequence[Floats], manifest: Manifest, extra: Sequence[ExtraOutput] = ()) -> None:
     """Compare what came out of a run: a graph with free sizes may pass the check when it is loaded.
 
     Raises:
         GraphError: the manifest asks for another shape.
     """
-    if not _agrees(shape, manifest.expected_shape):
-        raise _disagreement("output", manifest.output.name, shape, manifest.expected_shape)
+    expected = [(manifest.output.name, manifest.expected_shape), *((each.name, each.shape) for each in extra)]
+    for output, (name, shape) in zip(outputs, expected, strict=True):
+        if not _agrees(output.shape, shape):
+            raise _disagreement("output", name, output.shape, shape)
 
 
 def _check_node(kind: str, name: str, nodes: Mapping[str, Shape], expected: tuple[int | None, ...]) -> None:

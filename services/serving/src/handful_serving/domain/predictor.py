@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 from handful_core.package import Manifest
@@ -75,8 +75,8 @@ class Pipeline:
         """
         decoded = image.decoded
         prediction = model.predict(decoded.pixels, options.confidence, options.iou)
-        # The model saw the reduced image: its boxes go back to pixels of the image that was sent.
-        prediction = replace(prediction, detections=prediction.detections.scaled(*decoded.scale))
+        # The model saw the reduced image: boxes go back to pixels of the image that was sent.
+        prediction = prediction.scaled(*decoded.scale)
         timings = {"decode": image.decode_ms, "blur": image.blur_ms, **prediction.timings}
         picture = None
         if options.drawing != "none":

@@ -69,8 +69,8 @@ def build_package(
     seen = (seen_images(job.dataset) | (base or SeenImages())).write(folder)
     manifest = _manifest(job, job.engine.export(job.config, weights, folder), seen, run_id)
     model = _load(folder, manifest)
-    if thresholds := job.engine.tuned(job.config, model, job.dataset):
-        manifest = manifest.model_copy(update={"thresholds": thresholds})
+    if fitted := job.engine.fit_package(job.config, model, job.dataset):
+        manifest = manifest.model_copy(update={**fitted, "files": describe_files(folder)})
         model = _load(folder, manifest)
     images = job.dataset.images("val")
     parity = check_parity(job.engine.reference(model, weights), images)

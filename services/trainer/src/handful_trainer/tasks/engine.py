@@ -153,8 +153,17 @@ class Engine(Protocol):
     def thresholds(self, config: TrainingConfig, counts: Mapping[str, int]) -> Thresholds:
         """The thresholds that a package begins with."""
 
-    def tuned(self, config: TrainingConfig, model: VisionModel, dataset: PreparedDataset) -> Thresholds | None:
-        """Better ones, chosen on the validation images; None if there is nothing to choose."""
+    def fit_package(self, config: TrainingConfig, model: VisionModel, dataset: PreparedDataset) -> Mapping[str, object]:
+        """Let the validation images decide what a package says of itself: thresholds, calibration, limits.
+
+        Args:
+            config: the training's.
+            model: the package as it was exported. Its files may be changed, and others be written beside them.
+            dataset: what it was trained on.
+
+        Returns:
+            Fields of the manifest; empty if there is nothing to decide.
+        """
 
     def reference(self, model: VisionModel, weights: Path) -> Reference:
         """The weights, run by the engine itself, for the parity check."""

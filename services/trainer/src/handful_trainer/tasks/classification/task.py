@@ -96,9 +96,16 @@ class LightningEngine:
         """A class that is surer than not."""
         return Thresholds(confidence=_CONFIDENCE)
 
-    def tuned(self, config: TrainingConfig, model: VisionModel, dataset: PreparedDataset) -> Thresholds | None:  # noqa: ARG002
-        """The first class is the answer: there is nothing to choose."""
-        return None
+    def fit_package(
+        self,
+        config: TrainingConfig,  # noqa: ARG002
+        model: VisionModel,
+        dataset: PreparedDataset,
+    ) -> Mapping[str, object]:
+        """Calibrate the probabilities, and find how sure the model may be."""
+        from handful_trainer.tasks.classification.limits import fit_limits
+
+        return fit_limits(model, dataset)
 
     def reference(self, model: VisionModel, weights: Path) -> TorchReference:
         """The weights, run by torch."""

@@ -101,14 +101,14 @@ class UltralyticsEngine:
             class_agnostic=bool(counts) if package.class_agnostic == "auto" else package.class_agnostic,
         )
 
-    def tuned(self, config: TrainingConfig, model: VisionModel, dataset: PreparedDataset) -> Thresholds | None:
+    def fit_package(self, config: TrainingConfig, model: VisionModel, dataset: PreparedDataset) -> Mapping[str, object]:
         """The confidence that finds and counts best on the validation images, where it is to be chosen."""
         from handful_trainer.tasks.detection.evaluate import best_confidence, collect
 
         if detection_config(config).package.confidence != "auto" or not model.manifest.counts:
-            return None
+            return {}
         chosen = best_confidence(collect(model, dataset, "val"), model)
-        return model.manifest.thresholds.model_copy(update={"confidence": chosen})
+        return {"thresholds": model.manifest.thresholds.model_copy(update={"confidence": chosen})}
 
     def reference(self, model: VisionModel, weights: Path) -> UltralyticsReference:
         """The weights, run by Ultralytics."""
