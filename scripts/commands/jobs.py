@@ -43,7 +43,7 @@ _OPTIONS = {
         "--resume": "go on with the newest unfinished training",
         "--run FOLDER": "with --resume: the training's folder",
         "--data FOLDER": "the dataset that was prepared from this configuration",
-        "--output FOLDER": "the training's folder, instead of one of its own; an earlier one goes on or is replaced",
+        "--output FOLDER": "a new folder for what it leaves; a training of the same settings that did not end goes on",
         "--train-only": "end with the weights",
         "--json": "print the result as JSON",
     },

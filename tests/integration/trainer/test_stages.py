@@ -167,7 +167,7 @@ def test_what_does_not_fit_together_is_told(handful: Command, config: Path, phot
         (("package", "--output", "package", "--package", "x", "--config", config), 2, "--config is for --run"),
         ((*train, config, "--data", photos), 3, "was not prepared by Handful"),
         ((*train, change(config, dataset={"name": "beans"}), "--data", "dataset"), 2, "with the name leaves"),
-        ((*train, config, "--data", "dataset", "--output", photos), 6, "is no training"),
+        ((*train, config, "--data", "dataset", "--output", photos), 6, "exists already"),
         (("train", "--resume", "--train-only"), 2, "leave out all but --run"),
         (("register", "p.zip", "--config", config, "--margin", "0.1"), 2, "--margin and --config both say"),
         (("register", "p.zip", "--config", config, "--output", tmp_path), 2, "is a folder"),

@@ -11,12 +11,11 @@ from handful_trainer.pipeline.run_folder import (
     SEEN_BEFORE,
     RunFolder,
     RunState,
-    check_place,
     create_run,
+    move_run,
     open_run,
     recipe_of,
-    replace_run,
-    unfinished_at,
+    unfinished_of,
     unfinished_run,
 )
 from handful_trainer.tasks.detection.settings import DetectionConfig
@@ -81,44 +80,30 @@ def changed(**sections: Any) -> DetectionConfig:
     return DetectionConfig.model_validate(content | sections)
 
 
-def test_a_training_at_a_place_replaces_the_one_that_lay_there(tmp_path: Path) -> None:
-    first = replace_run(tmp_path / "a" / "run", CONFIG)
-    first.save(RunState(run_id="1", dataset=tmp_path, finished=True))
-    (first.path / "lightning").mkdir()
-    (first.path / "lightning" / "best.safetensors").write_bytes(b"weights")
-    again = replace_run(tmp_path / "a" / "run", changed(training={"imgsz": 64}))
-    assert {path.name for path in again.path.iterdir()} <= {"config.yaml", "lock"}
-    assert open_run(again.path)[1].training.imgsz == 64
+def test_a_training_that_ended_is_brought_to_its_place(tmp_path: Path) -> None:
+    folder = create_run(tmp_path, "run", CONFIG)
+    with folder.locked():
+        folder.save(RunState(run_id="1", dataset=tmp_path, finished=True))
+    moved = move_run(folder, tmp_path / "some" / "where")
+    assert moved.state().run_id == "1"
+    assert {path.name for path in moved.path.iterdir()} == {"config.yaml", "state.json"}
+    assert not folder.path.exists()
 
 
-def test_what_is_no_training_is_not_replaced(tmp_path: Path) -> None:
-    photos = tmp_path / "photos"
-    photos.mkdir()
-    check_place(photos)
-    check_place(tmp_path / "not-there-yet")
-    (photos / "mine.jpg").write_bytes(b"irreplaceable")
-    (tmp_path / "file").touch()
-    for place, said in ((photos, "is no training"), (tmp_path / "file", "is a file")):
-        with pytest.raises(ResourceError, match=said):
-            replace_run(place, CONFIG)
-    assert (photos / "mine.jpg").read_bytes() == b"irreplaceable"
-
-
-def test_a_training_that_runs_is_not_replaced(tmp_path: Path) -> None:
-    running = replace_run(tmp_path / "run", CONFIG)
-    with running.locked(), pytest.raises(ResourceError, match="running already"):
-        replace_run(tmp_path / "run", CONFIG)
-    assert running.config.is_file()
-
-
-def test_a_link_in_a_training_is_removed_and_what_it_leads_to_stays(tmp_path: Path) -> None:
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / "mine.jpg").touch()
-    folder = replace_run(tmp_path / "run", CONFIG)
-    (folder.path / "images").symlink_to(tmp_path / "photos")
-    replace_run(tmp_path / "run", CONFIG)
-    assert not (folder.path / "images").exists()
-    assert (tmp_path / "photos" / "mine.jpg").exists()
+@pytest.mark.parametrize("kind", ["file", "folder", "empty folder"])
+def test_nothing_is_replaced_by_a_training(tmp_path: Path, kind: str) -> None:
+    folder, place = create_run(tmp_path, "run", CONFIG), tmp_path / "place"
+    if kind == "file":
+        place.write_text("mine")
+    else:
+        place.mkdir()
+    if kind == "folder":
+        (place / "mine.jpg").touch()
+    before = sorted(place.rglob("*"))
+    with pytest.raises(ResourceError, match="exists already"):
+        move_run(folder, place)
+    assert folder.config.is_file()
+    assert sorted(place.rglob("*")) == before
 
 
 @pytest.mark.parametrize(
@@ -132,14 +117,17 @@ def test_a_link_in_a_training_is_removed_and_what_it_leads_to_stays(tmp_path: Pa
     ],
 )
 def test_only_what_was_to_become_the_same_goes_on(tmp_path: Path, state: dict[str, Any], goes_on: bool) -> None:
-    folder, recipe = replace_run(tmp_path / "run", CONFIG), recipe_of(CONFIG, "f")
+    recipe = recipe_of(CONFIG, "f")
+    create_run(tmp_path, "other", CONFIG).save(RunState(run_id="0", dataset=tmp_path))
+    folder = create_run(tmp_path, "run", CONFIG)
     folder.save(RunState.model_validate({"run_id": "1", "dataset": tmp_path, "recipe": recipe} | state))
-    assert (unfinished_at(folder.path, recipe) is not None) == goes_on
+    assert unfinished_of(tmp_path, recipe) == (folder if goes_on else None)
 
 
-def test_where_no_training_is_none_goes_on(tmp_path: Path) -> None:
-    assert unfinished_at(tmp_path / "nowhere", "") is None
-    assert unfinished_at(replace_run(tmp_path / "stopped-at-once", CONFIG).path, "") is None
+def test_a_damaged_training_keeps_no_other_from_beginning(tmp_path: Path) -> None:
+    broken = create_run(tmp_path, "broken", CONFIG)
+    (broken.path / "state.json").write_text("{")
+    assert unfinished_of(tmp_path, "r") is None
 
 
 @given(

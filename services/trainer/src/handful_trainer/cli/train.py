@@ -38,8 +38,8 @@ def train(
         typer.Option(
             "--output",
             "-o",
-            help="The training's folder, instead of one in HANDFUL_HOME. One that is there goes on, if it did not end "
-            "and settings and data are the same; else it is replaced.",
+            help="A new folder for what the training leaves, instead of one in HANDFUL_HOME. A training of the same "
+            "settings and data that did not end goes on.",
         ),
     ] = None,
     train_only: Annotated[

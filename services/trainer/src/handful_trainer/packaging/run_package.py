@@ -52,5 +52,8 @@ def _repackaged(own: TrainingConfig, asked: TrainingConfig) -> TrainingConfig:
     """A configuration whose weights to begin with are, as an alias, those that the training found there."""
     if asked.task != own.task:
         raise ConfigError(f"the training was for the task {own.task}, the configuration is for {asked.task}")
-    same = {"pretrained": own.model.pretrained} if "@" in str(asked.model.pretrained) else {}
-    return asked.model_copy(update={"model": asked.model.model_copy(update=same)})
+    name, alias, _ = str(asked.model.pretrained).partition("@")
+    if alias and name == str(own.model.pretrained).rpartition("/")[0]:
+        model = asked.model.model_copy(update={"pretrained": own.model.pretrained})
+        return asked.model_copy(update={"model": model})
+    return asked

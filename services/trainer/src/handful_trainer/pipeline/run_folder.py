@@ -139,51 +139,43 @@ def create_run(home: Path, name: str, config: TrainingConfig) -> RunFolder:
     return folder
 
 
-def check_place(path: Path) -> None:
-    """Refuse a folder in which something else than a training lies: `replace_run` would remove it.
-
-    Raises:
-        ResourceError: it is no training.
-    """
-    if path.exists() and not path.is_dir():
-        raise ResourceError(f"{path} is a file", "name a folder for the training")
-    if path.is_dir() and any(path.iterdir()) and not (path / _CONFIG).is_file():
-        raise ResourceError(f"{path} exists and is no training", "name another folder, or remove it")
-
-
-def replace_run(path: Path, config: TrainingConfig) -> RunFolder:
-    """A run folder at a place that was asked for; a training that lies there is removed.
-
-    Raises:
-        ResourceError: something else lies there, or another process works in the folder.
-    """
-    check_place(path)
-    path.mkdir(parents=True, exist_ok=True)
-    folder = RunFolder(path.resolve())
-    with folder.locked():
-        for entry in folder.path.iterdir():
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry)
-            elif entry.name != _LOCK:
-                entry.unlink()
-        folder.config.write_text(to_yaml(config), encoding="utf-8")
-    return folder
-
-
 def recipe_of(config: TrainingConfig, fingerprint: str) -> str:
     """A digest of what decides which weights come of a training: its settings, and the dataset's fingerprint."""
     settings = config.model_dump(mode="json", include={"model", "training", "augmentation"})
     return hashlib.sha256(json.dumps([config.task, settings, fingerprint], sort_keys=True).encode()).hexdigest()
 
 
-def unfinished_at(path: Path, recipe: str) -> RunFolder | None:
-    """The training in a folder, if it did not end and was to become the same; None if there is none."""
-    folder = RunFolder(path.resolve())
-    try:
-        state = folder.state()
-    except DataError:
-        return None
-    return folder if state.recipe == recipe and not state.finished else None
+def unfinished_of(home: Path, recipe: str) -> RunFolder | None:
+    """The newest training that did not end and was to become the same; None if there is none."""
+    for folder in _newest_first(home):
+        with contextlib.suppress(DataError):  # A damaged one cannot go on.
+            state = folder.state()
+            if state.recipe == recipe and not state.finished:
+                return folder
+    return None
+
+
+def move_run(folder: RunFolder, place: Path) -> RunFolder:
+    """Bring the folder of a training that ended to where it was asked for.
+
+    Raises:
+        ResourceError: something lies there.
+    """
+    check_place(place)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    (folder.path / _LOCK).unlink(missing_ok=True)
+    shutil.move(folder.path, place)
+    return RunFolder(place.resolve())
+
+
+def check_place(place: Path) -> None:
+    """Refuse a place where something lies, before hours of training.
+
+    Raises:
+        ResourceError: something lies there.
+    """
+    if place.exists():
+        raise ResourceError(f"{place} exists already", "name a new folder, or remove it")
 
 
 def unfinished_run(home: Path) -> RunFolder:
@@ -192,12 +184,15 @@ def unfinished_run(home: Path) -> RunFolder:
     Raises:
         NotFoundError: there is none.
     """
-    states = sorted((home / "runs").glob("*/state.json"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for state in states:
-        folder = RunFolder(state.parent.resolve())
+    for folder in _newest_first(home):
         if not folder.state().finished:
             return folder
     raise NotFoundError(f"there is no unfinished training in {home / 'runs'}", "start one without --resume")
+
+
+def _newest_first(home: Path) -> Iterator[RunFolder]:
+    states = sorted((home / "runs").glob("*/state.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+    return (RunFolder(state.parent.resolve()) for state in states)
 
 
 def open_run(path: Path) -> tuple[RunFolder, TrainingConfig]:

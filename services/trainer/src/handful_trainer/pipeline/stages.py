@@ -28,9 +28,9 @@ from handful_trainer.pipeline.run_folder import (
     RunState,
     check_place,
     create_run,
+    move_run,
     recipe_of,
-    replace_run,
-    unfinished_at,
+    unfinished_of,
 )
 from handful_trainer.pipeline.signals import sigterm_raises
 from handful_trainer.pipeline.weights import resolve_alias, seen_before
@@ -87,8 +87,8 @@ def start(
         tags: more tags for the run.
         register: make a version of the model and let it pass the gate; else the way ends with the evaluation.
         data: a dataset that was prepared from this configuration; it is prepared first if not given.
-        output: the run's folder, in place of a new one in `home`. A training that lies there is replaced; but if it
-            did not end, and was to become the same, it goes on.
+        output: where the run's folder goes once the training ended; it stays in `home` if not given. With it, a
+            training that did not end and was to become the same goes on.
         train_only: end with the weights.
     """
     if output is not None:
@@ -109,10 +109,15 @@ def start(
     prepared = Step("prepare", images, time.perf_counter() - began)
     recipe = recipe_of(config, dataset.fingerprint)
     state = RunState(run_id="", dataset=dataset.root, recipe=recipe, train_only=train_only, register_version=register)
-    if output is not None and (folder := unfinished_at(output, recipe)):
-        return _go_on(folder, state, dataset, home, uri)
-    job = _begin(config, state, dataset, home, uri, tags=tags or {}, output=output)
-    return _run(job, [prepared], resume=False)
+    folder = unfinished_of(home, recipe) if output is not None else None
+    if folder is not None:
+        job = _continued(folder, state, dataset, home, uri)
+    else:
+        job = _begin(config, state, dataset, home, uri, tags or {})
+    outcome = _run(job, [prepared], resume=folder is not None)
+    if output is not None:
+        outcome.folder = move_run(job.folder, output).path
+    return outcome
 
 
 def _begin(
@@ -121,9 +126,7 @@ def _begin(
     dataset: PreparedDataset,
     home: Path,
     uri: str,
-    *,
     tags: Mapping[str, str],
-    output: Path | None,
 ) -> TrainingJob:
     """Make the run, in MLflow and on disk."""
     experiment, base = find_experiment(uri, config.mlflow.experiment), seen_before(config, engine_of(config.task), uri)
@@ -131,18 +134,19 @@ def _begin(
     run_id = start_run(uri, experiment, name, provenance.run_tags() | config.mlflow.tags | dict(tags))
     # The run's own splits: whoever takes its configuration to another machine gets the same ones.
     config = config.model_copy(update={"dataset": pin_splits(config.dataset, run_reference(run_id))})
-    folder = replace_run(output, config) if output is not None else create_run(home, name, config)
+    folder = create_run(home, name, config)
     listed = base.write(folder.path, SEEN_BEFORE)
     folder.save(state.model_copy(update={"run_id": run_id, "seen_before": listed}))
     return TrainingJob(config, dataset, folder, home, uri)
 
 
-def _go_on(folder: RunFolder, asked: RunState, dataset: PreparedDataset, home: Path, uri: str) -> TrainingOutcome:
-    """Go on with a training that did not end, as far as it is asked for now."""
+def _continued(folder: RunFolder, asked: RunState, dataset: PreparedDataset, home: Path, uri: str) -> TrainingJob:
+    """A training that did not end, which goes as far as it is asked for now."""
     say(f"the training in {folder.path} did not end, and goes on")
     own = {"dataset": asked.dataset, "train_only": asked.train_only, "register_version": asked.register_version}
-    folder.save(folder.state().model_copy(update=own))
-    return _run(TrainingJob(load_config(folder.config), dataset, folder, home, uri), [], resume=True)
+    with folder.locked():  # One that runs is left alone.
+        folder.save(folder.state().model_copy(update=own))
+    return TrainingJob(load_config(folder.config), dataset, folder, home, uri)
 
 
 def _dataset(config: TrainingConfig, home: Path, uri: str, data: Path | None) -> PreparedDataset:

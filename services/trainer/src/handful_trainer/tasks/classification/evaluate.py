@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
@@ -17,6 +16,7 @@ from handful_core.errors import DataError
 from handful_core.runtime.model import VisionModel
 from handful_core.vision.decode import decode_image
 from handful_trainer.dataset.prepared import PreparedDataset
+from handful_trainer.tasks.classification.predictions import write_predictions
 
 _TOP = 5
 
@@ -115,21 +115,9 @@ class Evaluation:
     def write(self, folder: Path) -> Path:
         """Write metrics.json, and what was answered for each image as predictions.csv."""
         folder.mkdir(parents=True, exist_ok=True)
-        write_predictions(self, folder / "predictions.csv")
+        write_predictions(folder / "predictions.csv", self.classes, self.truth, self.probabilities, self.paths)
         (folder / "metrics.json").write_text(json.dumps(self.as_json(), indent=2) + "\n", encoding="utf-8")
         return folder
-
-
-def write_predictions(evaluation: Evaluation, path: Path) -> None:
-    """Write a table: each image, its class, the first class of the answer, and that class's probability."""
-    best = evaluation.probabilities.argmax(axis=1)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("image", "actual", "predicted", "probability"))
-        for i, image in enumerate(evaluation.paths):
-            probability = f"{evaluation.probabilities[i, best[i]]:.6f}"
-            names = evaluation.classes[evaluation.truth[i]], evaluation.classes[best[i]]
-            writer.writerow((image.name, *names, probability))
 
 
 def evaluate(model: VisionModel, dataset: PreparedDataset, split: str) -> Evaluation:
