@@ -74,7 +74,7 @@ def change(config: Path, **sections: Any) -> Path:
     content = yaml.safe_load(config.read_text())
     for name, values in sections.items():
         content[name] = content.get(name, {}) | values
-    other = config.with_name("changed.yaml")
+    other = config.with_name(f"{'-'.join(sections)}.yaml")
     other.write_text(yaml.safe_dump(content))
     return other
 

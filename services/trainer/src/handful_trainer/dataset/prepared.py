@@ -95,30 +95,32 @@ class PreparedDataset:
             return -1
         return int(found.get("distance", TogetherConfig().near_duplicates))
 
-    def check_made_from(self, task: str, config: DatasetConfig) -> None:
-        """Refuse a dataset that cannot have been made from these settings, as far as its report tells.
+    @classmethod
+    def made_from(cls, path: Path, task: str, config: DatasetConfig) -> Self:
+        """Open a dataset that Handful prepared from these settings, as far as its report tells.
 
         Raises:
-            DataError: Handful did not prepare it.
+            DataError: it is not there or damaged, or Handful did not prepare it.
             ConfigError: it is another one.
         """
-        if not self.report:
+        root = path.parent if path.is_file() else path
+        if root.is_dir() and "fingerprint" not in _content(root / REPORT):
             raise DataError(
-                f"{self.root} was not prepared by Handful",
-                "prepare it: handful data prepare --config FILE --output FOLDER",
+                f"{root} was not prepared by Handful", "prepare it: handful data prepare --config FILE --output FOLDER"
             )
-        classes, own = ", ".join(config.classes or self.classes), ", ".join(self.classes)
+        dataset = cls.open(path)
         for what, found, asked in (
-            ("task", self.task_name, task),
-            ("name", self.name, config.title),
-            ("source", self.report["source"], config.source),
-            ("classes", own, classes),
+            ("task", dataset.task_name, task),
+            ("name", dataset.name, config.title),
+            ("source", dataset.report["source"], config.source),
+            ("classes", ", ".join(dataset.classes), ", ".join(config.classes or dataset.classes)),
         ):
             if found != asked:
                 raise ConfigError(
-                    f"{self.root} was prepared with the {what} {found}, the configuration says {asked}",
+                    f"{root} was prepared with the {what} {found}, the configuration says {asked}",
                     "prepare it again, or name another folder",
                 )
+        return dataset
 
     def is_whole(self) -> bool:
         """Are all images and labels that Handful wrote still there? Links that lead nowhere are not."""

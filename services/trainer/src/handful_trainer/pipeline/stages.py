@@ -158,9 +158,7 @@ def _dataset(config: TrainingConfig, home: Path, uri: str, data: Path | None) ->
     """
     if data is None:
         return prepare(fetch_splits(config.dataset, home, uri), home, task=config.task)
-    dataset = PreparedDataset.open(data)
-    dataset.check_made_from(config.task, config.dataset)
-    return dataset
+    return PreparedDataset.made_from(data, config.task, config.dataset)
 
 
 def resume(folder: RunFolder, config: TrainingConfig, home: Path, uri: str) -> TrainingOutcome:
