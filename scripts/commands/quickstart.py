@@ -9,8 +9,8 @@ from installer.layout import Layout
 
 _TEXT = """
 Installs Handful into .venv, starts MLflow and the server, draws a sample dataset, serves the starter model, trains on
-the sample, registers and serves that model, lets it count test images, and stays up until Ctrl-C. Run again, it takes
-up what is there.
+the sample, registers and serves that model, asks it for test images, and stays up until Ctrl-C. Run again, it takes
+up what is there. With --task leaves it draws leaves with diseases and trains a classifier; else hands, and a detector.
 """
 _EPILOG = """
 HANDFUL_PYTHON=/path/to/python names the Python to use; FILE is looked for from Handful's own folder.
@@ -24,7 +24,10 @@ def quickstart(parser: ScriptParser, argv: list[str]) -> int:
     parser.add_argument("--exit", action="store_true", help="end after the check, with status 0 or 1")
     parser.add_argument(_INSTALL_ONLY, action="store_true", help="stop after the installation")
     parser.add_argument("--retrain", action="store_true", help="train again, though a champion serves already")
-    parser.add_argument("-c", "--config", metavar="FILE", help="the training's configuration: configs/sample.yaml")
+    parser.add_argument("--task", choices=("fingers", "leaves"), help="what is drawn and learnt: fingers")
+    parser.add_argument(
+        "-c", "--config", metavar="FILE", help="the training's configuration, instead of the task's own"
+    )
     parser.add_argument("--port", metavar="N", help="port of the API and the dashboard: 8000")
     parser.add_argument("--mlflow-port", metavar="N", help="port of MLflow: 5000, or the next free one")
     parser.add_argument("--debug", action="store_true", help="show the trace of an error")

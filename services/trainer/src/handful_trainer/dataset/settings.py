@@ -52,7 +52,7 @@ class SplitConfig(_Section):
 
 
 class SampleConfig(_Section):
-    """The hands that the program draws (source: sample)."""
+    """The hands or leaves that the program draws (source: sample or sample-leaves)."""
 
     images: int = Field(default=360, ge=10, le=100_000)
     """How many images are drawn."""
@@ -133,8 +133,8 @@ class DatasetConfig(_Section):
 
     source: str
     """picsellia (pulled first), picsellia-export (a folder with assets/, assets.json, annotations.json), yolo, coco,
-    voc (Pascal VOC), folder (a folder for each class), csv (a table of images and classes), label-studio, or sample
-    (drawn hands)."""
+    voc (Pascal VOC), folder (a folder for each class), csv (a table of images and classes), label-studio, sample (drawn
+    hands), or sample-leaves (drawn leaves)."""
     path: Path | None = None
     """The source's folder; for yolo also its data.yaml, for coco also one instances file, for csv also the table, for
     label-studio also the export. For picsellia the folder to pull into, one in HANDFUL_HOME if not given. None for
