@@ -31,7 +31,9 @@ from support.object_store import S3Store, find_weed
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 _EACH = 12
 """Photos of a class."""
-_JUNK = (".DS_Store", "._photo.jpg", "Thumbs.db", "desktop.ini", "@eaDir/photo.jpg", "__MACOSX/photo.jpg")
+_JUNK = (".DS_Store", "Thumbs.db", "desktop.ini", "labels.cache", "photo.npy")
+_COUNTED = ("._photo.jpg", "@eaDir/photo.jpg", "__MACOSX/photo.jpg")
+"""What a report counts as left out: its fingerprint is another one."""
 
 
 class Remote(NamedTuple):
@@ -176,6 +178,13 @@ def test_what_dvc_calls_changed_has_another_fingerprint(project: DvcProject, tmp
     assert "prepare" in project.shown("status")
     assert prepared_again(project, tmp_path / "renamed")[0] != fingerprint
     photo.with_name("renamed.jpg").rename(photo)
+    for name in _COUNTED:
+        junk = project.data / "healthy" / name
+        junk.parent.mkdir(exist_ok=True)
+        shutil.copy(photo, junk)
+        assert "prepare" in project.shown("status")
+        assert prepared_again(project, tmp_path / name.replace("/", "-"))[0] != fingerprint
+        junk.unlink()
 
 
 def prepared_again(project: DvcProject, folder: Path) -> tuple[str, dict[str, str]]:
