@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Writes constraints.txt: one version of every package for all services and tools, on Python 3.11 to 3.13 and every system.
+# Writes constraints.txt: one version of every package for all services and tools, on Python 3.11 to 3.13 and every system;
+# and scripts/installer/dvc.txt, the same for DVC's own environment.
 set -Eeuo pipefail
 
 usage() {
     cat <<'TEXT'
 usage: scripts/lock.sh [--upgrade]
 
-Writes constraints.txt from the services' pyproject.toml and the groups of the top-level one. Versions that still
-fit stay as they are; --upgrade takes the newest of all, --upgrade-package NAME of one.
+Writes constraints.txt from the services' pyproject.toml and the groups of the top-level one, and
+scripts/installer/dvc.txt for DVC. Versions that still fit stay as they are; --upgrade takes the newest of all, --upgrade-package NAME of one.
 TEXT
 }
 
@@ -25,7 +26,13 @@ for project in services/*/pyproject.toml; do
     services+=("-e services/$name")
     ours+=(--no-emit-package "handful-$name")
 done
-printf '%s\n' "${services[@]}" | UV_CUSTOM_COMPILE_COMMAND=scripts/lock.sh .venv/bin/uv pip compile - \
-    --universal --python-version 3.11 --group pyproject.toml:install --group pyproject.toml:dev \
-    --no-annotate --no-emit-index-url --no-emit-find-links "${ours[@]}" \
-    --quiet --output-file constraints.txt "$@"
+compile() { # the file; packages on stdin, one a line
+    local file=$1
+    shift
+    UV_CUSTOM_COMPILE_COMMAND=scripts/lock.sh .venv/bin/uv pip compile - --universal --python-version 3.11 \
+        --no-annotate --no-emit-index-url --no-emit-find-links --quiet --output-file "$file" "$@"
+}
+
+printf '%s\n' "${services[@]}" | compile constraints.txt \
+    --group pyproject.toml:install --group pyproject.toml:dev "${ours[@]}" "$@"
+printf '%s\n' dvc==3.67.1 dvc-s3==3.3.0 | compile scripts/installer/dvc.txt "$@"

@@ -42,6 +42,9 @@ _OPTIONS = {
         "--dry-run": "train some batches, say what all of it would take, and end; starts nothing beside the trainer",
         "--resume": "go on with the newest unfinished training",
         "--run FOLDER": "with --resume: the training's folder",
+        "--data FOLDER": "the dataset that was prepared from this configuration",
+        "--output FOLDER": "a new folder for what it leaves; a training of the same settings that did not end goes on",
+        "--train-only": "end with the weights",
         "--json": "print the result as JSON",
     },
     "export": {

@@ -19,7 +19,7 @@ _PAGES = {
     "dashboard": ("the dashboard", "/"),
     "serving": ("the API", "/docs"),
     "mlflow": ("MLflow", "/"),
-    "minio": ("MinIO's console", "/"),
+    "minio": ("MinIO", "/"),
 }
 _ALL_ADDRESSES = frozenset({"0.0.0.0", "::"})  # noqa: S104  # To be compared with.
 

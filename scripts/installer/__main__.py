@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from console import print_error
 from installer.command import RESOURCE, InstallError
@@ -27,8 +27,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="installer", description=__doc__)
     parser.add_argument("part", choices=_PARTS, help="; ".join(f"{part}: {what}" for part, what in _PARTS.items()))
     part = parser.parse_args(argv).part
+    return guarded(lambda: _install(Layout.of_this_checkout(), part))
+
+
+def guarded(install: Callable[[], object]) -> int:
+    """Install something and return the exit code; print the line of an error."""
     try:
-        _install(Layout.of_this_checkout(), part)
+        install()
     except InstallError as error:
         return _report(str(error), error.exit_code)
     except OSError as error:

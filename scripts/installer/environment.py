@@ -14,7 +14,7 @@ _FITS = "import sys, pip; assert (3, 11) <= sys.version_info < (3, 14)"
 
 
 def ensure_environment(layout: Layout) -> None:
-    """Make `.venv`, or make it anew if it does not work or the checkout was moved since.
+    """Make the virtual environment, or make it anew if it does not work or the checkout was moved since.
 
     Raises:
         InstallError: this Python cannot make one and cannot be helped.
@@ -29,7 +29,7 @@ def _make(layout: Layout, why: str) -> None:
     python = _base_python()
     if not succeeds([python, "-c", "import ensurepip"]):
         _install_ensurepip(python)
-    print_status(f"{why} the virtual environment .venv with Python {sys.version.split()[0]}")
+    print_status(f"{why} the virtual environment {layout.environment} with Python {sys.version.split()[0]}")
     failure = InstallError(
         f"{python} could not make {layout.venv}, see above: remove it, or name another Python with HANDFUL_PYTHON",
         RESOURCE,

@@ -9,9 +9,10 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The paths of the checkout at `root`."""
+    """The paths of the checkout at `root`, with one of its virtual environments."""
 
     root: Path
+    environment: str = ".venv"
 
     @classmethod
     def of_this_checkout(cls) -> Layout:
@@ -21,7 +22,7 @@ class Layout:
     @property
     def venv(self) -> Path:
         """The virtual environment."""
-        return self.root / ".venv"
+        return self.root / self.environment
 
     @property
     def python(self) -> Path:
@@ -32,6 +33,11 @@ class Layout:
     def constraints(self) -> Path:
         """The locked versions."""
         return self.root / "constraints.txt"
+
+    @property
+    def dvc_lock(self) -> Path:
+        """The locked versions of DVC and what it needs."""
+        return self.root / "scripts" / "installer" / "dvc.txt"
 
     @property
     def services(self) -> list[Path]:

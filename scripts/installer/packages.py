@@ -57,7 +57,7 @@ def ensure_packages(layout: Layout, part: str) -> None:
         "the packages could not be installed, see above: once that is mended, run this again, it goes on from here",
         UNAVAILABLE,
     )
-    run_command(_command(layout, part, backend), failure, env=_environment())
+    run_command(_command(layout, part, backend), failure, env=uv_environment())
     # Whoever has `dev` has the services as well: they are installed together.
     stamp.write(layout, {"services": current, part: current})
     print_status(f"installed in {time.monotonic() - started:.0f} s")
@@ -78,7 +78,7 @@ def _with_extras(service: Path) -> str:
     return f"{service}[lite0]" if service.name == "trainer" else str(service)
 
 
-def _environment() -> Mapping[str, str]:
+def uv_environment() -> Mapping[str, str]:
     """The environment, in which uv does as pip: it uses pip's index and trusts what the system trusts."""
     index = os.environ.get("PIP_INDEX_URL")
     return {"UV_SYSTEM_CERTS": "true", **({"UV_DEFAULT_INDEX": index} if index else {}), **os.environ}

@@ -87,3 +87,18 @@ def test_what_runs_is_what_is_locked(repository: Path) -> None:
     pins = _pins(repository, f"3.{sys.version_info.minor}", system)
     for name in ("mlflow", "torch", "ultralytics-opencv-headless", "onnxruntime", "pytest"):
         assert version(name).partition("+")[0] == pins[name], f"{name}: run scripts/test.sh, which installs it"
+
+
+def test_dvc_has_a_lock_of_its_own(repository: Path) -> None:
+    """Its botocore is older than the backup's: the two cannot be in one environment."""
+    lines = (repository / "scripts" / "installer" / "dvc.txt").read_text().splitlines()
+    pins: dict[str, str] = {}
+    for line in lines:
+        if line.startswith("#"):
+            continue
+        (specifier,) = Requirement(line).specifier
+        assert specifier.operator == "==", line
+        pins[_name(Requirement(line).name)] = specifier.version
+    assert (pins["dvc"], "dvc-s3" in pins, "setuptools" in pins) == ("3.67.1", True, True)
+    assert not re.search(r"://|--index|--extra|--find-links", "\n".join(lines))
+    assert f"dvc=={pins['dvc']}" in (repository / "scripts" / "lock.sh").read_text()

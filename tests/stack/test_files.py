@@ -30,6 +30,13 @@ def test_the_console_is_published_as_the_rest_is(prepared: Stack) -> None:
     assert minio["environment"]["MINIO_BROWSER"] == "on"
 
 
+def test_the_store_is_published_for_dvc(prepared: Stack) -> None:
+    minio = _config(prepared, "compose.objects.yml")["minio"]
+    (port,) = minio["ports"]
+    assert (port["host_ip"], port["published"], port["target"]) == ("127.0.0.1", "9000", 9000)
+    assert set(minio["networks"]) == {"data", "objects"}
+
+
 def test_another_object_store_leaves_minio_out(prepared: Stack) -> None:
     services = _config(prepared, "compose.s3.yml")
     assert "minio" not in services

@@ -248,3 +248,17 @@ def test_a_damaged_file_is_refused(tmp_path: Path, content: str, words: str) -> 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"gone\.csv does not exist: dataset\.split\.keep names a splits\.csv"):
         history(config(split={"keep": str(tmp_path / "gone.csv")}), tmp_path)
+
+
+def test_a_folder_of_its_own_remembers_and_knows_nothing_of_handfuls(tmp_path: Path) -> None:
+    home, own = tmp_path / "home", tmp_path / "own"
+    with SplitHistory.locked(config(), home) as theirs:
+        theirs.remember([asset(1)._replace(split="test")])
+    with SplitHistory.locked(config(), home, own) as ours:
+        assert ours.earlier == {}
+        ours.remember([asset(1)._replace(split="train")])
+    assert ours.path is not None
+    assert ours.path.parent == own
+    assert history(config(), home) == placed({1: "test"})
+    with SplitHistory.locked(config(), home, own) as again:
+        assert again.earlier == placed({1: "train"})

@@ -32,6 +32,10 @@ def prepare(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder to write to, instead of one in HANDFUL_HOME.")
     ] = None,
+    splits: Annotated[
+        Path | None,
+        typer.Option("--splits", help="Folder that remembers the splits of images, instead of one in HANDFUL_HOME."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Validate, clean and split a dataset; write it in the layout of its task, with a report."""
@@ -44,7 +48,7 @@ def prepare(
         from handful_trainer.pipeline.kept_splits import fetch_splits
 
         chosen = fetch_splits(chosen, core.home, core.mlflow_uri)
-    dataset = make(chosen, core.home, output, task=task)
+    dataset = make(chosen, core.home, output, task=task, splits=splits)
     if as_json:
         print_json(_as_json(dataset))
         return

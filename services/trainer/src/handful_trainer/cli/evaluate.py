@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from handful_core.console import only_results_on_stdout, print_json, print_table, say
 from handful_core.errors import ConfigError
+from handful_core.files import write_atomically
 from handful_core.settings import CoreSettings, load
 from handful_trainer.cli.packages import opened_package
 
@@ -43,6 +45,8 @@ def evaluate(
     for warning in warnings:
         say(f"warning: {warning}")
     if written is not None:
+        # The few numbers that runs and versions carry, for programs that compare.
+        write_atomically(written / "summary.json", json.dumps(result.metrics(), indent=2) + "\n")
         say(f"pictures and metrics in {written}")
     if as_json:
         print_json(answer)

@@ -30,9 +30,22 @@ def package(
     output: Annotated[Path, typer.Option("--output", "-o", help="A new folder, or a ZIP file by its name.")],
     package: Annotated[Path | None, typer.Option("--package", help="A model package: folder or ZIP file.")] = None,
     model: Annotated[str | None, typer.Option("--model", help="models:/NAME@ALIAS or models:/NAME/VERSION.")] = None,
+    run: Annotated[
+        Path | None, typer.Option("--run", help="A training's folder, whose weights become a package.")
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config", "-c", help="With --run: how to package them; as the training's file said if not given."
+        ),
+    ] = None,
     quantize: Annotated[Precision | None, typer.Option("--quantize", help="Make a variant of this precision.")] = None,
     data: Annotated[
-        Path | None, typer.Option("--data", help="With --quantize: the prepared dataset that calibrates and judges.")
+        Path | None,
+        typer.Option(
+            "--data",
+            help="With --quantize: the prepared dataset that calibrates and judges. With --run: the training's.",
+        ),
     ] = None,
     images: Annotated[int, typer.Option(min=1, help="With --quantize: training images that calibrate.")] = 128,
     golden: Annotated[
@@ -47,15 +60,22 @@ def package(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Write a model package to a folder or ZIP file; with --quantize, an INT8 variant if it is as good and faster."""
+    """Write a model package to a folder or ZIP file; with --quantize, an INT8 variant if it is as good and faster.
+
+    With --run, the package is made from a training's weights.
+    """
     if output.exists():
         raise ResourceError(f"{output} exists already", "name a new folder or file")
-    if quantize is None and data is not None:
-        raise ConfigError("--data is for --quantize", "leave it out, or add --quantize int8")
+    if quantize is None and run is None and data is not None:
+        raise ConfigError("--data is for --quantize and --run", "leave it out, or add --quantize int8")
+    if run is None and config is not None:
+        raise ConfigError("--config is for --run", "name the training's folder, too, or leave it out")
+    if run is not None and (package or model):
+        raise ConfigError("--run makes a package, --package and --model name one", "give one of the three")
     core = load(CoreSettings)
     with (
         only_results_on_stdout(),
-        opened_package(package, model, core.mlflow_uri) as found,
+        _made(run, config, data, core) if run else opened_package(package, model, core.mlflow_uri) as found,
         _golden(found, golden) as pictured,
         _listing(pictured, seen) as opened,
     ):
@@ -64,6 +84,19 @@ def package(
         print_json(result)
     else:
         say(f"{output} holds {opened.manifest.name}, {result['precision']}")
+
+
+@contextmanager
+def _made(run: Path, config: Path | None, data: Path | None, core: CoreSettings) -> Iterator[Package]:
+    """A package of a training's weights."""
+    from handful_trainer.config import load_config
+    from handful_trainer.packaging.run_package import package_run
+
+    settings = load_config(config) if config else None
+    with tempfile.TemporaryDirectory(prefix="handful-package-") as folder:
+        built = package_run(run, Path(folder), core.home, core.mlflow_uri, config=settings, data=data)
+        say(f"package and weights agree: {built.parity}")
+        yield built.package
 
 
 @contextmanager

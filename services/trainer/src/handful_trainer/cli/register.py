@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,14 +10,25 @@ import typer
 
 from handful_core.console import only_results_on_stdout, print_json, say
 from handful_core.errors import ConfigError
+from handful_core.files import write_atomically
 from handful_core.settings import CoreSettings, load
 
 if TYPE_CHECKING:
-    from handful_trainer.config import GateConfig
+    from handful_trainer.config import GateConfig, TrainingConfig
     from handful_trainer.tasks.base import Task
+
+_SETTINGS = {
+    "name": "mlflow.model_name",
+    "experiment": "mlflow.experiment",
+    "metric": "gate.metric",
+    "margin": "gate.margin",
+    "min_images": "gate.min_images",
+}
+"""Options that a configuration's settings stand for."""
 
 
 def register(
+    context: typer.Context,
     package: Annotated[Path, typer.Argument(help="A model package: folder or ZIP file.")],
     data: Annotated[
         Path | None,
@@ -42,40 +54,86 @@ def register(
             "--min-images", help="With fewer test images that neither version has seen, no alias moves.", min=1
         ),
     ] = 30,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            "-c",
+            help="A training's YAML file, for name, experiment and gate. The version joins the package's own run if it "
+            "is there; of one package there is one version.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File for the result as JSON; one that is there is replaced.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Put a package that was made elsewhere into the registry."""
+    """Put a package that was made elsewhere, or by handful package --run, into the registry."""
     from handful_core.package import open_package
     from handful_trainer.config.loading import validated
     from handful_trainer.config.settings import MlflowConfig
     from handful_trainer.dataset.prepared import PreparedDataset
     from handful_trainer.registration.external import register_external_package
     from handful_trainer.tasks import get_task
-    from handful_trainer.tracking.mlflow_calls import configure_client
+    from handful_trainer.tracking.mlflow_calls import configure_client, existing_run
 
+    settings = _configured(config, context)
     if name is not None:
         validated(MlflowConfig, {"model_name": name})
     core = load(CoreSettings)
     configure_client()
+    if output is not None:
+        _make_room(output)
     dataset = PreparedDataset.open(data) if data else None
     with only_results_on_stdout(), open_package(package) as opened:
         task = dataset.task if dataset else get_task(opened.manifest.task)
         if task.engine is not None:
             task.engine.configure(core.home)
+        if settings is not None:
+            name, experiment = settings.mlflow.model_name, settings.mlflow.experiment
+            run = run or existing_run(core.mlflow_uri, opened.manifest.mlflow_run_id)
         done = register_external_package(
             opened,
             core.mlflow_uri,
             name or opened.manifest.name,
             dataset=dataset,
-            gate=_gate(task, metric, margin, min_images),
+            gate=settings.gate if settings else _gate(task, metric, margin, min_images),
             experiment=experiment,
             run_id=run,
+            once=settings is not None,
         )
+    if output is not None:
+        write_atomically(output, json.dumps(done.as_json(), indent=2) + "\n")
     if as_json:
         print_json(done.as_json())
         return
     reason = done.decision.reason if done.decision else "no alias was moved"
     say(f"{done.version.name} version {done.version.version} is registered; {reason}")
+
+
+def _configured(config: Path | None, context: typer.Context) -> TrainingConfig | None:
+    """The training's configuration, if one is given.
+
+    Raises:
+        ConfigError: an option says what stands in the configuration.
+    """
+    from handful_trainer.config import load_config
+
+    if config is None:
+        return None
+    for name, setting in _SETTINGS.items():
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            option = f"--{name.replace('_', '-')}"
+            raise ConfigError(f"{option} and --config both say what {setting} is", "leave one of them out")
+    return load_config(config)
+
+
+def _make_room(output: Path) -> None:
+    """See that the result can be written, before there is one."""
+    if output.is_dir():
+        raise ConfigError(f"--output {output} is a folder", "name a file")
+    output.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _gate(task: Task, metric: str | None, margin: float, min_images: int) -> GateConfig:

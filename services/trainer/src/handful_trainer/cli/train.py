@@ -30,6 +30,21 @@ def train(
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the newest unfinished training.")] = False,
     run: Annotated[Path | None, typer.Option("--run", help="With --resume: the training's folder.")] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="The dataset that was prepared from this configuration.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="A new folder for what the training leaves, instead of one in HANDFUL_HOME. A training of the same "
+            "settings and data that did not end goes on.",
+        ),
+    ] = None,
+    train_only: Annotated[
+        bool, typer.Option("--train-only", help="End with the weights, for handful package --run.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Train a model and take it all the way to the registry."""
@@ -43,13 +58,14 @@ def train(
         return
     if dry_run:
         with only_results_on_stdout():
-            dataset, found = pipeline.dry_run(_read(config, overrides), core.home, core.mlflow_uri)
+            dataset, found = pipeline.dry_run(_read(config, overrides), core.home, core.mlflow_uri, data)
         print_json(found.as_json()) if as_json else _show(dataset, found, _read(config, overrides))
         return
     if resume:
-        if overrides or config:
+        if overrides or config or data or output or train_only:
             raise ConfigError(
-                "--resume goes on with the settings the training began with", "leave out --config and --set"
+                "--resume goes on with the settings the training began with",
+                "leave out all but --run: --config, --set, --data, --output, --train-only",
             )
         folder, settings = open_run(run or unfinished_run(core.home).path)
         with only_results_on_stdout():
@@ -57,7 +73,9 @@ def train(
     else:
         settings = _read(config, overrides)
         with only_results_on_stdout():
-            outcome = pipeline.start(settings, core.home, core.mlflow_uri)
+            outcome = pipeline.start(
+                settings, core.home, core.mlflow_uri, data=data, output=output, train_only=train_only
+            )
     if as_json:
         print_json(outcome.as_json())
         return

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from handful_core.errors import NotFoundError
+from handful_core.errors import ConfigError, DataError, NotFoundError
 from handful_trainer.dataset.errors import DamagedFileError
-from handful_trainer.dataset.settings import TogetherConfig, class_values
+from handful_trainer.dataset.settings import DatasetConfig, TogetherConfig, class_values
 from handful_trainer.dataset.sources.base import SPLITS, SplitName
 from handful_trainer.tasks import DEFAULT, all_tasks, get_task
 from handful_trainer.tasks.base import Task
@@ -95,6 +95,33 @@ class PreparedDataset:
         if not found.get("sought", True):
             return -1
         return int(found.get("distance", TogetherConfig().near_duplicates))
+
+    @classmethod
+    def made_from(cls, path: Path, task: str, config: DatasetConfig) -> Self:
+        """Open a dataset that Handful prepared from these settings, as far as its report tells.
+
+        Raises:
+            DataError: it is not there or damaged, or Handful did not prepare it.
+            ConfigError: it is another one.
+        """
+        root = path.parent if path.is_file() else path
+        if root.is_dir() and "fingerprint" not in _content(root / REPORT):
+            raise DataError(
+                f"{root} was not prepared by Handful", "prepare it: handful data prepare --config FILE --output FOLDER"
+            )
+        dataset = cls.open(path)
+        for what, found, asked in (
+            ("task", dataset.task_name, task),
+            ("name", dataset.name, config.title),
+            ("source", dataset.report["source"], config.source),
+            ("classes", ", ".join(dataset.classes), ", ".join(config.classes or dataset.classes)),
+        ):
+            if found != asked:
+                raise ConfigError(
+                    f"{root} was prepared with the {what} {found}, the configuration says {asked}",
+                    "prepare it again, or name another folder",
+                )
+        return dataset
 
     def is_whole(self) -> bool:
         """Are all images and labels that Handful wrote still there? Links that lead nowhere are not."""

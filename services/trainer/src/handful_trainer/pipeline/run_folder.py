@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import itertools
+import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +22,7 @@ from handful_trainer.config import TrainingConfig, load_config, to_yaml
 
 SEEN_BEFORE = "seen_before.csv"
 """What the weights that a training begins with had seen."""
+_CONFIG, _LOCK = "config.yaml", "lock"
 
 
 class RunState(BaseModel):
@@ -28,10 +32,14 @@ class RunState(BaseModel):
     """The MLflow run."""
     dataset: Path
     """Folder of the prepared dataset."""
+    recipe: str = ""
+    """See `recipe_of`; empty in folders of before it was written down."""
     seen_before: SeenList | None = None
     """The list, in this folder, of what the weights that it began with had seen; None in folders of before there was
     one."""
     trained: bool = False
+    train_only: bool = False
+    """Whether the way ends with the weights: other commands do the rest."""
     register_version: bool = True
     """Whether the way goes on to the registry and the gate."""
     version: int | None = None
@@ -48,7 +56,7 @@ class RunFolder:
     @property
     def config(self) -> Path:
         """The resolved configuration."""
-        return self.path / "config.yaml"
+        return self.path / _CONFIG
 
     @property
     def package(self) -> Path:
@@ -108,7 +116,7 @@ class RunFolder:
         Raises:
             ResourceError: another process works in this folder.
         """
-        lock = FileLock(self.path / "lock", timeout=0)
+        lock = FileLock(self.path / _LOCK, timeout=0)
         try:
             with lock:
                 yield
@@ -131,18 +139,60 @@ def create_run(home: Path, name: str, config: TrainingConfig) -> RunFolder:
     return folder
 
 
+def recipe_of(config: TrainingConfig, fingerprint: str) -> str:
+    """A digest of what decides which weights come of a training: its settings, and the dataset's fingerprint."""
+    settings = config.model_dump(mode="json", include={"model", "training", "augmentation"})
+    return hashlib.sha256(json.dumps([config.task, settings, fingerprint], sort_keys=True).encode()).hexdigest()
+
+
+def unfinished_of(home: Path, recipe: str) -> RunFolder | None:
+    """The newest training that did not end and was to become the same; None if there is none."""
+    for folder in _newest_first(home):
+        with contextlib.suppress(DataError):  # A damaged one cannot go on.
+            state = folder.state()
+            if state.recipe == recipe and not state.finished:
+                return folder
+    return None
+
+
+def move_run(folder: RunFolder, place: Path) -> RunFolder:
+    """Bring the folder of a training that ended to where it was asked for.
+
+    Raises:
+        ResourceError: something lies there.
+    """
+    check_place(place)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    (folder.path / _LOCK).unlink(missing_ok=True)
+    shutil.move(folder.path, place)
+    return RunFolder(place.resolve())
+
+
+def check_place(place: Path) -> None:
+    """Refuse a place where something lies, before hours of training.
+
+    Raises:
+        ResourceError: something lies there.
+    """
+    if place.exists():
+        raise ResourceError(f"{place} exists already", "name a new folder, or remove it")
+
+
 def unfinished_run(home: Path) -> RunFolder:
     """The newest training that did not end.
 
     Raises:
         NotFoundError: there is none.
     """
-    states = sorted((home / "runs").glob("*/state.json"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for state in states:
-        folder = RunFolder(state.parent.resolve())
+    for folder in _newest_first(home):
         if not folder.state().finished:
             return folder
     raise NotFoundError(f"there is no unfinished training in {home / 'runs'}", "start one without --resume")
+
+
+def _newest_first(home: Path) -> Iterator[RunFolder]:
+    states = sorted((home / "runs").glob("*/state.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+    return (RunFolder(state.parent.resolve()) for state in states)
 
 
 def open_run(path: Path) -> tuple[RunFolder, TrainingConfig]:

@@ -13,7 +13,7 @@ from handful_core.package import seen_by
 from handful_core.registry import Registry, Version
 from handful_trainer.config import TrainingConfig
 from handful_trainer.config.ineffective import refuse_ineffective
-from handful_trainer.config.loading import flatten, settings_of
+from handful_trainer.config.loading import flatten, load_config, settings_of
 from handful_trainer.dataset.preparation.prepare import prepare
 from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.dataset.splitting.earlier import SPLITS_FILE
@@ -22,15 +22,23 @@ from handful_trainer.pipeline.job import TrainingJob
 from handful_trainer.pipeline.kept_splits import fetch_splits, pin_splits, run_reference
 from handful_trainer.pipeline.listener import RunListener
 from handful_trainer.pipeline.outcome import TrainingOutcome
-from handful_trainer.pipeline.run_folder import SEEN_BEFORE, RunFolder, RunState, create_run
+from handful_trainer.pipeline.run_folder import (
+    SEEN_BEFORE,
+    RunFolder,
+    RunState,
+    check_place,
+    create_run,
+    move_run,
+    recipe_of,
+    unfinished_of,
+)
 from handful_trainer.pipeline.signals import sigterm_raises
 from handful_trainer.pipeline.weights import resolve_alias, seen_before
 from handful_trainer.tasks import engine_of
-from handful_trainer.tasks.base import Evaluation
 from handful_trainer.tasks.engine import Estimate
 from handful_trainer.tracking import Tracker
 from handful_trainer.tracking.managed_run import managed_run
-from handful_trainer.tracking.mlflow_calls import configure_client, find_experiment, mlflow_name, start_run
+from handful_trainer.tracking.mlflow_calls import class_metrics, configure_client, find_experiment, start_run
 from handful_trainer.tracking.system_metrics import SystemMetricsSampler
 
 if TYPE_CHECKING:
@@ -40,11 +48,14 @@ _OUTCOMES = {"promoted": "champion", "kept": "not champion", "undecided": "not d
 """What the gate's decision is called in the closing table."""
 
 
-def dry_run(config: TrainingConfig, home: Path, uri: str) -> tuple[PreparedDataset, Estimate]:
-    """Prepare the dataset and train some batches: what a training would take. Nothing goes to MLflow."""
+def dry_run(config: TrainingConfig, home: Path, uri: str, data: Path | None = None) -> tuple[PreparedDataset, Estimate]:
+    """Prepare the dataset, unless it is given, and train some batches: what a training would take.
+
+    Nothing goes to MLflow.
+    """
     refuse_ineffective(config)
     engine = engine_of(config.task)
-    dataset = prepare(fetch_splits(config.dataset, home, uri), home, task=config.task)
+    dataset = _dataset(config, home, uri, data)
     refuse_ineffective(config, dataset)
     engine.validate(config, dataset, register=True)
     engine.configure(home)
@@ -63,6 +74,9 @@ def start(
     *,
     tags: Mapping[str, str] | None = None,
     register: bool = True,
+    data: Path | None = None,
+    output: Path | None = None,
+    train_only: bool = False,
 ) -> TrainingOutcome:
     """Train anew, the whole way.
 
@@ -72,30 +86,79 @@ def start(
         uri: MLflow's address.
         tags: more tags for the run.
         register: make a version of the model and let it pass the gate; else the way ends with the evaluation.
+        data: a dataset that was prepared from this configuration; it is prepared first if not given.
+        output: where the run's folder goes once the training ended; it stays in `home` if not given. With it, a
+            training that did not end and was to become the same goes on.
+        train_only: end with the weights.
     """
+    if output is not None:
+        check_place(output)
     if register:  # A training that is repeated is taken as it was.
         refuse_ineffective(config)
     configure_client()
     config = resolve_alias(config, uri)
-    experiment = find_experiment(uri, config.mlflow.experiment)
+    find_experiment(uri, config.mlflow.experiment)  # Whether MLflow answers is told before all else.
     began = time.perf_counter()
-    dataset = prepare(fetch_splits(config.dataset, home, uri), home, task=config.task)
+    dataset = _dataset(config, home, uri, data)
     if register:
         refuse_ineffective(config, dataset)
     engine = engine_of(config.task)
     engine.validate(config, dataset, register=register)
     engine.configure(home)
-    base = seen_before(config, engine, uri)
     images = f"{sum(dataset.split_sizes.values())} images"
     prepared = Step("prepare", images, time.perf_counter() - began)
+    recipe = recipe_of(config, dataset.fingerprint)
+    state = RunState(run_id="", dataset=dataset.root, recipe=recipe, train_only=train_only, register_version=register)
+    folder = unfinished_of(home, recipe) if output is not None else None
+    if folder is not None:
+        job = _continued(folder, state, dataset, home, uri)
+    else:
+        job = _begin(config, state, dataset, home, uri, tags or {})
+    outcome = _run(job, [prepared], resume=folder is not None)
+    if output is not None:
+        outcome.folder = move_run(job.folder, output).path
+    return outcome
+
+
+def _begin(
+    config: TrainingConfig,
+    state: RunState,
+    dataset: PreparedDataset,
+    home: Path,
+    uri: str,
+    tags: Mapping[str, str],
+) -> TrainingJob:
+    """Make the run, in MLflow and on disk."""
+    experiment, base = find_experiment(uri, config.mlflow.experiment), seen_before(config, engine_of(config.task), uri)
     name = config.mlflow.run_name or f"{config.model.architecture}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    run_id = start_run(uri, experiment, name, provenance.run_tags() | config.mlflow.tags | dict(tags or {}))
+    run_id = start_run(uri, experiment, name, provenance.run_tags() | config.mlflow.tags | dict(tags))
     # The run's own splits: whoever takes its configuration to another machine gets the same ones.
     config = config.model_copy(update={"dataset": pin_splits(config.dataset, run_reference(run_id))})
     folder = create_run(home, name, config)
     listed = base.write(folder.path, SEEN_BEFORE)
-    folder.save(RunState(run_id=run_id, dataset=dataset.root, seen_before=listed, register_version=register))
-    return _run(TrainingJob(config, dataset, folder, home, uri), [prepared], resume=False)
+    folder.save(state.model_copy(update={"run_id": run_id, "seen_before": listed}))
+    return TrainingJob(config, dataset, folder, home, uri)
+
+
+def _continued(folder: RunFolder, asked: RunState, dataset: PreparedDataset, home: Path, uri: str) -> TrainingJob:
+    """A training that did not end, which goes as far as it is asked for now."""
+    say(f"the training in {folder.path} did not end, and goes on")
+    own = {"dataset": asked.dataset, "train_only": asked.train_only, "register_version": asked.register_version}
+    with folder.locked():  # One that runs is left alone.
+        folder.save(folder.state().model_copy(update=own))
+    return TrainingJob(load_config(folder.config), dataset, folder, home, uri)
+
+
+def _dataset(config: TrainingConfig, home: Path, uri: str, data: Path | None) -> PreparedDataset:
+    """The dataset of a configuration: made from its source, or opened where it was prepared before.
+
+    Raises:
+        DataError: the folder was not prepared by Handful.
+        ConfigError: it was prepared for something else.
+    """
+    if data is None:
+        return prepare(fetch_splits(config.dataset, home, uri), home, task=config.task)
+    return PreparedDataset.made_from(data, config.task, config.dataset)
 
 
 def resume(folder: RunFolder, config: TrainingConfig, home: Path, uri: str) -> TrainingOutcome:
@@ -129,6 +192,9 @@ def _stages(job: TrainingJob, outcome: TrainingOutcome, *, resume: bool) -> None
             _describe(job, tracker)
         if not job.folder.state().trained:
             _train(job, tracker, outcome, resume=resume)
+        if job.folder.state().train_only:
+            job.engine.discard_checkpoints(job.folder.path, keep_best=True)
+            return
         built = _package(job, tracker, outcome)
         if job.folder.state().register_version:
             _publish(job, tracker, built, outcome)
@@ -178,7 +244,7 @@ def _package(job: TrainingJob, tracker: Tracker, outcome: TrainingOutcome) -> Bu
     for warning in built.evaluation.warnings():
         say(f"warning: {warning}")
     tracker.metrics({f"test/{key}": value for key, value in built.evaluation.measured().items()})
-    tracker.metrics(_per_class(built.evaluation, job.task.labels.noun))
+    tracker.metrics(class_metrics(built.evaluation.per_class, job.task.labels.noun))
     tracker.metrics(measure_latency(built.package, built.evaluation.example).metrics())
     tracker.tags({"parity": str(built.parity)})
     tracker.artifact(built.evaluation.write(job.folder.evaluation), "evaluation")
@@ -210,13 +276,3 @@ def _registered(registry: Registry, folder: RunFolder, outcome: TrainingOutcome)
     """The version that this training registered before it was interrupted."""
     number = folder.state().version
     return registry.version(outcome.model, number) if number is not None else None
-
-
-def _per_class(evaluation: Evaluation, noun: str) -> dict[str, float]:
-    """Metrics by class; how many labels a class has is none."""
-    return {
-        f"test/class/{mlflow_name(name)}/{metric}": value
-        for name, values in evaluation.per_class.items()
-        for metric, value in values.items()
-        if metric != noun
-    }

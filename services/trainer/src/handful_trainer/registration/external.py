@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from handful_core.console import say
+from handful_core.errors import NotFoundError
 from handful_core.package import Package, SeenImages, open_package, seen_by
 from handful_core.registry import Registry, Version
 from handful_core.runtime.model import load_model
@@ -19,7 +21,7 @@ from handful_trainer.registration.gate import Candidate, GateDecision, pass_gate
 from handful_trainer.registration.mlflow_model import register_package
 from handful_trainer.tasks.base import Evaluation
 from handful_trainer.tracking.managed_run import managed_run
-from handful_trainer.tracking.mlflow_calls import find_experiment, log_metrics, start_run
+from handful_trainer.tracking.mlflow_calls import class_metrics, find_experiment, log_metrics, start_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ def register_external_package(
     gate: GateConfig,
     experiment: str,
     run_id: str | None = None,
+    once: bool = False,
 ) -> Registered:
     """Make a package a version of a model.
 
@@ -61,12 +64,15 @@ def register_external_package(
         gate: what is compared, and by how much the package must win.
         experiment: of the run that is made.
         run_id: a run that the version joins instead; how it is marked is left to whoever began it.
+        once: where the model has a version with this very package, that one passes the gate again, and none is made.
 
     Raises:
         PackageError: its list of seen images is damaged.
     """
     seen = seen_by(package)  # A list that cannot be read is refused before anything is registered.
     evaluation = dataset.task.evaluate(load_model(package), dataset, "test") if dataset else None
+    if once and (found := _version_of(package, uri, name)):
+        return _gated(found, found.run_id or "", uri, evaluation, seen, dataset, gate)
     if run_id is not None:
         return _register(package, uri, name, run_id, evaluation, seen, dataset, gate)
     made = start_run(uri, find_experiment(uri, experiment), f"register-{name}", run_tags())
@@ -91,11 +97,32 @@ def _register(
         for warning in evaluation.warnings():
             say(f"warning: {warning}")
         log_metrics(uri, run_id, {f"test/{key}": value for key, value in evaluation.measured().items()})
+    if evaluation and dataset:
+        log_metrics(uri, run_id, class_metrics(evaluation.per_class, dataset.task.labels.noun))
     with tempfile.TemporaryDirectory(prefix="handful-register-") as folder:
         # MLflow keeps the folder's name, and serving looks for it.
         copy = Path(shutil.copytree(package.root, Path(folder) / "package"))
         with open_package(copy) as named:
             version = register_package(uri, named, name, run_id)
+    return _gated(version, run_id, uri, evaluation, seen, dataset, gate)
+
+
+def _version_of(package: Package, uri: str, name: str) -> Version | None:
+    """The newest version that is this very package."""
+    with Registry(uri) as registry, suppress(NotFoundError):  # There is no such model yet.
+        return next((v for v in registry.versions(name) if v.tags.get("package.digest") == package.digest), None)
+    return None
+
+
+def _gated(
+    version: Version,
+    run_id: str,
+    uri: str,
+    evaluation: Evaluation | None,
+    seen: SeenImages,
+    dataset: PreparedDataset | None,
+    gate: GateConfig,
+) -> Registered:
     if dataset is None or evaluation is None:
         return Registered(version, run_id, None, None)
     with Registry(uri) as registry:

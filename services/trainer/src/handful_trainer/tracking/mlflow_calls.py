@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, LifecycleStage, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
+from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.tracking import MlflowClient
 
 from handful_core.errors import HandfulError, UnavailableError, redact_credentials
@@ -139,6 +139,24 @@ _CALLS: dict[str, Callable[[MlflowClient, str, Entry], None]] = {
 }
 
 
+def existing_run(uri: str, run_id: str | None) -> str | None:
+    """The run's id, if this MLflow has it; None if it has not, or it was deleted.
+
+    Raises:
+        UnavailableError: MLflow does not answer.
+    """
+    if run_id is None:
+        return None
+    with _answering(uri):
+        try:
+            info = MlflowClient(uri).get_run(run_id).info
+        except MlflowException as error:
+            if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+                raise
+            return None
+    return run_id if info.lifecycle_stage == LifecycleStage.ACTIVE else None
+
+
 def log_metrics(uri: str, run_id: str, values: Mapping[str, float]) -> None:
     """Log metrics to a run, at step 0.
 
@@ -178,3 +196,13 @@ def mlflow_name(name: str) -> str:
     """
     plain = "".join(c if c.isalnum() or c in " _-./" else "_" for c in name)
     return "/".join(part if part.strip(".") else "_" for part in plain.split("/"))
+
+
+def class_metrics(per_class: Mapping[str, Mapping[str, float]], noun: str) -> dict[str, float]:
+    """An evaluation's metrics by class, as a run names them; how many labels a class has is none."""
+    return {
+        f"test/class/{mlflow_name(name)}/{metric}": value
+        for name, values in per_class.items()
+        for metric, value in values.items()
+        if metric != noun
+    }

@@ -33,7 +33,14 @@ from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import RawDataset, RawItem
 from handful_trainer.dataset.sources.registry import open_source
 from handful_trainer.dataset.splitting.assign import assign_splits
-from handful_trainer.dataset.splitting.earlier import SPLITS_FILE, SplitHistory, assigned_splits, write_splits
+from handful_trainer.dataset.splitting.earlier import (
+    NONE,
+    SPLITS_FILE,
+    SplitHistory,
+    assigned_splits,
+    history_file,
+    write_splits,
+)
 from handful_trainer.tasks import DEFAULT, all_tasks, get_task
 from handful_trainer.tasks.base import Task
 from handful_trainer.tasks.label_format import LabelFormat
@@ -51,7 +58,14 @@ _HINTS = {
 """What to do when nothing can be used, by the commonest reason."""
 
 
-def prepare(config: DatasetConfig, home: Path, output: Path | None = None, *, task: str = DEFAULT) -> PreparedDataset:
+def prepare(
+    config: DatasetConfig,
+    home: Path,
+    output: Path | None = None,
+    *,
+    task: str = DEFAULT,
+    splits: Path | None = None,
+) -> PreparedDataset:
     """Validate, clean, split and write a dataset, once: the same input and settings give the same folder.
 
     Args:
@@ -59,6 +73,7 @@ def prepare(config: DatasetConfig, home: Path, output: Path | None = None, *, ta
         home: Handful's folder; the dataset goes to `datasets/<name>-<fingerprint>` in it.
         output: another folder for it.
         task: what it is for: decides what counts of an annotation, and the layout on disk.
+        splits: folder that remembers which split each image is in, instead of Handful's.
 
     Raises:
         DataError: the source is missing, damaged, or nothing in it can be used.
@@ -67,12 +82,13 @@ def prepare(config: DatasetConfig, home: Path, output: Path | None = None, *, ta
     """
     source = open_source(config, home)
     index = Index.of(config, source, home, output, task)
-    folder = index.find()
+    remembered = splits is None or config.split.keep == NONE or history_file(config, splits).is_file()
+    folder = index.find() if remembered else None
     if folder is not None and (known := _opened(folder)) and known.is_whole():
         _log.info("unchanged since it was prepared: %s", folder)
         return known
     with _uncollected(), contextlib.closing(WorkerPool(index.state.images)) as pool:
-        dataset = _make(config, source.read(), get_task(task), pool, home, output)
+        dataset = _make(config, source.read(), get_task(task), pool, home, output, splits)
     index.remember(dataset.root)
     for warning in dataset.report["warnings"][:_SHOWN]:
         say(f"warning: {warning}")
@@ -92,7 +108,13 @@ def _uncollected() -> Iterator[None]:
 
 
 def _make(
-    config: DatasetConfig, raw: RawDataset, task: Task, pool: WorkerPool, home: Path, output: Path | None
+    config: DatasetConfig,
+    raw: RawDataset,
+    task: Task,
+    pool: WorkerPool,
+    home: Path,
+    output: Path | None,
+    splits: Path | None,
 ) -> PreparedDataset:
     Thread(target=template).start()  # It is compiled while images are decoded.
     check_balance(raw.accounts)
@@ -106,7 +128,7 @@ def _make(
     if config.unknown_labels == "refuse":
         check_labels(assets, class_ids, task.labels.noun)
     _check_usable(assets, task.labels)
-    with SplitHistory.locked(config, home) as history:
+    with SplitHistory.locked(config, home, splits) as history:
         history.check(assets)
         assets = assign_splits(assets, config, history.earlier)
         history.remember(assets)

@@ -44,8 +44,13 @@ class SplitHistory(NamedTuple):
 
     @classmethod
     @contextlib.contextmanager
-    def locked(cls, config: DatasetConfig, home: Path) -> Iterator[SplitHistory]:
+    def locked(cls, config: DatasetConfig, home: Path, folder: Path | None = None) -> Iterator[SplitHistory]:
         """What `dataset.split.keep` names; another process waits until this one has remembered what came of it.
+
+        Args:
+            config: the dataset's settings.
+            home: Handful's folder.
+            folder: where splits are remembered instead of in Handful's folder; then nothing else of that counts.
 
         Raises:
             MissingSourceError: it names a file that is not there.
@@ -55,13 +60,15 @@ class SplitHistory(NamedTuple):
         if keep == NONE:
             yield cls({}, None)
             return
-        path = home / "splits" / f"{config.title}-{_key(config)}.csv"
+        path = history_file(config, folder or home / "splits")
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
-            if keep == AUTO:
-                yield cls(read_splits(path) if path.is_file() else _of_other_folder(config, home), path)
-            else:
+            if keep != AUTO:
                 yield cls(read_splits(kept_file(keep)), path, pinned=str(kept_file(keep)))
+            elif path.is_file():
+                yield cls(read_splits(path), path)
+            else:
+                yield cls({} if folder else _of_other_folder(config, home), path)
 
     def check(self, assets: Iterable[Asset]) -> None:
         """Refuse a split that was named and is one of other images.
@@ -88,6 +95,11 @@ class SplitHistory(NamedTuple):
         both = now | known if self.pinned else known | now
         if both != known:
             write_splits(self.path, both)
+
+
+def history_file(config: DatasetConfig, folder: Path) -> Path:
+    """The file that remembers the splits of a dataset and way of sharing out."""
+    return folder / f"{config.title}-{_key(config)}.csv"
 
 
 def _of_other_folder(config: DatasetConfig, home: Path) -> Earlier:

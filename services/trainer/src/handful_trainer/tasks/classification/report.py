@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from handful_core.vision.decode import decode_reduced
 from handful_trainer.tasks.classification.charts import draw_charts
 from handful_trainer.tasks.classification.evaluation import Evaluation
+from handful_trainer.tasks.classification.predictions import write_predictions
 
 _SIDE = 320
 """Longest side of a picture on the page, in pixels."""
@@ -35,8 +36,10 @@ _NAMES = {
 
 
 def write_evaluation(evaluation: Evaluation, folder: Path) -> Path:
-    """Write metrics.json, the charts and the page into `folder`, which is made."""
+    """Write metrics.json, predictions.csv, the charts and the page into `folder`, which is made."""
     folder.mkdir(parents=True, exist_ok=True)
+    answers = evaluation.truth, evaluation.probabilities, evaluation.paths
+    write_predictions(folder / "predictions.csv", evaluation.classes, *answers)
     (folder / "metrics.json").write_text(json.dumps(evaluation.as_json(), indent=2) + "\n", encoding="utf-8")
     charts = draw_charts(evaluation, folder)
     write_page(evaluation, charts, folder / f"{evaluation.split}_pictures.html")
