@@ -72,11 +72,16 @@ def test_a_classifier_goes_all_the_way(trainer: Trainer, tmp_path: Path) -> None
     assert params["lightning.device"]
     assert {"package.lightning", "package.timm", "package.torch"} <= set(params)
     assert {"train/loss", "val/loss", METRIC, "lr", "test/macro_f1", "test/class/rust/f1"} <= set(metrics)
+    measured = {"ece", "roc_auc", "average_precision", "weighted_f1", "set_coverage", "set_size", "out_of_distribution"}
+    assert {f"test/{name}" for name in measured} <= set(metrics)
     assert trainer.epochs_logged() == [1, 2, 3, 4]
     assert run.data.tags["parity"].startswith("12 first classes and 12 prediction sets of 12 agree")
     client = MlflowClient(trainer.uri)
     names = {item.path for folder in ("plots", "weights") for item in client.list_artifacts(run.info.run_id, folder)}
     assert names == {"plots/results.csv", "plots/results.png", "weights/best.safetensors"}
+    charts = {"confusion_matrix.png", "pr_curves.png", "reliability.png"}
+    pages = {item.path.split("/")[1] for item in client.list_artifacts(run.info.run_id, "evaluation")}
+    assert pages == {"metrics.json", "test_pictures.html", *charts}
 
     with Registry(trainer.uri) as registry:
         version = registry.version(trainer.name, CHAMPION)
@@ -94,7 +99,10 @@ def test_a_classifier_goes_all_the_way(trainer: Trainer, tmp_path: Path) -> None
     folder = json.loads(prepared.source)["uri"].removeprefix("file://")
     done = trainer.run("evaluate", "--data", folder, "--model", f"models:/{trainer.name}@champion")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["macro_f1"] == pytest.approx(outcome["metrics"]["macro_f1"])
+    judged = json.loads(done.stdout)
+    assert judged["macro_f1"] == pytest.approx(outcome["metrics"]["macro_f1"])
+    assert measured <= manifest.metrics.keys() <= judged.keys()
+    assert judged["ece"] == pytest.approx(metrics["test/ece"]) == manifest.metrics["ece"]
 
     image = tmp_path / "leaf.png"
     image.write_bytes(encode(leaf("yellow", 1000)))

@@ -339,3 +339,11 @@ def test_the_surest_mistake_comes_first() -> None:
     paths = tuple(Path(str(number)) for number in range(4))
     found = Evaluation("test", ("a", "b", "c"), np.asarray([1, 1, 1, 2]), probabilities, paths)
     assert mistakes(found) == [1, 3, 0]
+
+
+def test_a_damaged_list_of_assets_is_said(tmp_path: Path) -> None:
+    dataset = prepare(_grouped(tmp_path), tmp_path / "home", task="classify")
+    for damage in ("{", "[]\n", '{"group": "tree-1"}\n'):
+        (dataset.root / "assets.jsonl").write_text(damage)
+        with pytest.raises(DataError, match=r"assets.jsonl is damaged: prepare the dataset again"):
+            groups_of(dataset)

@@ -48,15 +48,24 @@ def appearance(data: bytes) -> Appearance:
     return Appearance((image.width * image.height) ** 0.5, float(grey.mean()), sharpness, border(image.pixels))
 
 
-def appearances(paths: Iterable[Path]) -> dict[Path, Appearance]:
-    """Measure image files; those that cannot be decoded are left out."""
+def appearances(paths: Iterable[Path], *, all_of_them: bool) -> dict[Path, Appearance]:
+    """Measure image files.
+
+    Args:
+        paths: the files.
+        all_of_them: whether one that cannot be decoded is an error; else it is left out.
+
+    Raises:
+        ImageError: one cannot be decoded.
+    """
     found, paths = {}, list(paths)
     with progress() as bar:
         for path in bar.track(paths, description="looking at images"):
             try:
                 found[path] = appearance(path.read_bytes())
-            except ImageError:
-                continue
+            except (ImageError, OSError):
+                if all_of_them:
+                    raise
     return found
 
 

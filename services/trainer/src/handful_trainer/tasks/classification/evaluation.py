@@ -165,7 +165,7 @@ class Evaluation:
     @cached_property
     def looks(self) -> dict[Path, Appearance]:
         """What the images look like."""
-        return appearances(self.paths)
+        return appearances(self.paths, all_of_them=True)
 
     @cached_property
     def slices(self) -> list[dict[str, Any]]:

@@ -89,8 +89,10 @@ def check_shortcut(
     Returns:
         None if there are too few training images: two classes need five each.
     """
-    looks = appearances(path for path, _ in _sampled(train) if path not in judged) | dict(judged)
-    seen = [(path, name) for path, name in _sampled(train) if path in looks]
+    sampled = _sampled(train)
+    others = [path for path, _ in sampled if path not in judged]
+    looks = appearances(others, all_of_them=False) | dict(judged)
+    seen = [(path, name) for path, name in sampled if path in looks]
     often = Counter(name for _, name in seen)
     seen = [(path, name) for path, name in seen if often[name] >= _FOLDS]
     if len({name for _, name in seen}) < 2:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from handful_trainer.dataset.errors import DamagedFileError
 from handful_trainer.dataset.prepared import ASSETS, PreparedDataset
 from handful_trainer.tasks.bootstrap import interval, resamples
 from handful_trainer.tasks.classification.appearance import Appearance
@@ -58,12 +59,19 @@ def find_slices(looks: Sequence[Appearance], groups: Sequence[str]) -> Iterator[
 
 
 def groups_of(dataset: PreparedDataset) -> Mapping[Path, str]:
-    """The group of each image, as far as the prepared dataset knows it."""
+    """The group of each image, as far as the prepared dataset knows it.
+
+    Raises:
+        DamagedFileError: its list of assets is damaged.
+    """
     listed = dataset.root / ASSETS
     if not dataset.report or not listed.is_file():
         return {}
-    entries = [json.loads(line) for line in listed.read_text(encoding="utf-8").splitlines()]
-    return {dataset.root / e["image"]: e["group"] for e in entries if e.get("group") and e["image"]}
+    try:
+        entries = [json.loads(line) for line in listed.read_text(encoding="utf-8").splitlines()]
+        return {dataset.root / e["image"]: str(e["group"]) for e in entries if e.get("group") and e["image"]}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise DamagedFileError(f"{listed} is damaged", "prepare the dataset again") from None
 
 
 def slice_scores(part: Slice, scores: Scores, all_images: int) -> dict[str, Any]:
