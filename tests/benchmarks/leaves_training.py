@@ -33,7 +33,7 @@ sys.path.insert(0, str(_TESTS))
 from support.mlflow_server import MlflowServer  # noqa: E402
 
 _IMGSZ, _BATCH, _LR, _EMA = 160, 16, 5e-4, 0.999
-_TRAIN, _OTHERS = 64, 16
+_TRAIN, _OTHERS = 128, 32
 """Images of each class."""
 _WAYS = ("timm", "lightning", "handful")
 _RATIOS = {"handful_over_lightning": ("handful", "lightning"), "lightning_over_timm": ("lightning", "timm")}
@@ -240,7 +240,7 @@ def _lightning(parts: _Parts, folder: Path, ends: list[tuple[float, float]]) -> 
 
     trainer = lightning.Trainer(
         accelerator="cpu", max_epochs=parts.epochs, logger=False, num_sanity_val_steps=0, enable_progress_bar=False,
-        callbacks=[ModelCheckpoint(_made(folder / "lightning"), save_last=True)],
+        callbacks=[ModelCheckpoint(_made(folder / "lightning"), save_last="link")],
     )  # fmt: skip
     trainer.fit(Plain(), parts.train, parts.val)
 
