@@ -63,7 +63,7 @@ def _classifier(root: Path) -> Package:
     from handful_trainer.tasks.classification.network import Network, write_weights
     from handful_trainer.tasks.classification.settings import ClassificationConfig
 
-    sections = {"dataset": {"source": "folder"}, "model": {"architecture": "tf_efficientnet_lite0"}}
+    sections = {"dataset": {"source": "sample"}, "model": {"architecture": "tf_efficientnet_lite0"}}
     config = ClassificationConfig.model_validate(sections | {"training": {"imgsz": 224}, "package": {"weights": False}})
     network = Network.of(config, ("healthy", "miner", "rust", "phoma", "cercospora"))
     root.mkdir()
