@@ -23,7 +23,6 @@ from handful_core.package import (
     write_package,
 )
 from handful_core.package.archive import describe_files
-from handful_core.package.limits import MAX_REFERENCE_BYTES
 from handful_core.registry import Version
 from handful_serving.adapters.disk_cache import DiskCache
 
@@ -71,8 +70,8 @@ def _classifier(root: Path) -> Package:
     write_weights(network.build(), network, weights)
     graph = export(config, weights, root)
     width = graph.output.embedding.shape[1] if graph.output.embedding else 0
-    sample = np.random.default_rng(0).normal(size=(MAX_REFERENCE_BYTES // (2 * width) - 1, width))
-    np.save(root / "reference.npy", (sample / np.linalg.norm(sample, axis=1, keepdims=True)).astype(np.float16))
+    directions, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(width, 64)))
+    np.save(root / "reference.npy", np.vstack([np.zeros(width), directions.T]).astype(np.float16))
     limits = {
         "prediction_sets": PredictionSets(probability=0.1, images=100),
         "out_of_distribution": OutOfDistribution(distance=0.2),

@@ -145,9 +145,9 @@ def build_package(
 
 
 def _limits(root: Path, classes: int) -> dict[str, Any]:
-    """Fields of a manifest that knows its model's limits, and their file. Grey and black are out of distribution."""
-    colours = np.float32(COLOURS[:classes])
-    np.save(root / "reference.npy", (colours / np.linalg.norm(colours, axis=1, keepdims=True)).astype(np.float16))
+    """Fields of a manifest that knows its model's limits, and their file: red and green in equal parts are usual."""
+    yellow, blue = np.float32([1, 1, 0]) / np.sqrt(2), np.float32([0, 0, 1])
+    np.save(root / "reference.npy", np.stack([np.zeros(3), yellow, blue]).astype(np.float16))
     return {
         "outputs": {
             "embedding": ExtraOutput(name="embedding", shape=(1, 3)),
@@ -155,7 +155,7 @@ def _limits(root: Path, classes: int) -> dict[str, Any]:
         },
         "calibration": Calibration(temperature=1.0, images=20),
         "prediction_sets": PredictionSets(probability=0.2, images=20),
-        "out_of_distribution": OutOfDistribution(neighbours=1, distance=0.05),
+        "out_of_distribution": OutOfDistribution(distance=0.05),
     }
 
 

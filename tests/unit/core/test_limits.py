@@ -61,14 +61,11 @@ def test_the_request_may_ask_for_more_certainty(model: VisionModel) -> None:
     assert model.predict(filled("3"), confidence=answer.top[1] + 0.01).uncertain is True
 
 
-def test_a_colour_that_no_class_has_is_out_of_distribution(model: VisionModel) -> None:
-    """Orange lies between red and yellow."""
+def test_a_colour_that_no_training_image_had_is_out_of_distribution(model: VisionModel) -> None:
+    """Orange has more red than green."""
     answer = model.predict(np.full((SIZE, SIZE, 3), (0, 110, 255), np.uint8))
-    orange = np.float32([1, 110 / 255, 0]) / np.linalg.norm([1, 110 / 255, 0])
-    colours = np.float32(COLOURS)
-    nearest = (colours / np.linalg.norm(colours, axis=1, keepdims=True) @ orange).max()
-    assert answer.distance == pytest.approx(1 - nearest, abs=1e-3)
-    assert nearest < 0.95
+    red, green = np.array([1, 110 / 255]) / np.hypot(1, 110 / 255)
+    assert answer.distance == pytest.approx((red - green) / np.sqrt(2), abs=1e-3)
     assert answer.out_of_distribution is True
 
 
@@ -178,7 +175,7 @@ def _zipped() -> bytes:
     return file.getvalue()
 
 
-WHOLE = _saved(np.eye(3, dtype=np.float16))
+WHOLE = _saved(np.eye(3, dtype=np.float16)[[2, 0, 1]])
 HOSTILE = {
     "empty": b"",
     "text": b"no array",
@@ -192,6 +189,9 @@ HOSTILE = {
     "one dimension": _saved(np.ones(3, np.float16)),
     "no rows": _saved(np.ones((0, 3), np.float16)),
     "no number": _saved(np.full((5, 3), np.nan, np.float16)),
+    "no number in the mean": _saved(np.float16([[np.inf, 0, 0], [1, 0, 0]])),
+    "directions that are not at right angles": _saved(np.float16([[0, 0, 0], [1, 0, 0], [1, 0, 0]])),
+    "directions of another length": _saved(np.float16([[0, 0, 0], [3, 0, 0]])),
 }
 
 
@@ -200,14 +200,16 @@ def test_a_reference_that_is_none_is_refused(tmp_path: Path, kind: str) -> None:
     package = build_package(tmp_path / "p", "logits", limits=True)
     (package.root / "reference.npy").write_bytes(HOSTILE[kind])
     damaged = _described(package)
-    with pytest.raises(DamagedPackageError, match=r"reference.npy of model fingers does not hold 1 embeddings of 3"):
+    with pytest.raises(DamagedPackageError, match=r"reference.npy .* does not hold a mean and directions of 3"):
         load_model(damaged)
 
 
 def test_a_reference_that_is_one_is_read(tmp_path: Path) -> None:
     package = build_package(tmp_path / "p", "logits", limits=True)
     (package.root / "reference.npy").write_bytes(WHOLE)
-    assert load_model(_described(package)).predict(filled("0")).out_of_distribution is False
+    model = load_model(_described(package))
+    assert model.predict(filled("2")).distance == pytest.approx(0, abs=1e-3)
+    assert model.predict(filled("0")).distance == pytest.approx(1, abs=1e-3), "blue is the mean"
 
 
 def _described(package: Package) -> Package:

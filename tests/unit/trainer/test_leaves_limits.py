@@ -17,15 +17,15 @@ from handful_core.package import MAX_REFERENCE_BYTES, OutputLayout, Package
 from handful_core.runtime.model import load_model
 from handful_core.vision.classification import in_set, softmax
 from handful_core.vision.decode import decode_image
+from handful_core.vision.reference import EmbeddingReference
 from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.packaging.build import BuiltPackage, build_package
 from handful_trainer.tasks.classification.export import divide_logits, export
 from handful_trainer.tasks.classification.limits import (
-    choose_reference,
     fit_distance,
     fit_least_probability,
+    fit_reference,
     fit_temperature,
-    reference_rows,
 )
 from handful_trainer.tasks.classification.network import Network, write_weights
 from handful_trainer.tasks.classification.task import LightningEngine
@@ -99,20 +99,42 @@ def test_the_distance_holds_the_share() -> None:
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(1, 40), st.integers(1, 60), st.integers(0, 100))
-def test_the_reference_is_spread_over_the_images(rows: int, images: int, seed: int) -> None:
-    points = np.random.default_rng(seed).normal(size=(images, 8)).astype(np.float32)
-    points /= np.linalg.norm(points, axis=1, keepdims=True)
-    chosen = choose_reference(points, rows)
-    assert len(chosen) == min(rows, images)
-    assert {row.tobytes() for row in chosen} <= {row.tobytes() for row in points}
-    assert len({row.tobytes() for row in chosen}) == len(chosen), "none twice"
+@given(st.integers(4, 60), st.integers(2, 40), st.integers(0, 100))
+def test_the_reference_is_a_mean_and_directions(images: int, width: int, seed: int) -> None:
+    points = np.random.default_rng(seed).normal(size=(images, width)).astype(np.float32)
+    rows = fit_reference(points, 8)
+    unit = points / np.linalg.norm(points, axis=1, keepdims=True)
+    assert rows[0] == pytest.approx(unit.mean(axis=0), abs=1e-3)
+    assert 1 <= len(rows) <= 1 + min(8, images // 2, width)
+    assert rows[1:] @ rows[1:].T == pytest.approx(np.eye(len(rows) - 1), abs=0.01)
 
 
-@pytest.mark.parametrize("width", [192, 1280, 2048])
+def test_what_differs_in_another_direction_is_far() -> None:
+    """Images that vary along two of ten directions, and one that varies along a third."""
+    rng = np.random.default_rng(0)
+    seen = np.zeros((100, 10), np.float32)
+    seen[:, 0] = 1
+    seen[:, 1:3] = rng.normal(size=(100, 2))
+    rows = fit_reference(seen)
+    reference = EmbeddingReference(rows[0], rows[1:])
+    usual, other = np.zeros(10, np.float32), np.zeros(10, np.float32)
+    usual[:3], other[:2], other[5] = (1, 0.7, -0.2), (1, 0.7), 0.5
+    assert reference.distance(usual) < 0.01
+    assert reference.distance(other) == pytest.approx(0.5 / np.linalg.norm(other), abs=0.01)
+    assert reference.distance(other * 100) == pytest.approx(reference.distance(other), abs=1e-4), "length says nothing"
+
+
+def test_images_that_are_all_alike_have_no_directions() -> None:
+    rows = fit_reference(np.ones((9, 6), np.float32))
+    assert rows.shape == (1, 6)
+    assert EmbeddingReference(rows[0], rows[1:]).distance(np.ones(6, np.float32)) == pytest.approx(0, abs=1e-3)
+
+
+@pytest.mark.parametrize("width", [192, 1280, 2048, 9000])
 def test_the_file_of_the_reference_is_small(width: int, tmp_path: Path) -> None:
-    np.save(tmp_path / "reference.npy", np.zeros((reference_rows(width), width), np.float16))
-    assert MAX_REFERENCE_BYTES - 2 * width < (tmp_path / "reference.npy").stat().st_size <= MAX_REFERENCE_BYTES
+    points = np.random.default_rng(0).normal(size=(150, width)).astype(np.float32)
+    np.save(tmp_path / "reference.npy", fit_reference(points).astype(np.float16))
+    assert (tmp_path / "reference.npy").stat().st_size <= MAX_REFERENCE_BYTES
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +156,7 @@ def test_a_package_knows_the_limits_of_its_model(built: BuiltPackage) -> None:
     assert manifest.out_of_distribution is not None
     assert manifest.output.class_maps is not None
     assert manifest.output.class_maps.exact
-    assert np.load(built.package.root / "reference.npy").shape == (12, 256)
+    assert np.load(built.package.root / "reference.npy").shape == (1 + 6, 256)
 
 
 def test_the_graph_itself_is_calibrated(built: BuiltPackage, leaves: PreparedDataset) -> None:

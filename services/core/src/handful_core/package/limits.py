@@ -57,11 +57,11 @@ class PredictionSets(Part):
 class OutOfDistribution(Part):
     """When an image is unlike all that the model was trained on.
 
-    Its distance is the mean cosine distance from its embedding to its nearest neighbours in the file, which holds a
-    sample of training images' embeddings of unit length: (n, d) float16, as `numpy.save` writes it.
+    The embeddings of the training images, brought to unit length, differ along few directions. An image's distance is
+    the length of what its own has outside of these (the residual of Wang et al., 2022, arXiv 2203.10807). The file
+    holds (1 + directions, d) float16, as `numpy.save` writes it: the mean, then directions at right angles.
     """
 
     file: FileName = "reference.npy"
-    neighbours: int = Field(default=5, ge=1)
     distance: float = Field(ge=0, le=2)
     """An image that is farther away is out of distribution. 95 % of the validation images are nearer."""

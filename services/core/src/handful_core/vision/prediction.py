@@ -36,7 +36,7 @@ class Prediction:
     prediction_set: tuple[int, ...] | None = None
     """The classes that the image may well show, the most probable first."""
     distance: float | None = None
-    """Mean cosine distance, 0 to 2, to the training images that are most like it."""
+    """How far it is from the training images, 0 to 2: what their directions do not explain of it."""
     out_of_distribution: bool | None = None
     """Whether that is farther than the images that the model was accepted on."""
     explanation: Explanation | None = None

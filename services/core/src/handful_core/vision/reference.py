@@ -13,40 +13,47 @@ from handful_core.vision.preprocess import Floats
 
 _MAX_HEADER = 1000
 """Bytes."""
+_TOLERANCE = 0.05
+"""Directions are stored as float16: so far from right angles they may be."""
 
 
 @dataclass(frozen=True, slots=True)
-class ReferenceEmbeddings:
-    """A sample of training images, as the last layer of a network sees them."""
+class EmbeddingReference:
+    """What the training images are like, as the last layer of a network sees them."""
 
-    rows: Floats
-    """(n, d), of unit length."""
-    neighbours: int
+    mean: Floats
+    """(d,), of their embeddings of unit length."""
+    directions: Floats
+    """(k, d): orthonormal, along which these differ most."""
 
     def distance(self, embedding: Floats) -> float:
-        """The mean cosine distance, 0 to 2, from an embedding (d,) to its nearest neighbours."""
+        """The length of what an embedding (d,), at unit length, has outside of these directions: 0 to 2."""
         length = max(float(np.linalg.norm(embedding)), 1e-12)
-        near = np.partition(self.rows @ (embedding / np.float32(length)), -self.neighbours)[-self.neighbours :]
-        return float(np.clip(1 - near.mean(), 0, 2))
+        rest = embedding / np.float32(length) - self.mean
+        return float(np.linalg.norm(rest - (self.directions @ rest) @ self.directions))
 
 
-def read_reference(package: Package, spec: OutOfDistribution) -> ReferenceEmbeddings:
-    """The reference embeddings of a package.
+def read_reference(package: Package, spec: OutOfDistribution) -> EmbeddingReference:
+    """What a package knows of its training images.
 
     Raises:
         DamagedPackageError: its file holds something else than the manifest says.
     """
-    path = package.root / spec.file
     output = package.manifest.output.embedding
     width = output.shape[-1] if output else 0
-    rows = _load(path)
-    whole = rows is not None and rows.ndim == 2 and rows.shape[1] == width and len(rows) >= spec.neighbours
-    if rows is None or not whole or not np.isfinite(rows).all():
-        wanted = f"{spec.neighbours} embeddings of {width} numbers"
+    rows = _load(package.root / spec.file)
+    if rows is None or rows.ndim != 2 or rows.shape[1] != width or not len(rows) or not _is_orthonormal(rows[1:]):
         raise DamagedPackageError(
-            f"{spec.file} of model {package.manifest.name} does not hold {wanted}", "package the model again"
+            f"{spec.file} of model {package.manifest.name} does not hold a mean and directions of {width} numbers",
+            "package the model again",
         )
-    return ReferenceEmbeddings(rows, spec.neighbours)
+    return EmbeddingReference(rows[0], rows[1:])
+
+
+def _is_orthonormal(rows: Floats) -> bool:
+    """Are all numbers, and the rows of unit length and at right angles? Values that are no number give False."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        return bool((np.abs(rows @ rows.T - np.eye(len(rows))) < _TOLERANCE).all())
 
 
 def _load(path: Path) -> Floats | None:
@@ -55,4 +62,4 @@ def _load(path: Path) -> Floats | None:
         rows = np.lib.format.open_memmap(path, mode="r", max_header_size=_MAX_HEADER)
     except (ValueError, EOFError):
         return None
-    return np.array(rows, np.float32) if rows.dtype.kind == "f" else None
+    return np.array(rows, np.float32) if rows.dtype.kind == "f" and np.isfinite(rows).all() else None

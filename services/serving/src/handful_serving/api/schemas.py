@@ -93,7 +93,7 @@ class PredictionAnswer(_Answer):
         "tell.",
     )
     distance: float | None = Field(
-        None, description="Mean cosine distance, 0 to 2, to the training images that are most like it."
+        None, description="How far it is from the training images, 0 to 2: what their directions do not explain of it."
     )
     distance_limit: float | None = Field(None, description="The distance from which on it is out of distribution.")
     explanation: ExplanationAnswer | None = Field(
