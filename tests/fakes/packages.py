@@ -43,6 +43,11 @@ GOLDEN_SQUARES = {(1, 1): "2", (5, 4): "5"}
 HEADS: tuple[Layout, ...] = ("raw", "nms_free", "nms_in_graph", "probabilities", "logits")
 DETECTORS: tuple[Layout, ...] = ("raw", "nms_free", "nms_in_graph")
 
+_PURE = ((1 / 3, 1 / 3, 1 / 3), np.array([1, -1, 0]) / np.sqrt(2), np.array([1, 1, -2]) / np.sqrt(6))
+"""Mean and directions of red, green and blue: the plane through them."""
+_YELLOW = ((0, 0, 0), np.array([1, 1, 0]) / np.sqrt(2), (0, 0, 1))
+"""Of all that has as much red as green."""
+
 Damage = Literal["hash", "missing", "manifest", "schema_version", "graph", "golden"]
 DAMAGES: tuple[Damage, ...] = ("hash", "missing", "manifest", "schema_version", "graph", "golden")
 
@@ -145,9 +150,11 @@ def build_package(
 
 
 def _limits(root: Path, classes: int) -> dict[str, Any]:
-    """Fields of a manifest that knows its model's limits, and their file: red and green in equal parts are usual."""
-    yellow, blue = np.float32([1, 1, 0]) / np.sqrt(2), np.float32([0, 0, 1])
-    np.save(root / "reference.npy", np.stack([np.zeros(3), yellow, blue]).astype(np.float16))
+    """Fields of a manifest that knows its model's limits, and their file.
+
+    Usual are the pure colours of up to three classes, grey is not. Of more classes the fourth's is, orange is not.
+    """
+    np.save(root / "reference.npy", np.float16(_PURE if classes <= 3 else _YELLOW))
     return {
         "outputs": {
             "embedding": ExtraOutput(name="embedding", shape=(1, 3)),

@@ -81,7 +81,7 @@ def test_a_classifier_goes_all_the_way(trainer: Trainer, tmp_path: Path) -> None
     assert names == {"plots/results.csv", "plots/results.png", "weights/best.safetensors"}
     charts = {"confusion_matrix.png", "pr_curves.png", "reliability.png"}
     pages = {item.path.split("/")[1] for item in client.list_artifacts(run.info.run_id, "evaluation")}
-    assert pages == {"metrics.json", "test_pictures.html", *charts}
+    assert pages == {"metrics.json", "predictions.csv", "test_pictures.html", *charts}
 
     with Registry(trainer.uri) as registry:
         version = registry.version(trainer.name, CHAMPION)
@@ -89,7 +89,7 @@ def test_a_classifier_goes_all_the_way(trainer: Trainer, tmp_path: Path) -> None
     assert version.tags["gate.metric"] == "macro_f1"
     manifest = package.manifest
     assert (manifest.task, manifest.architecture, set(manifest.classes)) == ("classify", NETWORK, set(COLOURS))
-    assert {"model.onnx", "weights.safetensors", "golden.png", "seen.csv"} == set(manifest.files)
+    assert {"model.onnx", "weights.safetensors", "golden.png", "seen.csv", "reference.npy"} == set(manifest.files)
     assert seen_by(package).complete
     assert len(seen_by(package).phashes) == 48
     places = (str(trainer.home.parent).encode(), str(Path.cwd()).encode())

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from typing import Any
 
 import pytest
 
@@ -45,10 +46,10 @@ async def test_a_model_stays_in_use_after_its_client_has_gone(
     loaded = await manager.find(ModelRef())
     begun, release = threading.Event(), threading.Event()
 
-    def slow(data: bytes, max_pixels: int, enough: int | None) -> decode.Picture:
+    def slow(data: bytes, *bounds: Any) -> decode.DecodedImage:
         begun.set()
         release.wait(10)
-        return decode.decode_reduced(data, max_pixels, enough)
+        return decode.decode_reduced(data, *bounds)
 
     monkeypatch.setattr("handful_serving.domain.predictor.decode_reduced", slow)
     predictor = serving.predictor(manager, workers=1, max_pixels=10_000)
@@ -86,9 +87,9 @@ async def test_requests_that_have_begun_are_answered_by_the_model_they_began_wit
     await manager.watcher.poll()
     release = threading.Event()
 
-    def slow(data: bytes, max_pixels: int, enough: int | None) -> decode.Picture:
+    def slow(data: bytes, *bounds: Any) -> decode.DecodedImage:
         release.wait(10)
-        return decode.decode_reduced(data, max_pixels, enough)
+        return decode.decode_reduced(data, *bounds)
 
     monkeypatch.setattr("handful_serving.domain.predictor.decode_reduced", slow)
     predictor = serving.predictor(manager, workers=2, max_pixels=10_000)
