@@ -9,8 +9,8 @@ from fakes.packages import build_package, encode, picture
 from fakes.registry import FakeMlflow
 from handful_core.registry import Registry
 from handful_core.vision.decode import ImageError, Pixels
+from handful_core.vision.drawing import draw
 from handful_core.vision.prediction import Prediction
-from handful_serving.adapters.drawing import draw
 from handful_serving.concurrency.admission import AdmissionQueue
 from handful_serving.domain.model_ref import ModelRef, ModelVersion
 from handful_serving.domain.prediction import PredictOptions
