@@ -246,6 +246,11 @@ async def test_files_are_not_taken_for_text(data: bytes) -> None:
     assert await as_image(data) is data
 
 
+async def test_percent_signs_take_no_memory() -> None:
+    with pytest.raises(ImageError, match="percent signs: send it as base64"):
+        await as_image(b"data:image/png," + b"%89" * 100_001)
+
+
 async def test_text_is_checked_to_its_end() -> None:
     with pytest.raises(ImageError):
         await as_image(TEXT + b"=A")

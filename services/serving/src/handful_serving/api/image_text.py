@@ -16,6 +16,9 @@ _HEAD_BYTES = 64
 _SPACE = b" \t\r\n"
 _SCHEME = b"data:"
 _LETTERS = re.compile(rb"[A-Za-z0-9+/_\-\s]+=*\s*")
+_ESCAPES = ((b"%2B", b"+"), (b"%2b", b"+"), (b"%2F", b"/"), (b"%2f", b"/"), (b"%3D", b"="), (b"%3d", b"="))
+_MAX_ESCAPES = 100_000
+"""Of a data URI without base64. Python makes an object of some 50 bytes for each."""
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 
@@ -51,11 +54,15 @@ def _decoded(data: bytes) -> bytes:
         raise ImageError("the data URI has no comma before its content", "send data:image/jpeg;base64,…")
     if kind.rstrip(_SPACE).lower().endswith(b";base64"):
         return _of_base64(content)
+    if content.count(b"%") > _MAX_ESCAPES:
+        raise ImageError(f"the data URI has more than {_MAX_ESCAPES:,} percent signs", "send it as base64")
     return urllib.parse.unquote_to_bytes(content)
 
 
 def _of_base64(data: bytes) -> bytes:
-    letters = _plain(urllib.parse.unquote_to_bytes(data) if b"%" in data else data).rstrip(b"=")
+    for escape, letter in _ESCAPES if b"%" in data else ():
+        data = data.replace(escape, letter)
+    letters = _plain(data).rstrip(b"=")
     try:
         return base64.b64decode(letters + b"=" * (-len(letters) % 4), validate=True)
     except binascii.Error as error:
