@@ -88,6 +88,7 @@ _OTHERS = (
     ImageFormat("EPS", (".eps",), _at(0, b"%!PS", b"\xc5\xd0\xd3\xc6")),
     ImageFormat("PDF", (), _at(0, b"%PDF")),
     ImageFormat("ZIP", (), _at(0, b"PK\x03\x04")),
+    ImageFormat("gzip", (), _at(0, b"\x1f\x8b")),
     VIDEO,
 )
 TABLE = (JPEG, PNG, WEBP, BMP, GIF, _RAW, TIFF, AVIF, HEIC, *_OTHERS)
