@@ -12,9 +12,9 @@ from fakes.packages import build_package
 from fakes.registry import FakeMlflow
 from handful_core.package import Package
 from handful_core.registry import Registry
+from handful_core.vision.drawing import draw
 from handful_serving.adapters.backends import model_opener
 from handful_serving.adapters.disk_cache import DiskCache
-from handful_serving.adapters.drawing import draw
 from handful_serving.concurrency.admission import AdmissionQueue
 from handful_serving.domain.catalog import Catalog
 from handful_serving.domain.loader import Dependencies

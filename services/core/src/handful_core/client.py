@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
 from handful_core.errors import ConfigError, DataError, HandfulError, NotFoundError, UnavailableError
+
+
+class BusyError(UnavailableError):
+    """The server has too much to do, or the key has sent too much.
+
+    Args:
+        message: what the server says.
+        retry_after: seconds after which another try may succeed.
+    """
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class ServingClient:
@@ -55,10 +68,26 @@ class ServingClient:
             content = image.read_bytes()
         except OSError as error:
             raise DataError(f"{image} cannot be read ({error.strerror})", "name an image file") from error
+        return self.predict_content(content, str(image), **options)
+
+    def predict_content(self, content: bytes, name: str = "", **options: str | float | None) -> dict[str, Any]:
+        """The answer of POST /predict for an image file's content.
+
+        Args:
+            content: a whole image file.
+            name: what an error calls it.
+            options: as those of `predict`.
+
+        Raises:
+            DataError: the server cannot use it.
+            NotFoundError: the server has no such model.
+            BusyError: the server asks for another attempt later.
+        """
         params = {key: value for key, value in options.items() if value is not None}
-        response = self._call("POST", "/predict", params=params, files={"image": (image.name, content)})
+        file = PurePath(name).name or "image"
+        response = self._call("POST", "/predict", params=params, files={"image": (file, content)})
         if response.is_error:
-            raise _error(response, image)
+            raise _error(response, name or "the image")
         result: dict[str, Any] = response.json()
         return result
 
@@ -73,13 +102,20 @@ class ServingClient:
             ) from error
 
 
-def _error(response: httpx.Response, image: Path) -> HandfulError:
-    if response.status_code == httpx.codes.UNAUTHORIZED:
+def _error(response: httpx.Response, what: str) -> HandfulError:
+    status = response.status_code
+    if status == httpx.codes.UNAUTHORIZED:
         return ConfigError("the server asks for an API key that it knows", "set HANDFUL_API_KEY")
-    line = f"{image}: {_detail(response)}"
-    if response.status_code == httpx.codes.NOT_FOUND:
+    line = f"{what}: {_detail(response)}"
+    if status == httpx.codes.FORBIDDEN or (status == httpx.codes.BAD_REQUEST and "bad-parameter" in response.text):
+        return ConfigError(_detail(response))  # Whatever image is sent.
+    if status == httpx.codes.NOT_FOUND:
         return NotFoundError(line)
-    if response.status_code >= 500:
+    if (pause := response.headers.get("retry-after", "")).isdigit():
+        return BusyError(line, int(pause))
+    if status == httpx.codes.INTERNAL_SERVER_ERROR:
+        return HandfulError(line)  # This image, not the server.
+    if status >= 500:
         return UnavailableError(line)
     return DataError(line)
 

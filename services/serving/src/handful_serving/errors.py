@@ -25,6 +25,10 @@ class BodyTooLargeError(DataError):
     """A request's body is larger than the limit."""
 
 
+class UnsupportedEncodingError(DataError):
+    """A request's body is packed in a way that is not unpacked here."""
+
+
 class SlowBodyError(DataError):
     """A client took too long to send its body."""
 

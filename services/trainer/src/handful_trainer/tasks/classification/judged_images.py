@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from handful_core.errors import NotFoundError
+from handful_core.folders import is_system_name
 from handful_core.vision.decode import ImageError, Pixels, decode_image
 from handful_trainer.dataset.accounts import IMAGES, Account, Books, few
 from handful_trainer.dataset.errors import DamagedFileError
@@ -18,7 +19,6 @@ from handful_trainer.dataset.inspection.inspect import inspect_images
 from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import IMAGE_SUFFIXES, split_word
-from handful_trainer.dataset.sources.files import is_system_name
 from handful_trainer.dataset.sources.folder import CLASSES, ClassFolderSource
 from handful_trainer.tasks.classification.layout import split_folders
 
