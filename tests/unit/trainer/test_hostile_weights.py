@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,7 @@ from handful_trainer.tasks.detection.ultralytics import (
     read_checkpoint,
     refuse_misfits,
 )
+from support.small_training import small_folder
 
 Hostile = Callable[[Path], Path]
 
@@ -166,3 +168,39 @@ def test_a_checkpoint_of_ultralytics_own_is_read_as_ever(tmp_path: Path) -> None
     theirs, ours = open_network(tmp_path / "again.pt").model.state_dict(), network.model.state_dict()
     assert theirs.keys() == ours.keys()
     assert all(torch.allclose(theirs[key].float(), ours[key].float(), rtol=1e-3, atol=1e-3) for key in ours)
+
+
+@pytest.mark.filterwarnings("ignore")  # Ultralytics' own, of so small a training.
+def test_a_checkpoint_of_a_training_under_way_is_gone_on_with(tmp_path: Path) -> None:
+    """It also holds the optimizer, the scaler and what the validation gave."""
+    configure_ultralytics(tmp_path / "home")
+    from ultralytics import YOLO
+
+    data = small_folder(tmp_path / "data")
+    words = {
+        "data": str(data),
+        "imgsz": 64,
+        "batch": 2,
+        "workers": 0,
+        "plots": False,
+        "device": "cpu",
+        "verbose": False,
+    }
+    kept = tmp_path / "weights" / "last.pt"
+    kept.parent.mkdir()
+
+    def keep(trainer: Any) -> None:
+        if trainer.epoch == 0:
+            shutil.copy(trainer.last, kept)
+
+    network = YOLO(str(data.parent / "small.yaml"), task="detect")
+    network.add_callback("on_model_save", keep)
+    network.train(epochs=2, project=str(tmp_path), name="run", **words)
+    found = _checkpoint(kept.parent)
+    assert found is not None
+    assert (found.epochs_done, found.finished) == (1, False)
+    again = open_network(kept)
+    epochs: list[int] = []
+    again.add_callback("on_train_epoch_end", lambda trainer: epochs.append(trainer.epoch))
+    again.train(resume=True, **words)
+    assert epochs == [1]
