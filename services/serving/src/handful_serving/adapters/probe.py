@@ -24,7 +24,7 @@ from typing import Any
 import onnxruntime
 
 from handful_core.errors import ResourceError
-from handful_core.package.archive import read_folder
+from handful_core.package.archive import MANIFEST, read_folder, sha256_of
 from handful_core.processes import NEW_PROCESS_GROUP
 from handful_core.runtime.cpus import processor_name
 from handful_core.runtime.openvino import installed_version, is_installed
@@ -113,7 +113,7 @@ class Probe:
         Raises:
             PackageError: it cannot be opened, or this process ended twice while it was.
         """
-        key = f"{read_folder(folder).digest}, {self._machine}"
+        key = f"{sha256_of(folder / MANIFEST)}, {self._machine}"
         deaths = self._record.opening(key)
         if deaths >= _MAX_DEATHS:
             raise ProbeError(
