@@ -55,7 +55,7 @@ class LiveServing:
         given = {"poll_seconds": 0.1, "threads": 1, "inference_backend": "onnxruntime", "dashboard_dir": self.dashboard}
         given |= self.settings
         registry = Registry("http://mlflow", attempts=1, transport=self.mlflow.transport())
-        app = create_app(ServingSettings(**given), CoreSettings(home=self.root), registry=registry)
+        app = create_app(ServingSettings(**given), CoreSettings(home=self.root), registry=registry, probe=False)
         config = uvicorn.Config(
             app,
             port=self.port,

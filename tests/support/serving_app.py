@@ -18,12 +18,16 @@ from handful_serving.app import create_app
 from handful_serving.settings import ServingSettings
 
 
-def make_app(folder: Path, mlflow: FakeMlflow, **settings: Any) -> FastAPI:
-    """The application with its home in `folder`."""
+def make_app(folder: Path, mlflow: FakeMlflow, *, probe: bool = False, **settings: Any) -> FastAPI:
+    """The application with its home in `folder`.
+
+    By itself it trusts the tests' own packages: a process of its own for each would take most of the tests' time.
+    """
     options = {"poll_seconds": 0.02, "threads": 1, "face_blur": "off", "deadline_seconds": 60}
     options |= {"inference_backend": "onnxruntime"} | settings
     registry = Registry("http://mlflow", attempts=1, transport=mlflow.transport())
-    return create_app(ServingSettings(**options), CoreSettings(home=folder / "home"), registry=registry)
+    core = CoreSettings(home=folder / "home")
+    return create_app(ServingSettings(**options), core, registry=registry, probe=probe)
 
 
 @asynccontextmanager

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -24,6 +26,8 @@ from handful_serving.adapters.disk_cache import DiskCache
 from handful_serving.adapters.faces import face_blur
 from handful_serving.adapters.key_file import KeyFile
 from handful_serving.adapters.metrics import Metrics
+from handful_serving.adapters.probe import Limits, Probe
+from handful_serving.adapters.probe_record import ProbeRecord
 from handful_serving.api import error_handlers
 from handful_serving.api.access_log import AccessLog
 from handful_serving.api.body import BodyBudget
@@ -57,6 +61,7 @@ def create_app(
     *,
     registry: ModelRegistry | None = None,
     open_model: OpenModel | None = None,
+    probe: bool = True,
 ) -> FastAPI:
     """The application.
 
@@ -65,13 +70,14 @@ def create_app(
         core: where MLflow is, and the home folder.
         registry: a registry, instead of MLflow at its address.
         open_model: loads packages, instead of what the settings say.
+        probe: try each package in a process of its own first.
 
     Raises:
         ResourceError: the cache folder cannot be written.
         ConfigError: there is no dashboard in its folder, MLflow's address is invalid, or OpenVINO is not installed.
     """
     dashboard = Dashboard(settings.dashboard_dir) if settings.dashboard_dir else None
-    state = _build(settings, core, registry, open_model)
+    state = _build(settings, core, registry, open_model, probe=probe)
     app = FastAPI(
         title="Handful",
         version=__version__,
@@ -112,18 +118,27 @@ def _add_routes(app: FastAPI) -> None:
 
 
 def _build(
-    settings: ServingSettings, core: CoreSettings, registry: ModelRegistry | None, open_model: OpenModel | None
+    settings: ServingSettings,
+    core: CoreSettings,
+    registry: ModelRegistry | None,
+    open_model: OpenModel | None,
+    *,
+    probe: bool,
 ) -> AppState:
     metrics = Metrics()
     threads = settings.threads or available_cpus()
     cache = settings.cache_dir or core.home / "cache" / "models"
+    disk_cache = DiskCache(cache, settings.cache_versions)
+    open_model = open_model or model_opener(settings.inference_backend, threads, cache, settings.run_seconds)
+    package_probe = _probe(settings, threads, cache) if probe else None
     dependencies = Dependencies(
         # One attempt: the watcher polls again by itself, and a request should not wait for three.
         registry=registry or Registry(core.mlflow_uri, timeout=settings.registry_timeout, attempts=1),
-        cache=DiskCache(cache, settings.cache_versions),
-        open_model=open_model or model_opener(settings.inference_backend, threads, cache),
+        cache=disk_cache,
+        open_model=partial(package_probe.open, open_model=open_model) if package_probe else open_model,
         observer=metrics,
         resident=memory.resident,
+        probe=package_probe.check if package_probe else lambda _: {},
     )
     catalog = Catalog(settings.default_model, settings.models)
     manager = ModelManager(dependencies, catalog, settings.max_loaded, _budget(settings))
@@ -145,6 +160,11 @@ def _build(
         body_budget=BodyBudget(settings.max_body_bytes, settings.max_pending_bytes, settings.body_seconds),
         mlflow_page=(settings.mlflow_page or redact_credentials(core.mlflow_uri)).rstrip("/"),
     )
+
+
+def _probe(settings: ServingSettings, threads: int, cache: Path) -> Probe:
+    limits = Limits(settings.probe_seconds, settings.run_seconds, _budget(settings))
+    return Probe(settings.inference_backend, threads, limits, ProbeRecord(cache / "probe.json"))
 
 
 def _pipeline(settings: ServingSettings, threads: int) -> Pipeline:

@@ -77,6 +77,20 @@ class OverloadedError(UnavailableError):
         self.retry_after = retry_after
 
 
+class ProbeError(PackageError):
+    """A package failed its first run, in a process of its own: see `handful_serving.adapters.probe`.
+
+    Args:
+        message: what is wrong.
+        hint: what to do.
+        kind: one word for metrics: `time`, `memory`, `crash`, `graph` or `golden`.
+    """
+
+    def __init__(self, message: str, hint: str, kind: str) -> None:
+        super().__init__(message, hint)
+        self.kind = kind
+
+
 class RefusedModelError(PackageError):
     """The version that was asked for was refused when it was loaded.
 

@@ -58,6 +58,10 @@ class ServingSettings(BaseSettings):
     """Processors for inference; all that this process may use if not given."""
     inference_backend: InferenceBackend = "auto"
     """What runs models: `onnxruntime`, `openvino`, or `auto`, the faster one if OpenVINO is installed."""
+    probe_seconds: float = Field(default=60, gt=0)
+    """How long a new model may take, in a process of its own, to be opened and answer its golden image."""
+    run_seconds: float = Field(default=30, gt=0)
+    """How long one run of a model may take; it is ended then, and its request gets 503."""
     queue_size: int = Field(default=32, ge=0)
     """Images that may wait for a processor; more are answered with 503."""
     deadline_seconds: float = Field(default=10, gt=0)

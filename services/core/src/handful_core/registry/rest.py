@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from handful_core.errors import ConfigError, HandfulError, NotFoundError, UnavailableError, redact_credentials
+from handful_core.package.errors import DamagedPackageError
 from handful_core.retrying import is_transient_status, retrying
 
 _PAGE = 1000
@@ -136,8 +137,13 @@ class Rest:
         """Send a file of this many bytes."""
         self._response("PUT", path, content=content, headers={"Content-Length": str(size)})
 
-    def download(self, path: str, target: Path) -> None:
-        """Fetch a file."""
+    def download(self, path: str, target: Path, limit: int) -> int:
+        """Fetch a file of at most `limit` bytes; its size.
+
+        Raises:
+            DamagedPackageError: it is larger.
+        """
+        size = 0
         try:
             with self._http.stream("GET", path) as response:
                 if response.is_error:
@@ -145,9 +151,13 @@ class Rest:
                     raise self._failure(response)
                 with target.open("wb") as file:
                     for chunk in response.iter_bytes(_CHUNK):
+                        size += len(chunk)
+                        if size > limit:
+                            raise DamagedPackageError(f"{path} is larger than a model package may be")
                         file.write(chunk)
         except httpx.RequestError as error:
             raise self._unreachable(error) from error
+        return size
 
     def _response(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         try:

@@ -109,6 +109,10 @@ OpenModel = Callable[[Path], Model]
 """Check a package's folder, build its session, let it answer its golden image."""
 
 
+Probe = Callable[[Path], Mapping[str, int]]
+"""Try a package's folder in a process of its own, unless it was tried before: the memory it takes, by backend."""
+
+
 class Observer(Protocol):
     """Observes serving, for metrics. Its methods do not block, and are called on the event loop."""
 

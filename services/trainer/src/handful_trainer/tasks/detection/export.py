@@ -12,6 +12,7 @@ import onnx
 from handful_core.errors import ConfigError, PackageError
 from handful_core.package import Input, Output, OutputLayout, Thresholds
 from handful_trainer.tasks.detection.settings import DetectionConfig
+from handful_trainer.tasks.detection.ultralytics import open_network, read_checkpoint
 from handful_trainer.tasks.engine import WEIGHTS, ExportedGraph
 
 _PATHS = ("data", "model", "pretrained", "project", "save_dir")
@@ -68,9 +69,7 @@ def export_onnx(
     Raises:
         ConfigError: the network cannot be exported with this layout.
     """
-    from ultralytics import YOLO
-
-    model = YOLO(str(weights))
+    model = open_network(weights)
     if head is OutputLayout.NMS_FREE and getattr(model.model.model[-1], "one2one_cv2", None) is None:
         raise ConfigError("this network has no NMS-free head", "set package.head to raw, or train yolo26")
     baked = {"conf": confidence, "iou": iou} if head is OutputLayout.NMS_IN_GRAPH else {}
@@ -137,11 +136,13 @@ def write_checkpoint(weights: Path, target: Path) -> None:
     Args:
         weights: a `.pt` file.
         target: where the copy goes.
+
+    Raises:
+        UnsafeWeightsError: the file is damaged, or holds more than weights.
     """
     import torch
-    from ultralytics.utils.patches import torch_load
 
-    checkpoint: dict[str, Any] = torch_load(weights, map_location="cpu")
+    checkpoint = read_checkpoint(weights)
     kept = {key: value for key, value in checkpoint.items() if key not in _OF_THE_MACHINE}
     if "train_args" in kept:
         kept["train_args"] = {**kept["train_args"], **_names(kept["train_args"])}
