@@ -14,7 +14,6 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 
 from handful_core.errors import redact_credentials
-from handful_core.profile.appearance import appearance
 from handful_core.registry import Registry
 from handful_core.registry.monitoring import MonitoringExperiments
 from handful_core.runtime.cpus import available_cpus
@@ -174,7 +173,7 @@ def _pipeline(settings: ServingSettings, threads: int) -> Pipeline:
         threads=threads,
         yunet_model=settings.yunet_model,
     )
-    return Pipeline(blur, draw, settings.max_pixels, appearance if settings.prediction_log else None)
+    return Pipeline(blur, draw, settings.max_pixels)
 
 
 def _prediction_log(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from handful_serving.domain.model_ref import ModelVersion
 from handful_serving.domain.ports import Observer
 from handful_serving.domain.prediction import PredictionResult
 
@@ -15,6 +16,11 @@ class Observers:
 
     def __init__(self, *observers: Observer) -> None:
         self._observers = observers
+
+    def wants(self, model_version: ModelVersion, source: str) -> bool:
+        """Whether any of them does."""
+        wanted = [observer.wants(model_version, source) for observer in self._observers]  # All count what they hear.
+        return any(wanted)
 
     def predicted(self, result: PredictionResult) -> None:
         """An image was answered."""

@@ -112,6 +112,10 @@ OpenModel = Callable[[Path], Model]
 class Observer(Protocol):
     """Observes serving, for metrics and the prediction log. Its methods do not block and run on the event loop."""
 
+    def wants(self, model_version: ModelVersion, source: str) -> bool:
+        """Whether an image that is about to be answered is to be measured: its result then has what it looks like."""
+        ...
+
     def predicted(self, result: PredictionResult) -> None:
         """An image was answered."""
         ...

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from handful_core.package import Input, Manifest
 from handful_core.profile import FeatureValue
-from handful_core.profile.appearance import SIDE
+from handful_core.profile.appearance import SIDE, appearance
 from handful_core.vision.decode import DecodedImage, Pixels, decode_reduced
 from handful_core.vision.prediction import Prediction
 from handful_core.vision.preprocess import least_size
@@ -27,8 +27,6 @@ from handful_serving.errors import OverloadedError
 _Result = TypeVar("_Result")
 Draw = Callable[[Pixels, Prediction | None, Manifest], bytes]
 """A picture as a JPEG, with the prediction drawn in if there is one."""
-Look = Callable[[bytes, DecodedImage], Mapping[str, FeatureValue]]
-"""What an image looks like, in numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +48,21 @@ class Pipeline:
         blur: blurs faces.
         draw: draws pictures that are sent back.
         max_pixels: images with more are refused before they are decoded.
-        look: looks at each image, for the prediction log; None if there is none.
     """
 
-    def __init__(self, blur: FaceBlur, draw: Draw, max_pixels: int, look: Look | None = None) -> None:
-        self._look = look
+    def __init__(self, blur: FaceBlur, draw: Draw, max_pixels: int) -> None:
         self._blur = blur
         self._draw = draw
         self._max_pixels = max_pixels
 
-    def prepare(self, data: bytes, manifest: Manifest, options: PredictOptions) -> PreparedImage:
+    def prepare(self, data: bytes, manifest: Manifest, options: PredictOptions, *, look: bool = False) -> PreparedImage:
         """Decode an image and blur its faces.
+
+        Args:
+            data: an image file.
+            manifest: of the model that is asked.
+            options: of the request.
+            look: measure what the image looks like, before anything is blurred.
 
         Raises:
             ImageError: the image cannot be used.
@@ -74,7 +76,7 @@ class Pipeline:
         limit = min(self._max_pixels, options.max_pixels or self._max_pixels)
         image = decode_reduced(data, limit, enough, least_size(spec))
         decoded = time.perf_counter()
-        seen = self._look(data, image) if self._look else None
+        seen = appearance(data, image) if look else None
         looked = time.perf_counter()
         faces = self._blur(image.pixels)
         return PreparedImage(image, faces, (decoded - started) * 1e3, (time.perf_counter() - looked) * 1e3, seen)
@@ -153,7 +155,8 @@ class Predictor:
         loaded = await self._choose(ref, caller, self.queue.deadline if deadline is None else deadline)
         slot = await self.queue.acquire(deadline)
         waited = (time.perf_counter() - started) * 1e3
-        prepared, image = await self._work(slot, loaded, data, options)
+        look = self._observer.wants(loaded.model_version, options.source)
+        prepared, image = await self._work(slot, loaded, data, options, look=look)
         timings = {"queue": waited, **image.timings, "total": (time.perf_counter() - started) * 1e3}
         result = _result(loaded, image, options, timings)
         self._rollout.count(ref, loaded.model_version)
@@ -171,10 +174,10 @@ class Predictor:
             raise OverloadedError(f"the model is not loaded within {seconds:g} s", "loading", 1) from None
 
     async def _work(
-        self, slot: Slot, loaded: LoadedModel, data: bytes, options: PredictOptions
+        self, slot: Slot, loaded: LoadedModel, data: bytes, options: PredictOptions, *, look: bool
     ) -> tuple[PreparedImage, ImagePrediction]:
         def work() -> tuple[PreparedImage, ImagePrediction]:
-            prepared = self._pipeline.prepare(data, loaded.model.manifest, options)
+            prepared = self._pipeline.prepare(data, loaded.model.manifest, options, look=look)
             return prepared, self._pipeline.predict(loaded.model, prepared, options)
 
         return await self._run(slot, loaded, work)

@@ -85,6 +85,10 @@ class PredictionLog(Collector):
         self._written = self._dropped = 0
         self._is_troubled = False
 
+    def wants(self, model_version: ModelVersion, source: str) -> bool:
+        """Chance decides before an image is looked at: a busy server looks at few."""
+        return self._reservoir.admit((model_version, source))
+
     def predicted(self, result: PredictionResult) -> None:
         """An image was answered."""
         seen = result.image.seen
@@ -103,7 +107,7 @@ class PredictionLog(Collector):
             confidence=result.confidence,
             iou=result.iou,
         )
-        self._reservoir.offer((result.model_version, result.source), answer)
+        self._reservoir.put((result.model_version, result.source), answer)
 
     def compared(self, name: str, outcome: str) -> None:
         """A challenger's answer is not logged."""

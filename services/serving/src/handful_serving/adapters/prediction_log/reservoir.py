@@ -43,17 +43,28 @@ class Reservoir(Generic[_Item]):
         self._strata: dict[Hashable, _Stratum[_Item]] = {}
         self._lock = threading.Lock()
 
-    def offer(self, stratum: Hashable, item: _Item) -> None:
-        """Keep an item, or not. Takes a microsecond."""
+    def admit(self, stratum: Hashable) -> bool:
+        """Count an item, and say whether it is to be kept: then give it to `put`. Takes a microsecond."""
         with self._lock:
-            if stratum not in self._strata and len(self._strata) >= _MOST_STRATA:
-                stratum = None
-            found = self._strata.setdefault(stratum, _Stratum())
+            found = self._stratum(stratum)
             found.seen += 1
+            return found.seen <= self._size or self._chance.randrange(found.seen) < self._size
+
+    def put(self, stratum: Hashable, item: _Item) -> None:
+        """Keep an item that was admitted, instead of another one if there is no room."""
+        with self._lock:
+            found = self._stratum(stratum)
             if len(found.kept) < self._size:
                 found.kept.append(item)
-            elif (place := self._chance.randrange(found.seen)) < self._size:
-                found.kept[place] = item
+            else:
+                found.kept[self._chance.randrange(self._size)] = item
+            # One that was admitted before the last `take` was counted there. It stands for itself here.
+            found.seen = max(found.seen, len(found.kept))
+
+    def _stratum(self, name: Hashable) -> _Stratum[_Item]:
+        if name not in self._strata and len(self._strata) >= _MOST_STRATA:
+            name = None
+        return self._strata.setdefault(name, _Stratum())
 
     def take(self) -> list[Sampled[_Item]]:
         """All that was kept since the last time."""
@@ -66,6 +77,8 @@ class Reservoir(Generic[_Item]):
             share = min(len(stratum.kept), -(-room // rest))
             room -= share
             # A uniform sample of a uniform sample is one.
+            if not share:
+                continue  # What was admitted was not answered.
             kept = self._chance.sample(stratum.kept, share)
             sampled += [Sampled(item, stratum.seen / share) for item in kept]
         return sampled
