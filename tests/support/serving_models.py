@@ -36,6 +36,9 @@ class RecordingObserver:
     predictions: list[ModelVersion] = field(default_factory=list)
     comparisons: list[tuple[str, str]] = field(default_factory=list)
 
+    def wants(self, model_version: ModelVersion, source: str) -> bool:
+        return False
+
     def predicted(self, result: PredictionResult) -> None:
         assert set(result.timings) >= {"queue", "decode", "blur", "preprocess", "inference", "postprocess", "total"}
         self.predictions.append(result.model_version)

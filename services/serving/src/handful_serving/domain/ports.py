@@ -114,7 +114,11 @@ Probe = Callable[[Path], Mapping[str, int]]
 
 
 class Observer(Protocol):
-    """Observes serving, for metrics. Its methods do not block, and are called on the event loop."""
+    """Observes serving, for metrics and the prediction log. Its methods do not block and run on the event loop."""
+
+    def wants(self, model_version: ModelVersion, source: str) -> bool:
+        """Whether an image that is about to be answered is to be measured: its result then has what it looks like."""
+        ...
 
     def predicted(self, result: PredictionResult) -> None:
         """An image was answered."""

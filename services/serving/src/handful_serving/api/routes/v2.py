@@ -31,7 +31,7 @@ from handful_serving.errors import BadRequestError
 router = APIRouter(prefix="/v2", tags=["open inference protocol"])
 Name = Annotated[str, Path(min_length=1, max_length=256)]
 Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
-_THRESHOLDS = ("confidence", "iou")
+_PARAMETERS = ("confidence", "iou", "source")
 _HEADER = "Inference-Header-Content-Length"
 _READ_PROBLEMS = problem_responses(400, 401, 403, 404, 503)
 _INFER_PROBLEMS = problem_responses(400, 401, 403, 404, 408, 413, 415, 422, 429, 500, 503)
@@ -161,10 +161,10 @@ async def _check_takes_several(state: AppState, ref: ModelRef) -> None:
 
 
 def _parameters(request: InferRequest) -> PredictParameters:
-    fields = {name: str(value) for name, value in request.parameters.items() if name in _THRESHOLDS}
+    fields = {name: str(value) for name, value in request.parameters.items() if name in _PARAMETERS}
     for name in request.parameters:
         # The protocol and its clients have parameters of their own, so only what looks like one of ours is refused.
-        if name not in _THRESHOLDS and (meant := nearest(name, _THRESHOLDS)):
+        if name not in _PARAMETERS and (meant := nearest(name, _PARAMETERS)):
             raise BadRequestError(f"there is no parameter {name[:60]}", f"did you mean {meant}?")
     return PredictParameters().with_fields(fields)
 
