@@ -26,7 +26,7 @@ from urllib.parse import quote, unquote
 from filelock import FileLock, Timeout
 
 from handful_core.errors import ResourceError
-from handful_core.files import write_atomically
+from handful_core.files import open_atomically
 from handful_core.profile import LogRow, parse_row
 from handful_core.profile.rows import SUFFIX
 
@@ -205,7 +205,9 @@ def _close(path: Path) -> None:
         whole = [line for line in lines if parse_row(line) is not None]
         if whole:
             data = gzip.compress("".join(f"{line}\n" for line in whole).encode(), mtime=0)
-            write_atomically(target, data, durable=True)
+            # A fixed name: what a killed process left there is overwritten when the segment is closed again.
+            with open_atomically(target, durable=True, part=target.with_name(f".{target.name}.part")) as file:
+                file.write(data)
     path.unlink(missing_ok=True)
 
 
