@@ -11,6 +11,7 @@ from typing import TypeVar
 from handful_core.package import Input, Manifest
 from handful_core.vision.decode import DecodedImage, Pixels, decode_reduced
 from handful_core.vision.prediction import Prediction
+from handful_core.vision.preprocess import least_size
 from handful_serving.concurrency.admission import AdmissionQueue, Slot
 from handful_serving.concurrency.threads import WorkerPool
 from handful_serving.domain.model_manager import ModelManager
@@ -63,7 +64,7 @@ class Pipeline:
         # face detector must still get the size that they work in. A picture that is sent back keeps its own size.
         enough = max(spec.width, spec.height, self._blur.size) if options.drawing == "none" else None
         limit = min(self._max_pixels, options.max_pixels or self._max_pixels)
-        image = decode_reduced(data, limit, enough, _least_size(spec))
+        image = decode_reduced(data, limit, enough, least_size(spec))
         decoded = time.perf_counter()
         faces = self._blur(image.pixels)
         return PreparedImage(image, faces, (decoded - started) * 1e3, (time.perf_counter() - decoded) * 1e3)
@@ -196,15 +197,9 @@ class Predictor:
         return await self._pool.run(work, release)
 
 
-def _least_size(spec: Input) -> tuple[int, int]:
-    """Width and height below which the model's input would show an enlarged image, beside the longer side's."""
-    # A letterbox is filled by the longer side. Other ways fill the input in both directions.
-    return (1, 1) if spec.resize == "letterbox" else (spec.width, spec.height)
-
-
 def _suffices(pixels: Pixels, spec: Input) -> bool:
     height, width = map(int, pixels.shape[:2])
-    least_width, least_height = _least_size(spec)
+    least_width, least_height = least_size(spec)
     return max(width, height) >= max(spec.width, spec.height) and width >= least_width and height >= least_height
 
 
