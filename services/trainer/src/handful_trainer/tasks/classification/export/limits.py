@@ -19,7 +19,7 @@ from handful_core.runtime.model import VisionModel
 from handful_core.vision.classification import softmax
 from handful_core.vision.preprocess import Floats
 from handful_trainer.dataset.prepared import PreparedDataset
-from handful_trainer.tasks.classification.export import divide_logits
+from handful_trainer.tasks.classification.export.graph import divide_logits
 from handful_trainer.tasks.out_of_distribution import (
     answers_and_embeddings,
     conformal_quantile,
