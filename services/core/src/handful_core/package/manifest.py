@@ -72,7 +72,7 @@ class Output(Part):
     head: OutputLayout
     shape: tuple[int, ...]
     embedding: ExtraOutput | None = None
-    """(1, d): what the last layer of a classifier sees of an image (schema 1.2)."""
+    """(1, d): what the last layer of a classifier, or of a detector's backbone, sees of an image (schema 1.2)."""
     class_maps: ClassMaps | None = None
     """(1, classes, rows, columns): where in the image a classifier sees a class (schema 1.2)."""
 
@@ -228,8 +228,8 @@ class Manifest(Part):
     def _check_limits(self) -> None:
         """What a classifier alone has, and what needs another part."""
         maps, unlike = self.output.class_maps, self.out_of_distribution
-        if self.task != "classify" and (maps or unlike or self.calibration or self.prediction_sets):
-            raise ValueError(f"calibration, prediction sets, class maps and reference are no {self.task} model's")
+        if self.task != "classify" and (maps or self.calibration or self.prediction_sets):
+            raise ValueError(f"calibration, prediction sets and class maps are no {self.task} model's")
         if maps and (len(maps.shape) != 4 or maps.shape[1] != len(self.classes)):
             raise ValueError(f"output.class_maps.shape is not (1, {len(self.classes)}, rows, columns)")
         if self.output.embedding and len(self.output.embedding.shape) != 2:

@@ -113,37 +113,38 @@ class VisionModel:
     def _answer(self, outputs: list[Floats], transform: ResizeTransform, options: PostprocessOptions) -> Prediction:
         output, *rest = outputs
         embedding = rest.pop(0)[0] if self._reference or self._projection else None
-        projected = self._projection(embedding) if self._projection and embedding is not None else None
         if self.manifest.task == "classify":
-            classified = self._classified(output, embedding, rest, transform, options.confidence)
-            return replace(classified, projected=projected)
-        found = self._boxes(output, transform, options)
-        count = found.count(self.manifest.classes, self.manifest.counts) if self.manifest.counts else None
-        return Prediction(found, count, projected=projected)
+            prediction = self._classified(output, rest, transform, options.confidence)
+        else:
+            found = self._boxes(output, transform, options)
+            count = found.count(self.manifest.classes, self.manifest.counts) if self.manifest.counts else None
+            prediction = Prediction(found, count)
+        return prediction if embedding is None else self._placed(prediction, embedding)
+
+    def _placed(self, prediction: Prediction, embedding: Floats) -> Prediction:
+        """With where its embedding, (d,), lies: how far from the training images, where along the profile's axes."""
+        limit = self.manifest.out_of_distribution
+        distance = self._reference.distance(embedding) if self._reference else None
+        return replace(
+            prediction,
+            distance=distance,
+            out_of_distribution=None if distance is None or limit is None else distance > limit.distance,
+            projected=self._projection(embedding) if self._projection else None,
+        )
 
     def _classified(
-        self,
-        output: Floats,
-        embedding: Floats | None,
-        rest: list[Floats],
-        transform: ResizeTransform,
-        confidence: float,
+        self, output: Floats, maps: list[Floats], transform: ResizeTransform, confidence: float
     ) -> Prediction:
         """A classifier's answer, and what its package knows of its limits."""
         manifest = self.manifest
         probabilities = _probabilities(output, manifest)
         first = int(np.argmax(probabilities))
-        distance, limit = None, manifest.out_of_distribution
-        if self._reference is not None and embedding is not None:
-            distance = self._reference.distance(embedding)
-        maps, size = manifest.output.class_maps, (manifest.input.width, manifest.input.height)
+        spec, size = manifest.output.class_maps, (manifest.input.width, manifest.input.height)
         return Prediction(
             probabilities=probabilities,
             uncertain=bool(probabilities[first] < confidence),
             prediction_set=_prediction_set(probabilities, manifest.prediction_sets),
-            distance=distance,
-            out_of_distribution=None if distance is None or limit is None else distance > limit.distance,
-            explanation=explanation(rest[0][0], first, transform, size, exact=maps.exact) if rest and maps else None,
+            explanation=explanation(maps[0][0], first, transform, size, exact=spec.exact) if maps and spec else None,
         )
 
     def detect(self, pixels: Pixels, *options: PostprocessOptions) -> list[Detections]:

@@ -135,7 +135,7 @@ class PredictionMetrics:
         )
         self._unlike = Counter(
             "handful_predictions_out_of_distribution",
-            "Images that are unlike all that a classifier was trained on.",
+            "Images that are unlike all that a model was trained on.",
             version,
             registry=registry,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import onnx
 
 from handful_core.errors import ConfigError, PackageError
 from handful_core.package import Input, Output, OutputLayout, Thresholds
+from handful_trainer.tasks.detection.embedding import add_embedding
 from handful_trainer.tasks.detection.settings import DetectionConfig
 from handful_trainer.tasks.detection.ultralytics import open_network, read_checkpoint
 from handful_trainer.tasks.engine import WEIGHTS, ExportedGraph
@@ -79,7 +81,9 @@ def export_onnx(
         )
     )
     shutil.move(exported, target)
-    return read_graph(target, imgsz)
+    graph = read_graph(target, imgsz)
+    embedding = add_embedding(target, len(model.model.yaml["backbone"]) - 1)
+    return replace(graph, output=graph.output.model_copy(update={"embedding": embedding}))
 
 
 def read_graph(path: Path, imgsz: int | None = None) -> ExportedGraph:

@@ -36,6 +36,7 @@ from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.packaging.golden import write_golden
 from handful_trainer.packaging.profile import with_profile
 from handful_trainer.tasks.detection.evaluate import Evaluation, evaluate
+from handful_trainer.tasks.detection.limits import fit_limits
 
 MAX_LOSS = 0.01
 """mAP@0.5:0.95 that an INT8 variant may lose."""
@@ -118,11 +119,13 @@ def quantize(package: Package, dataset: PreparedDataset, folder: Path, images: i
             "golden": None,
             "seen": seen,
             "profile": None,
+            "out_of_distribution": None,
             "files": describe_files(folder),
             "metrics": {},
         }
     )
     variant = load_model(write_package(folder, plain))
+    plain = plain.model_copy(update=fit_limits(variant, dataset))  # Of its own embeddings, which are others.
     golden = write_golden(variant, dataset.images("val"), folder)
     plain = plain.model_copy(update={"golden": golden, "files": describe_files(folder)})
     variant = load_model(write_package(folder, plain))

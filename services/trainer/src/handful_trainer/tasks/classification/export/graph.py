@@ -14,7 +14,7 @@ import torch
 from onnx import helper, numpy_helper
 
 from handful_core.package import Output, OutputLayout
-from handful_trainer.tasks.classification.exported import ExportedClassifier
+from handful_trainer.tasks.classification.export.outputs import ExportedClassifier
 from handful_trainer.tasks.classification.network import read_weights
 from handful_trainer.tasks.classification.settings import ClassificationConfig
 from handful_trainer.tasks.engine import ExportedGraph

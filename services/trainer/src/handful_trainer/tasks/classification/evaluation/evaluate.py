@@ -15,8 +15,8 @@ from handful_core.runtime.model import VisionModel
 from handful_core.vision.prediction import Prediction
 from handful_trainer.dataset.accounts import Books, check_used
 from handful_trainer.dataset.prepared import PreparedDataset
-from handful_trainer.tasks.classification.evaluation import Evaluation
-from handful_trainer.tasks.classification.judged_images import JudgedImages
+from handful_trainer.tasks.classification.evaluation.evaluation import Evaluation
+from handful_trainer.tasks.classification.evaluation.judged_images import JudgedImages
 
 __all__ = ["Evaluation", "evaluate"]
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from handful_core.vision.classification import in_set
 from handful_trainer.tasks.bootstrap import RESAMPLES
-from handful_trainer.tasks.classification.reliability import CalibrationBins
+from handful_trainer.tasks.classification.evaluation.reliability import CalibrationBins
 
 Floats = NDArray[np.float64]
 Draws = NDArray[np.int64]

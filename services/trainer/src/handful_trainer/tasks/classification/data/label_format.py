@@ -18,8 +18,14 @@ from handful_trainer.dataset.report.build import tally
 from handful_trainer.dataset.report.page import Outline
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import SPLITS, RawItem, SplitName
-from handful_trainer.tasks.classification import layout
-from handful_trainer.tasks.classification.labels import DROP_REASONS, SEVERAL, CleanClass, clean_class, write_nothing
+from handful_trainer.tasks.classification.data import layout
+from handful_trainer.tasks.classification.data.labels import (
+    DROP_REASONS,
+    SEVERAL,
+    CleanClass,
+    clean_class,
+    write_nothing,
+)
 from handful_trainer.tasks.label_format import OpenedFolder
 
 

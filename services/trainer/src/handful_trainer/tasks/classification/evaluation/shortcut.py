@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handful_trainer.tasks.bootstrap import Interval, interval, resamples
-from handful_trainer.tasks.classification.appearance import Appearance, appearances
+from handful_trainer.tasks.classification.evaluation.appearance import Appearance, appearances
 
 _FOLDS = 5
 _IMAGES = 1000

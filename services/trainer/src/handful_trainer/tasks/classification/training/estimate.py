@@ -13,10 +13,10 @@ import torch
 
 from handful_core.errors import ResourceError
 from handful_trainer.pipeline.job import TrainingJob
-from handful_trainer.tasks.classification.module import Classifier
-from handful_trainer.tasks.classification.placement import placement
 from handful_trainer.tasks.classification.settings import classification_config
-from handful_trainer.tasks.classification.train import NO_NUMBER, fit, prepared
+from handful_trainer.tasks.classification.training.module import Classifier
+from handful_trainer.tasks.classification.training.placement import placement
+from handful_trainer.tasks.classification.training.train import NO_NUMBER, fit, prepared
 from handful_trainer.tasks.engine import Estimate
 from handful_trainer.tasks.memory import memory
 from handful_trainer.tasks.torch_errors import translated_errors

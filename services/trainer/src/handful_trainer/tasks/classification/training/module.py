@@ -15,11 +15,11 @@ from torch.optim.lr_scheduler import LambdaLR
 from torchvision.transforms import v2
 
 from handful_core.errors import DataError
-from handful_trainer.tasks.classification.data import ClassFolders, Share, seed_at
-from handful_trainer.tasks.classification.evaluate import Evaluation
+from handful_trainer.tasks.classification.data.datasets import ClassFolders, Share, seed_at
+from handful_trainer.tasks.classification.evaluation.evaluate import Evaluation
 from handful_trainer.tasks.classification.network import Network, train_last_layer_alone
-from handful_trainer.tasks.classification.ranks import gathered, share_statistics
 from handful_trainer.tasks.classification.settings import ClassificationConfig
+from handful_trainer.tasks.classification.training.ranks import gathered, share_statistics
 
 _MOMENTUM = 0.9
 

@@ -17,12 +17,12 @@ from torch import distributed, nn
 
 from handful_core.errors import HandfulError
 from handful_trainer.pipeline.job import TrainingJob
-from handful_trainer.tasks.classification.placement import Placement
 from handful_trainer.tasks.classification.settings import classification_config
+from handful_trainer.tasks.classification.training.placement import Placement
 
 _PROGRAM = """
 import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all: the first process ends the others.
-from handful_trainer.tasks.classification.ranks import main; main()
+from handful_trainer.tasks.classification.training.ranks import main; main()
 """
 _LAST_WORDS = 10
 """Seconds in which a process whose training failed says why."""
@@ -114,7 +114,7 @@ def main() -> None:
 
 
 def _train_along(job: TrainingJob, place: Placement, checkpoint: Path | None, answers: IO[bytes]) -> None:
-    from handful_trainer.tasks.classification.train import NO_NUMBER, callbacks, configure, fit, prepared
+    from handful_trainer.tasks.classification.training.train import NO_NUMBER, callbacks, configure, fit, prepared
     from handful_trainer.tasks.torch_errors import translated_errors
 
     configure()

@@ -11,9 +11,9 @@ from typing import Any
 import lightning
 
 from handful_core.files import write_atomically
-from handful_trainer.tasks.classification.module import Classifier
 from handful_trainer.tasks.classification.network import write_weights
 from handful_trainer.tasks.classification.settings import ClassificationConfig
+from handful_trainer.tasks.classification.training.module import Classifier
 from handful_trainer.tasks.engine import TrainingListener
 
 BEST, TABLE, CURVES = "best.safetensors", "results.csv", "results.png"

@@ -13,9 +13,9 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from handful_core.vision.decode import decode_reduced
-from handful_trainer.tasks.classification.charts import draw_charts
-from handful_trainer.tasks.classification.evaluation import Evaluation
-from handful_trainer.tasks.classification.predictions import write_predictions
+from handful_trainer.tasks.classification.evaluation.charts import draw_charts
+from handful_trainer.tasks.classification.evaluation.evaluation import Evaluation
+from handful_trainer.tasks.classification.evaluation.predictions import write_predictions
 
 _SIDE = 320
 """Longest side of a picture on the page, in pixels."""

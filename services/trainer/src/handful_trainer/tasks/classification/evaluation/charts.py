@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from handful_trainer.tasks.classification.evaluation import Evaluation
+    from handful_trainer.tasks.classification.evaluation.evaluation import Evaluation
 
 _NUMBERED = 20
 """So many classes still have their numbers written into the confusion matrix."""

@@ -20,7 +20,7 @@ from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import IMAGE_SUFFIXES, split_word
 from handful_trainer.dataset.sources.folder import CLASSES, ClassFolderSource
-from handful_trainer.tasks.classification.layout import split_folders
+from handful_trainer.tasks.classification.data.layout import split_folders
 
 
 @dataclass(frozen=True, slots=True)

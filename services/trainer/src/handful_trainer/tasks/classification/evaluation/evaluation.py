@@ -20,11 +20,11 @@ from handful_core.runtime.model import VisionModel
 from handful_trainer.dataset.accounts import Account
 from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.tasks.bootstrap import Interval, interval, resamples
-from handful_trainer.tasks.classification.appearance import Appearance, appearances
-from handful_trainer.tasks.classification.robustness import measure_robustness, sample
-from handful_trainer.tasks.classification.scores import TOP, Counts, Scores
-from handful_trainer.tasks.classification.shortcut import ShortcutCheck, check_shortcut
-from handful_trainer.tasks.classification.slices import find_slices, groups_of, slice_scores, without_groups
+from handful_trainer.tasks.classification.evaluation.appearance import Appearance, appearances
+from handful_trainer.tasks.classification.evaluation.robustness import measure_robustness, sample
+from handful_trainer.tasks.classification.evaluation.scores import TOP, Counts, Scores
+from handful_trainer.tasks.classification.evaluation.shortcut import ShortcutCheck, check_shortcut
+from handful_trainer.tasks.classification.evaluation.slices import find_slices, groups_of, slice_scores, without_groups
 
 _GATED = ("macro_f1", "accuracy", f"top{TOP}")
 """More is better."""
@@ -214,7 +214,7 @@ class Evaluation:
 
     def write(self, folder: Path) -> Path:
         """Write metrics.json, the curves, and the page with the worst mistakes."""
-        from handful_trainer.tasks.classification.report import write_evaluation
+        from handful_trainer.tasks.classification.evaluation.report import write_evaluation
 
         return write_evaluation(self, folder)
 

@@ -13,8 +13,8 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from handful_core.console import say
 from handful_core.files import open_atomically
-from handful_trainer.tasks.classification.epochs import out_of_patience
 from handful_trainer.tasks.classification.settings import ClassificationConfig
+from handful_trainer.tasks.classification.training.epochs import out_of_patience
 
 LAST = "last.ckpt"
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from handful_trainer.dataset.errors import DamagedFileError
 from handful_trainer.dataset.prepared import ASSETS, PreparedDataset
 from handful_trainer.tasks.bootstrap import interval, resamples
-from handful_trainer.tasks.classification.appearance import Appearance
-from handful_trainer.tasks.classification.scores import Scores
+from handful_trainer.tasks.classification.evaluation.appearance import Appearance
+from handful_trainer.tasks.classification.evaluation.scores import Scores
 
 FEWEST = 20
 """Images of a slice, below which it gets no numbers."""

@@ -20,15 +20,15 @@ from handful_core.console import say
 from handful_core.errors import ConfigError
 from handful_core.runtime.cpus import available_cpus
 from handful_trainer.pipeline.job import TrainingJob
-from handful_trainer.tasks.classification.checkpoint import LAST, WholeFiles, last_checkpoint
-from handful_trainer.tasks.classification.data import ClassFolders, Share, loading_processes
-from handful_trainer.tasks.classification.epochs import BEST, CURVES, Epochs, write_curves
-from handful_trainer.tasks.classification.module import Classifier
+from handful_trainer.tasks.classification.data.datasets import ClassFolders, Share, loading_processes
 from handful_trainer.tasks.classification.network import Network
-from handful_trainer.tasks.classification.placement import Placement, placement
-from handful_trainer.tasks.classification.ranks import other_ranks
 from handful_trainer.tasks.classification.settings import ClassificationConfig, classification_config
-from handful_trainer.tasks.classification.weights import first_network
+from handful_trainer.tasks.classification.training.checkpoint import LAST, WholeFiles, last_checkpoint
+from handful_trainer.tasks.classification.training.epochs import BEST, CURVES, Epochs, write_curves
+from handful_trainer.tasks.classification.training.module import Classifier
+from handful_trainer.tasks.classification.training.placement import Placement, placement
+from handful_trainer.tasks.classification.training.ranks import other_ranks
+from handful_trainer.tasks.classification.training.weights import first_network
 from handful_trainer.tasks.engine import TrainingListener
 from handful_trainer.tasks.torch_errors import translated_errors
 
