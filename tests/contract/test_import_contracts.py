@@ -29,7 +29,7 @@ def _imported(folder: Path) -> Iterator[str]:
 
 
 def test_every_service_is_under_contract(repository: Path, linter: dict[str, Any]) -> None:
-    services = {path.name for path in repository.glob("services/*/src/handful_*")}
+    services = {path.name for path in repository.glob("services/*/src/handful*")}
     scripts = {path.parent.name for path in repository.glob("scripts/*/__init__.py")}
     assert set(linter["root_packages"]) == services | scripts
 

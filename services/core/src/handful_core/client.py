@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import TracebackType
 from typing import Any, Self
 
@@ -33,6 +33,10 @@ class ServingClient:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
         self._http.close()
 
     def readiness(self) -> str:
@@ -55,12 +59,33 @@ class ServingClient:
             content = image.read_bytes()
         except OSError as error:
             raise DataError(f"{image} cannot be read ({error.strerror})", "name an image file") from error
+        return self.predict_content(content, str(image), **options)
+
+    def predict_content(self, content: bytes, name: str = "", **options: str | float | None) -> dict[str, Any]:
+        """The answer of POST /predict for an image file's content.
+
+        Args:
+            content: a whole image file.
+            name: what an error calls it.
+            options: as those of `predict`.
+
+        Raises:
+            DataError: the server cannot use it.
+            NotFoundError: the server has no such model.
+        """
         params = {key: value for key, value in options.items() if value is not None}
-        response = self._call("POST", "/predict", params=params, files={"image": (image.name, content)})
+        file = PurePath(name).name or "image"
+        response = self._call("POST", "/predict", params=params, files={"image": (file, content)})
         if response.is_error:
-            raise _error(response, image)
-        result: dict[str, Any] = response.json()
-        return result
+            raise _error(response, name or "the image")
+        return _object(response, self.address)
+
+    def models(self) -> dict[str, Any]:
+        """The answer of GET /models."""
+        response = self._call("GET", "/models")
+        if response.is_error:
+            raise _error(response, self.address)
+        return _object(response, self.address)
 
     def _call(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         try:
@@ -73,10 +98,20 @@ class ServingClient:
             ) from error
 
 
-def _error(response: httpx.Response, image: Path) -> HandfulError:
+def _object(response: httpx.Response, address: str) -> dict[str, Any]:
+    try:
+        content = response.json()
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        raise UnavailableError(f"{address} answers, but not as Handful does", "set HANDFUL_SERVER to the API's address")
+    return content
+
+
+def _error(response: httpx.Response, what: str) -> HandfulError:
     if response.status_code == httpx.codes.UNAUTHORIZED:
         return ConfigError("the server asks for an API key that it knows", "set HANDFUL_API_KEY")
-    line = f"{image}: {_detail(response)}"
+    line = f"{what}: {_detail(response)}"
     if response.status_code == httpx.codes.NOT_FOUND:
         return NotFoundError(line)
     if response.status_code >= 500:

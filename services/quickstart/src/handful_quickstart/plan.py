@@ -35,6 +35,7 @@ class Options:
         port: of the API and the dashboard; None for the usual one.
         mlflow_port: of MLflow; None for the usual one, or the next that is free.
         retrain: train although a champion serves already.
+        train: draw a dataset and train on it, where there is no champion; else the servers alone are started.
         stay: keep the servers up until Ctrl-C.
     """
 
@@ -44,6 +45,7 @@ class Options:
     port: int | None = None
     mlflow_port: int | None = None
     retrain: bool = False
+    train: bool = True
     stay: bool = True
 
 
