@@ -82,3 +82,5 @@ def sample(
         return
     sizes = ", ".join(f"{images} {split}" for split, images in dataset.split_sizes.items())
     say(f"drew {sum(dataset.split_sizes.values())} images of hands ({sizes}) into {directory}")
+    ways = f"--set dataset.source=yolo --set dataset.path={directory}"
+    say(f"next: handful data prepare --config configs/fingers.yaml {ways}")
