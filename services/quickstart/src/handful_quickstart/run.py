@@ -235,7 +235,12 @@ def _wait_until_served(server: ServingClient, servers: Servers, champion: Versio
 
 
 def _show_addresses(plan: Plan) -> None:
-    where = {"dashboard": plan.api, "API": f"{plan.api}/docs", "MLflow": plan.mlflow, "logs": plan.logs}
+    where = {
+        "dashboard": plan.api,
+        "API": f"{plan.api}/docs",
+        "MLflow": f"{plan.mlflow}/#/models?workflowType=machine_learning",
+        "logs": plan.logs,
+    }
     for what, address in where.items():
         out.print(f"{what:<10} {address}", highlight=False)
     say("next, in another terminal: source .venv/bin/activate, then `handful predict photo.jpg` or `handful models`")
