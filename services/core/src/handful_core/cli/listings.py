@@ -62,7 +62,7 @@ def runs(
         say(f"MLflow at {where} has no runs yet: `handful train --config configs/fingers.yaml` makes one")
     else:
         rows = [_run_row(run) for run in found]
-        print_table("Runs", ("run", "experiment", "status", "started", "took", "test metrics", "id"), rows)
+        print_table("Runs", ("run and its id", "experiment", "status", "started", "took", "test"), rows)
 
 
 def _show_versions(name: str, versions: list[Version], *, as_json: bool) -> None:
@@ -120,15 +120,16 @@ def _metrics(version: Version) -> dict[str, float]:
     return found
 
 
-def _numbers(metrics: Mapping[str, float]) -> str:
+def _numbers(metrics: Mapping[str, float], shown: int = _SHOWN) -> str:
     ranked = sorted(metrics, key=lambda name: (_FIRST.index(name) if name in _FIRST else len(_FIRST), name))
-    return ", ".join(f"{name} {metrics[name]:.3f}" for name in ranked[:_SHOWN])
+    return ", ".join(f"{name} {metrics[name]:.3f}" for name in ranked[:shown])
 
 
 def _run_row(run: RunSummary) -> tuple[str, ...]:
     tested = {name.removeprefix("test/"): value for name, value in run.metrics.items() if name.startswith("test/")}
     overall = {name: value for name, value in tested.items() if "/" not in name}
-    return run.name, run.experiment, run.status, _when(run.started), _took(run), _numbers(overall), run.run_id
+    named = f"{run.name}\n{run.run_id}"
+    return named, run.experiment, run.status, _when(run.started), _took(run), _numbers(overall, 1)
 
 
 def _run_json(run: RunSummary) -> dict[str, Any]:
