@@ -31,6 +31,7 @@ def quickstart(parser: ScriptParser, argv: list[str]) -> int:
     )
     parser.add_argument("--port", metavar="N", help="port of the API and the dashboard: 8000")
     parser.add_argument("--mlflow-port", metavar="N", help="port of MLflow: 5000, or the next free one")
+    parser.add_argument("--starter", metavar="NAMES", help="starter models of an empty registry: fingers, leaves, none")
     parser.add_argument("--debug", action="store_true", help="show the trace of an error")
     only_install = parser.parse_args(argv).install_only
     code = install(["services"])

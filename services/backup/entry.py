@@ -1,4 +1,4 @@
-"""What the backup container runs: `handful export`, `handful import`, and the import of the starter model."""
+"""What the backup container runs: `handful export`, `handful import`, and the import of the starter models."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from urllib.parse import quote
 
-_STARTER = Path("/models/starter.zip")
+_MODELS = Path("/models")
 _SECRETS = Path("/run/secrets")
 _MISSING = 2
 
@@ -46,47 +46,47 @@ def _environment(own: Mapping[str, str]) -> dict[str, str]:
 
 
 def _starter() -> int:
-    """Import the starter model into a registry that has none.
+    """Import the starter models that `STARTER_MODEL` names into a registry that nobody uses.
 
     Returns:
-        0 in any case: the platform starts without the starter model as well.
+        0 in any case: the platform starts without a starter model as well.
     """
-    choice = os.environ.get("STARTER_MODEL", "on").strip().lower()
-    if choice not in {"on", "off", ""}:
-        _say(f"error: STARTER_MODEL is {choice!r}: it is on or off; the starter model is not imported")
-        return 0
-    if choice == "off":
-        _say("STARTER_MODEL is off: the starter model is not imported")
-        return 0
-    if not _STARTER.is_file():
-        _say("there is no models/starter.zip: nothing to import")
-        return 0
     from handful_core.errors import HandfulError
+    from handful_core.registry.starters import STARTER_FILES, chosen_starters
 
     try:
-        in_use = _in_use()
+        chosen = chosen_starters(os.environ.get("STARTER_MODEL", ""))
+        if not chosen:
+            _say("STARTER_MODEL is none: no starter model is imported")
+        there = [name for name in chosen if (_MODELS / STARTER_FILES[name]).is_file()]
+        for name in chosen:
+            if name not in there:
+                _say(f"there is no models/{STARTER_FILES[name]}: the starter model {name} is not imported")
+        for name in _missing_of(there) if there else ():
+            if subprocess.run(["handful", "import", str(_MODELS / STARTER_FILES[name])], check=False).returncode:
+                _say(f"error: the starter model {name} could not be imported, see above; the platform works without it")
     except HandfulError as error:
-        _say(f"error: {error}: the starter model is not imported; the platform works without it")
-        return 0
-    if in_use:
-        _say("the registry has models already: the starter model is not imported")
-        return 0
-    if subprocess.run(["handful", "import", str(_STARTER)], check=False).returncode:
-        _say("error: the starter model could not be imported, see above; the platform works without it")
+        _say(f"error: {error}: no starter model is imported; the platform works without one")
     return 0
 
 
-def _in_use() -> bool:
-    """Whether the registry has a version of anybody's.
-
-    An interrupted import of the starter model leaves versions with its tag and without an alias: they do not count.
-    """
-    from handful_backup.portable.mlflow_api import SOURCE_VERSION
+def _missing_of(chosen: list[str]) -> list[str]:
+    """Those that are to be imported; what is not, and how it would be, is said."""
     from handful_core.registry import Registry
+    from handful_core.registry.starters import STARTER_FILES, models_in_use, wanted_starters
 
     with Registry(os.environ["HANDFUL_MLFLOW_URI"]) as registry:
-        versions = [version for model in registry.models() for version in registry.versions(model.name)]
-    return any(version.aliases or SOURCE_VERSION not in version.tags for version in versions)
+        in_use = models_in_use(registry)
+    wanted = wanted_starters(chosen, in_use)
+    for name in chosen:
+        if name in in_use:
+            _say(f"the registry has {name} already: the starter model is not imported")
+        elif name not in wanted:
+            _say(
+                f"the registry has {', '.join(sorted(in_use))} already: the starter model {name} is not imported; "
+                f"`handful import models/{STARTER_FILES[name]}` brings it"
+            )
+    return wanted
 
 
 def _has(command: str) -> bool:

@@ -105,7 +105,7 @@ def _train(way: str, epochs: int, folder: Path) -> None:
     from handful_core.settings import CoreSettings, load
     from handful_trainer.dataset.preparation.prepare import prepare
     from handful_trainer.tasks.classification.settings import ClassificationConfig
-    from handful_trainer.tasks.classification.train import configure
+    from handful_trainer.tasks.classification.training.train import configure
 
     content = {
         "model": {"pretrained": "efficientnet-lite0"},
@@ -133,9 +133,9 @@ class _Parts:
         import torch
         from torch.utils.data import DataLoader, Dataset
 
-        from handful_trainer.tasks.classification.data import ServedImages, VariedImages
+        from handful_trainer.tasks.classification.data.datasets import ServedImages, VariedImages
         from handful_trainer.tasks.classification.network import Network
-        from handful_trainer.tasks.classification.weights import _with, lite0_weights
+        from handful_trainer.tasks.classification.training.weights import _with, lite0_weights
 
         network = Network.of(config, dataset.classes)
         varied = VariedImages(train := list(dataset.split("train")), network, config.augmentation)
@@ -247,7 +247,7 @@ def _lightning(parts: _Parts, folder: Path, ends: list[tuple[float, float]]) -> 
 
 def _handful(config: Any, core: Any, ends: list[tuple[float, float]]) -> None:
     from handful_trainer.pipeline import stages as pipeline
-    from handful_trainer.tasks.classification.epochs import Epochs
+    from handful_trainer.tasks.classification.training.epochs import Epochs
 
     begin = Epochs.on_train_epoch_start
 

@@ -58,7 +58,7 @@ def make(folder: Path) -> Material:
 
 def _classifier(root: Path) -> Package:
     """EfficientNet-Lite0 at 224 pixels, with all that a training's package has beside the graph."""
-    from handful_trainer.tasks.classification.export import export
+    from handful_trainer.tasks.classification.export.graph import export
     from handful_trainer.tasks.classification.network import Network, write_weights
     from handful_trainer.tasks.classification.settings import ClassificationConfig
 

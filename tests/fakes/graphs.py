@@ -29,7 +29,7 @@ _OPSET = 17
 
 
 def write_graph(path: Path, head: Layout, classes: int, sharpness: float, *, limits: bool = False) -> None:
-    """Write the graph of a head layout to `path`; with `limits`, a classifier has `embedding` and `class_maps` too."""
+    """Write the graph of a head layout to `path`; with `limits` it has `embedding`, a classifier `class_maps` too."""
     build = {
         "raw": _raw,
         "nms_free": _nms_free,
@@ -39,9 +39,12 @@ def write_graph(path: Path, head: Layout, classes: int, sharpness: float, *, lim
     }[head]
     constants, nodes, shape = build(classes, sharpness)
     shapes = {"output0": shape}
-    if limits:
+    if limits and head in {"probabilities", "logits"}:
         constants, nodes = _with_limits(constants, nodes, classes)
         shapes |= {"embedding": (1, 3), "class_maps": (1, classes, GRID, GRID)}
+    elif limits:
+        nodes = [*nodes, _node("GlobalAveragePool", ["images"], ["mean"]), _node("Flatten", ["mean"], ["embedding"])]
+        shapes |= {"embedding": (1, 3)}
     graph = helper.make_graph(
         nodes,
         f"tiny_{head}",

@@ -119,7 +119,7 @@ def build_package(
         counts: what each class is worth; a classifier counts nothing.
         sharpness: how sure the model is of a square: versions of one model can differ in it.
         golden: whether the package has a golden image.
-        limits: whether a classifier knows its limits: prediction sets, colours that are none of its classes', maps.
+        limits: whether it knows its limits: colours that are none of its classes', a classifier also sets and maps.
         manifest: other fields of the manifest.
     """
     root.mkdir(parents=True)
@@ -129,7 +129,7 @@ def build_package(
     if golden:
         answer = _golden_detections if detects else _golden_probabilities
         expected = answer(root / "golden.png", tuple(classes), sharpness)
-    known = _limits(root, len(classes)) if limits else {}
+    known = _limits(root, len(classes), detects=detects) if limits else {}
     fields = {
         "name": name,
         "task": "detect" if detects else "classify",
@@ -149,15 +149,18 @@ def build_package(
     return write_package(root, Manifest.model_validate(fields | known | manifest))
 
 
-def _limits(root: Path, classes: int) -> dict[str, Any]:
+def _limits(root: Path, classes: int, *, detects: bool) -> dict[str, Any]:
     """Fields of a manifest that knows its model's limits, and their file.
 
     Usual are the pure colours of up to three classes, grey is not. Of more classes the fourth's is, orange is not.
     """
     np.save(root / "reference.npy", np.float16(_PURE if classes <= 3 else _YELLOW))
+    embedding = ExtraOutput(name="embedding", shape=(1, 3))
+    if detects:
+        return {"outputs": {"embedding": embedding}, "out_of_distribution": OutOfDistribution(distance=0.05)}
     return {
         "outputs": {
-            "embedding": ExtraOutput(name="embedding", shape=(1, 3)),
+            "embedding": embedding,
             "class_maps": ClassMaps(name="class_maps", shape=(1, classes, GRID, GRID), exact=True),
         },
         "calibration": Calibration(temperature=1.0, images=20),

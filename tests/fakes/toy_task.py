@@ -35,8 +35,8 @@ from handful_trainer.config.settings import (
 )
 from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.pipeline.job import TrainingJob
-from handful_trainer.tasks.classification.evaluate import Evaluation, evaluate
-from handful_trainer.tasks.classification.label_format import ClassFormat
+from handful_trainer.tasks.classification.data.label_format import ClassFormat
+from handful_trainer.tasks.classification.evaluation.evaluate import Evaluation, evaluate
 from handful_trainer.tasks.engine import WEIGHTS, Estimate, ExportedGraph, TrainingListener, Variant
 
 _OPSET = 17

@@ -95,7 +95,8 @@ def test_every_module_of_the_dashboard_is_in_its_image(stack: Stack) -> None:
 
 
 def test_the_starter_model_is_wanted_but_not_there(stack: Stack) -> None:
-    assert stack.logs("starter") == "there is no models/starter.zip: nothing to import\n"
+    said = "there is no models/starter.zip: the starter model fingers is not imported\n"
+    assert stack.logs("starter") == said
 
 
 def test_mlflow_answers_its_own_hosts_only(stack: Stack) -> None:

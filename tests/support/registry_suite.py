@@ -10,7 +10,8 @@ import pytest
 
 from fakes.packages import build_package
 from handful_core.errors import NotFoundError
-from handful_core.package import open_package
+from handful_core.package import open_package, write_package
+from handful_core.package.archive import describe_files
 from handful_core.package.errors import MissingPackageError
 from handful_core.registry import Registry
 
@@ -115,6 +116,9 @@ class RegistrySuite:
         package = build_package(tmp_path / "package")
         (package.root / "more").mkdir()
         (package.root / "more" / "a name with spaces, and ü.txt").write_text("text")
+        package = write_package(
+            package.root, package.manifest.model_copy(update={"files": describe_files(package.root)})
+        )
         backend.register(package.root, "fetched")
         with backend.connect() as registry:
             folder = registry.download_package(registry.version("fetched", 1), tmp_path / "target")

@@ -12,10 +12,10 @@ from fakes.packages import build_package
 from fakes.registry import FakeMlflow
 from handful_core.package import Package
 from handful_core.registry import Registry
+from handful_core.vision.drawing import draw
 from handful_faces.privacy import FaceBlur, NoBlur
 from handful_serving.adapters.backends import model_opener
 from handful_serving.adapters.disk_cache import DiskCache
-from handful_serving.adapters.drawing import draw
 from handful_serving.concurrency.admission import AdmissionQueue
 from handful_serving.domain.catalog import Catalog
 from handful_serving.domain.loader import Dependencies
@@ -35,6 +35,9 @@ class RecordingObserver:
     reachable: list[bool] = field(default_factory=list)
     predictions: list[ModelVersion] = field(default_factory=list)
     comparisons: list[tuple[str, str]] = field(default_factory=list)
+
+    def wants(self, model_version: ModelVersion, source: str) -> bool:
+        return False
 
     def predicted(self, result: PredictionResult) -> None:
         assert set(result.timings) >= {"queue", "decode", "blur", "preprocess", "inference", "postprocess", "total"}

@@ -2,7 +2,7 @@
 
 import { clamp } from "./geometry.js";
 
-/** From the least evidence to the most: red, green, blue. The server draws with the same (adapters/drawing.py). */
+/** From the least evidence to the most: red, green, blue. The server draws with the same (handful_core/vision/drawing.py). */
 const STOPS = [
   [255, 221, 64],
   [255, 128, 0],

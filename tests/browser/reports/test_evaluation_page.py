@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 from fakes.packages import build_package, filled
 from handful_core.runtime.model import load_model
 from handful_trainer.dataset.prepared import PreparedDataset
-from handful_trainer.tasks.classification.evaluate import evaluate
+from handful_trainer.tasks.classification.evaluation.evaluate import evaluate
 
 FRUIT = ("apple", "pear <b>", "plum & co")
 """Names that are no HTML."""

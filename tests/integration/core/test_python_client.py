@@ -84,7 +84,7 @@ def test_faults_are_the_kinds_of_handful(client: handful.Client, serving: LiveSe
         client.predict(b"no image")
     with pytest.raises(handful.NotFoundError):
         client.predict(encode(HAND), model="nobody")
-    with pytest.raises(handful.DataError, match="version"):
+    with pytest.raises(handful.ConfigError, match="version"):
         client.predict(encode(HAND), version=1, alias="champion")
     with handful.Client(f"{serving.url}/docs") as wrong, pytest.raises(handful.HandfulError):
         wrong.predict(encode(HAND))

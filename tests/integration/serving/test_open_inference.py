@@ -79,6 +79,20 @@ def test_json_carries_an_image_as_base64(serving: LiveServing) -> None:
     assert outputs["count"] == [7]
 
 
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+@pytest.mark.parametrize("tensor", [image_file(), image_pixels(binary=False)])
+def test_a_request_may_be_packed(client: triton.InferenceServerClient, tensor: triton.InferInput, coding: str) -> None:
+    answer = client.infer("fingers", [tensor], request_compression_algorithm=coding)
+    assert answer.as_numpy("count").tolist() == [7]
+
+
+def test_a_misspelt_threshold_is_refused_and_what_others_know_is_not(client: triton.InferenceServerClient) -> None:
+    with pytest.raises(triton.InferenceServerException, match="there is no parameter conf: did you mean confidence"):
+        client.infer("fingers", [image_file()], parameters={"conf": 0.97})
+    other = client.infer("fingers", [image_file()], parameters={"content_type": "np"}, priority=1, timeout=10**6)
+    assert other.as_numpy("count").tolist() == [7]
+
+
 def test_versions_and_parameters_count(client: triton.InferenceServerClient) -> None:
     strict = client.infer("fingers", [image_file()], parameters={"confidence": 0.97})
     assert strict.as_numpy("boxes").shape == (0, 4)

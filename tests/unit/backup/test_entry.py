@@ -13,8 +13,12 @@ import httpx
 import pytest
 
 from fakes.registry import FakeMlflow
-from handful_backup.portable.mlflow_api import SOURCE_VERSION
 from handful_core import registry
+from handful_core.registry.records import SOURCE_VERSION
+from handful_core.registry.starters import STARTER_FILES
+
+_NO_FINGERS = "there is no models/starter.zip: the starter model fingers is not imported\n"
+_NO_LEAVES = "there is no models/leaves.zip: the starter model leaves is not imported\n"
 
 
 def _entry(repository: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -34,52 +38,125 @@ def test_a_command_that_is_not_there_is_said_not_to_be(repository: Path) -> None
 def test_no_starter_model_is_no_fault(repository: Path) -> None:
     done = _entry(repository, "starter")
     assert done.returncode == 0
-    assert done.stderr == "there is no models/starter.zip: nothing to import\n"
+    assert done.stderr == _NO_FINGERS
 
 
 @pytest.mark.parametrize(
     ("choice", "said"),
     [
-        ("off", "STARTER_MODEL is off: the starter model is not imported\n"),
-        ("On", "there is no models/starter.zip: nothing to import\n"),
-        ("", "there is no models/starter.zip: nothing to import\n"),
-        ("no", "error: STARTER_MODEL is 'no': it is on or off; the starter model is not imported\n"),
+        ("off", "STARTER_MODEL is none: no starter model is imported\n"),
+        ("none", "STARTER_MODEL is none: no starter model is imported\n"),
+        ("On", _NO_FINGERS),
+        ("", _NO_FINGERS),
+        ("leaves", _NO_LEAVES),
+        ("fingers,leaves", _NO_FINGERS + _NO_LEAVES),
+        (
+            "no",
+            "error: STARTER_MODEL is 'no': it is fingers, leaves, several of them with a comma between, or none: "
+            "no starter model is imported; the platform works without one\n",
+        ),
     ],
 )
-def test_the_starter_model_can_be_refused(repository: Path, choice: str, said: str) -> None:
+def test_the_starter_models_are_a_choice(repository: Path, choice: str, said: str) -> None:
     done = _entry(repository, "starter", STARTER_MODEL=choice)
     assert (done.returncode, done.stderr) == (0, said)
 
 
-def test_only_a_registry_that_nobody_uses_gets_the_starter_model(
-    repository: Path, monkeypatch: pytest.MonkeyPatch
+class _Container:
+    """The job `starter` of the container, in this process: a folder of models, MLflow in memory, imports noted."""
+
+    def __init__(self, repository: Path, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._job = runpy.run_path(str(repository / "services" / "backup" / "entry.py"))["_starter"]
+        self._job.__globals__["_MODELS"] = models
+        self._monkeypatch = monkeypatch
+        self.mlflow = FakeMlflow()
+        self.imported: list[str] = []
+        self.failing = ""
+        monkeypatch.setenv("HANDFUL_MLFLOW_URI", "http://mlflow")
+        monkeypatch.setattr(registry, "Registry", partial(registry.Registry, transport=self.mlflow.transport()))
+        monkeypatch.setattr(subprocess, "run", self._run)
+
+    def _run(self, command: list[str], *, check: bool) -> subprocess.CompletedProcess[str]:
+        file = Path(command[2]).name
+        self.imported.append(file)
+        return subprocess.CompletedProcess(command, 4 if file == self.failing else 0)
+
+    def start(self, choice: str) -> None:
+        self._monkeypatch.setenv("STARTER_MODEL", choice)
+        assert self._job() == 0
+
+
+@pytest.fixture
+def container(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Container:
+    for file in STARTER_FILES.values():
+        (tmp_path / file).touch()
+    return _Container(repository, tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("choice", "files"),
+    [
+        ("", ["starter.zip"]),
+        ("fingers", ["starter.zip"]),
+        ("leaves", ["leaves.zip"]),
+        ("leaves, Fingers,leaves", ["leaves.zip", "starter.zip"]),
+        ("none", []),
+        ("none,leaves", []),
+    ],
+)
+def test_an_empty_registry_gets_what_is_chosen(container: _Container, choice: str, files: list[str]) -> None:
+    container.start(choice)
+    assert container.imported == files
+
+
+def test_a_starter_that_is_chosen_later_comes_beside_the_first(
+    container: _Container, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    in_use = runpy.run_path(str(repository / "services" / "backup" / "entry.py"))["_in_use"]
-    mlflow = FakeMlflow()
-    monkeypatch.setenv("HANDFUL_MLFLOW_URI", "http://mlflow")
-    monkeypatch.setattr(registry, "Registry", partial(registry.Registry, transport=mlflow.transport()))
-    assert not in_use()
-    mlflow.register(None, tags={SOURCE_VERSION: "fingers/1 7"})
-    assert not in_use()  # An import that was broken off: aliases come last.
-    mlflow.point("champion", 1)
-    assert in_use()
-    mlflow.drop_alias("champion")
-    mlflow.register(None)
-    assert in_use()
+    container.mlflow.register(None, name="fingers", tags={SOURCE_VERSION: "fingers/1 7"}, aliases=["champion"])
+    container.start("fingers,leaves")
+    assert container.imported == ["leaves.zip"]
+    assert capfd.readouterr().err == "the registry has fingers already: the starter model is not imported\n"
+
+
+def test_a_registry_of_somebody_gets_no_starter_but_the_command_for_it(
+    container: _Container, capfd: pytest.CaptureFixture[str]
+) -> None:
+    container.mlflow.register(None, name="plants")
+    container.start("leaves")
+    assert container.imported == []
+    assert capfd.readouterr().err == (
+        "the registry has plants already: the starter model leaves is not imported; "
+        "`handful import models/leaves.zip` brings it\n"
+    )
+
+
+def test_a_starter_that_fails_keeps_the_other_not_out(container: _Container, capfd: pytest.CaptureFixture[str]) -> None:
+    container.failing = "starter.zip"
+    container.start("fingers,leaves")
+    assert container.imported == ["starter.zip", "leaves.zip"]
+    assert capfd.readouterr().err == (
+        "error: the starter model fingers could not be imported, see above; the platform works without it\n"
+    )
+
+
+def test_an_import_that_was_broken_off_goes_on(container: _Container) -> None:
+    container.mlflow.register(None, name="fingers", tags={SOURCE_VERSION: "fingers/1 7"})  # Aliases come last.
+    container.start("fingers")
+    container.mlflow.point("champion", 1, name="fingers")
+    container.start("fingers")
+    container.mlflow.drop_alias("champion", name="fingers")
+    container.mlflow.register(None, name="fingers")  # Somebody's own.
+    container.start("fingers")
+    assert container.imported == ["starter.zip"]
 
 
 def test_a_registry_that_does_not_answer_keeps_nothing_down(
-    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    container: _Container, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    starter = runpy.run_path(str(repository / "services" / "backup" / "entry.py"))["_starter"]
-    (tmp_path / "starter.zip").touch()
-    starter.__globals__["_STARTER"] = tmp_path / "starter.zip"
-    monkeypatch.setenv("HANDFUL_MLFLOW_URI", "http://mlflow")
-    broken = httpx.MockTransport(lambda _: httpx.Response(403, json={}))
-    monkeypatch.setattr(registry, "Registry", partial(registry.Registry, transport=broken))
-    assert starter() == 0
+    container.mlflow.answer = lambda _: httpx.Response(403, json={})
+    container.start("fingers")
     assert "refuses access with status 403" in (said := capfd.readouterr().err)
-    assert said.endswith("the starter model is not imported; the platform works without it\n")
+    assert said.endswith("no starter model is imported; the platform works without one\n")
 
 
 def test_the_database_is_named_with_its_secret(repository: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import stat
 import zipfile
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fakes.packages import build_package, damage
-from handful_core.errors import PackageError
+from handful_core.errors import PackageError, ResourceError
 from handful_core.package import Package, open_package, zip_package
 from handful_core.package import archive as archive_module
 from handful_core.package.archive import sha256_of
@@ -144,9 +145,89 @@ def test_a_file_that_is_also_a_folder_is_refused(tmp_path: Path) -> None:
 
 def test_what_would_fill_the_disk_is_refused(package: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = zip_package(package, tmp_path / "package.zip")
-    monkeypatch.setattr(archive_module, "_MAX_UNPACKED", 100)
+    monkeypatch.setattr(archive_module, "MAX_PACKAGE_BYTES", 100)
     with pytest.raises(DamagedPackageError, match="more than 4 GiB"):
         opened(archive)
+
+
+def zeros(count: int, size: int) -> Callable[[Path], None]:
+    """A ZIP file of so many files of so many zeros."""
+
+    def write(path: Path) -> None:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+            for number in range(count):
+                file.writestr(f"{number}.bin", bytes(size))
+
+    return write
+
+
+def test_a_bomb_that_lies_about_its_size_is_refused_when_it_is_reached(package: Package, tmp_path: Path) -> None:
+    """8 MB of zeros in 8 KB, which the directory calls 1,000 bytes."""
+    archive = tmp_path / "bomb.zip"
+    zeros(1, 8 << 20)(archive)
+    lied = archive.read_bytes().replace((8 << 20).to_bytes(4, "little"), (1000).to_bytes(4, "little"))
+    archive.write_bytes(lied)
+    assert len(lied) < 10_000
+    with pytest.raises(DamagedPackageError, match="is not a whole ZIP file"):
+        opened(archive)
+
+
+def test_more_files_than_a_package_has_are_refused(tmp_path: Path) -> None:
+    zeros(archive_module.MAX_PACKAGE_FILES + 1, 0)(tmp_path / "many.zip")
+    with pytest.raises(DamagedPackageError, match="more than 1000 files"):
+        opened(tmp_path / "many.zip")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_name_that_comes_twice_is_refused(package: Package, tmp_path: Path) -> None:
+    """One reader might check the first and use the second."""
+    archive = zip_package(package, tmp_path / "package.zip")
+    with zipfile.ZipFile(archive, "a") as file:
+        file.writestr("model.onnx", b"another")
+    with pytest.raises(DamagedPackageError, match="one name twice"):
+        opened(archive)
+
+
+def test_a_disk_without_room_is_named_before_it_is_full(
+    package: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = zip_package(package, tmp_path / "package.zip")
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10))
+    with pytest.raises(ResourceError, match="0 MB free: make room there, or set TMPDIR"):
+        opened(archive)
+
+
+@pytest.mark.parametrize("name", ["extra.py", "deep/er/extra", ".hidden", "weights.pt"])
+def test_a_file_that_the_manifest_does_not_list_is_refused(package: Package, tmp_path: Path, name: str) -> None:
+    (package.root / name).parent.mkdir(parents=True, exist_ok=True)
+    (package.root / name).write_bytes(b"nobody vouches for this")
+    with pytest.raises(DamagedPackageError, match=f"holds '{name}', which its manifest does not list"):
+        opened(package.root)
+    archive = zip_package(package, tmp_path / "package.zip")
+    with zipfile.ZipFile(archive, "a") as file:
+        file.writestr(name, b"nobody vouches for this")
+    with pytest.raises(DamagedPackageError, match="which its manifest does not list"):
+        opened(archive)
+
+
+@pytest.mark.parametrize("target", ["/etc/hostname", "/etc", "nowhere"])
+def test_a_link_that_the_manifest_does_not_list_is_refused(package: Package, target: str) -> None:
+    (package.root / "link").symlink_to(target)
+    with pytest.raises(DamagedPackageError, match="holds 'link', which its manifest does not list"):
+        opened(package.root)
+
+
+def test_empty_folders_hurt_nobody(package: Package) -> None:
+    (package.root / "empty").mkdir()
+    assert opened(package.root).manifest == package.manifest
+
+
+def test_a_manifest_of_gigabytes_is_not_read(package: Package) -> None:
+    with (package.root / "manifest.json").open("r+b") as file:
+        file.truncate(20 << 30)  # A sparse file: it takes no room.
+    with pytest.raises(ManifestError, match="is larger than 16 MiB"):
+        opened(package.root)
 
 
 def broken_in_the_middle(data: bytes) -> bytes:

@@ -17,7 +17,7 @@ from fakes.registry import FakeMlflow
 from handful_core import console
 from handful_core.cli.main import main
 from handful_core.client import ServingClient
-from handful_core.errors import DataError, NotFoundError, UnavailableError
+from handful_core.errors import DataError, HandfulError, NotFoundError, UnavailableError
 from handful_core.package import zip_package
 from handful_core.registry import Registry
 
@@ -114,13 +114,15 @@ def test_predict_runs_a_package(handful: Run, tmp_path: Path, hand: Path, as_zip
     package = build_package(tmp_path / "package")
     path = zip_package(package, tmp_path / "package.zip") if as_zip else package.root
     status, out, _ = handful("predict", str(hand), str(hand), "--package", str(path), "--json")
-    answers = json.loads(out)
+    answers = [json.loads(line) for line in out.splitlines()]
     assert (status, len(answers)) == (0, 2)
+    assert (answers[0]["version"], answers[0]["package"]) == (None, package.digest)
     assert (answers[0]["file"], answers[0]["model"], answers[0]["count"]) == (str(hand), "fingers", 5)
     assert answers[0]["detections"][0]["box"] == [16, 24, 24, 32]
     status, out, _ = handful("predict", str(hand), "--package", str(path), "--confidence", "0.99")
     assert status == 0
     assert "nothing" in out
+    assert f"fingers, package {package.digest[:12]} of {package.manifest.created[:10]}" in out
 
 
 def test_predict_tells_a_classifiers_best_classes(handful: Run, tmp_path: Path) -> None:
@@ -140,7 +142,7 @@ def test_predict_tells_what_a_classifier_doubts(handful: Run, tmp_path: Path, mo
     leaf.write_bytes(encode(filled("3")))
     orange.write_bytes(encode(np.full((64, 64, 3), (0, 110, 255), np.uint8)))
     status, out, _ = handful("predict", str(leaf), str(orange), "--package", package, "--json", "--top", "2")
-    first, second = json.loads(out)
+    first, second = map(json.loads, out.splitlines())
     assert status == 0
     assert [len(first["top"]), len(first["probabilities"])] == [2, 7]
     assert (first["prediction_set"], first["uncertain"], first["out_of_distribution"]) == (["3"], False, False)
@@ -163,14 +165,14 @@ def test_predict_shows_where_a_class_is_seen(handful: Run, tmp_path: Path, hand:
     leaf = tmp_path / "leaf.png"
     leaf.write_bytes(encode(pixels))
     _, out, _ = handful("predict", str(leaf), "--package", package, "--json", "--explain")
-    shown = json.loads(out)[0]["explanation"]
+    shown = json.loads(out)["explanation"]
     assert (shown["name"], len(shown["values"]), shown["values"][0][0]) == ("3", 8, 1.0)
     _, out, _ = handful("predict", str(leaf), "--package", package, "--explain")
     assert out.count("  @@@@@@@@@@@@") == 8
     assert "where it sees 3" in out
     detector = str(build_package(tmp_path / "detector").root)
     status, out, err = handful("predict", str(hand), "--package", detector, "--explain", "--json")
-    assert (status, json.loads(out)[0]["count"]) == (0, 5)
+    assert (status, json.loads(out)["count"]) == (0, 5)
     assert err.startswith("no answer has a map")
 
 
@@ -211,7 +213,8 @@ def test_a_server_is_asked(hand: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [(404, NotFoundError), (422, DataError), (413, DataError), (503, UnavailableError)]
+    ("status", "kind"),
+    [(404, NotFoundError), (422, DataError), (413, DataError), (500, HandfulError), (503, UnavailableError)],
 )
 def test_a_servers_problem_is_told_in_its_words(hand: Path, status: int, kind: type[Exception]) -> None:
     with (

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from fakes.graphs import COLOURS, SIZE
-from fakes.packages import CLASSES, build_package, filled
+from fakes.graphs import COLOURS, SIZE, Layout
+from fakes.packages import CLASSES, build_package, filled, picture
 from handful_core.package import ExtraOutput, Manifest, Package, write_package
 from handful_core.package.archive import describe_files
 from handful_core.package.errors import DamagedPackageError, GraphError
@@ -147,6 +147,31 @@ def test_only_what_is_needed_is_read_of_a_run(tmp_path: Path) -> None:
     model.predict(filled("0"))
     model.predict(filled("0"), explain=True)
     assert asked == [["embedding"], ["embedding", "class_maps"]]
+
+
+@pytest.mark.parametrize("head", ["raw", "nms_free", "nms_in_graph"])
+def test_a_detector_knows_what_is_unlike_its_training_images(tmp_path: Path, head: Layout) -> None:
+    detector = load_model(build_package(tmp_path / "p", head, limits=True))
+    usual, unusual = detector.predict(picture({(2, 3): "3"})), detector.predict(picture({(2, 3): "3", (5, 1): "0"}))
+    assert usual.distance == pytest.approx(0, abs=1e-3)
+    assert [usual.out_of_distribution, unusual.out_of_distribution] == [False, True]
+    assert [len(usual.detections), len(unusual.detections)] == [1, 2]
+    shown = to_dict(unusual, detector.manifest)
+    assert (shown["out_of_distribution"], shown["distance_limit"]) == (True, 0.05)
+    assert "uncertain" not in shown, "that is a classifier's"
+
+
+def test_a_detector_that_does_not_know_says_nothing_of_it(tmp_path: Path) -> None:
+    detector = load_model(build_package(tmp_path / "p", "raw"))
+    assert "out_of_distribution" not in to_dict(detector.predict(picture({(2, 3): "3"})), detector.manifest)
+
+
+@pytest.mark.parametrize("part", ["calibration", "prediction_sets"])
+def test_what_a_classifier_alone_has_is_refused_of_a_detector(tmp_path: Path, part: str) -> None:
+    content = build_package(tmp_path / "p", "raw", limits=True).manifest.model_dump(mode="json")
+    content[part] = build_package(tmp_path / "q", "logits", limits=True).manifest.model_dump(mode="json")[part]
+    with pytest.raises(ValidationError, match="calibration, prediction sets and class maps are no detect model's"):
+        Manifest.model_validate(content)
 
 
 def test_outputs_can_be_had_as_they_come(model: VisionModel, tmp_path: Path) -> None:

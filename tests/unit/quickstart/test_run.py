@@ -151,7 +151,8 @@ def starter(world: World, options: Options, monkeypatch: pytest.MonkeyPatch) -> 
             imported.append(arguments[1])
             self._code = 0 if world.starter_is_whole else 4
             if world.starter_is_whole:
-                world.mlflow.register(world.package, name="fingers", aliases=["champion"])
+                name = "leaves" if "leaves" in arguments[1] else "fingers"
+                world.mlflow.register(world.package, name=name, aliases=["champion"])
 
         def output(self) -> bytes:
             return b"{}"
@@ -171,8 +172,25 @@ def test_the_starter_model_is_served_before_anything_is_trained(
     quickstart(options)
     said = capsys.readouterr().err
     assert starter == [str(Path("models/starter.zip"))]
-    line = f"starter model: fingers (champion) is served at http://127.0.0.1:{options.port} from now on"
+    line = f"starter model: served at http://127.0.0.1:{options.port} from now on: fingers (champion)"
     assert said.index(line) < said.index("train and register")
+
+
+def test_both_starter_models_come_where_both_are_asked_for(
+    world: World, options: Options, starter: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (options.folder / "models" / "leaves.zip").write_bytes(b"a backup")
+    quickstart(replace(options, starters=("fingers", "leaves")))
+    assert starter == [str(Path("models/starter.zip")), str(Path("models/leaves.zip"))]
+    assert "from now on: fingers (champion) and leaves (champion)" in capsys.readouterr().err
+
+
+def test_no_starter_model_comes_where_none_is_asked_for(
+    world: World, options: Options, starter: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    quickstart(replace(options, starters=()))
+    assert starter == []
+    assert "starter model" not in capsys.readouterr().err
 
 
 def test_a_registry_that_has_models_gets_no_starter(

@@ -20,8 +20,8 @@ from fakes.packages import CLASSES, build_package, encode, filled, picture
 from fakes.registry import FakeMlflow
 from handful_core.package import Manifest
 from handful_core.vision.classification import Explanation
+from handful_core.vision.drawing import draw
 from handful_core.vision.prediction import Prediction
-from handful_serving.adapters.drawing import draw
 from handful_serving.domain.model_ref import ModelRef
 from handful_serving.domain.prediction import PredictOptions
 from handful_serving.domain.rollout import TrafficSplit

@@ -133,6 +133,7 @@ def test_a_classifier_answers_live_with_as_much_as_is_asked_for(serving: LiveSer
         ("[1]", "bad-parameter"),
         pytest.param("[" * 40_000, "bad-parameter", id="brackets in brackets"),
         ('{"confidence": 2}', "bad-parameter"),
+        ('{"conf": 0.5}', "bad-parameter"),
         ('{"model": "nobody"}', "unknown-model"),
         (b"short", "bad-parameter"),
         (frame(3, b"no image"), "not-an-image"),

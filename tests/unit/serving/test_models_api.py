@@ -219,7 +219,7 @@ async def test_classes(client: httpx.AsyncClient) -> None:
 @pytest.mark.parametrize(
     ("query", "status"),
     [("model=nobody", 404), ("version=9", 404), ("alias=best", 404), ("model=leaves", 404), ("version=x", 400),
-     ("version=1&alias=champion", 400)],
+     ("version=1&alias=champion", 400), ("modle=fingers", 400), ("confidence=0.5", 400)],
 )  # fmt: skip
 async def test_classes_of_what_is_not_there(client: httpx.AsyncClient, query: str, status: int) -> None:
     response = await client.get(f"/classes?{query}")

@@ -79,7 +79,7 @@ async def test_an_image_is_answered(client: httpx.AsyncClient) -> None:
     [
         {"files": {"file": HAND}},
         {"files": {"whatever": ("a.bin", HAND, "application/octet-stream")}},
-        {"files": [("image", HAND), ("image", b"ignored")], "data": {"note": "ignored"}},
+        {"files": [("image", HAND), ("image", b"")], "data": {"iou": ""}},
         {"content": HAND, "headers": PNG},
         {"content": HAND, "headers": {"Content-Type": "image/jpeg; charset=binary"}},
         {"content": HAND, "headers": {"Content-Type": "application/octet-stream"}},
@@ -193,6 +193,46 @@ async def test_a_wrong_parameter_is_named(client: httpx.AsyncClient, name: str, 
     response = await client.post("/predict", files={"image": HAND}, **{place: {name: value}})
     what = "parameter" if place == "params" else "form field"
     assert f"the {what} {name} is wrong" in problem(response, 400, "bad-parameter")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("conf", "conf: did you mean confidence?"),
+        ("Confidence", "Confidence: did you mean confidence?"),
+        ("confidence_threshold", "confidence_threshold: did you mean confidence?"),
+        ("treshold", "treshold: did you mean confidence?"),
+        ("iou_thres", "iou_thres: did you mean iou?"),
+        ("top-k", "top-k: did you mean top?"),
+        ("model_name", "model_name: did you mean model?"),
+        ("verison", "verison: did you mean version?"),
+        ("draw", "draw: did you mean annotate?"),
+        ("note", "note: there is model, version, alias, confidence, iou, top, explain, return_image, annotate"),
+        ("x" * 100, "x" * 60 + "…: there is model"),
+        ("é€", "é€: there is model"),
+    ],
+)
+@pytest.mark.parametrize("place", ["params", "data"])
+async def test_an_unknown_parameter_is_refused_with_the_one_that_was_meant(
+    client: httpx.AsyncClient, name: str, words: str, place: str
+) -> None:
+    response = await client.post("/predict", files={"image": HAND}, **{place: {name: "0.9"}})
+    what = "parameter" if place == "params" else "form field"
+    assert f"there is no {what} {words}" in problem(response, 400, "bad-parameter")
+
+
+async def test_a_parameter_that_is_given_twice_is_refused(client: httpx.AsyncClient) -> None:
+    response = await client.post("/predict?iou=0.5&confidence=0.3&confidence=0.9", content=HAND, headers=PNG)
+    assert "the parameter confidence is given twice" in problem(response, 400, "bad-parameter")
+    same = await client.post("/predict?confidence=0.3&confidence=0.3", content=HAND, headers=PNG)
+    assert same.json()["thresholds"]["confidence"] == 0.3
+
+
+async def test_one_of_several_images_is_not_chosen(client: httpx.AsyncClient) -> None:
+    """A mask that stands before the photo would be answered in its place."""
+    response = await client.post("/predict", files=[("mask", HAND), ("image", HAND)])
+    words = problem(response, 400, "bad-parameter")
+    assert words == "the form has 2 files, and one image is answered: send one, or all to /predict/batch"
 
 
 @pytest.mark.parametrize("place", ["params", "data"])

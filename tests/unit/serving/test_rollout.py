@@ -9,9 +9,9 @@ from fakes.packages import build_package, encode, picture
 from fakes.registry import FakeMlflow
 from handful_core.registry import Registry
 from handful_core.vision.decode import ImageError, Pixels
+from handful_core.vision.drawing import draw
 from handful_core.vision.prediction import Prediction
 from handful_faces.privacy import NoBlur
-from handful_serving.adapters.drawing import draw
 from handful_serving.concurrency.admission import AdmissionQueue
 from handful_serving.domain.model_ref import ModelRef, ModelVersion
 from handful_serving.domain.prediction import PredictOptions
@@ -120,6 +120,10 @@ async def test_shares_are_set_and_told_over_http(tmp_path: Path) -> None:
         }  # fmt: skip
         for wrong in ({"canary_share": 2}, {"shadow_share": -1}, {"canary_share": "x"}):
             assert (await client.put("/models/fingers/rollout", json=wrong)).status_code == 400
+        misspelt = await client.put("/models/fingers/rollout", json={"canary": 0.5})
+        assert "there is no field canary: did you mean canary_share?" in misspelt.json()["detail"]
+        rollback = await client.post("/models/fingers/rollback", json={"version": 1})
+        assert (rollback.status_code, "there is no field version" in rollback.json()["detail"]) == (400, True)
         assert (await client.put("/models/nobody/rollout", json={})).status_code == 404
 
 

@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
+from fakes.packages import build_package
+from handful_core.vision.decode import ImageError
 from handful_serving.server.protocols import HEAD_BYTES, BoundedHttpProtocol
 from support.live_serving import LiveServing
 
@@ -108,3 +112,24 @@ def test_a_request_that_was_answered_has_to_end(serving: LiveServing, monkeypatc
         assert client.recv(65_536).startswith(b"HTTP/1.1 404")
         with pytest.raises(ConnectionError):
             _send(client, b"1\r\na\r\n", 600, pause=0.05)
+
+
+def test_a_client_that_half_closes_is_taken_for_gone(
+    client: socket.socket, serving: LiveServing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Uvicorn's own behaviour, which docs/serving.md names: a closed connection looks the same."""
+    began, release = threading.Event(), threading.Event()
+
+    def slow(*_: object) -> object:
+        began.set()
+        release.wait(60)
+        raise ImageError("nobody waits")
+
+    serving.mlflow.register(build_package(tmp_path / "package"), aliases=["champion"])
+    serving.wait_until_ready()
+    monkeypatch.setattr("handful_serving.domain.predictor.decode_reduced", slow)
+    client.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n\xff\xd8")
+    assert began.wait(60)
+    client.shutdown(socket.SHUT_WR)
+    assert _rest(client) == b""
+    release.set()

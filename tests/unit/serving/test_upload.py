@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handful_serving.api.upload import _SLICE_BYTES, Upload, UploadedFile, read_form
-from handful_serving.errors import BadRequestError
+from handful_serving.errors import BadRequestError, EmptyBodyError, UnsupportedEncodingError
 
 _TYPE = "multipart/form-data; boundary=edge"
 _IMAGE = b"\xff\xd8\r\n--edg\r\n\r\n--\r\n"
@@ -146,3 +146,65 @@ def test_a_boundary_with_endless_padding_is_refused_before_it_is_parsed(padding:
     with pytest.raises(BadRequestError, match="padding of a boundary"):
         read(_TYPE, IMAGE + b"--edge" + 20_000_000 * padding + b"\r\n", 1)
     assert time.process_time() - began < 1
+
+
+def disposition(rest: str, *headers: str) -> str:
+    """The head of a part."""
+    return "\r\n".join([f"Content-Disposition: form-data; {rest}", *headers])
+
+
+@pytest.mark.parametrize(
+    ("head", "name"),
+    [
+        (disposition('name="photo"', "Content-Type: image/jpeg"), ""),
+        (disposition('name="photo"', "content-type: IMAGE/PNG; charset=binary"), ""),
+        (disposition('name="photo"', "Content-Type: application/octet-stream"), ""),
+        (disposition('name="image"'), ""),
+        (disposition("name=Images[]", "Content-Transfer-Encoding: binary"), ""),
+        (disposition("name=\"photo\"; filename*=UTF-8''h%C3%A4nd.jpg"), "händ.jpg"),
+        (disposition('name="photo"; filename="hand.jpg"; filename*=utf-8\'en\'h%C3%A4nd.jpg'), "händ.jpg"),
+        (disposition("filename*=iso-8859-1''h%E4nd.jpg; name=\"photo\""), "händ.jpg"),
+        (disposition("name=\"photo\"; filename*=undefined''h%C3%A4nd.jpg"), "händ.jpg"),
+        (disposition("name=\"photo\"; filename*0*=UTF-8''h%C3%A4; filename*1=nd.jpg"), "händ.jpg"),
+        (disposition("name*=UTF-8''photo; filename=a.jpg"), "a.jpg"),
+        (disposition('name="a; filename*=b"; filename="a*.jpg"'), "a*.jpg"),
+    ],
+)
+def test_a_part_is_a_file_by_its_file_name_its_type_or_its_name(head: str, name: str) -> None:
+    upload = read(_TYPE, whole(FIELD, part(head, _IMAGE)), 1)
+    assert (upload.files, upload.fields) == ([UploadedFile(name, _IMAGE)], {"model": "hände"})
+
+
+@pytest.mark.parametrize("name", ["image", "file"])
+@pytest.mark.parametrize("text", ["photo.jpg", "/home/me/händ.jpg", "https://example.org/a.jpg", "text", "@a.jpg"])
+def test_a_text_where_an_image_should_be_is_called_so(name: str, text: str) -> None:
+    form = whole(part(disposition(f'name="{name}"'), text.encode()))
+    with pytest.raises(EmptyBodyError, match=rf"field {name} holds the text '{text}' and no image: .*{name}=@photo"):
+        read(_TYPE, form, 1)
+
+
+def test_a_field_may_be_encoded_for_the_mail() -> None:
+    encoded = [
+        part(disposition('name="model"', "Content-Transfer-Encoding: base64"), b"aMOkbmRl\r\n"),
+        part(disposition('name="alias"', "Content-Transfer-Encoding: Quoted-Printable"), b"h=C3=A4=\r\nnde"),
+    ]
+    assert read(_TYPE, whole(*encoded), 1).fields == {"model": "hände", "alias": "hände"}
+
+
+@pytest.mark.parametrize(
+    ("head", "kind", "words"),
+    [
+        ("Content-Transfer-Encoding: x-uuencode", BadRequestError, "Content-Transfer-Encoding x-uuencode"),
+        ("Content-Encoding: gzip", UnsupportedEncodingError, "the Content-Encoding gzip: pack the whole body"),
+    ],
+)
+def test_a_part_that_is_packed_is_refused_by_name(head: str, kind: type[Exception], words: str) -> None:
+    with pytest.raises(kind, match=words):
+        read(_TYPE, whole(part(disposition('name="image"; filename="a"', head), _IMAGE)), 1)
+
+
+def test_a_field_with_two_values_is_refused() -> None:
+    other = FIELD.replace(b"h\xc3\xa4nde", b"leaves")
+    with pytest.raises(BadRequestError, match="the form field model is given twice"):
+        read(_TYPE, whole(FIELD, other), 1)
+    assert read(_TYPE, whole(FIELD, FIELD), 1).fields == {"model": "hände"}

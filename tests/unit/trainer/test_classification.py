@@ -13,9 +13,9 @@ from handful_core.errors import DataError, HandfulError
 from handful_core.runtime.model import load_model
 from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.dataset.sources.base import ACCEPTED, RawItem
-from handful_trainer.tasks.classification.evaluate import evaluate
-from handful_trainer.tasks.classification.label_format import ClassFormat
-from handful_trainer.tasks.classification.labels import ClassLabel, clean_class
+from handful_trainer.tasks.classification.data.label_format import ClassFormat
+from handful_trainer.tasks.classification.data.labels import ClassLabel, clean_class
+from handful_trainer.tasks.classification.evaluation.evaluate import evaluate
 
 CLASSES = ("apple", "pear", "plum")
 

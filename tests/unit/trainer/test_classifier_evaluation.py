@@ -20,12 +20,12 @@ from handful_core.runtime.model import VisionModel, load_model
 from handful_trainer.dataset.preparation.prepare import prepare
 from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.dataset.settings import DatasetConfig
-from handful_trainer.tasks.classification import robustness
-from handful_trainer.tasks.classification.appearance import appearance, border
-from handful_trainer.tasks.classification.evaluate import Evaluation, evaluate
-from handful_trainer.tasks.classification.report import mistakes
-from handful_trainer.tasks.classification.shortcut import ShortcutCheck, check_shortcut
-from handful_trainer.tasks.classification.slices import FEWEST, groups_of
+from handful_trainer.tasks.classification.evaluation import robustness
+from handful_trainer.tasks.classification.evaluation.appearance import appearance, border
+from handful_trainer.tasks.classification.evaluation.evaluate import Evaluation, evaluate
+from handful_trainer.tasks.classification.evaluation.report import mistakes
+from handful_trainer.tasks.classification.evaluation.shortcut import ShortcutCheck, check_shortcut
+from handful_trainer.tasks.classification.evaluation.slices import FEWEST, groups_of
 
 FRUIT = ("apple", "pear", "plum")
 EXPECTED = {"accuracy", "macro_f1", "weighted_f1", "roc_auc", "ece", "set_coverage", "set_size", "per_class"}

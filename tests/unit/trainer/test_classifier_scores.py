@@ -15,9 +15,9 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 
 from handful_core.errors import DataError
 from handful_trainer.tasks.bootstrap import RESAMPLES, interval, resamples
-from handful_trainer.tasks.classification.evaluation import Evaluation
-from handful_trainer.tasks.classification.reliability import BINS, CalibrationBins
-from handful_trainer.tasks.classification.scores import Scores
+from handful_trainer.tasks.classification.evaluation.evaluation import Evaluation
+from handful_trainer.tasks.classification.evaluation.reliability import BINS, CalibrationBins
+from handful_trainer.tasks.classification.evaluation.scores import Scores
 
 ONE, OTHER, THIRD = (0.7, 0.2, 0.1), (0.12, 0.78, 0.1), (0.34, 0.33, 0.33)
 

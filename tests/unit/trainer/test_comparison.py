@@ -13,7 +13,7 @@ from handful_core.package import SeenImages
 from handful_trainer.dataset.image_hashes import ImageHash
 from handful_trainer.dataset.inspection.phash import resembling
 from handful_trainer.registration.comparison import compare, unseen_images
-from handful_trainer.tasks.classification.evaluate import Evaluation
+from handful_trainer.tasks.classification.evaluation.evaluate import Evaluation
 
 CLASSES = ("ant", "bee", "cow")
 

@@ -11,9 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handful_trainer.dataset.prepared import PreparedDataset
-from handful_trainer.tasks.classification.data import ClassFolders, EpochSampler, ServedImages, VariedImages, varied
-from handful_trainer.tasks.classification.module import mixing
+from handful_trainer.tasks.classification.data.datasets import (
+    ClassFolders,
+    EpochSampler,
+    ServedImages,
+    VariedImages,
+    varied,
+)
 from handful_trainer.tasks.classification.network import Network
+from handful_trainer.tasks.classification.training.module import mixing
 from support.small_leaves import COLOURS, leaf_config, leaf_folder
 
 PLAIN = {"crop": 1.0, "fliplr": 0.0, "brightness": 0.0, "contrast": 0.0, "saturation": 0.0}

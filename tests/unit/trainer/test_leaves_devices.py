@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from handful_core.errors import ConfigError, HandfulError
 from handful_trainer.dataset.prepared import PreparedDataset
-from handful_trainer.tasks.classification import ranks, train
-from handful_trainer.tasks.classification.data import ClassFolders, EpochSampler, Share
+from handful_trainer.tasks.classification.data.datasets import ClassFolders, EpochSampler, Share
 from handful_trainer.tasks.classification.network import Network, read_weights
-from handful_trainer.tasks.classification.placement import Placement, _free_port
 from handful_trainer.tasks.classification.task import LightningEngine
+from handful_trainer.tasks.classification.training import ranks, train
+from handful_trainer.tasks.classification.training.placement import Placement, _free_port
 from support.small_leaves import Watching, leaf_config, leaf_folder, leaf_job
 
 ENGINE = LightningEngine()
@@ -124,7 +124,7 @@ def test_an_estimate_is_of_the_first_device_s_share(
     leaves: PreparedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = Placement("cpu", (0, 1), port=1)
-    monkeypatch.setattr("handful_trainer.tasks.classification.estimate.placement", lambda _: place)
+    monkeypatch.setattr("handful_trainer.tasks.classification.training.estimate.placement", lambda _: place)
     config = leaf_config(training={"head_epochs": 1})
     found = ENGINE.estimate(leaf_job(tmp_path, leaves, config))
     assert (found.train_images, found.val_images, found.batches) == (12, 15, 3)

@@ -20,15 +20,11 @@ from handful_core.vision.decode import decode_image
 from handful_core.vision.reference import EmbeddingReference
 from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.packaging.build import BuiltPackage, build_package
-from handful_trainer.tasks.classification.export import divide_logits, export
-from handful_trainer.tasks.classification.limits import (
-    fit_distance,
-    fit_least_probability,
-    fit_reference,
-    fit_temperature,
-)
+from handful_trainer.tasks.classification.export.graph import divide_logits, export
+from handful_trainer.tasks.classification.export.limits import fit_least_probability, fit_temperature
 from handful_trainer.tasks.classification.network import Network, write_weights
 from handful_trainer.tasks.classification.task import LightningEngine
+from handful_trainer.tasks.out_of_distribution import fit_distance, fit_reference
 from support.small_leaves import Watching, leaf, leaf_config, leaf_folder, leaf_job
 
 ENGINE = LightningEngine()

@@ -17,9 +17,9 @@ from handful_trainer.config.loading import flatten
 from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.tasks import engine_of
 from handful_trainer.tasks.classification.ineffective import CLASSIFICATION
-from handful_trainer.tasks.classification.placement import Placement, placement
 from handful_trainer.tasks.classification.settings import ClassificationConfig
 from handful_trainer.tasks.classification.task import ClassificationTask, LightningEngine, validate_against_dataset
+from handful_trainer.tasks.classification.training.placement import Placement, placement
 from support.small_leaves import COLOURS, leaf_config, leaf_folder
 
 LITE0 = {"model.pretrained": "efficientnet-lite0"}

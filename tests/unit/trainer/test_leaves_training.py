@@ -21,15 +21,15 @@ from handful_core.vision.decode import decode_image
 from handful_core.vision.preprocess import to_input
 from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.packaging.build import build_package, check_parity
-from handful_trainer.tasks.classification.data import ServedImages
-from handful_trainer.tasks.classification.epochs import out_of_patience
-from handful_trainer.tasks.classification.evaluate import evaluate
-from handful_trainer.tasks.classification.module import Classifier, learning_rate_curve
+from handful_trainer.tasks.classification.data.datasets import ServedImages
+from handful_trainer.tasks.classification.evaluation.evaluate import evaluate
+from handful_trainer.tasks.classification.export.parity import compare_probabilities
 from handful_trainer.tasks.classification.network import Network, read_weights, write_weights
-from handful_trainer.tasks.classification.parity import compare_probabilities
 from handful_trainer.tasks.classification.settings import ClassificationConfig
 from handful_trainer.tasks.classification.task import LightningEngine
-from handful_trainer.tasks.classification.train import fit, prepared
+from handful_trainer.tasks.classification.training.epochs import out_of_patience
+from handful_trainer.tasks.classification.training.module import Classifier, learning_rate_curve
+from handful_trainer.tasks.classification.training.train import fit, prepared
 from handful_trainer.tasks.torch_errors import translated_errors
 from support.small_disk import fill, small_disk
 from support.small_leaves import COLOURS, Watching, leaf_config, leaf_folder, leaf_job

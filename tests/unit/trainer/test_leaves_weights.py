@@ -14,9 +14,9 @@ from torch import nn
 
 from handful_core.errors import ConfigError, UnavailableError
 from handful_trainer.dataset.prepared import PreparedDataset
-from handful_trainer.tasks.classification import weights as module
 from handful_trainer.tasks.classification.network import Network, write_weights
-from handful_trainer.tasks.classification.weights import first_network, lite0_weights, publishes, timm_key
+from handful_trainer.tasks.classification.training import weights as module
+from handful_trainer.tasks.classification.training.weights import first_network, lite0_weights, publishes, timm_key
 from support.small_leaves import NETWORK, leaf_config, leaf_folder, leaf_job
 
 

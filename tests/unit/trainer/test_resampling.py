@@ -14,7 +14,7 @@ from fakes.squares import SCENES, write_squares
 from handful_core.errors import DataError
 from handful_core.runtime.model import load_model
 from handful_trainer.dataset.prepared import PreparedDataset
-from handful_trainer.tasks.classification.evaluate import Evaluation as Classification
+from handful_trainer.tasks.classification.evaluation.evaluate import Evaluation as Classification
 from handful_trainer.tasks.detection.evaluate import Evaluation, evaluate
 
 METRICS = ("mAP50", "mAP50_95", "precision", "recall", "f1", "count_accuracy")

@@ -11,6 +11,19 @@ import httpx
 from handful_core.errors import ConfigError, DataError, HandfulError, NotFoundError, UnavailableError
 
 
+class BusyError(UnavailableError):
+    """The server has too much to do, or the key has sent too much.
+
+    Args:
+        message: what the server says.
+        retry_after: seconds after which another try may succeed.
+    """
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class ServingClient:
     """A running serving API.
 
@@ -72,6 +85,7 @@ class ServingClient:
         Raises:
             DataError: the server cannot use it.
             NotFoundError: the server has no such model.
+            BusyError: the server asks for another attempt later.
         """
         params = {key: value for key, value in options.items() if value is not None}
         file = PurePath(name).name or "image"
@@ -109,12 +123,19 @@ def _object(response: httpx.Response, address: str) -> dict[str, Any]:
 
 
 def _error(response: httpx.Response, what: str) -> HandfulError:
-    if response.status_code == httpx.codes.UNAUTHORIZED:
+    status = response.status_code
+    if status == httpx.codes.UNAUTHORIZED:
         return ConfigError("the server asks for an API key that it knows", "set HANDFUL_API_KEY")
     line = f"{what}: {_detail(response)}"
-    if response.status_code == httpx.codes.NOT_FOUND:
+    if status == httpx.codes.FORBIDDEN or (status == httpx.codes.BAD_REQUEST and "bad-parameter" in response.text):
+        return ConfigError(_detail(response))  # Whatever image is sent.
+    if status == httpx.codes.NOT_FOUND:
         return NotFoundError(line)
-    if response.status_code >= 500:
+    if (pause := response.headers.get("retry-after", "")).isdigit():
+        return BusyError(line, int(pause))
+    if status == httpx.codes.INTERNAL_SERVER_ERROR:
+        return HandfulError(line)  # This image, not the server.
+    if status >= 500:
         return UnavailableError(line)
     return DataError(line)
 

@@ -59,7 +59,7 @@ class PackageError(HandfulError):
     """
 
     exit_code = 4
-    kind: ClassVar[str] = "package"
+    kind: str = "package"
     """One word for a metric's label."""
 
 

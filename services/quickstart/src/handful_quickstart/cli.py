@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from handful_core.console import print_json, say
+from handful_core.registry.starters import DEFAULT_STARTERS, chosen_starters
 from handful_core.settings import CoreSettings, load
 
 
@@ -39,6 +40,15 @@ def quickstart(
     mlflow_port: Annotated[
         int | None, typer.Option("--mlflow-port", min=1, max=65535, help="Port of MLflow; 5000 or the next free one.")
     ] = None,
+    starter: Annotated[
+        str,
+        typer.Option(
+            "--starter",
+            envvar="STARTER_MODEL",
+            show_envvar=False,
+            help="Starter models that an empty registry gets: fingers, leaves, both with a comma between, or none.",
+        ),
+    ] = DEFAULT_STARTERS,
 ) -> None:
     """From nothing to a served model on this machine: MLflow, a drawn dataset, a training, the API, a check."""
     from handful_core.errors import ConfigError
@@ -54,6 +64,7 @@ def quickstart(
             config=config or _CONFIGS[task],
             port=port,
             mlflow_port=mlflow_port,
+            starters=chosen_starters(starter),
             retrain=retrain,
             train=not no_train,
             stay=not exit_,

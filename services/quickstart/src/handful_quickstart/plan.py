@@ -16,6 +16,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from handful_core.errors import ConfigError, ResourceError
+from handful_core.registry.starters import DEFAULT_STARTERS
 from handful_quickstart.ports import API_PORT, LOCALHOST, MLFLOW_PORT, free_mlflow_port, require_free
 
 PROCFILE = "Procfile"
@@ -34,6 +35,7 @@ class Options:
         config: the training's configuration file.
         port: of the API and the dashboard; None for the usual one.
         mlflow_port: of MLflow; None for the usual one, or the next that is free.
+        starters: names of the starter models that an empty registry gets.
         retrain: train although a champion serves already.
         train: draw a dataset and train on it, where there is no champion; else the servers alone are started.
         stay: keep the servers up until Ctrl-C.
@@ -44,6 +46,7 @@ class Options:
     config: Path
     port: int | None = None
     mlflow_port: int | None = None
+    starters: tuple[str, ...] = (DEFAULT_STARTERS,)
     retrain: bool = False
     train: bool = True
     stay: bool = True

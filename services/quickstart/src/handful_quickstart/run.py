@@ -17,6 +17,7 @@ from handful_core.client import ServingClient
 from handful_core.console import Step, err, out, print_table, say
 from handful_core.errors import DataError, HandfulError, NotFoundError, UnavailableError
 from handful_core.registry import CHAMPION, Registry, Version
+from handful_core.registry.starters import STARTER_FILES, models_in_use, wanted_starters
 from handful_core.running import RunningServers, announced
 from handful_quickstart.plan import Options, Plan, check, locked_home, reach_local_servers_directly
 from handful_quickstart.process import run_handful, signals_interrupt
@@ -27,7 +28,7 @@ from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.pipeline.run_folder import open_run, unfinished_run
 from handful_trainer.pipeline.weights import resolve_alias
 
-_STARTER = Path("models/starter.zip")
+_MODELS = Path("models")
 _SERVED_SECONDS = 90
 _TRIED = 100
 """Test images that the served model counts, at most."""
@@ -111,7 +112,7 @@ def _run(options: Options, config: TrainingConfig | None, steps: Steps) -> None:
             servers.wait_until_up()
             step.result = f"{plan.mlflow} and {plan.api} answer"
         with announced(plan.home, RunningServers(plan.api, plan.mlflow)):
-            _import_starter(plan, steps)
+            _import_starters(plan, steps)
             if config and dataset:
                 champion = _champion(plan, config, steps)
                 _try_out(plan, servers, champion, dataset, steps)
@@ -129,19 +130,28 @@ def _prepare(plan: Plan, config: TrainingConfig, steps: Steps) -> PreparedDatase
     return dataset
 
 
-def _import_starter(plan: Plan, steps: Steps) -> None:
-    """Import the starter model into an empty registry: something is served before anything is trained."""
-    if not (plan.folder / _STARTER).is_file() or not entry_points(group="handful.commands", name="import"):
+def _import_starters(plan: Plan, steps: Steps) -> None:
+    """Import the starter models into a registry that nobody uses: something is served before anything is trained."""
+    there = [name for name in plan.starters if (plan.folder / _MODELS / STARTER_FILES[name]).is_file()]
+    if not there or not entry_points(group="handful.commands", name="import"):
         return
-    with steps.step("starter model", "importing the starter model") as step, Registry(plan.mlflow) as registry:
-        if known := registry.models():
-            step.result = f"the registry has {', '.join(sorted(model.name for model in known))} already"
+    step_name = "starter model" if len(there) == 1 else "starter models"
+    with steps.step(step_name, f"importing the {step_name}") as step, Registry(plan.mlflow) as registry:
+        in_use = models_in_use(registry)
+        wanted = wanted_starters(there, in_use)
+        if not wanted:
+            step.result = f"the registry has {', '.join(sorted(in_use))} already"
             return
-        code, _ = run_handful(["import", str(_STARTER), "--json"], plan.environment(os.environ), plan.folder)
-        if code:
-            raise HandfulError(f"the import of {_STARTER} ended with code {code}", "its own line above says why")
-        names = ", ".join(f"{model.name} ({', '.join(model.aliases)})" for model in registry.models())
-        step.result = f"{names} is served at {plan.api} from now on"
+        for name in wanted:
+            _import_backup(_MODELS / STARTER_FILES[name], plan)
+        names = " and ".join(f"{model.name} ({', '.join(model.aliases)})" for model in registry.models())
+        step.result = f"served at {plan.api} from now on: {names}"
+
+
+def _import_backup(backup: Path, plan: Plan) -> None:
+    code, _ = run_handful(["import", str(backup), "--json"], plan.environment(os.environ), plan.folder)
+    if code:
+        raise HandfulError(f"the import of {backup} ended with code {code}", "its own line above says why")
 
 
 def _champion(plan: Plan, config: TrainingConfig, steps: Steps) -> Version:

@@ -25,6 +25,10 @@ class BodyTooLargeError(DataError):
     """A request's body is larger than the limit."""
 
 
+class UnsupportedEncodingError(DataError):
+    """A request's body is packed in a way that is not unpacked here."""
+
+
 class SlowBodyError(DataError):
     """A client took too long to send its body."""
 
@@ -71,6 +75,20 @@ class OverloadedError(UnavailableError):
         super().__init__(message, f"try again in {retry_after} s, or ask less often")
         self.reason = reason
         self.retry_after = retry_after
+
+
+class ProbeError(PackageError):
+    """A package failed its first run, in a process of its own: see `handful_serving.adapters.probe`.
+
+    Args:
+        message: what is wrong.
+        hint: what to do.
+        kind: one word for metrics: `time`, `memory`, `crash`, `graph` or `golden`.
+    """
+
+    def __init__(self, message: str, hint: str, kind: str) -> None:
+        super().__init__(message, hint)
+        self.kind = kind
 
 
 class RefusedModelError(PackageError):

@@ -59,6 +59,10 @@ class ServingSettings(BaseSettings):
     """Processors for inference; all that this process may use if not given."""
     inference_backend: InferenceBackend = "auto"
     """What runs models: `onnxruntime`, `openvino`, or `auto`, the faster one if OpenVINO is installed."""
+    probe_seconds: float = Field(default=60, gt=0)
+    """How long a new model may take, in a process of its own, to be opened and answer its golden image."""
+    run_seconds: float = Field(default=30, gt=0)
+    """How long one run of a model may take; it is ended then, and its request gets 503."""
     queue_size: int = Field(default=32, ge=0)
     """Images that may wait for a processor; more are answered with 503."""
     deadline_seconds: float = Field(default=10, gt=0)
@@ -107,6 +111,17 @@ class ServingSettings(BaseSettings):
     """Pixels of a live frame."""
     live_idle_seconds: float = Field(default=60, gt=0)
     """A live connection that sends nothing for so long is closed."""
+
+    prediction_log: bool = True
+    """Whether a sample of what is asked and answered is logged for monitoring: numbers, never a picture."""
+    prediction_log_rows: int = Field(default=30, ge=1, le=10_000)
+    """Rows of the log a minute; more answers are sampled."""
+    prediction_log_megabytes: int = Field(default=100, ge=1)
+    """Megabytes of rows that wait on this machine for MLflow; the oldest go when there are more."""
+    prediction_log_days: int = Field(default=30, ge=0)
+    """Days that rows stay in MLflow; 0 for ever."""
+    prediction_log_segment_seconds: float = Field(default=300, gt=0)
+    """How often rows are brought to MLflow."""
 
     dashboard_dir: Path | None = None
     """Folder of the dashboard, which is then served at /; `handful serve` finds it in a working copy."""

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from handful_core.registry.records import SOURCE_VERSION
+
 API = "/api/2.0/mlflow"
 HISTORY_BULK = "/ajax-api/2.0/mlflow/metrics/get-history-bulk"
 """What MLflow's own page draws its curves from: one metric of up to a hundred runs at once."""
@@ -20,7 +22,6 @@ EXPERIMENTS_PER_SEARCH = 100
 SOURCE_EXPERIMENT = "handful.source_experiment"
 SOURCE_RUN = "handful.source_run"
 SOURCE_MODEL = "handful.source_model"
-SOURCE_VERSION = "handful.source_version"
 """Tags by which an import recognises what it created: the map from a backup's ids to the server's. Their value is the
 id in the backup."""
 

@@ -16,11 +16,11 @@ from handful_backup.portable.mlflow_api import (
     PLACEHOLDER,
     SOURCE_MODEL,
     SOURCE_TIMES,
-    SOURCE_VERSION,
     tag_list,
 )
 from handful_backup.portable.server_state import ServerEntity, version_identity
 from handful_backup.tables import NO_STAGE, Record, stage_of
+from handful_core.registry.records import SOURCE_VERSION
 from handful_core.registry.rest import Rest
 
 _STATUS = {number: name for name, number in MODEL_STATUS.items()}

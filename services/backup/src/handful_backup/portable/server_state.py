@@ -15,12 +15,12 @@ from handful_backup.portable.mlflow_api import (
     SOURCE_EXPERIMENT,
     SOURCE_MODEL,
     SOURCE_RUN,
-    SOURCE_VERSION,
     Json,
 )
 from handful_backup.portable.registry_pages import versions_of
 from handful_backup.tables import NO_STAGE, Record
 from handful_core.errors import NotFoundError
+from handful_core.registry.records import SOURCE_VERSION
 from handful_core.registry.rest import Rest
 
 _IDS_PER_SEARCH = 50

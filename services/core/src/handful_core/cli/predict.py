@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import groupby
+import base64
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from handful_core.console import out, print_json, print_table, say
-from handful_core.errors import ConfigError, DataError
+from handful_core.cli.answers import Answer, Csv, JsonLines, Printer, Tables
+from handful_core.cli.pictures import Found, Picture, display, find
+from handful_core.console import progress, say
+from handful_core.errors import ConfigError, DataError, HandfulError
 from handful_core.settings import CoreSettings, load
 
-_SHADES = " .:-=+*#%@"
-"""From no evidence to the most, in letters that every terminal has."""
+Asked = Callable[[Picture], tuple[Answer, bytes | None]]
+"""From a picture to its answer and, if pictures are saved, a JPEG with the answer drawn in."""
+_ATTEMPTS, _LONGEST_PAUSE = 20, 60.0
+"""Of a server that is busy, or a key that may ask only so often."""
 
 
 def predict(
-    files: Annotated[list[Path], typer.Argument(help="Image files.")],
+    files: Annotated[
+        list[Path], typer.Argument(help="Images, videos, folders of them, and patterns such as 'photos/**/*.jpg'.")
+    ],
     package: Annotated[Path | None, typer.Option("--package", help="A model package: folder or ZIP file.")] = None,
     server: Annotated[
         str | None, typer.Option("--server", help="Address of a server; HANDFUL_SERVER if not given.")
@@ -34,27 +42,33 @@ def predict(
     explain: Annotated[
         bool, typer.Option("--explain", help="Show where in the image a classifier sees its class, if it can.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the answers as JSON.")] = False,
+    every: Annotated[int, typer.Option("--every", min=1, help="Of a video, every so many frames.")] = 1,
+    save: Annotated[
+        Path | None, typer.Option("--save", help="An empty folder for the pictures with their boxes or classes.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the answers as JSON, one a line.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print the answers as CSV, one object a row.")] = False,
 ) -> None:
-    """Find and count what is in images, or name what they show."""
+    """Find and count what is in images, or name what they show. A file that cannot be read costs its own answer."""
     if package is not None and (server or model or version or alias):
         raise ConfigError("--package runs here and knows no --server, --model, --version or --alias", "leave one out")
-    if package is not None:
-        predictions = _local(package, files, _Options(confidence, iou, top, explain))
-    else:
-        settings = load(CoreSettings)
-        key = settings.api_key.get_secret_value() if settings.api_key else None
-        options = {"model": model, "version": version, "alias": alias, "confidence": confidence, "iou": iou}
-        asked = {"top": top, "explain": "true" if explain else None}
-        predictions = _remote(server or settings.server, key, files, options | asked)
-    if explain and not any(p.get("explanation") for p in predictions):
+    if as_json and as_csv:
+        raise ConfigError("--json and --csv are two formats", "leave one out")
+    options = _Options(confidence, iou, top, explain)
+    asking = (
+        _package(package, options, draw=save is not None)
+        if package is not None
+        else _server(server, {"model": model, "version": version, "alias": alias}, options, draw=save is not None)
+    )
+    if save is not None:
+        _check_empty(save)
+    with asking as asked:
+        printer: Printer = JsonLines() if as_json else Csv() if as_csv else Tables(top)
+        series = _Series(asked, printer, save, every)
+        series.run(find(files))
+    if explain and series.answered and not series.explained:
         say("no answer has a map: detectors have none, nor do packages that were made without")
-    if as_json:
-        print_json(predictions)
-        return
-    # Another version may have become champion between two files.
-    for (name, number, task), answers in groupby(predictions, lambda p: (p["model"], p["version"], p["task"])):
-        _show(f"{name} version {number}", task, list(answers), top)
+    series.raise_failures()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,68 +79,126 @@ class _Options:
     explain: bool
 
 
-def _remote(address: str, key: str | None, files: list[Path], options: dict[str, Any]) -> list[dict[str, Any]]:
-    from handful_core.client import ServingClient
+class _Series:
+    """Asks about one picture after another. One that fails costs its own answer."""
 
-    with ServingClient(address, key=key) as server:
-        return [{"file": str(file), **server.predict(file, **options)} for file in files]
+    def __init__(self, asked: Asked, printer: Printer, save: Path | None, every: int) -> None:
+        self._asked, self._printer, self._save, self._every = asked, printer, save, every
+        self._names: set[str] = set()
+        self._failures: list[HandfulError] = []
+        self.answered = 0
+        self.explained = False
+
+    def run(self, found: list[Found]) -> None:
+        """Ask about all pictures, and print the answers."""
+        with progress() as bar:
+            for file in bar.track(found, description="predicting"):
+                try:
+                    for picture in file.pictures(self._every):
+                        self._ask(picture)
+                except DataError as error:
+                    self._fail({"file": display(file.path)}, error)
+        self._printer.finish()
+
+    def _ask(self, picture: Picture) -> None:
+        place: Answer = {"file": picture.file}
+        if picture.frame is not None:
+            place |= {"frame": picture.frame, "seconds": picture.seconds}
+        try:
+            answer, drawn = self._asked(picture)
+        except HandfulError as error:
+            # A server that is away, or a model that is not there, fails for all pictures alike.
+            if not isinstance(error, DataError) and type(error) is not HandfulError:
+                raise
+            self._fail(place, error)
+            return
+        self.answered += 1
+        self.explained = self.explained or bool(answer.get("explanation"))
+        if self._save is not None and drawn is not None:
+            place["saved"] = display(self._write(self._save, picture.name, drawn))
+        self._printer.add(place | answer)
+
+    def _fail(self, place: Answer, error: HandfulError) -> None:
+        if place["file"] not in error.message:
+            error.message = f"{place['file']}: {error.message}"
+        self._failures.append(error)
+        self._printer.add(place | {"error": str(error)})
+
+    def _write(self, folder: Path, name: Path, data: bytes) -> Path:
+        """Write a picture under its own name, or a free one like it: a.jpg and a.png, or one name in two folders."""
+        free, number = name.with_suffix(".jpg"), 1
+        while (taken := free.as_posix().casefold()) in self._names:
+            number += 1
+            free = name.with_name(f"{name.stem}-{number}.jpg")
+        self._names.add(taken)
+        path = folder / free
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        return path
+
+    def raise_failures(self) -> None:
+        """Say what failed.
+
+        Raises:
+            HandfulError: the only failure, or how many there are.
+        """
+        if len(self._failures) > 1:
+            for error in self._failures:
+                say(str(error).replace("[", "\\["))
+            raise DataError(f"{len(self._failures)} failed, and {self.answered} have an answer", "see the lines above")
+        if self._failures:
+            raise self._failures[0]
 
 
-def _local(package: Path, files: list[Path], options: _Options) -> list[dict[str, Any]]:
+def _check_empty(folder: Path) -> None:
+    """Nothing is written over: the folder could be that of the originals."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(f"{folder} is not empty", "name a new folder with --save")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def _server(address: str | None, wanted: dict[str, Any], options: _Options, *, draw: bool) -> Iterator[Asked]:
+    from handful_core.client import BusyError, ServingClient
+    from handful_core.retrying import retrying
+
+    settings = load(CoreSettings)
+    key = settings.api_key.get_secret_value() if settings.api_key else None
+    flags = {"explain": options.explain, "return_image": draw, "annotate": draw}
+    parameters = wanted | asdict(options) | {name: "true" if flag else None for name, flag in flags.items()}
+    patiently = retrying(
+        lambda error: isinstance(error, BusyError),
+        attempts=_ATTEMPTS,
+        first_pause=0.5,
+        longest_pause=_LONGEST_PAUSE,
+        asked_pause=lambda error: float(error.retry_after) if isinstance(error, BusyError) else 0.0,
+    )
+    with ServingClient(address or settings.server, key=key) as server:
+
+        def ask(picture: Picture) -> tuple[Answer, bytes | None]:
+            answer = patiently(server.predict_content, picture.encoded(), picture.file, **parameters)
+            drawn = answer.pop("picture", None)
+            return answer, base64.b64decode(drawn.partition(",")[2]) if drawn else None
+
+        yield ask
+
+
+@contextmanager
+def _package(path: Path, options: _Options, *, draw: bool) -> Iterator[Asked]:
     from handful_core.package import open_package
     from handful_core.runtime.model import load_model
-    from handful_core.vision.decode import decode_image
+    from handful_core.vision.drawing import draw as drawing
     from handful_core.vision.prediction import to_dict
 
-    predictions = []
-    with open_package(package) as opened:
-        model = load_model(opened)
-        for file in files:
-            try:
-                pixels = decode_image(file.read_bytes())
-            except OSError as error:
-                raise DataError(f"{file} cannot be read ({error.strerror})", "name an image file") from error
-            except DataError as error:
-                raise DataError(f"{file}: {error.message}", error.hint) from error
+    with open_package(path) as opened:
+        model, manifest = load_model(opened), opened.manifest
+        # A package does not know under which number it was registered, if it was.
+        known = {"model": manifest.name, "version": None, "package": opened.digest, "created": manifest.created}
+
+        def ask(picture: Picture) -> tuple[Answer, bytes | None]:
+            pixels = picture.decoded()
             found = model.predict(pixels, options.confidence, options.iou, explain=options.explain)
-            prediction = to_dict(found, model.manifest, options.top)
-            predictions.append({"file": str(file), "model": model.manifest.name, "version": None, **prediction})
-    return predictions
+            drawn = drawing(pixels, found, manifest) if draw else None
+            return known | to_dict(found, manifest, options.top), drawn
 
-
-def _show(title: str, task: str, predictions: list[dict[str, Any]], top: int) -> None:
-    if task == "detect":
-        rows = [(p["file"], "" if p["count"] is None else p["count"], _found(p)) for p in predictions]
-        print_table(title, ("file", "count", "found"), rows)
-        return
-    answers = [(p["file"], _likely(p, top), _set(p), _doubts(p)) for p in predictions]
-    print_table(title, ("file", "most likely", "prediction set", "mind"), answers)
-    for prediction in predictions:
-        if shown := prediction.get("explanation"):
-            lines = ("  " + "".join(map(_shade, row)) for row in shown["values"])
-            heading = f"{prediction['file']}: where it sees {shown['name']}"
-            out.print("\n".join([heading, *lines]), highlight=False, markup=False)
-
-
-def _found(prediction: dict[str, Any]) -> str:
-    return ", ".join(f"{item['name']} {item['confidence']:.2f}" for item in prediction["detections"]) or "nothing"
-
-
-def _likely(prediction: dict[str, Any], top: int) -> str:
-    # A server of an earlier release has no `top`.
-    classes = prediction.get("top") or prediction["probabilities"][:top]
-    return ", ".join(f"{item['name']} {item['probability']:.2f}" for item in classes)
-
-
-def _set(prediction: dict[str, Any]) -> str:
-    return ", ".join(prediction.get("prediction_set") or ())
-
-
-def _doubts(prediction: dict[str, Any]) -> str:
-    doubts = {"uncertain": "not certain", "out_of_distribution": "unlike the training images"}
-    return ", ".join(words for field, words in doubts.items() if prediction.get(field))
-
-
-def _shade(value: float) -> str:
-    """A cell of a map, twice as wide as high is in a terminal."""
-    return 2 * _SHADES[min(int(value * len(_SHADES)), len(_SHADES) - 1)]
+        yield ask

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import stat
 import tempfile
@@ -16,6 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import ValidationError
 
+from handful_core.errors import ResourceError
 from handful_core.files import write_atomically
 from handful_core.package.errors import (
     DamagedPackageError,
@@ -26,8 +28,10 @@ from handful_core.package.errors import (
 from handful_core.package.manifest import SCHEMA_VERSION, FileEntry, Manifest
 
 MANIFEST = "manifest.json"
-_MAX_UNPACKED = 4 << 30
-"""Bytes. A package holds a model and an image; more than this is a mistake or an attack."""
+MAX_PACKAGE_BYTES = 4 << 30
+"""A package holds a model and an image; more than this is a mistake or an attack."""
+MAX_PACKAGE_FILES = 1000
+_MAX_MANIFEST_BYTES = 16 << 20
 _ENCRYPTED = 0x1
 _COMPRESSIONS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 
@@ -77,9 +81,14 @@ def read_folder(root: Path) -> Package:
 
     Raises:
         PackageError: no manifest, a manifest of another major version or that breaks its schema, a file that is
-            missing or differs from its hash.
+            missing, differs from its hash, or that the manifest does not list.
     """
     manifest = _read_manifest(root / MANIFEST)
+    if unlisted := sorted(_names_below(root) - manifest.files.keys() - {MANIFEST}):
+        raise DamagedPackageError(
+            f"the model package {root} holds {unlisted[0]!r}, which its manifest does not list",
+            "remove the file if you know it; else do not use a package from this source",
+        )
     for name, entry in manifest.files.items():
         path = root / name
         if not path.is_file():
@@ -112,8 +121,19 @@ def zip_package(package: Package, target: Path) -> Path:
     return _pack(package.root, [MANIFEST, *package.manifest.files], target)
 
 
+def _names_below(root: Path) -> set[str]:
+    """All that lies below a folder but folders, by relative names. A link is a name, wherever it leads."""
+    found: set[str] = set()
+    for folder, folders, files in os.walk(root):
+        links = [name for name in folders if Path(folder, name).is_symlink()]
+        found.update(Path(folder, name).relative_to(root).as_posix() for name in (*files, *links))
+    return found
+
+
 def _read_manifest(path: Path) -> Manifest:
     try:
+        if path.stat().st_size > _MAX_MANIFEST_BYTES:
+            raise ManifestError(f"{path} is larger than {_MAX_MANIFEST_BYTES >> 20} MiB", "it is no manifest")
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise MissingPackageError(f"{path.parent} has no {MANIFEST}", "name the folder that holds it") from error
@@ -150,11 +170,13 @@ def _unpack(source: Path, target: Path) -> None:
 
     Raises:
         PackageError: not a ZIP file, or one with links, absolute names, `..`, encryption or absurd sizes.
+        ResourceError: there is no room for it.
     """
     try:
         with zipfile.ZipFile(source) as archive:
             members = [m for m in archive.infolist() if not m.is_dir()]
             _check_members(source, members)
+            _check_room(source, sum(member.file_size for member in members), target)
             for member in members:
                 path = target / member.filename
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -178,9 +200,23 @@ def _check_members(source: Path, members: list[zipfile.ZipInfo]) -> None:
             raise DamagedPackageError(
                 f"{source} is encrypted or compressed in a rare way", "zip the package again, plainly"
             )
+    if len(members) > MAX_PACKAGE_FILES or len(names) < len(members):
+        raise DamagedPackageError(
+            f"{source} holds more than {MAX_PACKAGE_FILES} files, or one name twice", "it is not a model package"
+        )
     # What a member claims is what is unpacked at most: zipfile stops there.
-    if sum(member.file_size for member in members) > _MAX_UNPACKED:
+    if sum(member.file_size for member in members) > MAX_PACKAGE_BYTES:
         raise DamagedPackageError(f"{source} would unpack to more than 4 GiB", "it is not a model package")
+
+
+def _check_room(source: Path, size: int, target: Path) -> None:
+    """Say that a disk is too full before it is."""
+    free = shutil.disk_usage(target).free
+    if size > free:
+        raise ResourceError(
+            f"unpacking {source} takes {size / 1e6:.0f} MB, and {target.parent} has {free / 1e6:.0f} MB free",
+            "make room there, or set TMPDIR to a folder with more",
+        )
 
 
 def _is_unsafe(member: zipfile.ZipInfo) -> bool:

@@ -39,3 +39,9 @@ class GoldenError(PackageError):
     """The model's answer to its golden image is not the expected one."""
 
     kind = "golden"
+
+
+class RunTooLongError(GraphError):
+    """A run of the graph was ended because it took too long."""
+
+    kind = "time"

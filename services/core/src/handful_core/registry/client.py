@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import update_wrapper
@@ -13,7 +14,8 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from handful_core.errors import NotFoundError
-from handful_core.package.errors import MissingPackageError
+from handful_core.package.archive import MAX_PACKAGE_BYTES, MAX_PACKAGE_FILES
+from handful_core.package.errors import DamagedPackageError, MissingPackageError
 from handful_core.registry.records import CHAMPION, PREVIOUS, RegisteredModel, Version
 from handful_core.registry.rest import NotMlflowError, Rest
 from handful_core.registry.run_list import RunSummary, list_runs
@@ -154,9 +156,11 @@ class Registry:
 
         Raises:
             MissingPackageError: the version has no model package, or its artifacts cannot be fetched over HTTP.
+            DamagedPackageError: it is larger than any package is.
         """
         root = PurePosixPath(self._artifact_path(version)) / PACKAGE_PATH
         names = self._list(root)
+        left = MAX_PACKAGE_BYTES
         if not names:
             raise MissingPackageError(
                 f"{version.name} version {version.version} holds no model package",
@@ -165,7 +169,7 @@ class Registry:
         for name in names:
             path = target / name.relative_to(root)
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._rest.download(f"{_ARTIFACTS}/{quote(str(name))}", path)
+            left -= self._rest.download(f"{_ARTIFACTS}/{quote(str(name))}", path, left)
         return target
 
     @_parses_responses
@@ -186,7 +190,10 @@ class Registry:
 
     @_parses_responses
     def _list(self, folder: PurePosixPath) -> list[PurePosixPath]:
-        return list(self._files(folder))
+        names = list(itertools.islice(self._files(folder), MAX_PACKAGE_FILES + 1))
+        if len(names) > MAX_PACKAGE_FILES:
+            raise DamagedPackageError(f"{folder} holds more than {MAX_PACKAGE_FILES} files", "it is no model package")
+        return names
 
     def _files(self, folder: PurePosixPath) -> Iterator[PurePosixPath]:
         for entry in self._rest.get(_ARTIFACTS, {"path": str(folder)}).get("files", ()):
@@ -204,6 +211,6 @@ class Registry:
 
 def _plain(name: str) -> str:
     """A file's name, from a server that is believed but not trusted to choose where it is written."""
-    if name in {"", ".", ".."}:
+    if name in {"", ".", ".."} or any(sign in name for sign in "\\:\0"):
         raise MissingPackageError(f"MLflow lists a file with the name {name!r}", "register the model again")
     return name

@@ -15,6 +15,9 @@ CHAMPION = "champion"
 PREVIOUS = "previous"
 """The alias of the version that was champion before."""
 
+SOURCE_VERSION = "handful.source_version"
+"""The tag of versions that an import created: their name and number in the backup."""
+
 _REFERENCE = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 
 

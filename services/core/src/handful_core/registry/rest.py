@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from handful_core.errors import ConfigError, HandfulError, NotFoundError, UnavailableError, redact_credentials
+from handful_core.package.errors import DamagedPackageError
 from handful_core.retrying import is_transient_status, retrying
 
 _PAGE = 1000
@@ -136,8 +137,24 @@ class Rest:
         """Send a file of this many bytes."""
         self._response("PUT", path, content=content, headers={"Content-Length": str(size)})
 
-    def download(self, path: str, target: Path) -> None:
-        """Fetch a file."""
+    def remove(self, path: str) -> None:
+        """Delete a file or folder; nothing happens if it is not there."""
+        try:
+            self._retrying(self._response, "DELETE", path)
+        except NotFoundError:
+            return
+
+    def header(self, path: str, name: str) -> str:
+        """A header of an answer, whatever else it says; empty without one."""
+        return str(self._response("GET", path).headers.get(name, ""))
+
+    def download(self, path: str, target: Path, limit: int) -> int:
+        """Fetch a file of at most `limit` bytes; its size.
+
+        Raises:
+            DamagedPackageError: it is larger.
+        """
+        size = 0
         try:
             with self._http.stream("GET", path) as response:
                 if response.is_error:
@@ -145,9 +162,13 @@ class Rest:
                     raise self._failure(response)
                 with target.open("wb") as file:
                     for chunk in response.iter_bytes(_CHUNK):
+                        size += len(chunk)
+                        if size > limit:
+                            raise DamagedPackageError(f"{path} is larger than the {limit} bytes that may still come")
                         file.write(chunk)
         except httpx.RequestError as error:
             raise self._unreachable(error) from error
+        return size
 
     def _response(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         try:
@@ -168,7 +189,8 @@ class Rest:
             size += len(piece)
             if size > _MAX_RESPONSE_BYTES or time.monotonic() > until:
                 raise httpx.ReadTimeout(f"{size} bytes came, and the answer did not end", request=response.request)
-        return httpx.Response(response.status_code, content=b"".join(pieces), request=response.request)
+        date = {"date": response.headers["date"]} if "date" in response.headers else {}
+        return httpx.Response(response.status_code, headers=date, content=b"".join(pieces), request=response.request)
 
     def _call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
         response = self._response(method, path, **arguments)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
 
 from handful_core.package import ExtraOutput, Package
-from handful_core.package.errors import GraphError
+from handful_core.package.errors import GraphError, RunTooLongError
+from handful_core.runtime.deadline import RUN_SECONDS, WATCHDOG
 from handful_core.runtime.session import check_graph, check_outputs
 from handful_core.runtime.thread_policy import AdaptivePolicy, ThreadPolicy
 from handful_core.vision.preprocess import Floats
@@ -31,12 +32,16 @@ class OrtGraph:
         path: an ONNX file.
         threads: processors that one run may use.
         policy: decides how many threads a run gets; an `AdaptivePolicy` if None.
+        run_seconds: a run that takes longer is ended.
 
     Raises:
         GraphError: the file is no ONNX graph.
     """
 
-    def __init__(self, path: Path, threads: int, policy: ThreadPolicy | None = None) -> None:
+    def __init__(
+        self, path: Path, threads: int, policy: ThreadPolicy | None = None, run_seconds: float = RUN_SECONDS
+    ) -> None:
+        self._run_seconds = run_seconds
         self._policy = policy or AdaptivePolicy(threads)
         spin = self._policy.spin and threads > 1
         self._all_threads = open_session(path, threads, spin=spin)
@@ -49,13 +54,21 @@ class OrtGraph:
 
         Raises:
             GraphError: the runtime cannot run it.
+            RunTooLongError: the run took too long, and was ended.
         """
         ticket = self._policy.begin()
         session = self._all_threads if ticket.all_threads else self._single_thread
+        options = _run_options(shrink_arena=ticket.trim_memory)
         outputs = None
         try:
-            outputs = session.run(names, feed, _shrink_arena() if ticket.trim_memory else None)
+            with WATCHDOG.watch(self._run_seconds, partial(setattr, options, "terminate", True)) as expiry:
+                outputs = session.run(names, feed, options)
         except Exception as error:  # ONNX Runtime's exceptions share no base but Exception.
+            if expiry.expired:
+                raise RunTooLongError(
+                    f"a run of the graph took longer than {self._run_seconds:g} s and was ended",
+                    "use a smaller model, or allow more time",
+                ) from error
             raise GraphError(f"ONNX Runtime cannot run the graph ({error})", "package the model again") from error
         finally:
             self._policy.end(ticket, failed=outputs is None)
@@ -71,6 +84,7 @@ class OnnxSession:
         package: the package whose model is loaded.
         threads: processors that one run may use.
         policy: decides how many threads a run gets; an `AdaptivePolicy` if None.
+        run_seconds: a run that takes longer is ended.
 
     Raises:
         GraphError: the file is no ONNX graph, or its input or output is not what the manifest says.
@@ -78,8 +92,10 @@ class OnnxSession:
 
     backend = "onnxruntime"
 
-    def __init__(self, package: Package, threads: int, policy: ThreadPolicy | None = None) -> None:
-        self._graph = OrtGraph(package.model_path, threads, policy)
+    def __init__(
+        self, package: Package, threads: int, policy: ThreadPolicy | None = None, run_seconds: float = RUN_SECONDS
+    ) -> None:
+        self._graph = OrtGraph(package.model_path, threads, policy, run_seconds)
         self._manifest = package.manifest
         self._output = package.manifest.output.name
         self._input = package.manifest.input.name
@@ -151,11 +167,11 @@ def _share_arena() -> None:
     ort.create_and_register_allocator(info, ort.OrtArenaCfg({"arena_extend_strategy": _SAME_AS_REQUESTED}))
 
 
-@cache
-def _shrink_arena() -> ort.RunOptions:
-    """Options of a run at whose end the arena frees all chunks that nobody uses."""
+def _run_options(*, shrink_arena: bool) -> ort.RunOptions:
+    """Options of one run, which can be ended by them. At its end the arena may free all chunks that nobody uses."""
     options = ort.RunOptions()
-    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    if shrink_arena:
+        options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
     return options
 
 

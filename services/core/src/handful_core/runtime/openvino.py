@@ -13,7 +13,8 @@ import numpy as np
 
 from handful_core.errors import ConfigError
 from handful_core.package import ExtraOutput, Package
-from handful_core.package.errors import GraphError
+from handful_core.package.errors import GraphError, RunTooLongError
+from handful_core.runtime.deadline import RUN_SECONDS
 from handful_core.runtime.session import check_graph, check_outputs
 from handful_core.vision.preprocess import Floats
 
@@ -24,6 +25,9 @@ _OPTIONS = {
     # Threads that stay on their processor stay there beside another program's, too, while others idle.
     "ENABLE_CPU_PINNING": False,
 }
+
+_STUCK: list[Any] = []
+"""Requests that did not end, with the memory that they read. Whoever let go of one would wait for its end."""
 
 
 def is_installed() -> bool:
@@ -63,6 +67,7 @@ class OpenVinoSession:
     Args:
         package: the package whose model is loaded.
         threads: processors that one run may use.
+        run_seconds: a run that takes longer is ended.
 
     Raises:
         ConfigError: OpenVINO is not installed.
@@ -71,7 +76,10 @@ class OpenVinoSession:
 
     backend = "openvino"
 
-    def __init__(self, package: Package, threads: int) -> None:
+    def __init__(self, package: Package, threads: int, run_seconds: float = RUN_SECONDS) -> None:
+        self._run_seconds = run_seconds
+        self._stuck = False
+        """A run did not end. OpenVINO cannot end a loop in a graph, so its threads work on, and no more are begun."""
         core = require_openvino().Core()
         self._manifest = package.manifest
         try:
@@ -101,19 +109,33 @@ class OpenVinoSession:
             GraphError: as `run`.
         """
         names = [self._manifest.output.name, *(each.name for each in extra)]
+        if self._stuck:
+            raise _too_long(self._run_seconds)
         try:
             request = self._idle.pop()
         except IndexError:
             request = self._graph.create_infer_request()
         try:
-            found = request.infer({self._manifest.input.name: tensor}, share_inputs=True)
-            outputs = [np.asarray(found[name], np.float32) for name in names]
+            request.start_async({self._manifest.input.name: tensor}, share_inputs=True)
+            if not request.wait_for(int(self._run_seconds * 1e3)):
+                self._stuck = True
+                _STUCK.append((request, tensor))
+                raise _too_long(self._run_seconds)
+            request.wait()  # It raises what went wrong.
+            outputs = [np.array(request.results[name], np.float32) for name in names]
         except RuntimeError as error:
             raise GraphError(f"OpenVINO cannot run the graph ({error})", "package the model again") from error
         finally:
-            self._idle.append(request)
+            if not self._stuck:
+                self._idle.append(request)
         check_outputs(outputs, self._manifest, extra)
         return outputs
+
+
+def _too_long(seconds: float) -> RunTooLongError:
+    return RunTooLongError(
+        f"a run of the graph took longer than {seconds:g} s and was given up", "use a smaller model, or allow more time"
+    )
 
 
 def _shapes(ports: Any) -> dict[str, tuple[int | str, ...]]:

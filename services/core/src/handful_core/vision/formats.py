@@ -57,7 +57,12 @@ _RAW = ImageFormat(
     (".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".srw", ".pef", ".x3f"),
     (*_at(0, b"IIU\0", b"IIRO", b"IIRS", b"MMOR", b"FUJIFILMCCD-RAW", b"FOVb"), *_at(8, b"CR\x02\0")),
 )
-_VIDEO = ImageFormat("video", (), _at(8, b"AVI "))
+_MKV, _WMV, _FLV, _MPEG = b"\x1a\x45\xdf\xa3", b"\x30\x26\xb2\x75", b"FLV\1", b"\0\0\1\xba"
+VIDEO = ImageFormat(
+    "video", (), (*_at(8, b"AVI "), *_at(4, b"moov", b"mdat", b"wide"), *_at(0, _MKV, _WMV, _FLV, _MPEG))
+)
+"""MP4 and QuickTime, AVI, Matroska and WebM, WMV, FLV, MPEG: by their boxes or their first bytes."""
+VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".3gp", ".avi", ".mkv", ".webm", ".wmv", ".flv", ".mpg", ".mpeg"})
 _OTHERS = (
     ImageFormat(
         "JPEG 2000",
@@ -83,7 +88,8 @@ _OTHERS = (
     ImageFormat("EPS", (".eps",), _at(0, b"%!PS", b"\xc5\xd0\xd3\xc6")),
     ImageFormat("PDF", (), _at(0, b"%PDF")),
     ImageFormat("ZIP", (), _at(0, b"PK\x03\x04")),
-    _VIDEO,
+    ImageFormat("gzip", (), _at(0, b"\x1f\x8b")),
+    VIDEO,
 )
 TABLE = (JPEG, PNG, WEBP, BMP, GIF, _RAW, TIFF, AVIF, HEIC, *_OTHERS)
 """All of them. What is tried first comes first: a camera's raw file may begin as a TIFF does."""
@@ -117,7 +123,7 @@ def _boxed(data: bytes) -> ImageFormat | None:
     if data[8:12] == b"crx ":
         return _RAW
     # A photo that is AVIF, too, names `mif1` beside it.
-    return AVIF if brands & _AVIF_BRANDS else HEIC if brands & _HEIC_BRANDS else _VIDEO
+    return AVIF if brands & _AVIF_BRANDS else HEIC if brands & _HEIC_BRANDS else VIDEO
 
 
 def _is_svg(data: bytes) -> bool:

@@ -21,7 +21,7 @@ class Prediction:
     """What a model says of one image.
 
     A detector fills `detections` and `count`. A classifier fills `probabilities`, and what its package knows of the
-    model's limits: the rest is None where it knows nothing.
+    model's limits: the rest is None where it knows nothing. Both may know how far the training images are.
     """
 
     detections: Detections = field(default_factory=Detections.empty)
@@ -39,6 +39,8 @@ class Prediction:
     """How far it is from the training images, 0 to 2: what their directions do not explain of it."""
     out_of_distribution: bool | None = None
     """Whether that is farther than the images that the model was accepted on."""
+    projected: Floats | None = None
+    """(k + 1,): the embedding, in the few numbers of the package's projection; None where it has none."""
     explanation: Explanation | None = None
     """Where the most probable class was seen; only if asked for."""
 
@@ -80,18 +82,18 @@ def to_dict(prediction: Prediction, manifest: Manifest, top: int = TOP) -> dict[
         probabilities = [{"class": c, "name": names[c], "probability": round(p, 4)} for c, p in ranked]
         fields |= {"top": probabilities[:top], "probabilities": probabilities}
         fields |= _limits(prediction, manifest)
+    elif manifest.out_of_distribution is not None:
+        fields |= _distance(prediction, manifest)
     return fields
 
 
 def _limits(prediction: Prediction, manifest: Manifest) -> dict[str, Any]:
     """What a classifier's package knows of the limits of its model; null where it knows nothing."""
-    classes, unlike, shown = prediction.prediction_set, manifest.out_of_distribution, prediction.explanation
+    classes, shown = prediction.prediction_set, prediction.explanation
     fields: dict[str, Any] = {
         "uncertain": prediction.uncertain,
         "prediction_set": None if classes is None else [manifest.classes[c] for c in classes],
-        "out_of_distribution": prediction.out_of_distribution,
-        "distance": None if prediction.distance is None else round(prediction.distance, 4),
-        "distance_limit": None if unlike is None else round(unlike.distance, 4),
+        **_distance(prediction, manifest),
     }
     if shown is not None:
         fields["explanation"] = {
@@ -102,3 +104,13 @@ def _limits(prediction: Prediction, manifest: Manifest) -> dict[str, Any]:
             "values": [[round(value, 3) for value in row] for row in shown.values.tolist()],
         }
     return fields
+
+
+def _distance(prediction: Prediction, manifest: Manifest) -> dict[str, Any]:
+    """How far the image is from the training images; null where the package does not know these."""
+    unlike = manifest.out_of_distribution
+    return {
+        "out_of_distribution": prediction.out_of_distribution,
+        "distance": None if prediction.distance is None else round(prediction.distance, 4),
+        "distance_limit": None if unlike is None else round(unlike.distance, 4),
+    }

@@ -13,7 +13,9 @@ from handful_core.errors import ConfigError, PackageError
 from handful_core.package import Package
 from handful_core.package.archive import read_folder
 from handful_core.runtime.cpus import processor_name
+from handful_core.runtime.deadline import RUN_SECONDS
 from handful_core.runtime.model import VisionModel, load_model
+from handful_core.runtime.onnx import OnnxSession
 from handful_core.runtime.openvino import OpenVinoSession, installed_version, is_installed, require_openvino
 from handful_core.runtime.session import Session
 from handful_core.vision.decode import Pixels, decode_image
@@ -33,31 +35,30 @@ MakeSession = Callable[[Package, int], Session]
 Benchmark = Callable[[Mapping[Backend, VisionModel], Pixels, int], dict[Backend, Latency]]
 
 
-def model_opener(backend: InferenceBackend, threads: int, cache: Path) -> OpenModel:
+def model_opener(backend: InferenceBackend, threads: int, cache: Path, run_seconds: float = RUN_SECONDS) -> OpenModel:
     """What opens a package's folder: it checks every hash, builds the session and answers the golden image.
 
     Args:
         backend: what runs the graph; `auto` measures where OpenVINO is installed.
         threads: processors that one inference may use.
         cache: an existing folder, where `auto` keeps what it measured.
+        run_seconds: a run that takes longer is ended.
 
     Raises:
         ConfigError: OpenVINO is asked for, and is not installed.
     """
     if backend == "openvino":
         require_openvino()
-        return partial(_open_openvino, threads=threads)
+        return partial(_open, threads=threads, session=partial(OpenVinoSession, run_seconds=run_seconds))
+    own = partial(OnnxSession, run_seconds=run_seconds)
     if backend == "auto" and is_installed():
-        return BenchmarkedOpener(threads, BenchmarkCache(cache / "backends.json"))
-    return partial(_open_onnxruntime, threads=threads)
+        openvino = partial(OpenVinoSession, run_seconds=run_seconds)
+        return BenchmarkedOpener(threads, BenchmarkCache(cache / "backends.json"), openvino, onnxruntime_session=own)
+    return partial(_open, threads=threads, session=own)
 
 
-def _open_onnxruntime(folder: Path, threads: int) -> VisionModel:
-    return load_model(read_folder(folder), threads)
-
-
-def _open_openvino(folder: Path, threads: int) -> VisionModel:
-    return load_model(read_folder(folder), threads, OpenVinoSession)
+def _open(folder: Path, threads: int, session: MakeSession) -> VisionModel:
+    return load_model(read_folder(folder), threads, session)
 
 
 class BenchmarkedOpener:
@@ -70,6 +71,7 @@ class BenchmarkedOpener:
         cache: earlier results.
         openvino: makes OpenVINO's sessions.
         benchmark: measures the latency of each backend.
+        onnxruntime_session: makes ONNX Runtime's sessions.
     """
 
     def __init__(
@@ -78,7 +80,9 @@ class BenchmarkedOpener:
         cache: BenchmarkCache,
         openvino: MakeSession = OpenVinoSession,
         benchmark: Benchmark = benchmark_backends,
+        onnxruntime_session: MakeSession = OnnxSession,
     ) -> None:
+        self._onnxruntime = onnxruntime_session
         self._threads = threads
         self._cache = cache
         self._openvino = openvino
@@ -134,7 +138,7 @@ class BenchmarkedOpener:
         return (candidate if choice.backend == "openvino" else model), choice
 
     def _in_onnxruntime(self, package: Package) -> VisionModel:
-        return load_model(package, self._threads)
+        return load_model(package, self._threads, self._onnxruntime)
 
     def _in_openvino(self, package: Package) -> VisionModel:
         return load_model(package, self._threads, self._openvino)

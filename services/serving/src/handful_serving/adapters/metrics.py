@@ -80,6 +80,10 @@ class Metrics:
         """A request, an image of a batch or a live frame was refused; the reason is a fixed word."""
         self._rejects.labels(reason).inc()
 
+    def wants(self, model_version: ModelVersion, source: str) -> bool:  # noqa: ARG002  # No image counts here.
+        """Metrics say nothing of images."""
+        return False
+
     def predicted(self, result: PredictionResult) -> None:
         """An image was answered."""
         self._prediction_metrics.add(result)
@@ -131,7 +135,7 @@ class PredictionMetrics:
         )
         self._unlike = Counter(
             "handful_predictions_out_of_distribution",
-            "Images that are unlike all that a classifier was trained on.",
+            "Images that are unlike all that a model was trained on.",
             version,
             registry=registry,
         )

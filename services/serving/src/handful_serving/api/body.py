@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Self
 
 from starlette.requests import Request
 
-from handful_serving.errors import BodyTooLargeError, OverloadedError, SlowBodyError
+from handful_serving.api.content_encoding import Unpacker, unpacker
+from handful_serving.errors import BodyTooLargeError, OverloadedError, SlowBodyError, UnsupportedEncodingError
 
 _RETRY_SECONDS = 1
 
@@ -64,19 +66,27 @@ class RequestBody:
         self._budget.release(self._size)
 
     async def read(self) -> bytes:
-        """All of it.
+        """All of it, unpacked.
 
         Raises:
             BodyTooLargeError: it is more than the limit. If the client says how much it sends, nothing is read.
+            UnsupportedEncodingError: its Content-Encoding is not known here.
+            BadRequestError: it is not packed as its Content-Encoding says.
             SlowBodyError: it took too long.
         """
-        announced = self._request.headers.get("content-length", "")
+        headers = self._request.headers
+        announced = headers.get("content-length", "")
         if announced.isdigit() and int(announced) > self._limit:
             raise self._too_large()
+        if not announced and (transfer := headers.get("transfer-encoding", "chunked").strip().lower()) != "chunked":
+            raise UnsupportedEncodingError(
+                f"the body's Transfer-Encoding is {transfer[:60]}", "send it chunked, and packed by Content-Encoding"
+            )
+        packed = unpacker(encoding) if (encoding := headers.get("content-encoding")) else None
         pieces = []
         try:
             async with asyncio.timeout(self._budget.seconds):
-                async for piece in self._request.stream():
+                async for piece in self._unpacked(packed) if packed else self._request.stream():
                     self._count(len(piece))
                     pieces.append(piece)
         except TimeoutError as error:
@@ -84,6 +94,18 @@ class RequestBody:
                 f"the body was not there within {self._budget.seconds:g} s", "send it faster, or send a smaller image"
             ) from error
         return b"".join(pieces)
+
+    async def _unpacked(self, packed: Unpacker) -> AsyncIterator[bytes]:
+        """The body's pieces. Packed bytes are dropped at once, but there may be no more of them than of others."""
+        received = 0
+        async for data in self._request.stream():
+            received += len(data)
+            if received > self._limit:
+                raise self._too_large()
+            for piece in packed.unpack(data):
+                yield piece
+                await asyncio.sleep(0)  # Other requests go on.
+        packed.finish()
 
     def _count(self, amount: int) -> None:
         if self._size + amount > self._limit:

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from handful_core.errors import HandfulError
 from handful_serving.api.errors import PROBLEM_JSON, Problem, error_headers, make_problem, reject_reason, to_problem
-from handful_serving.api.parameters import describe_validation_error
+from handful_serving.api.parameters import ModelParameters, describe_validation_error
 from handful_serving.api.request_ids import HEADER, request_id_of
 from handful_serving.api.state import app_state
 
@@ -42,7 +42,7 @@ async def _on_handful(request: Request, error: Exception) -> JSONResponse:
 
 async def _on_validation(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101  # What Starlette calls this handler for.
-    detail = describe_validation_error("parameter", error.errors()[0])
+    detail = describe_validation_error("parameter", error.errors()[0], ModelParameters.model_fields)
     app_state(request).metrics.rejected("bad_parameter")
     return _problem(request, HTTPStatus.BAD_REQUEST, "bad-parameter", "A parameter is wrong", detail)
 

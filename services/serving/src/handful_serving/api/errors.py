@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from handful_core.errors import HandfulError, NotFoundError, PackageError, ResourceError, UnavailableError
 from handful_core.vision.decode import ImageError, ImageTooLargeError, UnsupportedImageError
 from handful_faces.privacy import BlurError
+from handful_serving.api.content_encoding import ACCEPTED
 from handful_serving.errors import (
     BadRequestError,
     BodyTooLargeError,
@@ -20,6 +21,7 @@ from handful_serving.errors import (
     RefusedModelError,
     SlowBodyError,
     UnauthorizedError,
+    UnsupportedEncodingError,
 )
 
 PROBLEM_JSON = "application/problem+json"
@@ -33,6 +35,7 @@ _KINDS: tuple[tuple[type[HandfulError], HTTPStatus, str, str], ...] = (
     (SlowBodyError, HTTPStatus.REQUEST_TIMEOUT, "body-too-slow", "The body came too slowly"),
     (BodyTooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body-too-large", "The body is too large"),
     (ImageTooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "image-too-large", "The image has too many pixels"),
+    (UnsupportedEncodingError, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unknown-encoding", "The body's encoding is unknown"),
     (UnsupportedImageError, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "not-an-image", "The body is not an image"),
     (ImageError, HTTPStatus.UNPROCESSABLE_ENTITY, "damaged-image", "The image is damaged"),
     (RateError, HTTPStatus.TOO_MANY_REQUESTS, "too-many-requests", "Too many requests"),
@@ -85,6 +88,8 @@ def error_headers(error: HandfulError) -> dict[str, str]:
     """Headers that go with an error."""
     if isinstance(error, OverloadedError | RateError):
         return {"Retry-After": str(error.retry_after)}
+    if isinstance(error, UnsupportedEncodingError):
+        return {"Accept-Encoding": ACCEPTED}
     return {"WWW-Authenticate": "Bearer"} if isinstance(error, UnauthorizedError) else {}
 
 

@@ -119,7 +119,7 @@ class LiveConnection:
             parameters = LiveParameters.model_validate(wanted)
             await self._state.manager.find(parameters.ref)
         except ValidationError as error:
-            await self._send_problem(BadRequestError(describe_validation_error("setting", error.errors()[0])))
+            await self._send_problem(BadRequestError(_wrong_setting(error)))
         except (ValueError, RecursionError):  # RecursionError: thousands of nested brackets.
             await self._send_problem(BadRequestError("a text message is a JSON object", "see docs/serving.md, Live"))
         except HandfulError as error:
@@ -234,4 +234,8 @@ class Frame:
 class LiveParameters(PredictParameters):
     """What a client may set for its own connection, when it connects or later."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _wrong_setting(error: ValidationError) -> str:
+    return describe_validation_error("setting", error.errors()[0], LiveParameters.model_fields)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated, Any, Self
 
 from fastapi import Request
@@ -14,13 +15,14 @@ from handful_serving.domain.prediction import Drawing, PredictOptions
 from handful_serving.errors import BadRequestError
 
 Name = Annotated[str, Field(min_length=1, max_length=256)]
+Source = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 class ModelParameters(BaseModel):
     """Which model is meant."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: Name | None = Field(None, description="A registered model; the default model if not given.")
     version: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = Field(
@@ -66,13 +68,19 @@ class PredictParameters(ModelParameters):
         False, description="Draw the boxes, or the most probable class, into the picture that is sent back."
     )
 
+    source: Source | None = Field(
+        None,
+        description="Where the image comes from, such as camera-1: monitoring compares each source by itself. Letters, "
+        "digits, dots, underscores and hyphens; no names of people.",
+    )
+
     @property
     def options(self) -> PredictOptions:
         """The same for the domain."""
         drawing: Drawing = "none"
         if self.return_image:
             drawing = "annotated" if self.annotate else "plain"
-        return PredictOptions(self.confidence, self.iou, drawing, self.explain)
+        return PredictOptions(self.confidence, self.iou, drawing, self.explain, source=self.source or "")
 
     def with_fields(self, fields: Mapping[str, str]) -> PredictParameters:
         """These, and form fields for what is not among them.
@@ -80,13 +88,14 @@ class PredictParameters(ModelParameters):
         Raises:
             BadRequestError: a field is wrong; the words say which.
         """
-        given = {name: text for name, text in fields.items() if name in type(self).model_fields and text != ""}
-        if not given:
+        if not fields:
             return self
+        own = type(self).model_fields
+        given = {name: text for name, text in fields.items() if text != "" or name not in own}
         try:
             return PredictParameters.model_validate(given | self.model_dump(exclude_unset=True))
         except ValidationError as error:
-            raise BadRequestError(describe_validation_error("form field", error.errors()[0])) from error
+            raise BadRequestError(describe_validation_error("form field", error.errors()[0], own)) from error
 
 
 def query_parameters(request: Request) -> PredictParameters:
@@ -97,10 +106,12 @@ def query_parameters(request: Request) -> PredictParameters:
     """
     if not request.scope["query_string"]:
         return _NONE
+    given = each_once("parameter", request.query_params.multi_items())
     try:
-        return PredictParameters.model_validate(dict(request.query_params))
+        return PredictParameters.model_validate(given)
     except ValidationError as error:
-        raise BadRequestError(describe_validation_error("parameter", error.errors()[0])) from error
+        known = PredictParameters.model_fields
+        raise BadRequestError(describe_validation_error("parameter", error.errors()[0], known)) from error
 
 
 def openapi_parameters() -> list[dict[str, Any]]:
@@ -119,11 +130,62 @@ def openapi_parameters() -> list[dict[str, Any]]:
 
 
 _NONE = PredictParameters()
+_SHOWN = 60
+"""Letters of a name that an error repeats."""
+_ELSEWHERE = {
+    **dict.fromkeys(("threshold", "score", "min_score", "score_threshold", "min_confidence"), "confidence"),
+    **dict.fromkeys(("nms", "overlap", "nms_threshold"), "iou"),
+    **dict.fromkeys(("k", "max_classes"), "top"),
+    **dict.fromkeys(("stage", "tag"), "alias"),
+    **dict.fromkeys(("cam", "heatmap", "saliency"), "explain"),
+    **dict.fromkeys(("draw", "plot", "visualize", "boxes", "labels"), "annotate"),
+    **dict.fromkeys(("image", "picture", "save"), "return_image"),
+}
+"""What other servers call it."""
 
 
-def describe_validation_error(what: str, error: Mapping[str, Any]) -> str:
-    """What pydantic found wrong, in one line that names the place."""
+def each_once(what: str, pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Names with their values.
+
+    Raises:
+        BadRequestError: a name has two values.
+    """
+    given: dict[str, str] = {}
+    for name, value in pairs:
+        if given.setdefault(name, value) != value:
+            raise BadRequestError(f"the {what} {_shortened(name)} is given twice", "leave one out")
+    return given
+
+
+def describe_validation_error(what: str, error: Mapping[str, Any], known: Collection[str] = ()) -> str:
+    """What pydantic found wrong, in one line that names the place.
+
+    Args:
+        what: what the values are called, in the singular.
+        error: one of pydantic's errors.
+        known: the names that exist, for the error that another one was given.
+    """
     # FastAPI puts where a value came from before its name; a rule on several values has no name.
-    where = ".".join(str(part) for part in error["loc"] if part not in {"query", "path", "body"})
+    where = _shortened(".".join(str(part) for part in error["loc"] if part not in {"query", "path", "body"}))
+    if error["type"] == "extra_forbidden":
+        near = nearest(where, known)
+        advice = f"did you mean {near}?" if near else f"there is {', '.join(known)}"
+        return f"there is no {what} {where}: {advice}" if known else f"there is no {what} {where}"
     reason = str(error["msg"]).removeprefix("Value error, ")
     return f"the {what} {where} is wrong: {reason}" if where else f"the {what}s are wrong: {reason}"
+
+
+def nearest(name: str, known: Collection[str]) -> str | None:
+    """The name that was probably meant, if one of these was."""
+    plain = name.casefold().replace("-", "_")
+    meanings = {each: each for each in known} | {word: each for word, each in _ELSEWHERE.items() if each in known}
+    # conf is short for confidence, and model_name is a longer word for model.
+    starts = [each for each in known if len(plain) > 2 and (each.startswith(plain) or plain.startswith(each))]
+    if plain not in meanings and starts:
+        return starts[0]
+    near = difflib.get_close_matches(plain, meanings, n=1, cutoff=0.7)
+    return meanings[near[0]] if near else None
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…"

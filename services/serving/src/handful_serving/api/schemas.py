@@ -74,7 +74,7 @@ class PredictionAnswer(_Answer):
     top: list[ProbabilityAnswer] | None = Field(
         None,
         description="The first of a classifier's classes, as many as `top` asks for; this and what follows up to "
-        "`explanation` is not there for a detector.",
+        "`prediction_set` is not there for a detector.",
     )
     probabilities: list[ProbabilityAnswer] | None = Field(
         None, description="All of a classifier's classes, the most probable first."

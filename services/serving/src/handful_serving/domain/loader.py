@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from handful_core.errors import HandfulError, NotFoundError, PackageError, ResourceError, UnavailableError
@@ -16,8 +18,8 @@ from handful_serving.concurrency.threads import SingleFlight, in_thread
 from handful_serving.domain.catalog import Catalog
 from handful_serving.domain.model_ref import ModelVersion
 from handful_serving.domain.model_store import LoadedModel, Model, ModelStore
-from handful_serving.domain.ports import CacheEntry, ModelRegistry, Observer, OpenModel, PackageCache
-from handful_serving.errors import OverloadedError, RefusedModelError, UnknownModelError
+from handful_serving.domain.ports import CacheEntry, ModelRegistry, Observer, OpenModel, PackageCache, Probe
+from handful_serving.errors import NoModelError, OverloadedError, RefusedModelError, UnknownModelError
 
 _log = logging.getLogger(__name__)
 REFUSED_SECONDS = 600.0
@@ -26,8 +28,11 @@ FAILED_SECONDS = 30.0
 """A full disk or the like may pass."""
 _CORRUPT_PACKAGE = (DamagedPackageError, ManifestError, MissingPackageError)
 """What a broken disk makes of a package that was whole when it was fetched."""
-_CONCURRENT_LOADS, _MAX_PENDING_LOADS = 4, 64
-"""Versions that load at the same time, and all loads that may be under way. More are refused."""
+_MAX_PENDING_LOADS = 64
+"""Loads that may be under way. More are refused."""
+_OPENING_SECONDS = 10.0
+"""Longest that a model waits for another one to be opened. Both have proved themselves by then."""
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,8 @@ class Dependencies:
     observer: Observer
     resident: Callable[[], int] = lambda: 0
     """Bytes of memory that this process has now. It does not block."""
+    probe: Probe = field(default=lambda _: {})
+    """Tries a package before it is opened here."""
 
 
 class Loader:
@@ -53,7 +60,6 @@ class Loader:
         self._store = store
         self._load_failures = load_failures
         self._flights: SingleFlight[ModelVersion, LoadedModel] = SingleFlight()
-        self._preparing = asyncio.Semaphore(_CONCURRENT_LOADS)
         self._opening = asyncio.Lock()
         """One model is opened at a time, so the growth of this process's memory is that model's."""
 
@@ -78,19 +84,17 @@ class Loader:
         if failure := self._load_failures.get(model_version):
             raise failure.error()
         try:
-            async with self._preparing:
-                entry, model, memory = await self._prepare(model_version)
+            entry, model, memory = await self._prepare(model_version)
         except UnknownModelError:
             raise
         except UnavailableError:
             self._dependencies.observer.reloaded(model_version.name, "failed", "registry")
             raise
         except PackageError as error:
-            raise self._refuse(model_version, "refused", error.kind, error, REFUSED_SECONDS) from error
+            failure = LoadFailure(model_version, error.kind, str(error))
+            raise self._refuse(failure, REFUSED_SECONDS) from error
         except Exception as error:  # A package can raise anything. It is refused, and the others are served.
-            resource = isinstance(error, OSError | ResourceError)
-            kind = "resource" if resource else "registry" if isinstance(error, HandfulError) else "internal"
-            raise self._refuse(model_version, "failed", kind, error, FAILED_SECONDS) from error
+            raise self._refuse(_passing(model_version, error), FAILED_SECONDS) from error
         digest = await in_thread(lambda: model.package.digest)  # It reads a file.
         loaded = LoadedModel(entry.record, model, digest, memory)
         self._store.add(loaded)
@@ -122,12 +126,28 @@ class Loader:
 
     async def _open(self, entry: CacheEntry) -> tuple[Model, int]:
         """The model, and the bytes that it took: what memory grew by, at least the size of its file."""
-        async with self._opening:
-            before = self._dependencies.resident()
-            model = await in_thread(self._dependencies.open_model, entry.folder)
-            grown = self._dependencies.resident() - before
+        dependencies = self._dependencies
+        tried = await in_thread(dependencies.probe, entry.folder)
+        async with self._alone() as alone:
+            before = dependencies.resident()
+            model = await in_thread(dependencies.open_model, entry.folder)
+            grown = dependencies.resident() - before if alone else tried.get(model.backend, 0)
         package = model.package
         return model, max(grown, package.manifest.files[package.manifest.model].size)
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[bool]:
+        """Wait until no other model is being opened, but not for long; whether this one is alone."""
+        try:
+            async with asyncio.timeout(_OPENING_SECONDS):
+                await self._opening.acquire()
+        except TimeoutError:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            self._opening.release()
 
     async def _record(self, model_version: ModelVersion) -> Version | None:
         """The registry's entry of a version; None if the registry is away and a cached package can be used instead."""
@@ -168,18 +188,29 @@ class Loader:
         except OSError as error:
             _log.warning("old packages of %s cannot be removed (%s)", name, error)
 
-    def _refuse(
-        self, model_version: ModelVersion, outcome: str, kind: str, error: Exception, seconds: float
-    ) -> RefusedModelError:
-        self._dependencies.observer.reloaded(model_version.name, outcome, kind)
+    def _refuse(self, failure: LoadFailure, seconds: float) -> RefusedModelError:
+        model_version = failure.model_version
+        outcome = "failed" if failure.passes else "refused"
+        self._dependencies.observer.reloaded(model_version.name, outcome, failure.kind)
         _log.error(
             "%s %s: %s",
             outcome,
             model_version,
-            error,
-            extra={"model": model_version.name, "version": model_version.version, "reason": kind},
+            failure.reason,
+            extra={"model": model_version.name, "version": model_version.version, "reason": failure.kind},
         )
-        return self._load_failures.add(model_version, kind, str(error), seconds).error()
+        return self._load_failures.add(failure, seconds).error()
+
+
+def _passing(model_version: ModelVersion, error: Exception) -> LoadFailure:
+    """A failure that is not the package's, or of which nobody knows whose it is."""
+    hint = f"it is tried again every {FAILED_SECONDS:g} s"
+    if isinstance(error, OSError) and error.errno in _FULL:
+        words = f"the disk of the package cache is full ({error.strerror})"
+        return LoadFailure(model_version, "resource", words, f"make room there, {hint}", passes=True)
+    resource = isinstance(error, OSError | ResourceError)
+    kind = "resource" if resource else "registry" if isinstance(error, HandfulError) else "internal"
+    return LoadFailure(model_version, kind, str(error) or type(error).__name__, hint, passes=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,15 +221,24 @@ class LoadFailure:
     kind: str
     """One word, for metrics."""
     reason: str
-    until: float
+    hint: str = "ask for another version, or register it again"
+    passes: bool = False
+    """It may go away by itself, such as a full disk."""
+    until: float = 0.0
     """By the clock of `LoadFailures`."""
 
     def error(self) -> RefusedModelError:
         """What a request for it gets."""
-        return RefusedModelError(
-            f"{self.model_version} cannot be served ({self.reason})",
-            "ask for another version, or register it again",
-            self.kind,
+        words = "cannot be loaded now" if self.passes else "cannot be served"
+        return RefusedModelError(f"{self.model_version} {words} ({self.reason})", self.hint, self.kind)
+
+    def not_ready(self) -> NoModelError:
+        """What a server says that has no other model."""
+        if self.passes:
+            return NoModelError(f"the champion {self.model_version} cannot be loaded now ({self.reason})", self.hint)
+        return NoModelError(
+            f"the champion {self.model_version} is refused ({self.reason})",
+            f"promote a good one with: handful promote {self.model_version.name} VERSION",
         )
 
 
@@ -217,10 +257,10 @@ class LoadFailures:
         failure = self._failures.get(model_version)
         return failure if failure and failure.until > self._clock() else None
 
-    def add(self, model_version: ModelVersion, kind: str, reason: str, seconds: float) -> LoadFailure:
+    def add(self, failure: LoadFailure, seconds: float) -> LoadFailure:
         """Do not try a version again for some seconds."""
-        self._failures[model_version] = LoadFailure(model_version, kind, reason, self._clock() + seconds)
-        return self._failures[model_version]
+        self._failures[failure.model_version] = replace(failure, until=self._clock() + seconds)
+        return failure
 
     def forget(self, name: str) -> None:
         """Give every version of a model another chance."""

@@ -40,6 +40,7 @@ class ModelManager:
     async def stop(self) -> None:
         """Stop watching and loading. Threads that still work for them are not waited for."""
         self._loader.cancel()
+        self.watcher.cancel()
         if self._watch_task is not None:
             self._watch_task.cancel()
             await asyncio.wait({self._watch_task})
@@ -57,7 +58,7 @@ class ModelManager:
             HandfulError: the registry has no such version, or is away.
         """
         promoted = await in_thread(self.dependencies.registry.promote, name, version)
-        await self.watcher.poll()
+        await self.watcher.poll(name)
         return promoted.version
 
     async def rollback(self, name: str) -> int:
@@ -66,10 +67,10 @@ class ModelManager:
         Raises:
             HandfulError: there is none, it cannot be served, or the registry is away.
         """
-        await self.watcher.poll()
+        await self.watcher.poll(name)
         await self.find(ModelRef(name, alias=PREVIOUS))
         champion = await in_thread(self.dependencies.registry.rollback, name)
-        await self.watcher.poll()
+        await self.watcher.poll(name)
         return champion.version
 
     def ready(self) -> list[ModelVersion]:
@@ -88,10 +89,7 @@ class ModelManager:
         targets = [ModelVersion(name, version) for name, version in self.catalog.targets().items()]
         refused = [failure for model_version in targets if (failure := self.load_failures.get(model_version))]
         if refused:
-            return NoModelError(
-                f"the champion {refused[0].model_version} is refused ({refused[0].reason})",
-                f"promote a good one with: handful promote {refused[0].model_version.name} VERSION",
-            )
+            return refused[0].not_ready()
         if self.catalog.reachable is False:
             return NoModelError("no model is in the cache, and the registry is away", self.catalog.registry_error)
         if self.catalog.reachable and not targets:

@@ -85,7 +85,11 @@ class ModelStore:
     @property
     def has_room(self) -> bool:
         """Another model would evict none."""
-        return len(self._models) < self._limit and (self._budget is None or self.memory < self._budget)
+        return self.has_room_for(1)
+
+    def has_room_for(self, models: int) -> bool:
+        """So many more models would evict none."""
+        return len(self._models) + models <= self._limit and (self._budget is None or self.memory < self._budget)
 
     def can_hold(self, version: ModelVersion) -> bool:
         """Whether it would stay if it were loaded: models of a higher rank leave it some room."""

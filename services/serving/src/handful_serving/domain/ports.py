@@ -109,8 +109,16 @@ OpenModel = Callable[[Path], Model]
 """Check a package's folder, build its session, let it answer its golden image."""
 
 
+Probe = Callable[[Path], Mapping[str, int]]
+"""Try a package's folder in a process of its own, unless it was tried before: the memory it takes, by backend."""
+
+
 class Observer(Protocol):
-    """Observes serving, for metrics. Its methods do not block, and are called on the event loop."""
+    """Observes serving, for metrics and the prediction log. Its methods do not block and run on the event loop."""
+
+    def wants(self, model_version: ModelVersion, source: str) -> bool:
+        """Whether an image that is about to be answered is to be measured: its result then has what it looks like."""
+        ...
 
     def predicted(self, result: PredictionResult) -> None:
         """An image was answered."""

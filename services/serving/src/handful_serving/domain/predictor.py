@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
 from handful_core.package import Input, Manifest
+from handful_core.profile import FeatureValue
+from handful_core.profile.appearance import SIDE, appearance
 from handful_core.vision.decode import DecodedImage, Pixels, decode_reduced
 from handful_core.vision.prediction import Prediction
+from handful_core.vision.preprocess import least_size
 from handful_faces.privacy import FaceBlur
 from handful_serving.concurrency.admission import AdmissionQueue, Slot
 from handful_serving.concurrency.threads import WorkerPool
@@ -34,6 +37,8 @@ class PreparedImage:
     faces: int
     decode_ms: float
     blur_ms: float
+    seen: Mapping[str, FeatureValue] | None = None
+    """What it looked like before."""
 
 
 class Pipeline:
@@ -50,8 +55,14 @@ class Pipeline:
         self._draw = draw
         self._max_pixels = max_pixels
 
-    def prepare(self, data: bytes, manifest: Manifest, options: PredictOptions) -> PreparedImage:
+    def prepare(self, data: bytes, manifest: Manifest, options: PredictOptions, *, look: bool = False) -> PreparedImage:
         """Decode an image and blur its faces.
+
+        Args:
+            data: an image file.
+            manifest: of the model that is asked.
+            options: of the request.
+            look: measure what the image looks like, before anything is blurred.
 
         Raises:
             ImageError: the image cannot be used.
@@ -59,14 +70,16 @@ class Pipeline:
         """
         spec = manifest.input
         started = time.perf_counter()
-        # A JPEG can be decoded at a half, a quarter or an eighth of its size, which is faster. Both the model and the
-        # face detector must still get the size that they work in. A picture that is sent back keeps its own size.
-        enough = max(spec.width, spec.height, self._blur.size) if options.drawing == "none" else None
+        # A JPEG can be decoded at a half, a quarter or an eighth of its size, which is faster. The model, the face
+        # detector and the log must still get the size that they work in. A picture that is sent back keeps its size.
+        enough = max(spec.width, spec.height, self._blur.size, SIDE) if options.drawing == "none" else None
         limit = min(self._max_pixels, options.max_pixels or self._max_pixels)
-        image = decode_reduced(data, limit, enough, _least_size(spec))
+        image = decode_reduced(data, limit, enough, least_size(spec))
         decoded = time.perf_counter()
+        seen = appearance(data, image) if look else None
+        looked = time.perf_counter()
         faces = self._blur(image.pixels)
-        return PreparedImage(image, faces, (decoded - started) * 1e3, (time.perf_counter() - decoded) * 1e3)
+        return PreparedImage(image, faces, (decoded - started) * 1e3, (time.perf_counter() - looked) * 1e3, seen)
 
     def predict(self, model: Model, image: PreparedImage, options: PredictOptions) -> ImagePrediction:
         """Ask a model.
@@ -85,7 +98,7 @@ class Pipeline:
             shown = prediction if options.drawing == "annotated" else None
             picture = self._draw(decoded.pixels, shown, model.manifest)
             timings["draw"] = (time.perf_counter() - started) * 1e3
-        return ImagePrediction(prediction, decoded.width, decoded.height, image.faces, timings, picture)
+        return ImagePrediction(prediction, decoded.width, decoded.height, image.faces, timings, picture, image.seen)
 
 
 class Predictor:
@@ -142,7 +155,8 @@ class Predictor:
         loaded = await self._choose(ref, caller, self.queue.deadline if deadline is None else deadline)
         slot = await self.queue.acquire(deadline)
         waited = (time.perf_counter() - started) * 1e3
-        prepared, image = await self._work(slot, loaded, data, options)
+        look = self._observer.wants(loaded.model_version, options.source)
+        prepared, image = await self._work(slot, loaded, data, options, look=look)
         timings = {"queue": waited, **image.timings, "total": (time.perf_counter() - started) * 1e3}
         result = _result(loaded, image, options, timings)
         self._rollout.count(ref, loaded.model_version)
@@ -160,10 +174,10 @@ class Predictor:
             raise OverloadedError(f"the model is not loaded within {seconds:g} s", "loading", 1) from None
 
     async def _work(
-        self, slot: Slot, loaded: LoadedModel, data: bytes, options: PredictOptions
+        self, slot: Slot, loaded: LoadedModel, data: bytes, options: PredictOptions, *, look: bool
     ) -> tuple[PreparedImage, ImagePrediction]:
         def work() -> tuple[PreparedImage, ImagePrediction]:
-            prepared = self._pipeline.prepare(data, loaded.model.manifest, options)
+            prepared = self._pipeline.prepare(data, loaded.model.manifest, options, look=look)
             return prepared, self._pipeline.predict(loaded.model, prepared, options)
 
         return await self._run(slot, loaded, work)
@@ -196,15 +210,9 @@ class Predictor:
         return await self._pool.run(work, release)
 
 
-def _least_size(spec: Input) -> tuple[int, int]:
-    """Width and height below which the model's input would show an enlarged image, beside the longer side's."""
-    # A letterbox is filled by the longer side. Other ways fill the input in both directions.
-    return (1, 1) if spec.resize == "letterbox" else (spec.width, spec.height)
-
-
 def _suffices(pixels: Pixels, spec: Input) -> bool:
     height, width = map(int, pixels.shape[:2])
-    least_width, least_height = _least_size(spec)
+    least_width, least_height = least_size(spec)
     return max(width, height) >= max(spec.width, spec.height) and width >= least_width and height >= least_height
 
 
@@ -219,4 +227,6 @@ def _result(
         confidence=thresholds.confidence if options.confidence is None else options.confidence,
         iou=thresholds.iou if options.iou is None else options.iou,
         timings=timings,
+        digest=loaded.digest,
+        source=options.source,
     )

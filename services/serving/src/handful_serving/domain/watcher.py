@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from functools import partial
 
 from handful_core.errors import HandfulError, NotFoundError, UnavailableError
 from handful_core.registry.records import CHAMPION
@@ -38,6 +39,11 @@ class Watcher:
         self._loader = loader
         self._clock = time.monotonic
         self._polling = asyncio.Lock()
+        self._saving = asyncio.Lock()
+        self._waiting: dict[str, int] = {}
+        """Champions of the last poll that are not followed yet, by model: those without room, mostly."""
+        self._following: dict[ModelVersion, asyncio.Task[None]] = {}
+        """What is being loaded. A model that takes long holds up no other one, nor the next poll."""
         self._not_before: dict[ModelVersion, float] = {}
         """When versions that could not be fetched may be tried again."""
         self._saved: dict[str, int] | None = None
@@ -47,37 +53,78 @@ class Watcher:
         """Poll until cancelled, with this pause between."""
         while True:
             try:
-                await self.poll()
+                await self._refresh()
             except Exception:  # Without the next poll, serving would never swap again.
                 _log.exception("watching the registry failed")
                 self._dependencies.observer.reloaded("", "failed", "internal")
             await asyncio.sleep(seconds)
 
-    async def poll(self) -> None:
-        """Read once where the aliases point, and follow them.
+    async def poll(self, name: str | None = None) -> None:
+        """Read once where the aliases point, and follow them: until what that loads is there, or refused.
 
-        A promotion polls at once, beside the regular polls. They take turns, so that no older answer of the registry
+        Args:
+            name: wait for this model alone.
+        """
+        await self._refresh()
+        while tasks := [task for version, task in self._following.items() if name in {None, version.name}]:
+            await asyncio.wait(tasks)
+
+    def cancel(self) -> None:
+        """Follow no more."""
+        for task in self._following.values():
+            task.cancel()
+
+    async def _refresh(self) -> None:
+        """Read where the aliases point, and begin to follow them.
+
+        A promotion does so at once, beside the regular polls. They take turns, so that no older answer of the registry
         overwrites a newer one.
         """
         async with self._polling:
-            await self._poll()
+            if self._saved is None:
+                self._saved = self._catalog.saved_champions = await in_thread(self._dependencies.cache.champions)
+            try:
+                models = await in_thread(self._dependencies.registry.models)
+            except HandfulError as error:
+                self._registry_is_away(error)
+                # Without a registry, serve what was served last.
+                targets = self._catalog.targets().items()
+                self._follow_all({name: version for name, version in targets if name not in self._catalog.champions})
+                return
+            self._registry_answered()
+            for name in self._catalog.update(models):
+                self._forget(name)
+            await self._retire()
+            self._follow_all(self._catalog.targets())
+            if not self._following:
+                await self._save()
 
-    async def _poll(self) -> None:
-        if self._saved is None:
-            self._saved = self._catalog.saved_champions = await in_thread(self._dependencies.cache.champions)
-        try:
-            models = await in_thread(self._dependencies.registry.models)
-        except HandfulError as error:
-            self._registry_is_away(error)
-            await self._start_from_cache()
+    def _follow_all(self, targets: dict[str, int]) -> None:
+        """Follow these champions, the first one first, as far as there is room."""
+        self._waiting = dict(targets)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin to load what waits and has room now."""
+        for name, version in list(self._waiting.items()):
+            model_version = ModelVersion(name, version)
+            if self._catalog.champions.get(name) == version or model_version in self._following:
+                del self._waiting[name]
+            elif self._may_load(name):
+                del self._waiting[name]
+                task = asyncio.create_task(self._follow(model_version), name=f"follow {model_version}")
+                self._following[model_version] = task
+                task.add_done_callback(partial(self._followed, model_version))
+
+    def _followed(self, model_version: ModelVersion, task: asyncio.Task[None]) -> None:
+        """A model is there, or is not: the next one may have room."""
+        self._following.pop(model_version, None)
+        if task.cancelled():
             return
-        self._registry_answered()
-        for name in self._catalog.update(models):
-            self._forget(name)
-        await self._retire()
-        for name, version in self._catalog.targets().items():
-            await self._follow(name, version)
-        await self._save()
+        if (error := task.exception()) is not None:
+            _log.error("following %s failed", model_version, exc_info=error)
+            self._dependencies.observer.reloaded(model_version.name, "failed", "internal")
+        self._begin()
 
     def adopt(self, loaded: LoadedModel) -> None:
         """Answer with this version if it is the champion of a model that had no room before."""
@@ -89,17 +136,18 @@ class Watcher:
     def _saved_champions(self) -> dict[str, int]:
         return self._saved or {}
 
-    async def _follow(self, name: str, version: int) -> None:
-        """Make this version answer for the model; if that cannot be, leave things as they are."""
-        champions = self._catalog.champions
-        # A model that is not served yet does not push out another one, unless it is the default model.
-        may_load = name in champions or self._store.has_room or name == self._catalog.default
-        if champions.get(name) == version or not may_load:
-            return
-        model_version = ModelVersion(name, version)
+    def _may_load(self, name: str) -> bool:
+        """A model that is not served yet does not push out another one, unless it is the default model."""
+        loading = sum(version.name not in self._catalog.champions for version in self._following)
+        return name in self._catalog.champions or name == self._catalog.default or self._store.has_room_for(loading + 1)
+
+    async def _follow(self, model_version: ModelVersion) -> None:
+        """Make this version answer for its model; if that cannot be, leave things as they are."""
         failed_lately = self._load_failures.get(model_version) or self._not_before.get(model_version, 0) > self._clock()
         if failed_lately or not await self._swap(model_version):
-            await self._fall_back(name, version)
+            await self._fall_back(model_version.name, model_version.version)
+        if self._catalog.reachable:
+            await self._save()
 
     async def _fall_back(self, name: str, refused: int) -> None:
         """After a start with a bad champion: answer with the last good one."""
@@ -117,7 +165,12 @@ class Watcher:
         except (RefusedModelError, NotFoundError):  # The loader has logged it.
             return False
         self._not_before.pop(model_version, None)
-        before = self._catalog.champions.get(model_version.name)
+        before, target = (
+            self._catalog.champions.get(model_version.name),
+            self._catalog.targets().get(model_version.name),
+        )
+        if before is not None and target not in {None, model_version.version}:
+            return True  # While it was loaded, the alias went elsewhere.
         # The swap is this assignment: requests that begin now find the new version. Those in work have a lease on the
         # old one, which lost its rank here, so `trim` may evict it once its last lease is released.
         self._catalog.champions[model_version.name] = model_version.version
@@ -131,12 +184,6 @@ class Watcher:
         if model_version not in self._not_before:
             _log.warning("%s cannot be fetched yet: %s", model_version, error, extra={"model": model_version.name})
         self._not_before[model_version] = self._clock() + RETRY_SECONDS
-
-    async def _start_from_cache(self) -> None:
-        """Without a registry, serve what was served last."""
-        for name, version in self._catalog.targets().items():
-            if name not in self._catalog.champions:
-                await self._follow(name, version)
 
     async def _retire(self) -> None:
         """Stop serving models whose champion alias was removed.
@@ -159,17 +206,18 @@ class Watcher:
         self._store.drop(name)
 
     async def _save(self) -> None:
-        targets = self._catalog.targets()
-        last_good = {name: version for name, version in self._saved_champions.items() if name in targets}
-        champions = last_good | self._catalog.champions
-        if champions == self._saved_champions:
-            return
-        try:
-            await in_thread(self._dependencies.cache.save_champions, champions)
-        except OSError as error:
-            _log.warning("the champions cannot be saved for the next start (%s)", error)
-        else:
-            self._saved = champions
+        async with self._saving:
+            targets = self._catalog.targets()
+            last_good = {name: version for name, version in self._saved_champions.items() if name in targets}
+            champions = last_good | self._catalog.champions
+            if champions == self._saved_champions:
+                return
+            try:
+                await in_thread(self._dependencies.cache.save_champions, champions)
+            except OSError as error:
+                _log.warning("the champions cannot be saved for the next start (%s)", error)
+            else:
+                self._saved = champions
 
     def _registry_is_away(self, error: HandfulError) -> None:
         if self._catalog.reachable is not False:

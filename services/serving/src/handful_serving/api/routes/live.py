@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from handful_core.errors import HandfulError
 from handful_serving.api.errors import reject_reason, to_problem
 from handful_serving.api.live_connection import PROTOCOL, LiveConnection, LiveParameters
-from handful_serving.api.parameters import describe_validation_error
+from handful_serving.api.parameters import describe_validation_error, each_once
 from handful_serving.api.request_ids import current_request_id
 from handful_serving.api.security import read_api_key
 from handful_serving.api.state import AppState, State
@@ -70,7 +70,9 @@ def _check_origin(socket: WebSocket, state: AppState) -> None:
 
 
 def _parameters(socket: WebSocket) -> LiveParameters:
+    given = each_once("parameter", socket.query_params.multi_items())
     try:
-        return LiveParameters.model_validate(dict(socket.query_params))
+        return LiveParameters.model_validate(given)
     except ValidationError as error:
-        raise BadRequestError(describe_validation_error("parameter", error.errors()[0])) from error
+        known = LiveParameters.model_fields
+        raise BadRequestError(describe_validation_error("parameter", error.errors()[0], known)) from error

@@ -14,12 +14,14 @@ from starlette.types import Receive, Scope, Send
 from handful_core.errors import HandfulError
 from handful_serving.api.disconnect import cancel_on_disconnect
 from handful_serving.api.errors import problem_responses, reject_reason, to_problem
+from handful_serving.api.form_parts import UploadedFile
+from handful_serving.api.image_text import as_image
 from handful_serving.api.parameters import PredictParameters, openapi_parameters, query_parameters
 from handful_serving.api.request_ids import request_id_of
 from handful_serving.api.schemas import BatchAnswer, PredictionAnswer, prediction_json
 from handful_serving.api.security import authenticate
 from handful_serving.api.state import AppState, app_state
-from handful_serving.api.upload import UploadedFile, read_upload
+from handful_serving.api.upload import read_upload
 from handful_serving.domain.auth import Caller
 from handful_serving.domain.prediction import PredictionResult
 from handful_serving.errors import BadRequestError
@@ -65,11 +67,12 @@ _PARAMETERS: dict[str, Any] = {
     "explain": {"type": "boolean"},
     "return_image": {"type": "boolean"},
     "annotate": {"type": "boolean"},
+    "source": {"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]*$"},
 }
 _FORM = {
     "type": "object",
     "properties": {
-        "image": {**_BINARY, "description": "The image file; `file` is understood too."},
+        "image": {**_BINARY, "description": "The image file, a data URI or base64; `file` is understood too."},
         **_PARAMETERS,
     },
     "required": ["image"],
@@ -78,7 +81,8 @@ _BODY = {
     "parameters": openapi_parameters(),
     "requestBody": {
         "required": True,
-        "description": "The image, as a form or as it is. A form may carry the parameters too; the query's count more.",
+        "description": "The image, as a form or as it is. A form may carry the parameters too; the query's count more. "
+        "The body may be compressed (`Content-Encoding: gzip` or `deflate`).",
         "content": {
             "multipart/form-data": {"schema": _FORM},
             "image/*": {"schema": _BINARY},
@@ -117,7 +121,8 @@ async def predict(request: Request) -> Response:
     with state.body_budget.body(request) as body:
         upload = await read_upload(request, body)
         parameters = query.with_fields(upload.fields)
-        work = state.predictor.predict(upload.data, parameters.ref, parameters.options, caller=caller.name)
+        image = await as_image(upload.image)
+        work = state.predictor.predict(image, parameters.ref, parameters.options, caller=caller.name)
         result = await cancel_on_disconnect(request, work)
     return JSONResponse(prediction_json(result, request_id_of(request.scope), parameters.top))
 
@@ -171,8 +176,9 @@ class _Batch:
         parameters = self._parameters
         async with self._concurrency:
             try:
+                image = await as_image(file.data)
                 result = await self._state.predictor.predict(
-                    file.data, parameters.ref, parameters.options, caller=self._caller.name
+                    image, parameters.ref, parameters.options, caller=self._caller.name
                 )
                 self._count_picture(result)
             except HandfulError as error:

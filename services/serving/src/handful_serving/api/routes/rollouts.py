@@ -27,13 +27,16 @@ _ADMIN = problem_responses(400, 401, 403, 404, 408, 413, 503)
 class Promotion(BaseModel):
     """Which version becomes champion."""
 
+    model_config = ConfigDict(extra="forbid")
+
     version: int = Field(ge=1, le=2**31 - 1)
 
 
 class TrafficSplitUpdate(BaseModel):
     """What a challenger gets; what is not given stays."""
 
-    model_config = ConfigDict(title="SharesGiven")  # The name that the API's description has had from the start.
+    # The title is the name that the API's description has had from the start.
+    model_config = ConfigDict(extra="forbid", title="SharesGiven")
 
     canary_share: float | None = Field(None, ge=0, le=1, allow_inf_nan=False)
     shadow_share: float | None = Field(None, ge=0, le=1, allow_inf_nan=False)
@@ -42,7 +45,7 @@ class TrafficSplitUpdate(BaseModel):
 class EmptyBody(BaseModel):
     """An empty body."""
 
-    model_config = ConfigDict(title="Nothing")
+    model_config = ConfigDict(extra="forbid", title="Nothing")
 
 
 def _body(kind: type[BaseModel]) -> dict[str, Any]:
@@ -114,4 +117,4 @@ async def _read_json(request: Request, state: AppState, kind: type[_Model]) -> _
     try:
         return kind.model_validate_json(data or b"{}")
     except ValidationError as error:
-        raise BadRequestError(describe_validation_error("field", error.errors()[0])) from error
+        raise BadRequestError(describe_validation_error("field", error.errors()[0], kind.model_fields)) from error

@@ -17,7 +17,7 @@ from handful_core.package import Manifest
 from handful_serving import __version__
 from handful_serving.api.disconnect import cancel_on_disconnect
 from handful_serving.api.errors import problem_responses
-from handful_serving.api.parameters import PredictParameters
+from handful_serving.api.parameters import PredictParameters, nearest
 from handful_serving.api.security import PredictCaller
 from handful_serving.api.state import AppState, State
 from handful_serving.api.v2_tensors import InferInput, InferRequest, read_request, write_response
@@ -31,6 +31,7 @@ from handful_serving.errors import BadRequestError
 router = APIRouter(prefix="/v2", tags=["open inference protocol"])
 Name = Annotated[str, Path(min_length=1, max_length=256)]
 Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
+_PARAMETERS = ("confidence", "iou", "source")
 _HEADER = "Inference-Header-Content-Length"
 _READ_PROBLEMS = problem_responses(400, 401, 403, 404, 503)
 _INFER_PROBLEMS = problem_responses(400, 401, 403, 404, 408, 413, 415, 422, 429, 500, 503)
@@ -160,7 +161,11 @@ async def _check_takes_several(state: AppState, ref: ModelRef) -> None:
 
 
 def _parameters(request: InferRequest) -> PredictParameters:
-    fields = {name: str(value) for name, value in request.parameters.items() if name in {"confidence", "iou"}}
+    fields = {name: str(value) for name, value in request.parameters.items() if name in _PARAMETERS}
+    for name in request.parameters:
+        # The protocol and its clients have parameters of their own, so only what looks like one of ours is refused.
+        if name not in _PARAMETERS and (meant := nearest(name, _PARAMETERS)):
+            raise BadRequestError(f"there is no parameter {name[:60]}", f"did you mean {meant}?")
     return PredictParameters().with_fields(fields)
 
 

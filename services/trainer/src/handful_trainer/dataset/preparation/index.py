@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from handful_core.files import write_atomically
+from handful_core.folders import is_folder
 from handful_trainer.dataset.inspection.facts import ImageFacts
 from handful_trainer.dataset.preparation.assets import Asset
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import IMAGE_SUFFIXES, RawDataset, RawItem, Source
-from handful_trainer.dataset.sources.files import is_folder
 from handful_trainer.dataset.sources.yolo.folder import CACHE_SUFFIXES
 from handful_trainer.dataset.splitting.earlier import kept_file
 from handful_trainer.tasks import DEFAULT

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
+from handful_core.folders import is_system_name, walk_files
 from handful_trainer.dataset.accounts import IMAGE_FILES, LEFT_BY_SYSTEM, Books, few
 from handful_trainer.dataset.errors import DamagedFileError, MissingSourceError
 from handful_trainer.dataset.settings import DatasetConfig
@@ -19,7 +20,6 @@ from handful_trainer.dataset.sources.base import (
     SplitName,
     split_word,
 )
-from handful_trainer.dataset.sources.files import is_system_name, walk_files
 
 CLASSES = "classes.txt"
 """Names of the classes in their order, one a line. Without such a file they are in the order of their names."""

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from handful_core.folders import outermost
 from handful_trainer.dataset.accounts import Books, few
 from handful_trainer.dataset.errors import AnnotationError, MissingSourceError
 from handful_trainer.dataset.sources.base import ACCEPTED, NO_ANNOTATION, AssetIds, RawItem, SplitName
-from handful_trainer.dataset.sources.files import outermost
 from handful_trainer.dataset.sources.images import OF_AMBIGUOUS_NAME, ImageFolder, account_images, plain_path
 
 GIVEN_TWICE = "given twice"

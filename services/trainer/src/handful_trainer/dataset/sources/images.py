@@ -10,9 +10,9 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from handful_core.folders import walk_files
 from handful_trainer.dataset.accounts import IMAGE_FILES, LEFT_BY_SYSTEM, NOT_LISTED, Books
 from handful_trainer.dataset.sources.base import IMAGE_SUFFIXES
-from handful_trainer.dataset.sources.files import walk_files
 
 OF_AMBIGUOUS_NAME = "of an ambiguous name"
 """Reason: several files may be meant, or several entries mean one file."""

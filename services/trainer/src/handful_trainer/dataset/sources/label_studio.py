@@ -7,12 +7,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from handful_core.folders import list_files
 from handful_trainer.dataset.accounts import ANNOTATION_RECORDS, Books
 from handful_trainer.dataset.errors import AnnotationError, DamagedFileError, MissingSourceError
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import ACCEPTED, NO_ANNOTATION, RawDataset
 from handful_trainer.dataset.sources.fields import expect_object, json_type, optional_list, read_json
-from handful_trainer.dataset.sources.files import list_files
 from handful_trainer.dataset.sources.image_labels import (
     ImageEntry,
     account_files,

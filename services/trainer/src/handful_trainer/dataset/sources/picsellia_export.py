@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
+from handful_core.folders import list_files, walk_files
 from handful_trainer.dataset.accounts import (
     ANNOTATION_RECORDS,
     IMAGE_FILES,
@@ -35,7 +36,6 @@ from handful_trainer.dataset.sources.fields import (
     read_json,
     shares_among,
 )
-from handful_trainer.dataset.sources.files import list_files, walk_files
 
 ASSETS, ANNOTATIONS, FILES = "assets.json", "annotations.json", "assets"
 _ASSETS, _SHAPES = "assets", "shapes"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from handful_core.errors import ConfigError
 from handful_core.package import Thresholds
 from handful_trainer.dataset.sources.base import SPLITS
-from handful_trainer.tasks.classification.label_format import ClassFormat
+from handful_trainer.tasks.classification.data.label_format import ClassFormat
 from handful_trainer.tasks.classification.settings import ClassificationConfig, classification_config
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from handful_trainer.config import TrainingConfig
     from handful_trainer.dataset.prepared import PreparedDataset
     from handful_trainer.pipeline.job import TrainingJob
-    from handful_trainer.tasks.classification.evaluate import Evaluation
-    from handful_trainer.tasks.classification.parity import TorchReference
+    from handful_trainer.tasks.classification.evaluation.evaluate import Evaluation
+    from handful_trainer.tasks.classification.export.parity import TorchReference
     from handful_trainer.tasks.engine import Estimate, ExportedGraph, TrainingListener, Variant
 
 _TOP = 5
@@ -37,21 +37,21 @@ class LightningEngine:
 
     def configure(self, home: Path) -> None:  # noqa: ARG002
         """Set Lightning up."""
-        from handful_trainer.tasks.classification.train import configure
+        from handful_trainer.tasks.classification.training.train import configure
 
         configure()
 
     def publishes(self, name: str) -> bool:
         """Is it one of timm's weights, or the package's?"""
-        from handful_trainer.tasks.classification.weights import publishes
+        from handful_trainer.tasks.classification.training.weights import publishes
 
         return publishes(name)
 
     def validate(self, config: TrainingConfig, dataset: PreparedDataset, *, register: bool) -> None:
         """Refuse what would only fail once the training is over."""
         from handful_trainer.tasks.classification.network import Network
-        from handful_trainer.tasks.classification.placement import placement
-        from handful_trainer.tasks.classification.weights import check_weights
+        from handful_trainer.tasks.classification.training.placement import placement
+        from handful_trainer.tasks.classification.training.weights import check_weights
 
         own = classification_config(config)
         placement(own)
@@ -61,13 +61,13 @@ class LightningEngine:
 
     def estimate(self, job: TrainingJob) -> Estimate:
         """Train some batches and throw them away."""
-        from handful_trainer.tasks.classification.estimate import estimate
+        from handful_trainer.tasks.classification.training.estimate import estimate
 
         return estimate(job)
 
     def train(self, job: TrainingJob, listener: TrainingListener, *, resume: bool) -> Path:
         """Train, or go on."""
-        from handful_trainer.tasks.classification.train import train
+        from handful_trainer.tasks.classification.training.train import train
 
         return train(job, listener, resume=resume)
 
@@ -91,7 +91,7 @@ class LightningEngine:
 
     def export(self, config: TrainingConfig, weights: Path, folder: Path) -> ExportedGraph:
         """Write the graph and the weights."""
-        from handful_trainer.tasks.classification.export import export
+        from handful_trainer.tasks.classification.export.graph import export
 
         return export(classification_config(config), weights, folder)
 
@@ -106,13 +106,13 @@ class LightningEngine:
         dataset: PreparedDataset,
     ) -> Mapping[str, object]:
         """Calibrate the probabilities, and find how sure the model may be."""
-        from handful_trainer.tasks.classification.limits import fit_limits
+        from handful_trainer.tasks.classification.export.limits import fit_limits
 
         return fit_limits(model, dataset)
 
     def reference(self, model: VisionModel, weights: Path) -> TorchReference:
         """The weights, run by torch."""
-        from handful_trainer.tasks.classification.parity import TorchReference
+        from handful_trainer.tasks.classification.export.parity import TorchReference
 
         return TorchReference(model, weights)
 
@@ -138,7 +138,7 @@ class ClassificationTask:
 
     def evaluate(self, model: VisionModel, dataset: PreparedDataset, split: str) -> Evaluation:
         """How often it is right, how sure it is, and what its package knows of its limits."""
-        from handful_trainer.tasks.classification.evaluate import evaluate
+        from handful_trainer.tasks.classification.evaluation.evaluate import evaluate
 
         return evaluate(model, dataset, split)
 

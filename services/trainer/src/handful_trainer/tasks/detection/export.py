@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import onnx
 
 from handful_core.errors import ConfigError, PackageError
 from handful_core.package import Input, Output, OutputLayout, Thresholds
+from handful_trainer.tasks.detection.embedding import add_embedding
 from handful_trainer.tasks.detection.settings import DetectionConfig
+from handful_trainer.tasks.detection.ultralytics import open_network, read_checkpoint
 from handful_trainer.tasks.engine import WEIGHTS, ExportedGraph
 
 _PATHS = ("data", "model", "pretrained", "project", "save_dir")
@@ -68,9 +71,7 @@ def export_onnx(
     Raises:
         ConfigError: the network cannot be exported with this layout.
     """
-    from ultralytics import YOLO
-
-    model = YOLO(str(weights))
+    model = open_network(weights)
     if head is OutputLayout.NMS_FREE and getattr(model.model.model[-1], "one2one_cv2", None) is None:
         raise ConfigError("this network has no NMS-free head", "set package.head to raw, or train yolo26")
     baked = {"conf": confidence, "iou": iou} if head is OutputLayout.NMS_IN_GRAPH else {}
@@ -80,7 +81,9 @@ def export_onnx(
         )
     )
     shutil.move(exported, target)
-    return read_graph(target, imgsz)
+    graph = read_graph(target, imgsz)
+    embedding = add_embedding(target, len(model.model.yaml["backbone"]) - 1)
+    return replace(graph, output=graph.output.model_copy(update={"embedding": embedding}))
 
 
 def read_graph(path: Path, imgsz: int | None = None) -> ExportedGraph:
@@ -137,11 +140,13 @@ def write_checkpoint(weights: Path, target: Path) -> None:
     Args:
         weights: a `.pt` file.
         target: where the copy goes.
+
+    Raises:
+        UnsafeWeightsError: the file is damaged, or holds more than weights.
     """
     import torch
-    from ultralytics.utils.patches import torch_load
 
-    checkpoint: dict[str, Any] = torch_load(weights, map_location="cpu")
+    checkpoint = read_checkpoint(weights)
     kept = {key: value for key, value in checkpoint.items() if key not in _OF_THE_MACHINE}
     if "train_args" in kept:
         kept["train_args"] = {**kept["train_args"], **_names(kept["train_args"])}

@@ -15,6 +15,7 @@ from handful_core.vision.decode import Pixels
 from handful_core.vision.detections import Detections
 from handful_core.vision.postprocess import PostprocessOptions
 from handful_trainer.tasks.detection.export import NMS_OPTION
+from handful_trainer.tasks.detection.ultralytics import open_network
 
 
 class UltralyticsReference:
@@ -26,11 +27,9 @@ class UltralyticsReference:
     """
 
     def __init__(self, model: VisionModel, weights: Path) -> None:
-        from ultralytics import YOLO
-
         manifest = model.manifest
         self._model = model
-        self._yolo = YOLO(str(weights))
+        self._yolo = open_network(weights)
         self._arguments = {
             "imgsz": [manifest.input.height, manifest.input.width],
             "nms": False if NMS_OPTION[manifest.output.head] is False else None,

@@ -102,13 +102,15 @@ class UltralyticsEngine:
         )
 
     def fit_package(self, config: TrainingConfig, model: VisionModel, dataset: PreparedDataset) -> Mapping[str, object]:
-        """The confidence that finds and counts best on the validation images, where it is to be chosen."""
+        """What is unlike the training images; the confidence that counts best, where it is to be chosen."""
         from handful_trainer.tasks.detection.evaluate import best_confidence, collect
+        from handful_trainer.tasks.detection.limits import fit_limits
 
-        if detection_config(config).package.confidence != "auto" or not model.manifest.counts:
-            return {}
-        chosen = best_confidence(collect(model, dataset, "val"), model)
-        return {"thresholds": model.manifest.thresholds.model_copy(update={"confidence": chosen})}
+        fields = fit_limits(model, dataset)
+        if detection_config(config).package.confidence == "auto" and model.manifest.counts:
+            chosen = best_confidence(collect(model, dataset, "val"), model)
+            fields["thresholds"] = model.manifest.thresholds.model_copy(update={"confidence": chosen})
+        return fields
 
     def reference(self, model: VisionModel, weights: Path) -> UltralyticsReference:
         """The weights, run by Ultralytics."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,15 @@ from handful_core.errors import DataError
 from handful_trainer.pipeline.job import TrainingJob
 from handful_trainer.pipeline.weights import find_weights
 from handful_trainer.tasks.detection.settings import detection_config
-from handful_trainer.tasks.detection.ultralytics import download_weights, new_model, refuse_misfits, training_arguments
+from handful_trainer.tasks.detection.ultralytics import (
+    UnsafeWeightsError,
+    download_weights,
+    new_model,
+    open_network,
+    read_checkpoint,
+    refuse_misfits,
+    training_arguments,
+)
 from handful_trainer.tasks.engine import TrainingListener
 from handful_trainer.tasks.torch_errors import translated_errors
 
@@ -46,8 +53,6 @@ def train(job: TrainingJob, listener: TrainingListener, *, resume: bool) -> Path
         ResourceError: not enough memory or disk.
         DataError: the training cannot learn from this data.
     """
-    from ultralytics import YOLO
-
     folder = job.folder.path / "yolo"
     best = folder / "weights" / "best.pt"
     arguments = training_arguments(detection_config(job.config), job.dataset.description, folder)
@@ -56,7 +61,7 @@ def train(job: TrainingJob, listener: TrainingListener, *, resume: bool) -> Path
         return best
     if checkpoint is not None:
         say(f"going on after epoch {checkpoint.epochs_done} of {job.config.training.epochs}")
-        model, arguments = YOLO(str(checkpoint.path)), arguments | {"resume": True}
+        model, arguments = open_network(checkpoint.path), arguments | {"resume": True}
     else:
         model = new_model(detection_config(job.config))
         arguments["pretrained"] = first_weights(job, model)
@@ -95,15 +100,13 @@ class _Checkpoint:
 
 def _checkpoint(weights: Path) -> _Checkpoint | None:
     """The last whole checkpoint: a kill in the middle of writing leaves last.pt in pieces, but best.pt whole."""
-    from ultralytics.utils.patches import torch_load
-
     for path in (weights / "last.pt", weights / "best.pt"):
         try:
-            epoch = int(torch_load(path, map_location="cpu")["epoch"])
+            epoch = int(read_checkpoint(path)["epoch"])
         except FileNotFoundError:
             continue
-        except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
-            say(f"{path} is damaged ({type(error).__name__}) and left aside")
+        except (OSError, KeyError, ValueError, UnsafeWeightsError) as error:
+            say(f"{path} is damaged ({type(error.__cause__ or error).__name__}) and left aside")
             continue
         return _Checkpoint(path, epoch + 1, finished=epoch < 0)
     return None

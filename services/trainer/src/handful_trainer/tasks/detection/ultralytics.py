@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import pickle
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
 
 from PIL import Image
 
-from handful_core.errors import ConfigError, HandfulError, UnavailableError
+from handful_core.errors import ConfigError, DataError, HandfulError, UnavailableError
 from handful_core.runtime.cpus import available_cpus
 from handful_trainer.tasks.detection.settings import DetectionConfig
 
@@ -28,7 +32,8 @@ _FITTING = 0.5
 def configure_ultralytics(home: Path) -> None:
     """Import Ultralytics such that it neither installs packages, nor phones home, nor logs to MLflow itself.
 
-    It reads the environment when it is imported, so this comes first, once per process.
+    It reads the environment when it is imported, so this comes first, once per process. From here on a `.pt` file
+    gives tensors and known layers. A file that holds anything else is refused before a line of it runs.
     """
     cpus = str(available_cpus())
     settings = (home / "ultralytics").resolve()
@@ -38,6 +43,7 @@ def configure_ultralytics(home: Path) -> None:
         YOLO_OFFLINE="true",
         YOLO_VERBOSE="false",
         YOLO_CONFIG_DIR=str(settings),
+        ULTRALYTICS_SAFE_LOAD="true",
         OMP_NUM_THREADS=os.environ.get("OMP_NUM_THREADS", cpus),  # As the user has it, else all.
         MPLBACKEND="Agg",
     )
@@ -50,12 +56,23 @@ def configure_ultralytics(home: Path) -> None:
     _use_processors(int(os.environ["OMP_NUM_THREADS"]), torch_utils, torch)
     checks.check_font = _own_font
     _silence_bars()
+    _refuse_code_in_weights()
     LOGGER.setLevel(logging.WARNING)
     trackers = ("clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb", "sync")
     ultralytics_settings.update(
         {name: False for name in trackers if name in ultralytics_settings}
         | {"weights_dir": str(home.resolve() / "weights"), "runs_dir": str(home.resolve() / "runs")}
     )
+
+
+def _refuse_code_in_weights() -> None:
+    """Let Ultralytics read `.pt` files with `weights_only`, also where its own flag does not reach."""
+    from ultralytics.nn import tasks
+    from ultralytics.utils import torch_utils
+
+    tasks.SAFE_LOAD = True  # Somebody may have imported Ultralytics before the flag was set.
+    # `strip_optimizer`, at the end of a training, reads the checkpoints with code and all.
+    torch_utils.torch_load = lambda file, **_: tasks.torch_safe_load(file, safe_only=True)[0]
 
 
 def _use_processors(threads: int, torch_utils: Any, torch: Any) -> None:
@@ -86,6 +103,54 @@ def new_model(config: DetectionConfig) -> YOLO:
     return YOLO(f"{config.model.architecture}.yaml", task="detect")
 
 
+def open_network(weights: Path) -> YOLO:
+    """A network with these weights.
+
+    Raises:
+        UnsafeWeightsError: the file is damaged, or holds more than weights.
+    """
+    from ultralytics import YOLO
+
+    with _refusing(weights):
+        return YOLO(str(weights))
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What Ultralytics wrote into a `.pt` file: the network, and what it knows of the training.
+
+    Raises:
+        UnsafeWeightsError: the file is damaged, or holds more than weights.
+    """
+    from ultralytics.nn.tasks import torch_safe_load
+
+    with _refusing(path):
+        content: dict[str, Any] = torch_safe_load(str(path), safe_only=True)[0]
+    return content
+
+
+class UnsafeWeightsError(DataError):
+    """A file of weights is damaged, or holds code or other things that are no weights. Nothing of it was run."""
+
+
+@contextlib.contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """What Ultralytics and torch raise for a file that is not what it should be, as one line."""
+    try:
+        yield
+    except (TypeError, AttributeError, KeyError, ImportError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+        raise UnsafeWeightsError(
+            f"{path} is damaged, or holds more than a network's weights ({_reason(error)}): nothing of it was run",
+            "use weights that Handful or Ultralytics wrote, from somebody you trust",
+        ) from error
+
+
+def _reason(error: BaseException) -> str:
+    """What torch refused, where it did: Ultralytics' own words leave it out."""
+    cause = error.__cause__ or error
+    named = re.search(r"GLOBAL ([\w.]+)", str(cause))
+    return f"{named[1]} is no part of a network" if named else type(cause).__name__
+
+
 def refuse_misfits(network: YOLO, weights: Path, pretrained: str) -> None:
     """Refuse weights of which few fit: Ultralytics takes those that do, and says nothing of the others.
 
@@ -96,10 +161,9 @@ def refuse_misfits(network: YOLO, weights: Path, pretrained: str) -> None:
 
     Raises:
         ConfigError: less than half of the network would begin with them.
+        UnsafeWeightsError: the file is damaged, or holds more than weights.
     """
-    from ultralytics.nn.tasks import load_checkpoint
-
-    theirs, ours = load_checkpoint(weights)[0].state_dict(), network.model.state_dict()
+    theirs, ours = open_network(weights).model.state_dict(), network.model.state_dict()
     fitting = sum(ours[key].numel() for key in ours.keys() & theirs.keys() if ours[key].shape == theirs[key].shape)
     share = fitting / sum(tensor.numel() for tensor in ours.values())
     if share < _FITTING:

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
+from handful_core.folders import walk_files
 from handful_trainer.dataset.accounts import LEFT_BY_SYSTEM, Books
 from handful_trainer.dataset.errors import MissingSourceError
 from handful_trainer.dataset.sources.base import SplitName, split_word
 from handful_trainer.dataset.sources.coco.instances import InstancesFile
 from handful_trainer.dataset.sources.fields import read_json
-from handful_trainer.dataset.sources.files import walk_files
 
 JSON_FILES = "JSON files"
 _JSON = frozenset({".json"})

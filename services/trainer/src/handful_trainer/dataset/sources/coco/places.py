@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePath, PurePosixPath
 from typing import NamedTuple
 
+from handful_core.folders import is_system_name
 from handful_trainer.dataset.accounts import few
 from handful_trainer.dataset.errors import AnnotationError, MissingSourceError
 from handful_trainer.dataset.sources.base import SplitName
 from handful_trainer.dataset.sources.coco.files import split_of
-from handful_trainer.dataset.sources.files import is_system_name
 from handful_trainer.dataset.sources.images import ImageFolder, plain_name
 
 _BESIDE_IMAGES = frozenset({"coco", "json", "jsons", "label", "labels"})

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from handful_core.folders import outermost, real_path
 from handful_trainer.dataset.accounts import Books, few
 from handful_trainer.dataset.errors import AnnotationError
 from handful_trainer.dataset.settings import DatasetConfig
@@ -20,7 +21,6 @@ from handful_trainer.dataset.sources.coco.instances import (
     InstancesFile,
 )
 from handful_trainer.dataset.sources.coco.places import ImagePlaces
-from handful_trainer.dataset.sources.files import outermost, real_path
 from handful_trainer.dataset.sources.images import OF_AMBIGUOUS_NAME, account_images, plain_path
 
 _AMBIGUOUS = "several files have this name, or several records mean this file: write their folders into file_name"

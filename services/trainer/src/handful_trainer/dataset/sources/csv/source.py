@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
+from handful_core.folders import list_files
 from handful_trainer.dataset.accounts import Books
 from handful_trainer.dataset.errors import AnnotationError, MissingSourceError
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import RawDataset, SplitName, split_word
 from handful_trainer.dataset.sources.csv.columns import Columns, find_columns
 from handful_trainer.dataset.sources.csv.table import Row, Table, read_table
-from handful_trainer.dataset.sources.files import list_files
 from handful_trainer.dataset.sources.image_labels import (
     FoundImages,
     ImageEntry,

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from handful_core.folders import walk_files
 from handful_trainer.dataset.accounts import LEFT_BY_SYSTEM, NO_SPLIT, UNKNOWN_LIST, Books
 from handful_trainer.dataset.errors import DamagedFileError, EmptyDatasetError
 from handful_trainer.dataset.sources.base import IMAGE_SUFFIXES, SplitName, split_word, without_year
-from handful_trainer.dataset.sources.files import walk_files
 from handful_trainer.dataset.sources.images import nearest, plain_name
 
 LIST_FILES, LIST_LINES = "list files", "list lines"

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from handful_core.folders import outermost, real_path, walk_files
 from handful_trainer.dataset.accounts import LEFT_BY_SYSTEM, Books, few
 from handful_trainer.dataset.errors import AnnotationError, MissingSourceError
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import ACCEPTED, AssetIds, RawDataset, RawItem, SplitName, split_word
 from handful_trainer.dataset.sources.fields import IN_SHARES, PIXELS_HINT, is_in_shares, shares_among
-from handful_trainer.dataset.sources.files import outermost, real_path, walk_files
 from handful_trainer.dataset.sources.images import OF_AMBIGUOUS_NAME, ImageFolder, account_images, plain_name
 from handful_trainer.dataset.sources.voc.annotation import VocFile, read_voc_file
 from handful_trainer.dataset.sources.voc.image_sets import ImageSets

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from handful_core.folders import is_system_name, walk_files
 from handful_trainer.dataset.errors import DamagedFileError, MissingSourceError
 from handful_trainer.dataset.sources.base import IMAGE_SUFFIXES, SPLITS, SplitName, split_word
-from handful_trainer.dataset.sources.files import is_system_name, walk_files
 from handful_trainer.yaml_core import YamlError, load_words
 
 CACHE_SUFFIXES = (".cache", ".npy")

@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from handful_core.folders import walk_files
 from handful_trainer.dataset.accounts import LABEL_FILES, LEFT_BY_SYSTEM, Books
-from handful_trainer.dataset.sources.files import walk_files
 from handful_trainer.dataset.sources.yolo.folder import YoloFolder
 
 _TEXT = frozenset({".txt"})

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
+from handful_core.folders import is_system_name, outermost, real_path, walk_files
 from handful_trainer.dataset.accounts import IMAGE_FILES, LEFT_BY_SYSTEM, Books, few
 from handful_trainer.dataset.errors import AnnotationError, EmptyDatasetError
 from handful_trainer.dataset.settings import DatasetConfig
@@ -19,7 +20,6 @@ from handful_trainer.dataset.sources.base import (
     SplitName,
     split_word,
 )
-from handful_trainer.dataset.sources.files import is_system_name, outermost, real_path, walk_files
 from handful_trainer.dataset.sources.yolo.folder import YoloFolder, open_yolo_folder
 from handful_trainer.dataset.sources.yolo.label_files import LabelFiles, below, label_path
 from handful_trainer.dataset.sources.yolo.labels import Row, RowReader, is_share, read_rows, unit_of

@@ -1,0 +1,1 @@
+"""The graph of a package, what it knows of its limits, and whether it answers as its weights do."""

@@ -1,0 +1,132 @@
+"""Packages that would stop a server, registered as champions beside one that is under load: it serves as before."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from fakes.hostile import endless, hostile_package, hungry
+from fakes.packages import build_package
+from handful_core.package import Package
+from integration.serving.test_serving import Load, predict, until
+from support.registering import register
+from support.serving_process import ServingProcess
+
+Harm = Callable[[Path, str], Package]
+SETTINGS = {
+    "HANDFUL_SERVING_MODEL_MEMORY_MB": "700",
+    "HANDFUL_SERVING_PROBE_SECONDS": "40",
+    "HANDFUL_SERVING_RUN_SECONDS": "5",
+    "HANDFUL_SERVING_FACE_BLUR": "off",
+}
+
+
+def _endless(root: Path, name: str) -> Package:
+    return hostile_package(root, endless, name=name)
+
+
+def _hungry(root: Path, name: str) -> Package:
+    return hostile_package(root, hungry(), name=name)
+
+
+class Registered:
+    """A good model, and a serving process that serves it beside what a test adds."""
+
+    def __init__(self, test: str, folder: Path, mlflow: str) -> None:
+        self.good, self.bad, self.other = (f"{test}-{which}" for which in ("good", "bad", "other"))
+        self._folder, self.mlflow = folder, mlflow
+        names = ",".join((self.good, self.bad, self.other))
+        settings = {"HANDFUL_SERVING_DEFAULT_MODEL": self.good, "HANDFUL_SERVING_MODELS": names}
+        self.serving = ServingProcess(folder / "serving", mlflow, SETTINGS | settings)
+        self.add(self.good)
+
+    def add(self, name: str, make: Harm | None = None) -> int:
+        """Make a package the champion of a model."""
+        root = self._folder / f"package-{time.monotonic_ns()}"
+        package = make(root, name) if make else build_package(root, name=name)
+        return register(self.mlflow, package.root, name, ["champion"])
+
+    def version(self, name: str) -> dict[str, Any]:
+        """The newest version of a model, as serving lists it."""
+        found: dict[str, Any] = httpx.get(f"{self.serving.url}/models/{name}", timeout=30).json()["versions"][0]
+        return found
+
+    def is_refused(self) -> bool:
+        return bool(self.version(self.bad)["state"] == "refused")
+
+    def probes(self) -> int:
+        """Packages that were tried in a process of their own, by the log."""
+        return self.serving.log.count("in a process of its own")
+
+
+@pytest.fixture
+def registered(request: pytest.FixtureRequest, tmp_path: Path, mlflow_server: str) -> Iterator[Registered]:
+    name = request.node.name.split("[")[0].removeprefix("test_")[:24] + f"-{time.monotonic_ns()}"
+    made = Registered(name, tmp_path, mlflow_server)
+    made.serving.start()
+    yield made
+    made.serving.stop()
+
+
+@pytest.mark.parametrize(("make", "kind"), [(_endless, "time"), (_hungry, "memory")], ids=["endless", "4-gb"])
+def test_it_is_refused_and_no_request_for_another_model_fails(registered: Registered, make: Harm, kind: str) -> None:
+    serving, bad = registered.serving, registered.bad
+    with Load(serving.url, clients=2) as load:
+        until(lambda: sum(load.answers.values()) >= 20, "answers")
+        registered.add(bad, make)
+        registered.add(registered.other)
+        until(lambda: registered.version(registered.other)["state"] == "served", "another champion beside it")
+        until(registered.is_refused, "the refusal")
+        seen = sum(load.answers.values())
+        until(lambda: sum(load.answers.values()) >= seen + 20, "more answers")
+    assert load.failures == []
+    assert set(load.answers) == {(1, 7)}
+    assert registered.version(bad)["reason"], "the dashboard says why"
+    metrics = httpx.get(f"{serving.url}/metrics").text
+    assert f'handful_model_reloads_total{{model="{bad}",outcome="refused",reason="{kind}"}} 1.0' in metrics
+    answer = httpx.post(f"{serving.url}/predict", params={"model": bad}, content=b"x", timeout=30)
+    assert (answer.status_code, answer.json()["type"]) == (503, "urn:handful:problem:model-refused")
+
+
+def test_a_restart_meets_it_no_more(registered: Registered) -> None:
+    serving = registered.serving
+    registered.add(registered.bad, _endless)
+    until(registered.is_refused, "the refusal")
+    assert registered.probes() == 2, "of the good one, and of this one"
+    serving.stop()
+    began = time.monotonic()
+    serving.start()
+    until(registered.is_refused, "the refusal")
+    assert time.monotonic() - began < 30
+    assert registered.probes() == 2, "neither was tried again"
+    assert predict(serving.url)["count"] == 7
+    noted = json.loads((serving.root / "home" / "cache" / "models" / "probe.json").read_text())
+    assert sorted(verdict["kind"] for verdict in noted.values()) == ["", "time"]
+
+
+def test_a_champion_that_takes_long_holds_up_no_other_one(registered: Registered) -> None:
+    """While one is tried, new versions of two others come to serve, and one is rolled back."""
+    serving = registered.serving
+    registered.add(registered.bad, _endless)
+    until(lambda: "probe_process" in _processes(), "the process that tries it")
+    registered.add(registered.good)
+    until(lambda: predict(serving.url)["version"] == 2, "the new version")
+    registered.add(registered.other)
+    until(lambda: predict(serving.url, model=registered.other)["version"] == 1, "the other model")
+    until(registered.is_refused, "the refusal")
+
+
+def _processes() -> str:
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            lines.append(path.read_text(errors="replace"))
+        except OSError:  # It has ended.
+            continue
+    return "\n".join(lines)
