@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from commands.parser import ROOT, ScriptParser
+from commands.quickstart import serve_embedded
 from compose import stack
 from compose.docker import DockerCli
 from compose.errors import INTERRUPTED, ComposeError
@@ -17,7 +18,8 @@ first time it then makes .env and the secrets, and builds the images.
 """
 _SERVE = """
 Starts what answers requests, the API and the dashboard of the Compose stack, with what they need, and waits until it is
-well. It looks at everything first, and makes what is missing, as scripts/up does.
+well. It looks at everything first, and makes what is missing, as scripts/up does. With --embedded it needs no Docker:
+it installs Handful into .venv, starts MLflow and the server on this machine, and stays up until Ctrl-C.
 """
 _DOWN = """
 Stops the Compose stack and removes its containers. Its data stays, and the next start goes on from there.
@@ -39,7 +41,14 @@ def serve(parser: ScriptParser, argv: list[str]) -> int:
     """`scripts/serve`."""
     parser.describe(_SERVE)
     parser.add_argument("--no-build", action="store_true", help="take the images as they are")
+    parser.add_argument("--embedded", action="store_true", help="without Docker: the servers of scripts/quickstart")
+    parser.add_argument("--port", metavar="N", help="with --embedded: port of the API and the dashboard, 8000")
+    parser.add_argument("--mlflow-port", metavar="N", help="with --embedded: port of MLflow, 5000 or the next free one")
     options = parser.parse_args(argv)
+    if options.embedded:
+        return serve_embedded(options.port, options.mlflow_port)
+    if options.port or options.mlflow_port:
+        parser.error("--port and --mlflow-port are for --embedded: the stack's ports are in .env")
     return guarded(lambda: stack.up(DockerCli(ROOT), ROOT, ("serving", "dashboard"), build=not options.no_build))
 
 

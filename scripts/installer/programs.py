@@ -1,4 +1,7 @@
-"""Programs that the tests use: a Chromium for the dashboard, and Postgres for the clusters of the backup's tests."""
+"""Programs that the tests use.
+
+A Chromium for the dashboard, Postgres for the clusters of the backup's tests, Wine for the batch files.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ _PRINT_CHROMIUM = (
 )
 _DEBIAN_POSTGRES = Path("/usr/lib/postgresql")
 _POSTGRES_PACKAGE = "postgresql"
+_WINE_PACKAGE = "wine"
 
 
 def ensure_browser(layout: Layout) -> str:
@@ -61,15 +65,25 @@ def _install_playwright_chromium(layout: Layout) -> None:
 
 def ensure_postgres() -> None:
     """Install Postgres if there is none. Without one its tests are skipped, so a failure does not stop."""
-    if find_postgres():
-        return
+    if not find_postgres():
+        _install_package(_POSTGRES_PACKAGE, "no Postgres, so its tests are skipped")
+
+
+def ensure_wine() -> None:
+    """Install Wine on Linux if there is none. Without it the batch files are read, not run: no failure stops."""
+    if sys.platform == "linux" and shutil.which("wine") is None:
+        _install_package(_WINE_PACKAGE, "no Wine, so the batch files are read, not run")
+
+
+def _install_package(package: str, without: str) -> None:
+    """Install a Debian package, or say what goes without it."""
     if not (debian.has_apt() and debian.root_prefix() is not None):
-        print_status(f"no Postgres, so its tests are skipped: install the package {_POSTGRES_PACKAGE}")
+        print_status(f"{without}: install the package {package}")
         return
     try:
-        debian.install(_POSTGRES_PACKAGE)
+        debian.install(package)
     except InstallError as error:
-        print_status(f"no Postgres, so its tests are skipped ({error})")
+        print_status(f"{without} ({error})")
 
 
 def find_postgres() -> bool:

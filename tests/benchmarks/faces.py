@@ -22,9 +22,9 @@ import cv2
 
 from handful_core.errors import DataError
 from handful_core.vision.decode import Pixels, decode_image
-from handful_serving.adapters.faces.blur import FaceDetector
-from handful_serving.adapters.faces.centerface import CenterFace
-from handful_serving.adapters.faces.haar import Haar
+from handful_faces.blur import FaceDetector
+from handful_faces.centerface import CenterFace
+from handful_faces.haar import Haar
 
 _TOUCHED = 0.05
 

@@ -29,7 +29,7 @@ def _imported(folder: Path) -> Iterator[str]:
 
 
 def test_every_service_is_under_contract(repository: Path, linter: dict[str, Any]) -> None:
-    services = {path.name for path in repository.glob("services/*/src/handful_*")}
+    services = {path.name for path in repository.glob("services/*/src/handful*")}
     scripts = {path.parent.name for path in repository.glob("scripts/*/__init__.py")}
     assert set(linter["root_packages"]) == services | scripts
 
@@ -39,7 +39,7 @@ def test_serving_s_domain_may_import_nothing_that_serving_and_core_bring(
 ) -> None:
     """Any other package deptry refuses in the whole service: it is not declared."""
     imported = {name for service in ("core", "serving") for name in _imported(repository / "services" / service)}
-    third_party = {name for name in imported - sys.stdlib_module_names if not name.startswith("handful_")}
+    third_party = {name for name in imported - sys.stdlib_module_names if not name.startswith("handful")}
     contracts = {contract["name"]: set(contract.get("forbidden_modules", ())) for contract in linter["contracts"]}
     domain = contracts["Serving: the domain knows no framework"]
     service = contracts["Serving needs neither PyTorch nor MLflow nor another service"]

@@ -13,6 +13,7 @@ from fakes.registry import FakeMlflow
 from handful_core.package import Package
 from handful_core.registry import Registry
 from handful_core.vision.drawing import draw
+from handful_faces.privacy import FaceBlur, NoBlur
 from handful_serving.adapters.backends import model_opener
 from handful_serving.adapters.disk_cache import DiskCache
 from handful_serving.concurrency.admission import AdmissionQueue
@@ -23,7 +24,6 @@ from handful_serving.domain.model_ref import ModelVersion
 from handful_serving.domain.model_store import LoadedModel, Model, ModelStore
 from handful_serving.domain.prediction import PredictionResult
 from handful_serving.domain.predictor import Pipeline, Predictor
-from handful_serving.domain.privacy import FaceBlur, NoBlur
 from handful_serving.domain.rollout import Rollout, TrafficSplit
 
 

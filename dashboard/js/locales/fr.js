@@ -1,8 +1,8 @@
 /** Français : les mêmes mots que en.js, et ceux de index.html par leur texte anglais. */
 
 const METRICS = {
-  mAP50: "mAP@0,5",
-  mAP50_95: "mAP@0,5:0,95",
+  mAP50: "mAP@0.5",
+  mAP50_95: "mAP@0.5:0.95",
   count_accuracy: "comptes justes",
   accuracy: "exactitude",
   top1: "top-1",
@@ -125,12 +125,12 @@ export const messages = {
   adds: (value) => `compte ${value}`,
 
   stage: {
-    queue: "File",
+    queue: "File d’attente",
     decode: "Décodage",
     blur: "Visages",
-    preprocess: "Préparation",
+    preprocess: "Prétraitement",
     inference: "Inférence",
-    postprocess: "Finition",
+    postprocess: "Post-traitement",
     draw: "Dessin",
     total: "Total",
     waiting: "Attente",
@@ -177,7 +177,7 @@ export const messages = {
       latency: "De la caméra à la réponse",
       inference: "Inférence",
       answered: "Répondues",
-      dropped: "Passées",
+      dropped: "Images sautées",
     },
     none: "–",
   },
@@ -215,7 +215,7 @@ export const messages = {
     loading: "Le serveur est interrogé…",
     up: { serving: "Serveur", registry: "Registre (MLflow)", yes: "là", no: "absent" },
     figures: {
-      queue: "En attente",
+      queue: "File d’attente",
       work: "En cours",
       answered: "Images répondues",
       empty: "Rien trouvé",
@@ -229,7 +229,7 @@ export const messages = {
     things: "Ce qui est là",
     load: "Charge",
     latency: "Millisecondes par étape",
-    stageColumns: { stage: "Étape", images: "Images", mean: "Moyenne", median: "Médiane", slow: "95 sur 100 en dessous" },
+    stageColumns: { stage: "Étape", images: "Images", mean: "Moyenne", median: "Médiane", slow: "p95" },
     models: "Modèles en mémoire",
     modelColumns: { model: "Modèle", state: "État", architecture: "Architecture", answered: "Répondues", memory: "Mémoire" },
     rejects: "Refus, par raison",

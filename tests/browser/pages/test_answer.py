@@ -231,7 +231,9 @@ def test_a_classifier_answers_with_bars_and_without_boxes(screen) -> None:
 def test_the_time_is_shown_by_stage(screen) -> None:
     screen.drop(file(DATA))
     stages = screen.part("timings-list").locator("dt")
-    expect(stages).to_have_text(["Queue", "Decode", "Faces", "Prepare", "Inference", "Finish", "Waiting", "Transfer"])
+    expect(stages).to_have_text(
+        ["Queue", "Decode", "Faces", "Preprocess", "Inference", "Postprocess", "Waiting", "Transfer"]
+    )
     for entry in screen.part("timings-list").locator("dd").all_inner_texts():
         assert entry.endswith(" ms")
 

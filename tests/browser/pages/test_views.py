@@ -135,7 +135,7 @@ def test_models_are_listed_with_their_runs_curves_and_classes(page, serving) -> 
     expect(classes.get_by_role("columnheader")).to_have_text(["Class", "v2", "v1"])
     expect(classes.get_by_role("row").last).to_have_text("50.9000.450")
     link = page.get_by_role("link", name="Open in MLflow")
-    assert (link.get_attribute("href") or "").endswith(f"/#/experiments/1/runs/{2:032x}")
+    assert (link.get_attribute("href") or "").endswith(f"/#/experiments/1/runs/{2:032x}?workflowType=machine_learning")
 
 
 def test_the_gates_decision_is_shown_with_its_reason(page, serving) -> None:

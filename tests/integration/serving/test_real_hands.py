@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from handful_core.vision.decode import decode_image
-from handful_serving.adapters.faces.centerface import CenterFace
+from handful_faces.centerface import CenterFace
 
 _SHARE = 0.005
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -86,6 +87,41 @@ def test_a_detector_answers_count_and_detections_alone(tmp_path: Path, shared_se
     assert [found["name"] for found in json.loads(row["detections"])] == ["2"]
 
 
+_FORMS = """
+import base64, json, pathlib, sys
+import mlflow, numpy as np, pandas as pd
+from PIL import Image
+
+mlflow.set_tracking_uri(sys.argv[1])
+model = mlflow.pyfunc.load_model(sys.argv[2])
+path = pathlib.Path(sys.argv[3])
+photo = Image.open(path)
+text = base64.b64encode(path.read_bytes()).decode()
+forms = {"path": path, "bytes": path.read_bytes(), "array": np.asarray(photo), "PIL": photo, "text": text}
+counts = {}
+for name, image in forms.items():
+    for table in (pd.DataFrame({"image": [image, image]}), {"image": [image, image]}):
+        counts.setdefault(name, []).extend(model.predict(table)["count"].tolist())
+try:
+    model.predict({"image": [str(path)]})
+except Exception as error:
+    counts["a name as text"] = str(error)
+print(json.dumps(counts))
+"""
+
+
+def test_an_image_comes_in_every_form(tmp_path: Path, shared_server: MlflowServer) -> None:
+    model = registered(shared_server.uri, tmp_path, "raw")
+    (tmp_path / "hand.png").write_bytes(encode(picture({(1, 1): "2", (3, 3): "5"})))
+    words = [sys.executable, "-c", _FORMS, shared_server.uri, model, str(tmp_path / "hand.png")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    counts = json.loads(done.stdout.splitlines()[-1])
+    # Text names no file: whoever reaches `mlflow models serve` could have its files read.
+    assert "holds no base64 text" in counts.pop("a name as text")
+    assert counts == {name: [7] * 4 for name in ("path", "bytes", "array", "PIL", "text")}
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="the server's process group is ended by a signal")
 def test_mlflow_models_serve_answers_a_classifiers_probabilities(tmp_path: Path, shared_server: MlflowServer) -> None:
     model, port = registered(shared_server.uri, tmp_path, "probabilities"), free_port()
@@ -117,3 +153,18 @@ def _wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None
         except httpx.TransportError:
             time.sleep(0.2)
     pytest.fail(log.read_text(errors="replace")[-2000:])
+
+
+def test_run_model_and_version_have_a_model_card(tmp_path: Path, shared_server: MlflowServer) -> None:
+    client = MlflowClient(shared_server.uri)
+    name, number = registered(shared_server.uri, tmp_path, "raw").removeprefix("models:/").split("/")
+    version = client.get_model_version(name, number)
+    assert version.description.startswith(f"# {name}, version 1\n")
+    assert f'handful.load("models:/{name}/1")' in version.description
+    assert "| unknown |  |" in version.description, "a class that counts nothing"
+    assert client.get_run(version.run_id).data.tags["mlflow.note.content"] == version.description
+    assert "the version that is served" in client.get_registered_model(name).description
+    address = re.search(r"\((get-artifact\?[^)]+)\)", version.description)
+    assert address is not None
+    picture = httpx.get(f"{shared_server.uri}/{address[1]}")
+    assert picture.content.startswith(b"\xff\xd8"), picture.text

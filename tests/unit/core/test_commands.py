@@ -52,10 +52,12 @@ def hand(tmp_path: Path) -> Path:
 def test_promote_and_rollback_move_the_alias(handful: Run, mlflow: FakeMlflow) -> None:
     for _ in range(3):
         mlflow.register(None)
-    assert handful("promote", "fingers", "1") == (0, "", "fingers: version 1 is champion\n")
+    told = "fingers: version 1 is champion; a running server takes it up by itself\n"
+    told += "next: handful predict photo.jpg --model fingers\n"
+    assert handful("promote", "fingers", "1") == (0, "", told)
     status, out, _ = handful("promote", "fingers", "3", "--json")
     assert (status, json.loads(out)) == (0, {"model": "fingers", "champion": 3})
-    assert handful("rollback", "fingers") == (0, "", "fingers: version 1 is champion\n")
+    assert handful("rollback", "fingers") == (0, "", told)
 
 
 def test_what_is_not_registered_is_told(handful: Run, mlflow: FakeMlflow) -> None:
@@ -67,6 +69,44 @@ def test_what_is_not_registered_is_told(handful: Run, mlflow: FakeMlflow) -> Non
     mlflow.away = True
     status, _, err = handful("rollback", "fingers")
     assert (status, err.count("\n")) == (5, 1)
+
+
+def test_models_are_listed_with_their_champion(
+    handful: Run, mlflow: FakeMlflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console.out, "width", 200)
+    status, out, err = handful("models")
+    assert (status, out) == (0, "")
+    assert "has no models yet: `handful train" in err
+    tags = {"task": "detect", "metrics.mAP50_95": "0.9314", "metrics.f1": "0.5", "metrics.odd": "much"}
+    for _ in range(2):
+        mlflow.register(None, tags=tags)
+    mlflow.register(None, name="leaves")
+    mlflow.point("champion", 2)
+    status, out, _ = handful("models")
+    lines = {name: line for line in out.splitlines() for name in ("fingers", "leaves") if name in line}
+    assert status == 0
+    assert all(words in lines["fingers"] for words in ("detect", "version 2", "mAP50_95 0.931, f1 0.500"))
+    assert "none" in lines["leaves"]
+    first, second = json.loads(handful("models", "--json")[1])
+    assert (first["name"], first["aliases"], len(first["versions"])) == ("fingers", {"champion": 2}, 2)
+    assert (first["versions"][0]["version"], first["versions"][0]["metrics"]) == (2, {"mAP50_95": 0.9314, "f1": 0.5})
+    assert second["name"] == "leaves"
+
+
+def test_a_model_s_versions_are_listed(handful: Run, mlflow: FakeMlflow, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console.out, "width", 200)
+    mlflow.register(None, tags={"gate.decision": "kept", "dataset": "hands"})
+    status, out, err = handful("models", "fingers")
+    assert status == 0
+    assert "kept" in out
+    assert "hands" in out
+    assert "next: `handful promote fingers 1`" in err
+    mlflow.point("champion", 1)
+    assert "next" not in handful("models", "fingers")[2]
+    assert handful("models", "nobody")[0] == 7
+    mlflow.away = True
+    assert (handful("models")[0], handful("runs")[0]) == (5, 5)
 
 
 @pytest.mark.parametrize("as_zip", [False, True])

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from handful_core.console import Step
+from handful_core import console
+from handful_core.console import Step, progress
 from handful_core.errors import DataError
 
 
@@ -33,3 +34,26 @@ def test_an_interrupted_step_has_not_failed() -> None:
     with pytest.raises(KeyboardInterrupt), Step("train") as step:
         raise KeyboardInterrupt
     assert not step.failed
+
+
+def test_without_a_terminal_a_long_step_says_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
+    with progress() as bar:
+        bar.get_time = lambda: now[0]
+        task = bar.add_task("reading [images]", total=100)
+        for _ in range(100):
+            now[0] += 1
+            bar.advance(task)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3
+    assert lines[0].startswith("reading [images]: 31 of 100, 0:00:31 elapsed, ")
+    assert lines[0].endswith(" left")
+
+
+def test_a_short_step_says_nothing_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress() as bar:
+        assert list(bar.track([1, 2, 3], description="reading")) == [1, 2, 3]
+    assert capsys.readouterr().err == ""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from handful_core.errors import ConfigError
+from handful_core.running import RunningServers, announced
 from handful_core.settings import CoreSettings, load
 
 
@@ -53,3 +56,59 @@ def test_a_list_that_cannot_be_read_is_a_matter_of_configuration(monkeypatch: py
     monkeypatch.setenv("HANDFUL_ODD_NAMES", "a,b")
     with pytest.raises(ConfigError, match="names"):
         load(Odd)
+
+
+class Listening:
+    """Two ports that somebody listens on."""
+
+    def __init__(self) -> None:
+        self._sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+        self.servers = RunningServers(*(f"http://127.0.0.1:{each.getsockname()[1]}" for each in self._sockets))
+
+    def close(self) -> None:
+        for each in self._sockets:
+            each.close()
+
+
+@pytest.fixture
+def listening() -> Iterator[Listening]:
+    listening = Listening()
+    yield listening
+    listening.close()
+
+
+def test_servers_that_run_here_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listening: Listening) -> None:
+    monkeypatch.chdir(tmp_path)
+    with announced(tmp_path / "var", listening.servers):
+        settings = load(CoreSettings)
+        assert (settings.server, settings.mlflow_uri) == (listening.servers.server, listening.servers.mlflow_uri)
+        monkeypatch.setenv("HANDFUL_HOME", str(tmp_path / "other"))
+        assert load(CoreSettings).server == "http://127.0.0.1:8000"
+    monkeypatch.delenv("HANDFUL_HOME")
+    assert load(CoreSettings).mlflow_uri == "http://127.0.0.1:5000"
+
+
+@pytest.mark.parametrize("variable", ["HANDFUL_MLFLOW_URI", "MLFLOW_TRACKING_URI"])
+def test_what_is_set_counts_more_than_what_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listening: Listening, variable: str
+) -> None:
+    monkeypatch.setenv("HANDFUL_HOME", str(tmp_path))
+    monkeypatch.setenv(variable, "http://mlflow:5000")
+    with announced(tmp_path, listening.servers):
+        settings = load(CoreSettings)
+        assert (settings.server, settings.mlflow_uri) == (listening.servers.server, "http://mlflow:5000")
+        monkeypatch.setenv("HANDFUL_SERVER", "http://elsewhere")
+        assert load(CoreSettings).server == "http://elsewhere"
+        assert CoreSettings(mlflow_uri="http://given").mlflow_uri == "http://given"
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"server": 5, "mlflow_uri": null}', "\0", None])
+def test_a_note_of_servers_that_are_gone_counts_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listening: Listening, content: str | None
+) -> None:
+    monkeypatch.setenv("HANDFUL_HOME", str(tmp_path))
+    with announced(tmp_path, listening.servers):
+        if content is not None:
+            (tmp_path / "run" / "servers.json").write_text(content)
+        listening.close()
+        assert load(CoreSettings).server == "http://127.0.0.1:8000"

@@ -338,3 +338,13 @@ def test_the_table_has_every_step(capsys: pytest.CaptureFixture[str]) -> None:
     steps.show()
     table = capsys.readouterr().out
     assert [word in table for word in ("dataset", "1.3 s", "320 images", "train", "90.0 s", "20 epochs")] == [True] * 6
+
+
+def test_without_training_the_servers_start_with_what_is_there(
+    world: World, options: Options, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quickstart(replace(options, train=False, stay=True, config=options.folder / "no such file.yaml"))
+    names = [line.split("] ")[1].split(":")[0] for line in capsys.readouterr().err.splitlines() if line.startswith("[")]
+    assert names == ["check", "servers"]
+    assert (world.trained, world.servers.events) == (0, ["started", "up", "stayed", "ended"])
+    assert not (options.home / "run" / "servers.json").exists(), "the servers are gone"

@@ -11,13 +11,13 @@ from fakes.packages import encode, picture
 from handful_core.errors import ConfigError
 from handful_core.vision.decode import Pixels, decode_image
 from handful_core.vision.preprocess import Floats
-from handful_serving.adapters.faces import face_blur
-from handful_serving.adapters.faces.blur import Blur
-from handful_serving.adapters.faces.centerface import CenterFace
-from handful_serving.adapters.faces.haar import Haar
+from handful_faces import face_blur
+from handful_faces.blur import Blur
+from handful_faces.centerface import CenterFace
+from handful_faces.haar import Haar
+from handful_faces.privacy import BlurError
 from handful_serving.domain.model_ref import ModelRef
 from handful_serving.domain.prediction import PredictOptions
-from handful_serving.domain.privacy import BlurError
 from support.serving_models import ServingModels
 
 Found = Literal["centerface", "haar"]

@@ -135,7 +135,7 @@ async def test_the_run_of_a_version(client: httpx.AsyncClient, mlflow: FakeMlflo
     assert found.pop("started") > "2000"
     page = found.pop("page")
     assert page.startswith("http")
-    assert page.endswith(f"/#/experiments/1/runs/{run_id}")
+    assert page.endswith(f"/#/experiments/1/runs/{run_id}?workflowType=machine_learning")
     assert found["curves"]["train/box_loss"] == [[0, 2.0], [1, 0.9]]
     assert "test/mAP50" not in found["curves"]
     assert found["metrics"] == {"train/box_loss": 0.9, "test/mAP50": 0.75}

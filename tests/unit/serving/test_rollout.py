@@ -11,11 +11,11 @@ from handful_core.registry import Registry
 from handful_core.vision.decode import ImageError, Pixels
 from handful_core.vision.drawing import draw
 from handful_core.vision.prediction import Prediction
+from handful_faces.privacy import NoBlur
 from handful_serving.concurrency.admission import AdmissionQueue
 from handful_serving.domain.model_ref import ModelRef, ModelVersion
 from handful_serving.domain.prediction import PredictOptions
 from handful_serving.domain.predictor import Pipeline, Predictor
-from handful_serving.domain.privacy import NoBlur
 from handful_serving.domain.rollout import Rollout, TrafficSplit
 from support.serving_app import make_app, running
 from support.serving_models import ServingModels

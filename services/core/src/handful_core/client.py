@@ -46,6 +46,10 @@ class ServingClient:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
         self._http.close()
 
     def readiness(self) -> str:
@@ -88,8 +92,14 @@ class ServingClient:
         response = self._call("POST", "/predict", params=params, files={"image": (file, content)})
         if response.is_error:
             raise _error(response, name or "the image")
-        result: dict[str, Any] = response.json()
-        return result
+        return _object(response, self.address)
+
+    def models(self) -> dict[str, Any]:
+        """The answer of GET /models."""
+        response = self._call("GET", "/models")
+        if response.is_error:
+            raise _error(response, self.address)
+        return _object(response, self.address)
 
     def _call(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         try:
@@ -100,6 +110,16 @@ class ServingClient:
                 f"the server {self.address} does not answer ({reason})",
                 "start it with `handful serve` or set HANDFUL_SERVER",
             ) from error
+
+
+def _object(response: httpx.Response, address: str) -> dict[str, Any]:
+    try:
+        content = response.json()
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        raise UnavailableError(f"{address} answers, but not as Handful does", "set HANDFUL_SERVER to the API's address")
+    return content
 
 
 def _error(response: httpx.Response, what: str) -> HandfulError:

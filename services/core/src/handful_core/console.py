@@ -16,6 +16,7 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     ProgressColumn,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -28,20 +29,62 @@ out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)
 
 
+_LINE_SECONDS = 30.0
+"""How often a long step says how far it is, where there is no terminal."""
+
+
+class _Progress(Progress):
+    """A bar on a terminal; elsewhere a line from time to time."""
+
+    _told = 0.0
+
+    def advance(self, task_id: TaskID, advance: float = 1) -> None:
+        """One step further."""
+        super().advance(task_id, advance)
+        self._tell(task_id)
+
+    def update(self, task_id: TaskID, **changes: Any) -> None:
+        """Other words, or further."""
+        super().update(task_id, **changes)
+        self._tell(task_id)
+
+    def _tell(self, task_id: TaskID) -> None:
+        with self._lock:
+            task, now = self._tasks[task_id], time.monotonic()
+            self._told = self._told or now
+            if not self.disable or now < self._told + _LINE_SECONDS:
+                return
+            self._told = now
+            times = f"{_clock(task.elapsed)} elapsed, {_clock(task.time_remaining)} left"
+            total = "" if task.total is None else f" of {task.total:.0f}"
+            # A task's description may hold a file's name: it is no markup.
+            err.print(f"{task.description}: {task.completed:.0f}{total}, {times}", highlight=False, markup=False)
+
+
+def _clock(seconds: float | None) -> str:
+    if seconds is None:
+        return "?"
+    hours, minutes = divmod(int(seconds) // 60, 60)
+    return f"{hours}:{minutes:02}:{int(seconds) % 60:02}"
+
+
 def progress(*more: ProgressColumn) -> Progress:
-    """A progress bar on stderr, with the count, the time gone and the time left; silent where stderr is no terminal.
+    """A progress bar on stderr, with the count, the time elapsed and the time left.
+
+    Where stderr is no terminal, a line says the same every 30 s.
 
     Args:
         more: columns to show besides.
     """
-    return Progress(
+    return _Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         *more,
         TimeElapsedColumn(),
-        TextColumn("left"),
+        TextColumn("elapsed,"),
         TimeRemainingColumn(),
+        TextColumn("left"),
         console=err,
         disable=not err.is_terminal,
         transient=True,

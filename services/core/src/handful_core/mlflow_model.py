@@ -2,8 +2,15 @@
 
 MLflow loads this file by itself ("models from code"): it holds nothing but the model.
 
-Input: a table with a column `image`: an image file, base64 text. Output: one row per image with `count` (-1 where
-nothing counts), `detections` and, of a classifier, `probabilities`: both JSON text as POST /predict answers it.
+    model = mlflow.pyfunc.load_model("models:/fingers@champion")
+    model.predict({"image": [pathlib.Path("photo.jpg")]})
+
+Input: a table with a column `image`: a DataFrame, or a dict as above. In Python each cell is a `pathlib.Path`, a file's
+bytes, a uint8 array of (height, width, 3) with the colours red, green, blue, a PIL image, or base64 text. Over HTTP it
+is base64 text alone: text never names a file, or whoever reaches the server could have its files read.
+
+Output: one row per image with `count` (-1 where nothing counts), `detections` and, of a classifier, `probabilities`:
+both JSON text as POST /predict answers it.
 """
 
 from __future__ import annotations
@@ -21,7 +28,8 @@ from mlflow.models import set_model
 from handful_core.errors import DataError
 from handful_core.package.archive import read_folder
 from handful_core.runtime.model import VisionModel, load_model
-from handful_core.vision.decode import decode_image
+from handful_core.vision.decode import Pixels
+from handful_core.vision.image_input import to_pixels
 from handful_core.vision.prediction import Prediction, to_dict
 
 
@@ -36,7 +44,7 @@ class PackageModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc,name-defined
     def predict(self, context, model_input: pd.DataFrame, params=None):  # type: ignore[no-untyped-def]  # noqa: ARG002
         """Answer each row's image. `params` may hold `confidence` and `iou`."""
         options = {key: value for key, value in (params or {}).items() if value is not None and value >= 0}
-        predictions = [self._model.predict(decode_image(_bytes(text)), **options) for text in model_input["image"]]
+        predictions = [self._model.predict(_pixels(image), **options) for image in _images(model_input)]
         return pd.DataFrame([self._row(prediction) for prediction in predictions])
 
     def _row(self, prediction: Prediction) -> dict[str, Any]:
@@ -50,11 +58,22 @@ class PackageModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc,name-defined
         return row
 
 
+def _images(table: pd.DataFrame) -> list[Any]:
+    """The images of a table. Of `{"image": [text, text]}` MLflow makes a single cell."""
+    return [image for cell in table["image"] for image in (cell if isinstance(cell, list) else [cell])]
+
+
+def _pixels(image: Any) -> Pixels:
+    return to_pixels(_bytes(image) if isinstance(image, str) else image)
+
+
 def _bytes(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError, TypeError) as error:
-        raise DataError("the column image holds no base64 text", "send an image file, encoded as base64") from error
+    except (binascii.Error, ValueError) as error:
+        raise DataError(
+            "the column image holds no base64 text", "send an image file as base64, or in Python a pathlib.Path"
+        ) from error
 
 
 set_model(PackageModel())

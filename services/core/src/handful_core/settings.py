@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from handful_core.errors import ConfigError
+from handful_core.running import find_servers
+
+_MLFLOW_VARIABLES = ("HANDFUL_MLFLOW_URI", "MLFLOW_TRACKING_URI")
+
+
+class _RunningServersSource(PydanticBaseSettingsSource):
+    """Addresses that nobody has set: those of the servers that run in the home folder."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Not used: all fields come at once."""
+        raise NotImplementedError
+
+    def __call__(self) -> dict[str, Any]:
+        """The addresses that the sources before have not given."""
+        known = {name.upper() for name in self.current_state}
+        wanted = {"server": {"SERVER"}, "mlflow_uri": {"MLFLOW_URI", *_MLFLOW_VARIABLES}}
+        if all(known & names for names in wanted.values()):
+            return {}
+        try:
+            found = find_servers(Path(self.current_state.get("home", "var")))
+        except TypeError:  # The home is no path: the settings' own check says so.
+            found = None
+        return {name: address for name, address in asdict(found).items() if not known & wanted[name]} if found else {}
 
 
 class CoreSettings(BaseSettings):
@@ -23,15 +48,28 @@ class CoreSettings(BaseSettings):
 
     mlflow_uri: str = Field(
         default="http://127.0.0.1:5000",
-        validation_alias=AliasChoices("HANDFUL_MLFLOW_URI", "MLFLOW_TRACKING_URI"),
+        validation_alias=AliasChoices(*_MLFLOW_VARIABLES),
     )
-    """Address of the MLflow server."""
+    """Address of the MLflow server; if it is not set, of the one that a quickstart runs in the home folder."""
 
     server: str = "http://127.0.0.1:8000"
-    """Address of the serving API, for commands that call it."""
+    """Address of the serving API, for commands that call it; if it is not set, of a running quickstart's."""
 
     api_key: SecretStr | None = None
     """The key that these commands send, where the server asks for one."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is set counts more than what runs."""
+        running = _RunningServersSource(settings_cls)
+        return init_settings, env_settings, dotenv_settings, file_secret_settings, running
 
 
 _Settings = TypeVar("_Settings", bound=BaseSettings)

@@ -26,6 +26,9 @@ _CONFIGS = {Task.FINGERS: Path("configs/sample.yaml"), Task.LEAVES: Path("config
 def quickstart(
     exit_: Annotated[bool, typer.Option("--exit", help="End after the check, with status 0 or 1.")] = False,
     retrain: Annotated[bool, typer.Option("--retrain", help="Train again, though a champion serves already.")] = False,
+    no_train: Annotated[
+        bool, typer.Option("--no-train", help="Start the servers with what is in the registry; draw and train nothing.")
+    ] = False,
     task: Annotated[Task, typer.Option("--task", help="What is drawn and learnt.")] = Task.FINGERS,
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="The training's YAML file, instead of the task's own.")
@@ -48,9 +51,12 @@ def quickstart(
     ] = DEFAULT_STARTERS,
 ) -> None:
     """From nothing to a served model on this machine: MLflow, a drawn dataset, a training, the API, a check."""
+    from handful_core.errors import ConfigError
     from handful_quickstart.plan import Options
     from handful_quickstart.run import quickstart as run
 
+    if no_train and (retrain or config):
+        raise ConfigError("--no-train trains nothing, --retrain and --config do", "leave one out")
     run(
         Options(
             folder=Path.cwd(),
@@ -60,6 +66,7 @@ def quickstart(
             mlflow_port=mlflow_port,
             starters=chosen_starters(starter),
             retrain=retrain,
+            train=not no_train,
             stay=not exit_,
         )
     )
@@ -86,3 +93,5 @@ def sample(
         return
     sizes = ", ".join(f"{images} {split}" for split, images in dataset.split_sizes.items())
     say(f"drew {sum(dataset.split_sizes.values())} images of hands ({sizes}) into {directory}")
+    ways = f"--set dataset.source=yolo --set dataset.path={directory}"
+    say(f"next: handful data prepare --config configs/fingers.yaml {ways}")

@@ -37,6 +37,7 @@ class Options:
         mlflow_port: of MLflow; None for the usual one, or the next that is free.
         starters: names of the starter models that an empty registry gets.
         retrain: train although a champion serves already.
+        train: draw a dataset and train on it, where there is no champion; else the servers alone are started.
         stay: keep the servers up until Ctrl-C.
     """
 
@@ -47,6 +48,7 @@ class Options:
     mlflow_port: int | None = None
     starters: tuple[str, ...] = (DEFAULT_STARTERS,)
     retrain: bool = False
+    train: bool = True
     stay: bool = True
 
 

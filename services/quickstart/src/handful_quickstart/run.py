@@ -18,8 +18,8 @@ from handful_core.console import Step, err, out, print_table, say
 from handful_core.errors import DataError, HandfulError, NotFoundError, UnavailableError
 from handful_core.registry import CHAMPION, Registry, Version
 from handful_core.registry.starters import STARTER_FILES, models_in_use, wanted_starters
+from handful_core.running import RunningServers, announced
 from handful_quickstart.plan import Options, Plan, check, locked_home, reach_local_servers_directly
-from handful_quickstart.ports import MLFLOW_PORT
 from handful_quickstart.process import run_handful, signals_interrupt
 from handful_quickstart.servers import Servers, running_servers
 from handful_trainer.config import TrainingConfig, load_config
@@ -86,7 +86,7 @@ def quickstart(options: Options) -> None:
         ResourceError: another quickstart runs in the home folder.
         QuickstartError: a step failed; the table says which.
     """
-    config = load_config(options.config)
+    config = load_config(options.config) if options.train else None
     steps = Steps()
     try:
         with signals_interrupt(), locked_home(options.home):
@@ -101,23 +101,25 @@ def quickstart(options: Options) -> None:
         raise QuickstartError(f"the step {steps.failed!r} failed: {error}") from error
 
 
-def _run(options: Options, config: TrainingConfig, steps: Steps) -> None:
+def _run(options: Options, config: TrainingConfig | None, steps: Steps) -> None:
     reach_local_servers_directly(os.environ)
     with steps.step("check") as step:
         plan = check(options)
         step.result = "ports, disk and folders are fit"
     with running_servers(plan) as servers:
-        dataset = _prepare(plan, config, steps)  # While the servers start.
+        dataset = _prepare(plan, config, steps) if config else None  # While the servers start.
         with steps.step("servers", "waiting for MLflow and the API") as step:
             servers.wait_until_up()
             step.result = f"{plan.mlflow} and {plan.api} answer"
-        _import_starters(plan, steps)
-        champion = _champion(plan, config, steps)
-        _try_out(plan, servers, champion, dataset, steps)
-        steps.show()
-        _show_addresses(plan)
-        if plan.stay:
-            servers.stay()
+        with announced(plan.home, RunningServers(plan.api, plan.mlflow)):
+            _import_starters(plan, steps)
+            if config and dataset:
+                champion = _champion(plan, config, steps)
+                _try_out(plan, servers, champion, dataset, steps)
+            steps.show()
+            _show_addresses(plan)
+            if plan.stay:
+                servers.stay()
 
 
 def _prepare(plan: Plan, config: TrainingConfig, steps: Steps) -> PreparedDataset:
@@ -243,8 +245,12 @@ def _wait_until_served(server: ServingClient, servers: Servers, champion: Versio
 
 
 def _show_addresses(plan: Plan) -> None:
-    where = {"dashboard": plan.api, "API": f"{plan.api}/docs", "MLflow": plan.mlflow, "logs": plan.logs}
+    where = {
+        "dashboard": plan.api,
+        "API": f"{plan.api}/docs",
+        "MLflow": f"{plan.mlflow}/#/models?workflowType=machine_learning",
+        "logs": plan.logs,
+    }
     for what, address in where.items():
         out.print(f"{what:<10} {address}", highlight=False)
-    if plan.mlflow_port != MLFLOW_PORT:
-        say(f"for handful in another terminal: export HANDFUL_MLFLOW_URI={plan.mlflow}")
+    say("next, in another terminal: source .venv/bin/activate, then `handful predict photo.jpg` or `handful models`")

@@ -20,11 +20,11 @@ from handful_core.registry.monitoring import MonitoringExperiments
 from handful_core.runtime.cpus import available_cpus
 from handful_core.settings import CoreSettings
 from handful_core.vision.drawing import draw
+from handful_faces import face_blur
 from handful_serving import __version__
 from handful_serving.adapters import memory
 from handful_serving.adapters.backends import model_opener
 from handful_serving.adapters.disk_cache import DiskCache
-from handful_serving.adapters.faces import face_blur
 from handful_serving.adapters.key_file import KeyFile
 from handful_serving.adapters.metrics import Metrics
 from handful_serving.adapters.observers import Observers

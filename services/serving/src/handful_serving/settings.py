@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from handful_serving.domain.privacy import Detector
+from handful_faces import MARGIN, SIZE, STRENGTH
+from handful_faces.privacy import Detector
 
 CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 InferenceBackend = Literal["auto", "onnxruntime", "openvino"]
@@ -81,11 +82,11 @@ class ServingSettings(BaseSettings):
         default="centerface", validation_alias=AliasChoices("HANDFUL_SERVING_FACE_BLUR", "FACE_BLUR")
     )
     """What finds the faces that are blurred: `off`, `haar`, `yunet` or `centerface`."""
-    face_blur_strength: int = Field(default=6, ge=1, le=10)
+    face_blur_strength: int = Field(default=STRENGTH, ge=1, le=10)
     """1 leaves a face 11 by 11 averaged cells, 10 leaves it 2 by 2."""
-    face_blur_margin: float = Field(default=0.1, ge=0, le=1)
+    face_blur_margin: float = Field(default=MARGIN, ge=0, le=1)
     """What is blurred around a face, as a share of its size at each side."""
-    face_size: int = Field(default=320, ge=64, le=2048)
+    face_size: int = Field(default=SIZE, ge=64, le=2048)
     """The longer side, in pixels, of the image in which faces are looked for: more finds smaller faces, and costs."""
     yunet_model: Path | None = None
     """The file face_detection_yunet_2023mar.onnx, for `yunet`: it is not part of Handful."""

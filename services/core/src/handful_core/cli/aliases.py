@@ -37,4 +37,5 @@ def _report(name: str, version: int, *, as_json: bool) -> None:
     if as_json:
         print_json({"model": name, "champion": version})
     else:
-        say(f"{name}: version {version} is champion")
+        say(f"{name}: version {version} is champion; a running server takes it up by itself")
+        say(f"next: handful predict photo.jpg --model {name}")

@@ -33,7 +33,6 @@ def build_app() -> typer.Typer:
         name="handful",
         help="Take a vision model from labelled images to a served, watched model.",
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )

@@ -18,6 +18,7 @@ from handful_core.package.archive import MAX_PACKAGE_BYTES, MAX_PACKAGE_FILES
 from handful_core.package.errors import DamagedPackageError, MissingPackageError
 from handful_core.registry.records import CHAMPION, PREVIOUS, RegisteredModel, Version
 from handful_core.registry.rest import NotMlflowError, Rest
+from handful_core.registry.run_list import RunSummary, list_runs
 from handful_core.registry.runs import Run, read_run
 
 _API = "/api/2.0/mlflow"
@@ -116,6 +117,11 @@ class Registry:
     def run(self, run_id: str) -> Run:
         """A training's metrics, with their curves."""
         return read_run(self._rest, run_id)
+
+    @_parses_responses
+    def runs(self, experiment: str | None = None, limit: int = 20) -> list[RunSummary]:
+        """The newest runs, of one experiment or of all."""
+        return list_runs(self._rest, experiment, limit)
 
     def promote(self, name: str, version: int) -> Version:
         """Make a version the champion and remember the one before."""

@@ -148,6 +148,22 @@ def decode_with_pillow(data: bytes) -> NDArray[np.uint8]:
     return _upright(pixels, orientation)
 
 
+def pixels_of(image: Image.Image) -> NDArray[np.uint8]:
+    """The pixels of an image that is open in Pillow: upright 8-bit colour.
+
+    Returns:
+        (height, width, 3), blue green red.
+
+    Raises:
+        ColourError: see `check_colours`.
+        Exception: one of `PILLOW_ERRORS`, if its file is damaged or closed.
+    """
+    check_colours(image)
+    orientation = 1 if isinstance(image, TiffImagePlugin.TiffImageFile) else orientation_of(image)
+    image.load()
+    return _upright(_bgr(image), orientation)
+
+
 def _bgr(image: Image.Image) -> NDArray[np.uint8]:
     """A loaded image's pixels. In strips: converted at once, a large image would be in memory three times."""
     pixels, bits = np.empty((image.height, image.width, 3), np.uint8), _bits(image)

@@ -9,8 +9,8 @@ from pydantic import BaseModel, Field
 
 from handful_core.errors import HandfulError, NotFoundError, PackageError, ResourceError, UnavailableError
 from handful_core.vision.decode import ImageError, ImageTooLargeError, UnsupportedImageError
+from handful_faces.privacy import BlurError
 from handful_serving.api.content_encoding import ACCEPTED
-from handful_serving.domain.privacy import BlurError
 from handful_serving.errors import (
     BadRequestError,
     BodyTooLargeError,

@@ -14,13 +14,13 @@ from handful_core.profile.appearance import SIDE, appearance
 from handful_core.vision.decode import DecodedImage, Pixels, decode_reduced
 from handful_core.vision.prediction import Prediction
 from handful_core.vision.preprocess import least_size
+from handful_faces.privacy import FaceBlur
 from handful_serving.concurrency.admission import AdmissionQueue, Slot
 from handful_serving.concurrency.threads import WorkerPool
 from handful_serving.domain.model_manager import ModelManager
 from handful_serving.domain.model_ref import ModelRef
 from handful_serving.domain.model_store import LoadedModel, Model
 from handful_serving.domain.prediction import ImagePrediction, PredictionResult, PredictOptions
-from handful_serving.domain.privacy import FaceBlur
 from handful_serving.domain.rollout import Rollout
 from handful_serving.errors import OverloadedError
 

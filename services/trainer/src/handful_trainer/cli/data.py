@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,6 +54,9 @@ def prepare(
         print_json(_as_json(dataset))
         return
     _show(dataset)
+    options = [word for each in overrides or [] for word in ("--set", each)]
+    options += ["--data", str(output)] if output else []
+    say(f"next: {shlex.join(['handful', 'train', '--config', str(config), *options])}")
 
 
 @app.command()
@@ -98,6 +102,10 @@ def pull(
         print_json({"folder": str(pulled.folder.resolve()), **pulled.as_json()})
         return
     say(str(pulled))
+    if config:
+        say(f"next: handful data prepare --config {config}")
+    else:
+        say(f"next: dataset.source=picsellia-export and dataset.path={pulled.folder} in a YAML file, then data prepare")
 
 
 @app.command()

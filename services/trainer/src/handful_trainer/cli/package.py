@@ -84,6 +84,7 @@ def package(
         print_json(result)
     else:
         say(f"{output} holds {opened.manifest.name}, {result['precision']}")
+        say(f"next: handful predict photo.jpg --package {output}, or handful register {output}")
 
 
 @contextmanager

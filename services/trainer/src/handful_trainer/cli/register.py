@@ -109,6 +109,10 @@ def register(
         return
     reason = done.decision.reason if done.decision else "no alias was moved"
     say(f"{done.version.name} version {done.version.version} is registered; {reason}")
+    if done.decision is None or not done.decision.promoted:
+        say(f"next: handful promote {done.version.name} {done.version.version} makes it champion by hand")
+    else:
+        say(f"next: handful predict photo.jpg --model {done.version.name}")
 
 
 def _configured(config: Path | None, context: typer.Context) -> TrainingConfig | None:

@@ -14,6 +14,7 @@ from handful_core.settings import CoreSettings, load
 if TYPE_CHECKING:
     from handful_trainer.config import TrainingConfig
     from handful_trainer.dataset.prepared import PreparedDataset
+    from handful_trainer.pipeline.outcome import TrainingOutcome
     from handful_trainer.tasks.engine import Estimate
 
 
@@ -82,6 +83,20 @@ def train(
     rows = [(step.name, f"{step.seconds:.1f} s", step.result) for step in outcome.steps]
     print_table("Training", ("step", "time", "result"), rows)
     say(f"run {outcome.run_id} in MLflow at {redact_credentials(core.mlflow_uri)}; files in {outcome.folder}")
+    say(_next(outcome))
+
+
+def _next(outcome: TrainingOutcome) -> str:
+    """The next sensible command."""
+    if outcome.version is None:
+        return f"next: handful package --run {outcome.folder} --output package.zip"
+    if outcome.promoted:
+        return f"a running server takes version {outcome.version} up: handful predict photo.jpg --model {outcome.model}"
+    return (
+        f"version {outcome.version} is not champion: the step gate says why\n"
+        f"next: handful models {outcome.model}, or, to serve it all the same, "
+        f"handful promote {outcome.model} {outcome.version}"
+    )
 
 
 def _show(dataset: PreparedDataset, found: Estimate, config: TrainingConfig) -> None:

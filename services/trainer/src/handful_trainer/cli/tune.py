@@ -47,4 +47,4 @@ def tune(
         ("trial", "state", result.metric.removeprefix("val/"), *keys),
         rows,
     )
-    say(f"train with the best: handful train --config {result.config}")
+    say(f"next, train with the best: handful train --config {result.config}")

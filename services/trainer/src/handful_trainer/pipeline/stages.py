@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from handful_core.console import Step, say
 from handful_core.package import seen_by
 from handful_core.registry import Registry, Version
+from handful_faces import blur_sheet
 from handful_trainer.config import TrainingConfig
 from handful_trainer.config.ineffective import refuse_ineffective
 from handful_trainer.config.loading import flatten, load_config, settings_of
@@ -227,6 +228,8 @@ def _train(job: TrainingJob, tracker: Tracker, outcome: TrainingOutcome, *, resu
         step.result = f"{epochs} at {settings.imgsz} px"
     tracker.artifact(weights, "weights")
     for plot in engine.plots(folder.path):
+        if plot.suffix == ".jpg":
+            blur_sheet(plot)
         tracker.artifact(plot, "plots")
     folder.save(folder.state().model_copy(update={"trained": True}))
 

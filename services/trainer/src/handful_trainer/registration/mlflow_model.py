@@ -15,6 +15,7 @@ import handful_core
 from handful_core.errors import HandfulError, UnavailableError
 from handful_core.package import Manifest, Package
 from handful_core.registry import Registry, Version
+from handful_trainer.registration.model_card import describe_version
 from handful_trainer.tracking.mlflow_calls import is_transient
 
 _REQUIREMENTS = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "pydantic", "pandas")
@@ -49,7 +50,9 @@ def register_package(uri: str, package: Package, name: str, run_id: str) -> Vers
             ) from error
         raise HandfulError(f"MLflow did not register the model ({error})") from error
     with Registry(uri) as registry:
-        return registry.version(name, int(registered.version))
+        version = registry.version(name, int(registered.version))
+    describe_version(mlflow.MlflowClient(uri), package, version, run_id)
+    return version
 
 
 def version_tags(package: Package) -> dict[str, str]:

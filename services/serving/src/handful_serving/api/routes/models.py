@@ -47,7 +47,9 @@ async def model(name: Name, state: State, _: PredictCaller) -> ModelAnswer:
 async def run(name: Name, version: Number, state: State, _: PredictCaller) -> RunAnswer:
     """The training that made a version: its metrics and their curves."""
     found = await state.model_status.run(name, version)
-    page = f"{state.mlflow_page}/#/experiments/{found.experiment_id}/runs/{found.run_id}"
+    # MLflow opens in its view for language models otherwise, which has no entry for models.
+    view = "workflowType=machine_learning"
+    page = f"{state.mlflow_page}/#/experiments/{found.experiment_id}/runs/{found.run_id}?{view}"
     return RunAnswer(**asdict(found), page=page)
 
 

@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from handful_core.vision.decode import Pixels, decode_image
 from handful_core.vision.detections import Detections, match
+from handful_faces import publishing_blur
 from handful_trainer.tasks.detection.evaluate import Evaluation, Sample, scored
 
 _SIDE = 320
@@ -92,6 +93,7 @@ def find_mistakes(sample: Sample, evaluation: Evaluation) -> Mistakes:
 
 def _card(sample: Sample, mistakes: Mistakes, evaluation: Evaluation) -> dict[str, object]:
     pixels = decode_image(sample.image.read_bytes())
+    publishing_blur()(pixels)
     scale = min(1.0, _SIDE / max(pixels.shape[:2]))
     small: Pixels = np.asarray(cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
     found = sample.found.above(evaluation.confidence)

@@ -13,6 +13,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from handful_core.vision.decode import decode_reduced
+from handful_faces import publishing_blur
 from handful_trainer.tasks.classification.evaluation.charts import draw_charts
 from handful_trainer.tasks.classification.evaluation.evaluation import Evaluation
 from handful_trainer.tasks.classification.evaluation.predictions import write_predictions
@@ -105,6 +106,7 @@ def _first(probabilities: np.typing.NDArray[np.float32], classes: Sequence[str])
 
 def _picture(path: Path) -> str:
     pixels = decode_reduced(path.read_bytes(), enough=_SIDE).pixels
+    publishing_blur()(pixels)
     scale = min(1.0, _SIDE / max(pixels.shape[:2]))
     small = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     _, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])

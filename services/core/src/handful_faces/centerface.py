@@ -10,7 +10,7 @@ import numpy as np
 from handful_core.runtime.onnx import OrtGraph
 from handful_core.vision.decode import Pixels
 from handful_core.vision.preprocess import Floats
-from handful_serving.adapters.faces.blur import shrink
+from handful_faces.blur import shrink
 
 _WEIGHTS = Path(__file__).with_name("weights") / "centerface.onnx"
 _STRIDE = 4

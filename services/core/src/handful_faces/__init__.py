@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
-from handful_serving.adapters.faces.blur import Blur, FaceDetector
-from handful_serving.domain.privacy import Detector, FaceBlur, NoBlur
+import cv2
+import numpy as np
+
+from handful_faces.blur import Blur, FaceDetector
+from handful_faces.privacy import Detector, FaceBlur, NoBlur
+
+SIZE, STRENGTH, MARGIN = 320, 6, 0.1
+"""What serving blurs with unless its settings say otherwise."""
+_SHEET_SIZE = 1920
+"""Of a sheet that holds many pictures: its faces are small."""
 
 
 def face_blur(
@@ -32,16 +41,36 @@ def face_blur(
     return blur
 
 
+@cache
+def publishing_blur(size: int = SIZE) -> FaceBlur:
+    """What blurs faces in pictures that a training publishes, in MLflow or in a report: as serving does by default."""
+    return face_blur("centerface", size=size, strength=STRENGTH, margin=MARGIN, threads=1)
+
+
+def blur_sheet(path: Path) -> None:
+    """Blur the faces in a JPEG file that shows many pictures at once.
+
+    Raises:
+        BlurError: it could not be done; the file is as it was.
+    """
+    read = cv2.imread(str(path))
+    if read is None:
+        return
+    pixels = np.asarray(read, np.uint8)
+    if publishing_blur(_SHEET_SIZE)(pixels):
+        cv2.imwrite(str(path), pixels)
+
+
 def _detector(detector: Detector, size: int, threads: int, yunet_model: Path | None) -> FaceDetector:
     # Imported only where they are used: a detector that is not chosen costs no memory.
     if detector == "haar":
-        from handful_serving.adapters.faces.haar import Haar
+        from handful_faces.haar import Haar
 
         return Haar(size)
     if detector == "yunet":
-        from handful_serving.adapters.faces.yunet import YuNet
+        from handful_faces.yunet import YuNet
 
         return YuNet(size, yunet_model)
-    from handful_serving.adapters.faces.centerface import CenterFace
+    from handful_faces.centerface import CenterFace
 
     return CenterFace(size, threads)

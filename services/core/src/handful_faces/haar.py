@@ -11,7 +11,7 @@ import numpy as np
 
 from handful_core.vision.decode import Pixels
 from handful_core.vision.preprocess import Floats
-from handful_serving.adapters.faces.blur import shrink
+from handful_faces.blur import shrink
 
 _CASCADE = Path(cv2.data.haarcascades) / "haarcascade_frontalface_default.xml"
 _STEP = 1.1

@@ -10,7 +10,7 @@ import numpy as np
 
 from handful_core.vision.decode import Pixels
 from handful_core.vision.preprocess import Floats
-from handful_serving.domain.privacy import BlurError
+from handful_faces.privacy import BlurError
 
 _MAX_CELLS = 12
 
