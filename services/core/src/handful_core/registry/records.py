@@ -15,6 +15,9 @@ CHAMPION = "champion"
 PREVIOUS = "previous"
 """The alias of the version that was champion before."""
 
+ROLLED_BACK = "handful.rolled_back_to"
+"""The tag of a version that a rollback replaced: the version that replaced it. Empty once it is promoted again."""
+
 _REFERENCE = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 
 
