@@ -141,8 +141,8 @@ class Registry:
         target = self.version(name, aliases[PREVIOUS])
         if target.tags.get(ROLLED_BACK):
             raise RefusedError(
-                f"{name} was rolled back already, from version {target.version} to {aliases.get(CHAMPION)}, and a second "
-                f"rollback would bring version {target.version} back",
+                f"{name} was rolled back already, from version {target.version} to {aliases.get(CHAMPION)}, and a "
+                f"second rollback would bring version {target.version} back",
                 f"for an older one: handful promote {name} VERSION; if you do want it back: handful promote {name} "
                 f"{target.version}",
             )

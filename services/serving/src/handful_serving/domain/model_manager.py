@@ -64,8 +64,7 @@ class ModelManager:
         """Make the previous champion the champion again, and follow it at once; its number.
 
         Raises:
-            HandfulError: there is none, it is the one that was rolled back from, it cannot be served, or the registry is
-                away.
+            HandfulError: there is none, the last rollback took it away, it cannot be served, or the registry is away.
         """
         await self.watcher.poll()
         await in_thread(self.dependencies.registry.rollback_target, name)

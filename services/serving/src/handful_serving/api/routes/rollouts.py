@@ -64,7 +64,10 @@ async def promote(request: Request, name: Name, state: State, _: AdminCaller) ->
     openapi_extra=_body(EmptyBody),
 )
 async def rollback(request: Request, name: Name, state: State, _: AdminCaller) -> PromotedAnswer:
-    """Make the previous champion the champion again, once it has shown that it can be served. A second one is refused."""
+    """Make the previous champion the champion again, once it has shown that it can be served.
+
+    A second rollback is refused: it would bring back what the first took away.
+    """
     await _read_json(request, state, EmptyBody)
     return _promoted(state, name, await state.manager.rollback(name))
 
