@@ -126,7 +126,7 @@ def _docker(folder: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="it plays docker with a shell script")
 def test_the_stack_is_asked_for_keys_that_it_keeps_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_config(tmp_path, "stack", "url = s3://mlflow/dvc", "endpointurl = http://127.0.0.1:9000")
-    _docker(tmp_path / "bin", monkeypatch, 'shift 5; echo "$@ of $PWD"')
+    _docker(tmp_path / "bin", monkeypatch, 'shift 4; echo "$@ of $PWD"')
     found = remote_environment(tmp_path)
     assert found["AWS_ACCESS_KEY_ID"] == f"cat /run/secrets/objects/s3_access_key of {tmp_path}"
     assert found["AWS_SECRET_ACCESS_KEY"] == f"cat /run/secrets/objects/s3_secret_key of {tmp_path}"

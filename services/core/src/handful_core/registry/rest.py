@@ -199,7 +199,7 @@ class Rest:
             )
         if response.status_code == httpx.codes.UNAUTHORIZED:
             return UnavailableError(
-                f"MLflow at {self.uri} asks for a password, and was given none or a wrong one",
+                f"MLflow at {self.uri} refuses access with status 401: it asks for a password",
                 "write it into ~/.mlflow/credentials, or set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
             )
         if response.status_code == httpx.codes.FORBIDDEN:
