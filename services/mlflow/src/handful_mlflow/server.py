@@ -90,7 +90,7 @@ def _app_with_login(database: DatabaseSettings, files: CredentialFiles) -> Any:
     os.environ["MLFLOW_FLASK_SERVER_SECRET_KEY"] = secrets.token_hex(32)
     from mlflow.server import auth
 
-    app = auth.create_app()  # type: ignore[no-untyped-call]
+    app = auth.create_app()
     if not auth.store.authenticate_user(user, password):
         auth.store.update_user(user, password=password)
     return app
