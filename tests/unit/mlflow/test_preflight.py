@@ -120,6 +120,14 @@ def test_a_given_password_of_mlflow_is_what_its_clients_send(given: Path, monkey
     assert read_login(path) == (found.username, found.password)
 
 
+def test_an_empty_file_that_is_given_as_mlflow_s_password_is_refused(
+    given: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PASSWORD_GIVEN", "./own-password")
+    with pytest.raises(JobError, match="mlflow_password is empty"):
+        preflight.preflight()
+
+
 def test_a_damaged_login_is_one_line(given: Path) -> None:
     (given.parent / "volumes" / "mlflow-login" / "credentials").write_text("no ini")
     with pytest.raises(JobError, match="login cannot be read"):

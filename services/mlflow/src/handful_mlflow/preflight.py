@@ -70,7 +70,7 @@ def _settle(name: str, volume: Path) -> bool:
 
 def _settle_login(kept: Path) -> bool:
     """The same for MLflow's password, in the form that clients read."""
-    if _is_given(_PASSWORD):
+    if os.environ.get("PASSWORD_GIVEN") or _is_given(_PASSWORD):
         secret_files.validate(SECRETS, _PASSWORD)
         given = (SECRETS / _PASSWORD).read_text(encoding="utf-8").strip()
         if not kept.exists() or read_login(kept) != (LOGIN_USER, given):
