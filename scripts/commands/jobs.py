@@ -67,7 +67,9 @@ _WITHOUT_MLFLOW = frozenset({"--print-config", "--dry-run"})
 def train(parser: ScriptParser, argv: list[str]) -> int:
     """`scripts/train`."""
     parser.describe(_TRAIN)
-    job = ContainerJob("trainer", "train", built_by="trainer", alone=not _WITHOUT_MLFLOW.isdisjoint(argv))
+    check = "" if "--resume" in argv else "--print-config"  # What it resumes has been looked at before.
+    alone = not _WITHOUT_MLFLOW.isdisjoint(argv)
+    job = ContainerJob("trainer", "train", built_by="trainer", alone=alone, check=check)
     return _run(parser, argv, job)
 
 

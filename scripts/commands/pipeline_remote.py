@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import os
+import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -82,8 +83,9 @@ def remote_environment(root: Path) -> dict[str, str]:
         return {}
     found = dict(_LEAST_CHECKSUMS) if "endpointurl" in remote else {}
     if remote["name"] == _STACK and "AWS_ACCESS_KEY_ID" not in os.environ:
-        secrets = root / stack_settings(root)["SECRETS_DIR"]
-        found |= {variable: _secret(secrets / name) for variable, name in _KEYS.items()}
+        given = stack_settings(root)["SECRETS_DIR"]
+        read = _given_secret(root / given) if given else _kept_secret(root)
+        found |= {variable: read(name) for variable, name in _KEYS.items()}
     return found
 
 
@@ -107,7 +109,7 @@ def default_remote(root: Path) -> dict[str, str] | None:
 def stack_settings(root: Path) -> Mapping[str, str]:
     """The settings of the Compose stack that matter here: from .env, else as they are by default."""
     found = {
-        "SECRETS_DIR": "secrets",
+        "SECRETS_DIR": "",
         "S3_BUCKET": "mlflow",
         "S3_REGION": "us-east-1",
         "BIND_ADDRESS": "127.0.0.1",
@@ -126,12 +128,37 @@ def stack_endpoint(settings: Mapping[str, str]) -> str:
     return f"http://{host}:{settings['MINIO_API_PORT']}"
 
 
-def _secret(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise RemoteError(
-            f"the key of the stack's object store cannot be read ({path}: {error.strerror}): start the stack once with "
-            "scripts/up, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-            _RESOURCE,
-        ) from None
+def _given_secret(folder: Path) -> Callable[[str], str]:
+    """Reads the files in SECRETS_DIR."""
+
+    def read(name: str) -> str:
+        try:
+            return (folder / name).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise _unread_key(f"{folder / name}: {error.strerror}") from None
+
+    return read
+
+
+def _kept_secret(root: Path) -> Callable[[str], str]:
+    """Asks the running stack, which keeps its secrets in volumes."""
+
+    def read(name: str) -> str:
+        words = ["docker", "compose", "exec", "-T", "mlflow", "cat", f"/run/secrets/objects/{name}"]
+        try:
+            done = subprocess.run(words, cwd=root, capture_output=True, text=True, check=False, timeout=60)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise _unread_key(str(error)) from None
+        if done.returncode or not done.stdout.strip():
+            raise _unread_key((done.stderr.strip().splitlines() or ["docker says nothing"])[-1])
+        return done.stdout.strip()
+
+    return read
+
+
+def _unread_key(reason: str) -> RemoteError:
+    return RemoteError(
+        f"the key of the stack's object store cannot be read ({reason}): start the stack with scripts/up, or set "
+        "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        _RESOURCE,
+    )

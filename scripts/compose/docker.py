@@ -64,9 +64,9 @@ class DockerCli:
         config: dict[str, Any] = json.loads(done.stdout)
         return config
 
-    def compose(self, *argv: str) -> int:
-        """Run `docker compose` at the terminal, and return its exit code."""
-        return run_attached(["docker", "compose", *argv], self._root)
+    def compose(self, *argv: str, show: bool = True) -> int:
+        """Run `docker compose` at the terminal, and return its exit code. Without `show`, only its errors are seen."""
+        return run_attached(["docker", "compose", *argv], self._root, quiet=not show)
 
     def build(self, *services: str) -> None:
         """Build the images of services, all of the stack's if none is named. Progress goes to stderr.
@@ -149,7 +149,7 @@ def _last_line(text: str) -> str:
     return lines[-1] if lines else "it says nothing"
 
 
-def run_attached(argv: Sequence[str], folder: Path, *, on_stderr: bool = False) -> int:
+def run_attached(argv: Sequence[str], folder: Path, *, on_stderr: bool = False, quiet: bool = False) -> int:
     """Run a command in a folder, and wait until it has ended by itself.
 
     Ctrl-C reaches it from the terminal, and it knows how to end: a training marks its run, a container is removed.
@@ -159,12 +159,14 @@ def run_attached(argv: Sequence[str], folder: Path, *, on_stderr: bool = False) 
         argv: the command.
         folder: where it runs.
         on_stderr: send what it prints to stderr, since stdout is for results.
+        quiet: show none of its results, but its errors.
 
     Returns:
         Its exit code.
     """
+    stdout = subprocess.DEVNULL if quiet else sys.stderr if on_stderr else None
     with (
-        subprocess.Popen(argv, cwd=folder, stdout=sys.stderr if on_stderr else None) as process,
+        subprocess.Popen(argv, cwd=folder, stdout=stdout) as process,
         _signals_forwarded(process),
     ):
         return process.wait()

@@ -14,25 +14,32 @@ from compose.errors import CONFIG, RESOURCE, ComposeError
 from console import print_status
 
 _CONTAINER_USER = 10001
+_NOT_GIVEN = "no-secrets"
+"""The folder of empty files that stand where none are given."""
 
 
-def secrets_folder(config: dict[str, Any]) -> Path:
-    """The folder that .env names."""
-    return Path(config["secrets"]["postgres_password"]["file"]).parent
+def given_secrets(config: dict[str, Any]) -> Path | None:
+    """The folder that SECRETS_DIR names; None if the stack makes its secrets itself and keeps them in volumes."""
+    folder = Path(config["secrets"]["postgres_password"]["file"]).parent
+    return None if folder.name == _NOT_GIVEN else folder
 
 
 def check_secrets(config: dict[str, Any], docker: DockerCli) -> None:
-    """Refuse placeholders, and a new password where a database was made with an older one.
+    """Refuse placeholders among those that are given, and a new password where a database was made with an older one.
 
     Raises:
         ComposeError: a secret is a placeholder or too short, or the database's is gone.
     """
-    folder = secrets_folder(config)
+    folder = given_secrets(config)
+    if folder is None:
+        return
     missing = secret_files.missing_in(folder)
     if "postgres_password" in missing and docker.has_volume(config["volumes"]["postgres-data"]["name"]):
+        kept = config["volumes"].get("database-secret", {}).get("name")
+        other = "leave SECRETS_DIR empty in .env: the stack has kept a copy" if kept and docker.has_volume(kept) else ""
         raise ComposeError(
             f"{folder / 'postgres_password'} is gone, but the database that was made with it is there: put it back, or "
-            f"see docs/operations.md, Secrets",
+            f"{other or 'see docs/operations.md, Secrets'}",
             CONFIG,
         )
     for name in secret_files.NAMES:
@@ -48,13 +55,14 @@ def create_missing(config: dict[str, Any], root: Path) -> None:
     """
     try:
         _create_env(root)
-        made = secret_files.create_missing(secrets_folder(config))
+        folder = given_secrets(config)
+        made = secret_files.create_missing(folder) if folder else []
         for folder in sorted(_mounted_folders(config)):
             _create_folder(folder)
     except OSError as error:
         raise ComposeError(f"{error.filename} cannot be written ({error.strerror})", RESOURCE) from error
     if made:
-        print_status(f"made the secrets {', '.join(made)} in {secrets_folder(config)}: keep a copy of them")
+        print_status(f"made the secrets {', '.join(made)} in {folder}: keep a copy of them")
 
 
 def _create_env(root: Path) -> None:

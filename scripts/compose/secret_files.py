@@ -34,13 +34,18 @@ def create_missing(folder: Path) -> list[str]:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         missing = missing_in(folder)
         for name in missing:
-            _write(folder / name, "handful" if name in _KEY_NAMES else secrets.token_hex(24))
+            write(folder / name, random_value(name))
     except OSError as error:
         raise ComposeError(
             f"the secrets cannot be written to {folder} ({error.strerror}): set SECRETS_DIR in .env to another folder",
             RESOURCE,
         ) from error
     return missing
+
+
+def random_value(name: str) -> str:
+    """A new secret. The name of a key is no secret, and everybody's is the same."""
+    return "handful" if name in _KEY_NAMES else secrets.token_hex(24)
 
 
 def missing_in(folder: Path) -> list[str]:
@@ -84,9 +89,10 @@ def _advice(name: str) -> str:
     )
 
 
-def _write(path: Path, value: str) -> None:
+def write(path: Path, value: str) -> None:
     """Write it in one step, since a container may read it at any time, and readable for all whatever the umask."""
     draft = path.with_name(f".{path.name}.new")
+    draft.unlink(missing_ok=True)  # Of a write that was interrupted.
     draft.write_text(value, encoding="utf-8", newline="")
     draft.chmod(0o444)
     draft.replace(path)

@@ -21,6 +21,7 @@ _PAGES = {
     "mlflow": ("MLflow", "/"),
     "minio": ("MinIO", "/"),
 }
+_THIS_MACHINE = frozenset({"127.0.0.1", "::1"})
 _ALL_ADDRESSES = frozenset({"0.0.0.0", "::"})  # noqa: S104  # To be compared with.
 
 
@@ -64,7 +65,7 @@ def up(docker: DockerCli, root: Path, services: tuple[str, ...] = (), *, build: 
             print_error(line)
         rest = "what ran before runs on" if before else "all is stopped again, the data is kept"
         raise ComposeError(f"the stack did not come up: {rest}", FAILED)
-    for line in _addresses(config, services):
+    for line in (*_addresses(config, services), *_mlflow_login(config)):
         print_status(line)
 
 
@@ -88,16 +89,20 @@ class ContainerJob:
         command: the first argument of `handful`.
         built_by: the service that builds its image.
         alone: it needs nothing beside it.
+        check: an option with which the command only looks at its settings; empty if it has none.
     """
 
     service: str
     command: str
     built_by: str
     alone: bool = False
+    check: str = ""
 
 
 def run_job(docker: DockerCli, root: Path, job: ContainerJob, argv: Sequence[str]) -> int:
     """Run a job with these arguments, and what it needs beside it.
+
+    Wrong settings are told before anything beside it is started, which takes the better part of a minute.
 
     Returns:
         The command's own exit code.
@@ -107,6 +112,10 @@ def run_job(docker: DockerCli, root: Path, job: ContainerJob, argv: Sequence[str
     """
     prepare(docker, root)
     docker.build(job.built_by)
+    if job.check and not job.alone:
+        words = ("run", "--rm", "--no-deps", "--no-TTY", job.service, job.command, *argv, job.check)
+        if code := docker.compose(*words, show=False):
+            return code
     options = ["--no-deps"] if job.alone else []
     if not (sys.stdin.isatty() and sys.stdout.isatty()):  # Compose fails if it cannot have the terminal it asks for.
         options.append("--no-TTY")
@@ -120,6 +129,17 @@ def _failure_reasons(docker: DockerCli) -> list[str]:
         for container in docker.containers()
         if container.get("ExitCode") or container.get("Health") == "unhealthy" or container["State"] == "restarting"
     ]
+
+
+def _mlflow_login(config: dict[str, Any]) -> list[str]:
+    """How to get into MLflow, or that anybody can who reaches it."""
+    environment = config["services"].get("mlflow", {}).get("environment", {})
+    if environment.get("MLFLOW_AUTH", "off").strip().lower() == "on":
+        return ["MLflow asks for a password: docker compose exec mlflow cat /run/secrets/login/credentials"]
+    addresses = [address for service, address, _ in published_ports(config) if service == "mlflow"]
+    if all(address in _THIS_MACHINE for address in addresses):
+        return []
+    return ["others reach MLflow, which asks for no password: set MLFLOW_AUTH=on in .env, or close its port"]
 
 
 def _addresses(config: dict[str, Any], services: tuple[str, ...]) -> list[str]:

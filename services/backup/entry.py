@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
-from urllib.parse import quote
 
 _MODELS = Path("/models")
 _SECRETS = Path("/run/secrets")
+_PASSWORD = "postgres_password"  # noqa: S105  # The name of a file.
 _MISSING = 2
 
 
@@ -34,15 +35,29 @@ def main(arguments: list[str]) -> int:
 def _environment(own: Mapping[str, str]) -> dict[str, str]:
     """The command's environment. Where the database's password is given as a secret, it names the database.
 
-    So the password is in the environment of that process alone, which nobody outside sees.
+    The password itself is in no environment: libpq finds it in a file that only this user reads.
     """
-    secret = _SECRETS / "postgres_password"
-    if "HANDFUL_BACKUP_DATABASE_URL" in own or not secret.is_file():
+    found = [path for path in (_SECRETS / _PASSWORD, _SECRETS / "database" / _PASSWORD) if path.is_file()]
+    if own.get("HANDFUL_BACKUP_DATABASE_URL") or not found:
         return dict(own)
     user, name = own["POSTGRES_USER"], own["POSTGRES_DB"]
-    password = quote(secret.read_text(encoding="utf-8").strip(), safe="")
-    where = f"{own.get('POSTGRES_HOST', 'postgres')}:{own.get('POSTGRES_PORT', '5432')}"
-    return {**own, "HANDFUL_BACKUP_DATABASE_URL": f"postgresql+psycopg2://{user}:{password}@{where}/{name}"}
+    host, port = own.get("POSTGRES_HOST") or "postgres", own.get("POSTGRES_PORT") or "5432"
+    password = found[0].read_text(encoding="utf-8").strip()
+    return {
+        **own,
+        "HANDFUL_BACKUP_DATABASE_URL": f"postgresql+psycopg2://{user}@{host}:{port}/{name}",
+        "PGPASSFILE": str(_password_file([host, port, "*", user, password])),
+    }
+
+
+def _password_file(fields: Sequence[str]) -> Path:
+    """Write libpq's password file into memory: TMPDIR is the folder of backups."""
+    path = Path(tempfile.mkdtemp(prefix="pgpass-", dir="/tmp")) / "pgpass"  # It is this container's own.
+    path.touch(mode=0o600)
+    path.write_text(
+        ":".join(field.replace("\\", "\\\\").replace(":", "\\:") for field in fields) + "\n", encoding="utf-8"
+    )
+    return path
 
 
 def _starter() -> int:

@@ -28,7 +28,7 @@ class FakeDockerCli(DockerCli):
     def config(self) -> dict[str, Any]:
         return self.stack
 
-    def compose(self, *argv: str) -> int:
+    def compose(self, *argv: str, show: bool = True) -> int:
         self.calls.append(argv)
         return self.codes.get(argv[0], 0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -42,6 +43,36 @@ def test_another_object_store_leaves_minio_out(prepared: Stack) -> None:
     assert "minio" not in services
     assert set(services["minio-init"]["depends_on"]) == {"preflight"}
     assert "edge" in services["minio-init"]["networks"]
+    assert {services[name]["environment"]["S3_ENDPOINT_URL"] for name in ("mlflow", "minio-init")} == {""}
+
+
+def test_empty_values_in_env_mean_the_defaults(fresh: Stack) -> None:
+    def config() -> Any:
+        return json.loads(fresh.compose_output("--profile", "*", "config", "--format", "json"))
+
+    without = config()
+    text = (fresh.root / ".env.example").read_text()
+    names = re.findall(r"^(?:# )?([A-Z0-9_]+)=", text, re.MULTILINE)
+    assert len(names) > 40
+    # Compose itself takes an empty COMPOSE_FILE for the folder, and says "is a directory".
+    (fresh.root / ".env").write_text("".join(f"{name}=\n" for name in names if name != "COMPOSE_FILE"))
+    assert config() == without
+    (fresh.root / ".env").write_text(text)
+    assert config() == without, "and so do those of .env.example"
+
+
+def test_down_removes_the_volumes_of_all_services(fresh: Stack) -> None:
+    # Compose forgets the volumes that only services of a profile mount.
+    plain, all_of_it = (
+        json.loads(fresh.compose_output(*profiles, "config", "--format", "json"))["services"]
+        for profiles in ((), ("--profile", "*"))
+    )
+    assert _volumes(plain) == _volumes(all_of_it)
+
+
+def _volumes(services: dict[str, Any]) -> set[str]:
+    mounted = (volume for words in services.values() for volume in words.get("volumes", ()))
+    return {volume["source"] for volume in mounted if volume["type"] == "volume"}
 
 
 def test_a_gpu_is_for_trainings_and_serving(prepared: Stack) -> None:

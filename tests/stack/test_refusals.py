@@ -22,6 +22,7 @@ def test_a_placeholder_is_refused_before_anything_starts(fresh: Stack) -> None:
     secrets = fresh.root / "secrets"
     secrets.mkdir(mode=0o700)
     (secrets / "postgres_password").write_text("changeme")
+    fresh.settings["SECRETS_DIR"] = "./secrets"
     done = fresh.run_script("up")
     assert done.returncode == 2
     line = _error(done.stderr)
@@ -32,6 +33,7 @@ def test_a_placeholder_is_refused_before_anything_starts(fresh: Stack) -> None:
 
 
 def test_docker_compose_itself_refuses_a_placeholder_too(fresh: Stack) -> None:
+    fresh.settings["SECRETS_DIR"] = "./secrets"
     assert fresh.run_script("up", "--no-start").returncode == 0
     (fresh.root / "secrets" / "s3_secret_key").chmod(0o644)
     (fresh.root / "secrets" / "s3_secret_key").write_text("minioadmin")
@@ -41,11 +43,12 @@ def test_docker_compose_itself_refuses_a_placeholder_too(fresh: Stack) -> None:
     assert not [container["Name"] for container in fresh.containers() if container["State"]["Running"]]
 
 
-def test_a_missing_env_is_named_by_docker_compose(fresh: Stack) -> None:
+def test_a_given_folder_that_is_not_there_is_named_by_docker_compose(fresh: Stack) -> None:
+    fresh.settings["SECRETS_DIR"] = "./nowhere"
     done = fresh.compose("up", "--wait")
     assert done.returncode != 0
-    assert "there is no .env yet. Run scripts/up.sh" in done.stderr.splitlines()[-1]
-    assert _nothing_is_there(fresh)
+    assert "nowhere/" in done.stderr.splitlines()[-1]
+    assert not [container["Name"] for container in fresh.containers() if container["State"]["Running"]]
 
 
 def test_a_port_that_is_taken_is_named_before_anything_starts(fresh: Stack) -> None:
@@ -62,6 +65,7 @@ def test_a_port_that_is_taken_is_named_before_anything_starts(fresh: Stack) -> N
 
 
 def test_another_password_than_the_database_s_is_named_and_all_is_stopped_again(fresh: Stack) -> None:
+    fresh.settings["SECRETS_DIR"] = "./secrets"
     assert fresh.run_script("up", "--no-start").returncode == 0
     fresh.compose_output("up", "--wait", "postgres")
     fresh.compose_output("down")
@@ -77,12 +81,39 @@ def test_another_password_than_the_database_s_is_named_and_all_is_stopped_again(
 
 
 def test_a_lost_password_is_not_replaced_by_one_that_cannot_work(fresh: Stack) -> None:
+    fresh.settings["SECRETS_DIR"] = "./secrets"
     assert fresh.run_script("up", "--no-start").returncode == 0
     fresh.compose_output("create", "postgres")
     (fresh.root / "secrets" / "postgres_password").unlink()
     done = fresh.run_script("up", "--no-build")
     assert done.returncode == 2
     assert "postgres_password is gone, but the database that was made with it is there" in _error(done.stderr)
+
+
+def test_a_lost_volume_of_the_password_is_not_replaced_either(fresh: Stack) -> None:
+    assert fresh.run_script("up", "--no-start").returncode == 0
+    fresh.compose_output("up", "--wait", "postgres")
+    fresh.compose_output("down")
+    docker("volume", "rm", f"{fresh.project}_database-secret")
+    done = fresh.run_script("up", "--no-build")
+    assert done.returncode == 1
+    line = next(line for line in done.stderr.splitlines() if line.startswith("error: "))
+    assert line.startswith(
+        "error: preflight: error: the database is there, but the password that it was made with is not"
+    )
+    assert not fresh.containers()
+
+
+def test_secrets_of_an_older_handful_are_taken_over(fresh: Stack) -> None:
+    fresh.settings["SECRETS_DIR"] = "./secrets"
+    assert fresh.run_script("up", "--no-start").returncode == 0
+    fresh.compose_output("up", "--wait", "mlflow", timeout=600)
+    own = (fresh.root / "secrets" / "postgres_password").read_text()
+    assert fresh.secret("database/postgres_password") == own
+    fresh.compose_output("down")
+    del fresh.settings["SECRETS_DIR"]
+    fresh.compose_output("up", "--wait", "mlflow", timeout=600)
+    assert fresh.secret("database/postgres_password") == own, "the stack has kept them"
 
 
 def test_a_backup_that_is_not_there_is_told_with_the_command_s_own_code(stack: Stack) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import configparser
 import json
 import re
 import struct
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,14 +15,15 @@ from websockets.typing import Origin, Subprotocol
 
 from fakes.packages import encode, picture
 from handful_serving.api.security_headers import STRICT_POLICY as CSP_HEADER
-from support.stack import SERVERS, Stack
+from support.stack import SERVERS, Stack, until
 
 
 def test_a_cold_start_makes_settings_and_secrets_and_leaves_all_well(stack: Stack) -> None:
     assert (stack.root / ".env").is_file()
-    secrets = stack.root / "secrets"
-    assert secrets.stat().st_mode & 0o077 == 0, "only their owner gets into the folder"
-    assert sorted(path.name for path in secrets.iterdir()) == ["postgres_password", "s3_access_key", "s3_secret_key"]
+    assert not (stack.root / "secrets").exists(), "they are in volumes, where nobody but root gets in"
+    secrets = [stack.secret(name) for name in ("database/postgres_password", "objects/s3_secret_key")]
+    assert len(set(secrets)) == 2
+    assert min(map(len, secrets)) >= 32
     assert all(stack.healthy(service) for service in SERVERS)
 
 
@@ -114,11 +115,81 @@ def test_the_page_of_mlflow_may_change_things_from_its_own_address(stack: Stack)
     assert answer.is_success
 
 
+def test_docker_compose_alone_starts_a_fresh_clone_and_down_takes_all_of_it_away(fresh: Stack, stack: Stack) -> None:
+    del stack  # Its images are there.
+    config = json.loads(fresh.compose_output("--profile", "*", "config", "--format", "json"))
+    try:
+        fresh.compose_output("up", "--wait", timeout=600)
+        assert not (fresh.root / ".env").exists()
+        assert all(fresh.healthy(service) for service in SERVERS)
+        secrets = [fresh.secret(name) for name in ("database/postgres_password", "objects/s3_secret_key")]
+        logs = fresh.compose_output("logs")
+        assert "made the secrets postgres_password" in logs
+        assert not [secret for secret in secrets if secret in logs]
+        assert fresh.volumes() == set(config["volumes"])
+        # Started by a script later on, it keeps them.
+        done = fresh.run_script("up", "--no-build")
+        assert done.returncode == 0, done.stderr
+        assert secrets == [fresh.secret(name) for name in ("database/postgres_password", "objects/s3_secret_key")]
+    finally:
+        fresh.compose_output("down", "--volumes")
+    assert fresh.volumes() == set(), "as scripts/down --delete-data does"
+
+
+def test_mlflow_asks_for_a_password_where_it_is_wanted(
+    stack: Stack, ask: Callable[..., httpx.Response], predict: Callable[..., dict[str, Any]]
+) -> None:
+    address = f"{stack.url('MLFLOW_PORT')}/api/2.0/mlflow/experiments/get?experiment_id=0"
+    stack.settings["MLFLOW_AUTH"] = "on"
+    try:
+        done = stack.run_script("up", "--no-build")
+        assert done.returncode == 0, done.stderr
+        assert "MLflow asks for a password" in done.stderr
+        login = configparser.ConfigParser()
+        login.read_string(stack.secret("login/credentials"))
+        user, password = login["mlflow"]["mlflow_tracking_username"], login["mlflow"]["mlflow_tracking_password"]
+        assert httpx.get(address).status_code == 401
+        assert httpx.get(address, auth=(user, "another password")).status_code == 401
+        assert httpx.get(address, auth=(user, password), timeout=30).is_success
+        # Serving, and the backup tool, have the login as a file.
+        until(lambda: ask().is_success, "serving answers")
+        promoted = httpx.post(
+            f"{stack.url('DASHBOARD_PORT')}/api/models/fingers/promote", json={"version": 1}, timeout=60
+        )
+        assert promoted.is_success, promoted.text
+        exported = stack.run_script("export", "--out", "locked.zip")
+        assert exported.returncode == 0, exported.stderr
+        for service in SERVERS:
+            environments = stack.environments(service)
+            assert environments
+            assert not [pid for pid, text in environments.items() if password in text], service
+        # Another one of the user's own replaces it, everywhere.
+        own = stack.root / "own-password"
+        own.write_text("correct horse battery staple 100%")
+        stack.settings["MLFLOW_PASSWORD_FILE"] = str(own)
+        stack.compose_output("up", "--wait", "--force-recreate", "mlflow", timeout=600)
+        assert httpx.get(address, auth=(user, password)).status_code == 401
+        assert httpx.get(address, auth=(user, own.read_text()), timeout=30).is_success
+        until(lambda: _promotes(stack), "serving has the new password without a restart")
+    finally:
+        stack.settings.pop("MLFLOW_AUTH")
+        stack.settings.pop("MLFLOW_PASSWORD_FILE", None)
+        stack.compose_output("up", "--wait", timeout=600)
+    assert httpx.get(address).is_success
+    assert predict()["version"] == 1
+
+
+def _promotes(stack: Stack) -> bool:
+    address = f"{stack.url('DASHBOARD_PORT')}/api/models/fingers/promote"
+    return httpx.post(address, json={"version": 1}, timeout=60).is_success
+
+
 def test_a_second_start_changes_nothing(stack: Stack) -> None:
-    before = {name: (stack.root / "secrets" / name).read_text() for name in ("postgres_password", "s3_secret_key")}
+    names = ("database/postgres_password", "objects/s3_secret_key", "login/credentials")
+    before = {name: stack.secret(name) for name in names}
     started = {service: stack.container(service)["State"]["StartedAt"] for service in SERVERS}
     done = stack.run_script("up", "--no-build")
     assert done.returncode == 0, done.stderr
     assert f"the dashboard: {stack.url('DASHBOARD_PORT')}/" in done.stderr
-    assert before == {name: Path(stack.root / "secrets" / name).read_text() for name in before}
+    assert before == {name: stack.secret(name) for name in before}
     assert started == {service: stack.container(service)["State"]["StartedAt"] for service in SERVERS}

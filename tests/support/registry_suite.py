@@ -9,7 +9,7 @@ from typing import Protocol
 import pytest
 
 from fakes.packages import build_package
-from handful_core.errors import NotFoundError
+from handful_core.errors import NotFoundError, RefusedError
 from handful_core.package import open_package, write_package
 from handful_core.package.archive import describe_files
 from handful_core.package.errors import MissingPackageError
@@ -104,7 +104,16 @@ class RegistrySuite:
             assert _aliases(registry, "moved") == {"champion": 3, "previous": 1}, "promoting it again changes nothing"
             assert registry.rollback("moved").version == 1
             assert _aliases(registry, "moved") == {"champion": 1, "previous": 3}
-            assert registry.rollback("moved").version == 3
+            with pytest.raises(RefusedError, match=r"from version 3 to 1.* bring version 3 back: .*promote moved 3"):
+                registry.rollback("moved")
+            assert _aliases(registry, "moved") == {"champion": 1, "previous": 3}, "a second rollback changes nothing"
+            registry.promote("moved", 3)
+            assert _aliases(registry, "moved") == {"champion": 3, "previous": 1}, "promoted by name, it comes back"
+            assert registry.rollback("moved").version == 1, "and can be rolled back from again"
+            registry.promote("moved", 2)
+            assert registry.rollback("moved").version == 1
+            with pytest.raises(RefusedError, match="from version 2 to 1"):
+                registry.rollback("moved")
 
     def test_tags_are_set(self, backend: Backend, package: Path) -> None:
         backend.register(package, "tagged", tags={"old": "kept"})

@@ -17,7 +17,18 @@ from support.mlflow_server import free_port
 
 SERVERS = ("postgres", "minio", "mlflow", "serving", "dashboard")
 _COPIED = ("configs", "dashboard", "models", "scripts", "services", ".dockerignore", ".env.example", "constraints.txt")
-_OURS = ("COMPOSE_", "HANDFUL_", "SECRETS_DIR", "BIND_ADDRESS", "MINIO_", "S3_", "DATA_DIR", "BACKUP_DIR", "MODELS")
+_OURS = (
+    "COMPOSE_",
+    "HANDFUL_",
+    "SECRETS_DIR",
+    "BIND_ADDRESS",
+    "MINIO_",
+    "S3_",
+    "DATA_DIR",
+    "BACKUP_DIR",
+    "MODELS",
+    "MLFLOW_",
+)
 
 
 def copy_checkout(source: Path, target: Path) -> Path:
@@ -103,6 +114,27 @@ class Stack:
         done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True, timeout=60)
         return done.stdout
 
+    def secret(self, name: str) -> str:
+        """A secret as the stack keeps it: `database/postgres_password`, say."""
+        return self.compose_output("exec", "-T", "mlflow", "cat", f"/run/secrets/{name}").strip()
+
+    def environments(self, service: str) -> dict[int, str]:
+        """Process id to environment, of all processes of a service's container."""
+        pids = [line.split()[0] for line in docker("top", self.container(service)["Id"], "-eo", "pid").splitlines()[1:]]
+        code = (
+            "import json, sys\n"
+            "print(json.dumps({pid: open(f'/proc/{pid}/environ', errors='replace').read() for pid in sys.argv[1:]}))"
+        )
+        image = self.container("mlflow")["Config"]["Image"]
+        words = ("--pid", "host", "--user", "0", "--cap-add", "SYS_PTRACE", "--entrypoint", "python", image, "-c", code)
+        return {int(pid): text for pid, text in json.loads(docker("run", "--rm", *words, *pids)).items()}
+
+    def volumes(self) -> set[str]:
+        """The project's volumes, without the project's name."""
+        label = f"label=com.docker.compose.project={self.project}"
+        names = docker("volume", "ls", "--quiet", "--filter", label).split()
+        return {name.removeprefix(f"{self.project}_") for name in names}
+
     def python(self, service: str, code: str, **settings: str) -> subprocess.CompletedProcess[str]:
         """Run Python inside the network of a service's container, whatever its own image holds."""
         network = f"container:{self.container(service)['Id']}"
@@ -120,7 +152,6 @@ class Stack:
 
     def remove(self) -> None:
         """All of it: containers, networks, volumes."""
-        self.settings.setdefault("SECRETS_DIR", str(self.root / "secrets"))
         self.compose_output("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "2")
 
 

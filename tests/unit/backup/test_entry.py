@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 from functools import partial
@@ -164,8 +166,20 @@ def test_the_database_is_named_with_its_secret(repository: Path, tmp_path: Path)
     entry["_environment"].__globals__["_SECRETS"] = tmp_path
     own = {"POSTGRES_USER": "mlflow", "POSTGRES_DB": "runs"}
     assert entry["_environment"](own) == own
-    (tmp_path / "postgres_password").write_text("a/b@c\n")
-    named = entry["_environment"](own)["HANDFUL_BACKUP_DATABASE_URL"]
-    assert named == "postgresql+psycopg2://mlflow:a%2Fb%40c@postgres:5432/runs"
+    (tmp_path / "postgres_password").write_text("a/b@c:d\n")
+    for port in ({}, {"POSTGRES_PORT": ""}):
+        named = entry["_environment"](own | port)
+        assert named["HANDFUL_BACKUP_DATABASE_URL"] == "postgresql+psycopg2://mlflow@postgres:5432/runs"
+        password_file = Path(named["PGPASSFILE"])
+        assert "a/b" not in json.dumps(named)
+        assert password_file.read_text() == "postgres:5432:*:mlflow:a/b@c\\:d\n"
+        assert password_file.stat().st_mode & 0o777 == 0o600
+        shutil.rmtree(password_file.parent)
+    (tmp_path / "postgres_password").unlink()
+    (tmp_path / "database").mkdir()
+    (tmp_path / "database" / "postgres_password").write_text("kept")
+    kept = Path(entry["_environment"](own)["PGPASSFILE"])
+    assert kept.read_text().endswith(":kept\n")
+    shutil.rmtree(kept.parent)
     mine = {"HANDFUL_BACKUP_DATABASE_URL": "sqlite:///mine.db"}
     assert entry["_environment"](mine) == mine

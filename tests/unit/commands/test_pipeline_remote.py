@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -107,7 +108,35 @@ def test_keys_that_are_set_count_more(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_secrets_that_are_missing_are_told(tmp_path: Path) -> None:
     write_config(tmp_path, "stack", "url = s3://mlflow/dvc", "endpointurl = http://127.0.0.1:9000")
+    (tmp_path / ".env").write_text("SECRETS_DIR=./secrets\n")
     with pytest.raises(RemoteError, match=r"s3_access_key: No such file or directory.*scripts/up") as caught:
+        remote_environment(tmp_path)
+    assert caught.value.exit_code == 6
+
+
+def _docker(folder: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
+    """A `docker` that does this."""
+    folder.mkdir()
+    program = folder / "docker"
+    program.write_text(f"#!/bin/sh\n{body}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="it plays docker with a shell script")
+def test_the_stack_is_asked_for_keys_that_it_keeps_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_config(tmp_path, "stack", "url = s3://mlflow/dvc", "endpointurl = http://127.0.0.1:9000")
+    _docker(tmp_path / "bin", monkeypatch, 'shift 4; echo "$@ of $PWD"')
+    found = remote_environment(tmp_path)
+    assert found["AWS_ACCESS_KEY_ID"] == f"cat /run/secrets/objects/s3_access_key of {tmp_path}"
+    assert found["AWS_SECRET_ACCESS_KEY"] == f"cat /run/secrets/objects/s3_secret_key of {tmp_path}"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="it plays docker with a shell script")
+def test_a_stack_that_does_not_run_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_config(tmp_path, "stack", "url = s3://mlflow/dvc", "endpointurl = http://127.0.0.1:9000")
+    _docker(tmp_path / "bin", monkeypatch, "echo 'service mlflow is not running' >&2; exit 1")
+    with pytest.raises(RemoteError, match=r"service mlflow is not running.*start the stack with scripts/up") as caught:
         remote_environment(tmp_path)
     assert caught.value.exit_code == 6
 
@@ -131,10 +160,8 @@ def test_a_damaged_configuration_is_told(tmp_path: Path) -> None:
 
 def test_defaults_are_those_of_the_stack(repository: Path, tmp_path: Path) -> None:
     explained = stack_settings(repository_with_example(repository, tmp_path))
-    assert {name: explained[name] for name in stack_settings(tmp_path / "none")} == {
-        **stack_settings(tmp_path / "none"),
-        "SECRETS_DIR": "./secrets",
-    }
+    defaults = stack_settings(tmp_path / "none")
+    assert {name: explained[name] for name in defaults} == defaults
     assert stack_endpoint(stack_settings(tmp_path / "none")) == "http://127.0.0.1:9000"
 
 

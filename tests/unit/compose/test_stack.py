@@ -100,6 +100,63 @@ def test_a_job_that_needs_nothing_starts_nothing_beside_it(engine: FakeDockerCli
     assert "--no-deps" not in engine.calls[-1]
 
 
+_CHECKED = ContainerJob("trainer", "train", built_by="trainer", check="--print-config")
+
+
+def test_wrong_settings_are_told_before_anything_is_started(engine: FakeDockerCli, root: Path) -> None:
+    engine.codes["run"] = 2
+    assert run_job(engine, root, _CHECKED, ["--config", "configs/wrong.yaml"]) == 2
+    built, checked = engine.calls
+    assert built == ("build", "trainer")
+    assert checked == (
+        *("run", "--rm", "--no-deps", "--no-TTY", "trainer", "train"),
+        *("--config", "configs/wrong.yaml", "--print-config"),
+    )
+
+
+def test_right_settings_are_looked_at_and_then_used(engine: FakeDockerCli, root: Path) -> None:
+    assert run_job(engine, root, _CHECKED, ["--config", "configs/right.yaml"]) == 0
+    _, checked, ran = engine.calls
+    assert checked[-1] == "--print-config"
+    assert "--no-deps" not in ran
+    assert ran[-4:] == ("trainer", "train", "--config", "configs/right.yaml")
+
+
+def test_a_stack_that_makes_its_own_secrets_gets_none_from_here(engine: FakeDockerCli, root: Path) -> None:
+    engine.stack["secrets"]["postgres_password"]["file"] = str(root / "configs" / "no-secrets" / "postgres_password")
+    engine.volumes |= {"handful_postgres-data", "handful_database-secret"}
+    up(engine, root)
+    assert engine.calls == [("build",), _UP]
+    assert not (root / "secrets").exists()
+    assert not (root / "configs").exists()
+
+
+def test_a_given_password_that_is_lost_is_still_in_the_stack_s_own_volume(engine: FakeDockerCli, root: Path) -> None:
+    engine.stack["volumes"]["database-secret"] = {"name": "handful_database-secret"}
+    engine.volumes |= {"handful_postgres-data", "handful_database-secret"}
+    with pytest.raises(ComposeError, match=r"leave SECRETS_DIR empty in \.env: the stack has kept a copy"):
+        up(engine, root)
+    assert engine.calls == []
+
+
+@pytest.mark.parametrize(
+    ("auth", "address", "line"),
+    [
+        ("on", "127.0.0.1", "MLflow asks for a password: docker compose exec mlflow cat"),
+        ("off", "0.0.0.0", "others reach MLflow, which asks for no password: set MLFLOW_AUTH=on"),  # noqa: S104
+        ("off", "127.0.0.1", None),
+    ],
+)
+def test_whether_mlflow_is_open_is_said(
+    engine: FakeDockerCli, root: Path, capsys: pytest.CaptureFixture[str], auth: str, address: str, line: str | None
+) -> None:
+    port = {"host_ip": address, "target": 5000, "published": "0"}
+    engine.stack["services"]["mlflow"] = {"image": "mlflow", "environment": {"MLFLOW_AUTH": auth}, "ports": [port]}
+    up(engine, root)
+    said = capsys.readouterr().err
+    assert line in said if line else "MLflow asks" not in said and "others reach" not in said
+
+
 def test_an_interrupted_start_is_no_failure_and_stops_nothing(engine: FakeDockerCli, root: Path) -> None:
     engine.codes["up"] = INTERRUPTED
     with pytest.raises(ComposeError, match=r"interrupted: what was started runs on") as interrupted:

@@ -11,8 +11,10 @@ _ANOTHERS = {
     "SERVING_MEMORY": "8g",
     "TRAINER_MEMORY": "16g",
     "BACKUP_PASSPHRASE_FILE": "./configs/no-backup-passphrase",
+    "MLFLOW_PASSWORD_FILE": "./configs/no-secrets/mlflow_password",
+    "SECRETS_DIR": "./configs/no-secrets",
 }
-"""Defaults that differ on purpose: compose.gpu.yml's, and a secret that must be some file where none is named."""
+"""Defaults that differ on purpose: compose.gpu.yml's, and secrets that must be some file where none is named."""
 _READ_BY_COMPOSE = {"COMPOSE_FILE", "COMPOSE_PATH_SEPARATOR"}
 
 

@@ -58,6 +58,10 @@ def test_promote_and_rollback_move_the_alias(handful: Run, mlflow: FakeMlflow) -
     status, out, _ = handful("promote", "fingers", "3", "--json")
     assert (status, json.loads(out)) == (0, {"model": "fingers", "champion": 3})
     assert handful("rollback", "fingers") == (0, "", told)
+    status, _, err = handful("rollback", "fingers")
+    assert (status, err.count("\n")) == (8, 1), "a second rollback does not bring the bad version back"
+    assert "bring version 3 back" in err
+    assert "handful promote fingers 3" in err
 
 
 def test_what_is_not_registered_is_told(handful: Run, mlflow: FakeMlflow) -> None:

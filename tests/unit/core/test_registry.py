@@ -111,10 +111,12 @@ def test_a_change_is_made_once_only(mlflow: FakeMlflow, registry: Registry) -> N
     assert len(mlflow.requests) == 1
 
 
-@pytest.mark.parametrize("status", [401, 403])
-def test_a_server_that_refuses_access_is_told_of(mlflow: FakeMlflow, registry: Registry, status: int) -> None:
+@pytest.mark.parametrize(("status", "hint"), [(401, r"~/\.mlflow/credentials"), (403, "MLFLOW_SERVER_ALLOWED_HOSTS")])
+def test_a_server_that_refuses_access_is_told_of(
+    mlflow: FakeMlflow, registry: Registry, status: int, hint: str
+) -> None:
     mlflow.answer = lambda _: httpx.Response(status, text="Invalid Host header")
-    with pytest.raises(UnavailableError, match=r"refuses access with status .* MLFLOW_SERVER_ALLOWED_HOSTS"):
+    with pytest.raises(UnavailableError, match=f"refuses access with status {status}.*{hint}"):
         registry.models()
     assert len(mlflow.requests) == 1
 

@@ -8,9 +8,12 @@ import pytest
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from handful_backup.settings import BackupSettings
 from handful_core.errors import ConfigError
 from handful_core.running import RunningServers, announced
 from handful_core.settings import CoreSettings, load
+from handful_serving.settings import ServingSettings
+from handful_trainer.dataset.picsellia.settings import PicselliaSettings
 
 
 class Odd(BaseSettings):
@@ -37,6 +40,14 @@ def test_our_variable_counts_more_than_mlflows(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://theirs")
     monkeypatch.setenv("HANDFUL_MLFLOW_URI", "http://ours")
     assert load(CoreSettings).mlflow_uri == "http://ours"
+
+
+@pytest.mark.parametrize("kind", [CoreSettings, ServingSettings, PicselliaSettings, BackupSettings])
+def test_an_empty_variable_means_the_default(monkeypatch: pytest.MonkeyPatch, kind: type[BaseSettings]) -> None:
+    defaults = load(kind)
+    for name in kind.model_fields:
+        monkeypatch.setenv(f"{kind.model_config['env_prefix']}{name}".upper(), "")
+    assert load(kind) == defaults
 
 
 def test_settings_do_not_change() -> None:

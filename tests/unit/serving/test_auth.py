@@ -144,6 +144,37 @@ async def test_without_keys_no_page_elsewhere_changes_anything(tmp_path: Path, m
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("page", ["https://evil.example", "http://localhost:3000", "http://127.0.0.1", "null", "", "x"])
+@pytest.mark.parametrize("origins", [(), ("*",), ("https://vision.example.com",)])
+async def test_without_keys_a_change_from_another_origin_is_refused_whatever_was_asked_before(
+    tmp_path: Path, mlflow: FakeMlflow, page: str, origins: tuple[str, ...]
+) -> None:
+    async with running(make_app(tmp_path, mlflow, cors_origins=origins)) as client:
+        asks = {"Host": "127.0.0.1:8000", "Origin": page}
+        for method, path in (("POST", "promote"), ("POST", "rollback"), ("PUT", "rollout")):
+            refused = await client.request(method, f"/models/fingers/{path}", json={"version": 2}, headers=asks)
+            assert (refused.status_code, refused.json()["type"]) == (403, "urn:handful:problem:forbidden"), path
+            assert "HANDFUL_SERVING_CORS_ORIGINS" in refused.json()["detail"]
+        assert (await client.get("/models/fingers")).json()["aliases"] == {"champion": 1}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("page", ["http://127.0.0.1:8000", "HTTPS://127.0.0.1:8000", "https://vision.example.com"])
+async def test_without_keys_the_dashboard_and_pages_that_are_named_change_things(
+    tmp_path: Path, mlflow: FakeMlflow, page: str
+) -> None:
+    async with running(make_app(tmp_path, mlflow, cors_origins=("https://vision.example.com",))) as client:
+        asks = {"Host": "127.0.0.1:8000", "Origin": page}
+        assert (await client.post("/models/fingers/promote", json={"version": 2}, headers=asks)).status_code == 200
+
+
+@pytest.mark.anyio
+async def test_a_key_is_enough_from_any_page(client: httpx.AsyncClient) -> None:
+    asks = as_key("boss") | {"Origin": "https://evil.example"}
+    assert (await client.post("/models/fingers/promote", json={"version": 2}, headers=asks)).status_code == 200
+
+
+@pytest.mark.anyio
 async def test_pages_that_are_named_may_call(tmp_path: Path, mlflow: FakeMlflow) -> None:
     app = make_app(tmp_path, mlflow, cors_origins=("https://vision.example.com",))
     asks = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "X-API-Key"}

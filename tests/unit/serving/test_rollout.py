@@ -148,6 +148,9 @@ async def test_promote_and_rollback_over_http(tmp_path: Path) -> None:
             assert (await client.post("/models/fingers/promote", content=wrong, headers=headers)).status_code == 400
         back = await client.post("/models/fingers/rollback", json={})
         assert back.json() == {"model": "fingers", "champion": 1, "previous": 2}
+        again = await client.post("/models/fingers/rollback", json={})
+        assert (again.status_code, again.json()["type"]) == (409, "urn:handful:problem:refused")
+        assert "handful promote fingers 2" in again.json()["detail"]
         mlflow.away = True
         assert (await client.post("/models/fingers/rollback", json={})).status_code == 503
 

@@ -40,7 +40,11 @@ class CoreSettings(BaseSettings):
     """`HANDFUL_*`: what all commands share."""
 
     model_config = SettingsConfigDict(
-        env_prefix="HANDFUL_", frozen=True, use_attribute_docstrings=True, populate_by_name=True
+        env_prefix="HANDFUL_",
+        env_ignore_empty=True,
+        frozen=True,
+        use_attribute_docstrings=True,
+        populate_by_name=True,
     )
 
     home: Path = Path("var")

@@ -4,26 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from compose.errors import ComposeError
-from compose.secret_files import validate_all
 from handful_mlflow.bucket import make_bucket
 from handful_mlflow.errors import JobError
 from handful_mlflow.migrate import migrate
+from handful_mlflow.preflight import preflight
 from handful_mlflow.server import serve
-from handful_mlflow.settings import SECRETS
-
-
-def preflight() -> None:
-    """Refuse placeholders among the secrets, before anything is started with them.
-
-    Raises:
-        JobError: a secret is missing, is a placeholder, or is too short.
-    """
-    try:
-        validate_all(SECRETS)
-    except ComposeError as error:
-        raise JobError(str(error)) from error
-
 
 _JOBS = {"preflight": preflight, "bucket": make_bucket, "migrate": migrate, "serve": serve}
 

@@ -7,6 +7,7 @@ import re
 from importlib.util import find_spec
 from pathlib import Path
 
+from handful_mlflow.credentials import credential_files, pgpass
 from handful_mlflow.errors import JobError
 from handful_mlflow.settings import DatabaseSettings
 
@@ -26,7 +27,9 @@ def migrate() -> None:
         return
     from mlflow.db import commands
 
-    commands(["upgrade", database.uri], standalone_mode=False)
+    with credential_files() as files:
+        os.environ["PGPASSFILE"] = str(files.write("pgpass", pgpass(database)))
+        commands(["upgrade", database.uri], standalone_mode=False)
 
 
 def _current_revision(database: DatabaseSettings) -> str | None:

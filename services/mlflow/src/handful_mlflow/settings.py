@@ -10,6 +10,8 @@ from urllib.parse import quote
 from handful_mlflow.errors import JobError
 
 SECRETS = Path("/run/secrets")
+_VOLUMES = {"postgres_password": "database", "s3_access_key": "objects", "s3_secret_key": "objects"}
+"""The volume that keeps a secret, as a folder of `SECRETS`. A file of its own in there counts more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +26,12 @@ class DatabaseSettings:
 
     @property
     def uri(self) -> str:
-        """For SQLAlchemy. The driver is named: without it, SQLAlchemy 2.1 takes another one."""
-        login = f"{quote(self.user, safe='')}:{quote(self.password, safe='')}"
-        return f"postgresql+psycopg2://{login}@{self.host}:{self.port}/{quote(self.name, safe='')}"
+        """For SQLAlchemy, without the password: libpq finds that in the file that PGPASSFILE names.
+
+        The driver is named: without it, SQLAlchemy 2.1 takes another one.
+        """
+        user, name = quote(self.user, safe=""), quote(self.name, safe="")
+        return f"postgresql+psycopg2://{user}@{self.host}:{self.port}/{name}"
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> DatabaseSettings:
@@ -35,14 +40,14 @@ class DatabaseSettings:
         Raises:
             JobError: the port is no number, or the secret cannot be read.
         """
-        port = environment.get("POSTGRES_PORT", "5432")
+        port = environment.get("POSTGRES_PORT") or "5432"
         if not port.isdigit():
             raise JobError(f"POSTGRES_PORT is {port!r} and no number: correct it in .env")
         return cls(
-            host=environment.get("POSTGRES_HOST", "postgres"),
+            host=environment.get("POSTGRES_HOST") or "postgres",
             port=int(port),
-            name=environment.get("POSTGRES_DB", "mlflow"),
-            user=environment.get("POSTGRES_USER", "mlflow"),
+            name=environment.get("POSTGRES_DB") or "mlflow",
+            user=environment.get("POSTGRES_USER") or "mlflow",
             password=read_secret("postgres_password"),
         )
 
@@ -79,12 +84,16 @@ def read_secret(name: str) -> str:
     """A secret, without the line end that an editor puts there.
 
     Raises:
-        JobError: the file is not there, or not for us to read.
+        JobError: the file is not there, not for us to read, or has more than one line.
     """
+    own, kept = SECRETS / name, SECRETS / _VOLUMES[name] / name
     try:
-        return (SECRETS / name).read_text(encoding="utf-8").strip()
+        value = (kept if kept.exists() and not own.exists() else own).read_text(encoding="utf-8").strip()
     except OSError as error:
         raise JobError(
             f"the secret {name} cannot be read ({error.strerror}): its file in the folder of secrets must be readable "
             f"for all (chmod 444), while the folder itself is not (chmod 700)"
         ) from error
+    if len(value.splitlines()) > 1:
+        raise JobError(f"the secret {name} has more than one line: write it into one")
+    return value

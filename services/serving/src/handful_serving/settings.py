@@ -24,7 +24,11 @@ class ServingSettings(BaseSettings):
     """The settings of serving. MLflow's address and the home folder are in `CoreSettings`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="HANDFUL_SERVING_", frozen=True, use_attribute_docstrings=True, populate_by_name=True
+        env_prefix="HANDFUL_SERVING_",
+        env_ignore_empty=True,
+        frozen=True,
+        use_attribute_docstrings=True,
+        populate_by_name=True,
     )
 
     host: str = "127.0.0.1"

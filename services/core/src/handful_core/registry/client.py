@@ -13,10 +13,10 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
-from handful_core.errors import NotFoundError
+from handful_core.errors import NotFoundError, RefusedError
 from handful_core.package.archive import MAX_PACKAGE_BYTES, MAX_PACKAGE_FILES
 from handful_core.package.errors import DamagedPackageError, MissingPackageError
-from handful_core.registry.records import CHAMPION, PREVIOUS, RegisteredModel, Version
+from handful_core.registry.records import CHAMPION, PREVIOUS, ROLLED_BACK, RegisteredModel, Version
 from handful_core.registry.rest import NotMlflowError, Rest
 from handful_core.registry.run_list import RunSummary, list_runs
 from handful_core.registry.runs import Run, read_run
@@ -126,20 +126,49 @@ class Registry:
     def promote(self, name: str, version: int) -> Version:
         """Make a version the champion and remember the one before."""
         promoted = self.version(name, version)
+        if promoted.tags.get(ROLLED_BACK):
+            self.set_tags(name, version, {ROLLED_BACK: ""})
         champion = self._aliases(name).get(CHAMPION)
         if champion is not None and champion != version:
             self.set_alias(name, PREVIOUS, champion)
         self.set_alias(name, CHAMPION, version)
         return promoted
 
-    def rollback(self, name: str) -> Version:
-        """Make the previous champion the champion again; a second rollback undoes the first."""
+    def rollback_target(self, name: str) -> Version:
+        """The version that `rollback` would make the champion.
+
+        Raises:
+            NotFoundError: the model has no previous champion.
+            RefusedError: the previous champion is the version that the last rollback took away.
+        """
         aliases = self._aliases(name)
         if PREVIOUS not in aliases:
             raise NotFoundError(
                 f"model {name} has no previous champion", f"choose one with: handful promote {name} VERSION"
             )
-        return self.promote(name, aliases[PREVIOUS])
+        target = self.version(name, aliases[PREVIOUS])
+        if target.tags.get(ROLLED_BACK):
+            raise RefusedError(
+                f"{name} was rolled back already, from version {target.version} to {aliases.get(CHAMPION)}, and a "
+                f"second rollback would bring version {target.version} back",
+                f"for an older one: handful promote {name} VERSION; if you do want it back: handful promote {name} "
+                f"{target.version}",
+            )
+        return target
+
+    def rollback(self, name: str) -> Version:
+        """Make the previous champion the champion again, once: a second rollback is refused.
+
+        Raises:
+            NotFoundError: the model has no previous champion.
+            RefusedError: the previous champion is the version that the last rollback took away.
+        """
+        target = self.rollback_target(name)
+        replaced = self._aliases(name).get(CHAMPION)
+        promoted = self.promote(name, target.version)
+        if replaced is not None and replaced != target.version:
+            self.set_tags(name, replaced, {ROLLED_BACK: str(target.version)})
+        return promoted
 
     def set_alias(self, name: str, alias: str, version: int) -> None:
         """Point an alias at a version."""

@@ -17,6 +17,8 @@ PREVIOUS = "previous"
 
 SOURCE_VERSION = "handful.source_version"
 """The tag of versions that an import created: their name and number in the backup."""
+ROLLED_BACK = "handful.rolled_back_to"
+"""The tag of a version that a rollback replaced: the version that replaced it. Empty once it is promoted again."""
 
 _REFERENCE = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 

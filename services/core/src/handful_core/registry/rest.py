@@ -12,6 +12,7 @@ import httpx
 
 from handful_core.errors import ConfigError, HandfulError, NotFoundError, UnavailableError, redact_credentials
 from handful_core.package.errors import DamagedPackageError
+from handful_core.registry.login import MlflowLogin
 from handful_core.retrying import is_transient_status, retrying
 
 _PAGE = 1000
@@ -75,7 +76,9 @@ class Rest:
             lambda error: isinstance(error, _TransientError), attempts=attempts, first_pause=0.2, longest_pause=2
         )
         try:
-            self._http = httpx.Client(base_url=uri.rstrip("/"), timeout=timeout, transport=transport)
+            # A login in the address counts more than one in a file.
+            auth = None if httpx.URL(uri).userinfo else MlflowLogin()
+            self._http = httpx.Client(base_url=uri.rstrip("/"), timeout=timeout, transport=transport, auth=auth)
         except httpx.InvalidURL as error:
             raise ConfigError(
                 f"{self.uri!r} is not the address of an MLflow server ({error})",
@@ -216,7 +219,12 @@ class Rest:
             return _TransientError(
                 f"MLflow at {self.uri} failed with status {response.status_code} ({message})", "look into its log"
             )
-        if response.status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            return UnavailableError(
+                f"MLflow at {self.uri} refuses access with status 401: it asks for a password",
+                "write it into ~/.mlflow/credentials, or set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+            )
+        if response.status_code == httpx.codes.FORBIDDEN:
             return UnavailableError(
                 f"MLflow at {self.uri} refuses access with status {response.status_code} ({message})",
                 "check its credentials and MLFLOW_SERVER_ALLOWED_HOSTS",

@@ -7,7 +7,14 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from handful_core.errors import HandfulError, NotFoundError, PackageError, ResourceError, UnavailableError
+from handful_core.errors import (
+    HandfulError,
+    NotFoundError,
+    PackageError,
+    RefusedError,
+    ResourceError,
+    UnavailableError,
+)
 from handful_core.vision.decode import ImageError, ImageTooLargeError, UnsupportedImageError
 from handful_faces.privacy import BlurError
 from handful_serving.api.content_encoding import ACCEPTED
@@ -32,6 +39,7 @@ _KINDS: tuple[tuple[type[HandfulError], HTTPStatus, str, str], ...] = (
     (EmptyBodyError, HTTPStatus.BAD_REQUEST, "no-image", "The request carries no image"),
     (UnauthorizedError, HTTPStatus.UNAUTHORIZED, "no-key", "An API key is needed"),
     (ForbiddenError, HTTPStatus.FORBIDDEN, "forbidden", "This may not be done"),
+    (RefusedError, HTTPStatus.CONFLICT, "refused", "This was refused"),
     (SlowBodyError, HTTPStatus.REQUEST_TIMEOUT, "body-too-slow", "The body came too slowly"),
     (BodyTooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body-too-large", "The body is too large"),
     (ImageTooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "image-too-large", "The image has too many pixels"),

@@ -231,7 +231,7 @@ class PromotedAnswer(_Answer):
 
     model: str
     champion: int
-    previous: int | None = Field(description="The version that rollback would make champion.")
+    previous: int | None = Field(description="The version that was champion before.")
 
 
 class RolloutAnswer(_Answer):

@@ -43,6 +43,7 @@ async def _predict_caller(request: Request, state: State) -> Caller:
 async def _admin_caller(request: Request, state: State) -> Caller:
     if not state.authenticator.required:
         _check_local(request)
+        _check_origin(request, state)
     return state.authenticator.authenticate(read_api_key(request.headers), "admin")
 
 
@@ -64,6 +65,24 @@ def _check_local(request: Request) -> None:
         raise ForbiddenError(f"without API keys, nothing can be changed under the name {host}", "ask for localhost")
     if kind != "application/json":
         raise ForbiddenError("what changes something is sent as JSON", "set Content-Type: application/json")
+
+
+def _check_origin(request: Request, state: AppState) -> None:
+    """Refuse a page of another origin: a preflight protects only from browsers that send one.
+
+    An allowed origin is named in CORS_ORIGINS. `*` lets any page predict, and none change what is served.
+    """
+    origin = request.headers.get("origin")
+    if origin is None or origin in state.settings.cors_origins or is_same_origin(origin, request.headers):
+        return
+    raise ForbiddenError(
+        f"without API keys, pages of {origin} may not change anything", "add it to HANDFUL_SERVING_CORS_ORIGINS"
+    )
+
+
+def is_same_origin(origin: str, headers: Mapping[str, str]) -> bool:
+    """Whether a page of this origin came from the server that it asks. Behind a proxy, their schemes differ."""
+    return origin.partition("://")[2].lower() == headers.get("host", "").lower() != ""
 
 
 def _host_name(host: str) -> str:

@@ -65,9 +65,10 @@ class ModelManager:
         """Make the previous champion the champion again, and follow it at once; its number.
 
         Raises:
-            HandfulError: there is none, it cannot be served, or the registry is away.
+            HandfulError: there is none, the last rollback took it away, it cannot be served, or the registry is away.
         """
         await self.watcher.poll(name)
+        await in_thread(self.dependencies.registry.rollback_target, name)
         await self.find(ModelRef(name, alias=PREVIOUS))
         champion = await in_thread(self.dependencies.registry.rollback, name)
         await self.watcher.poll(name)

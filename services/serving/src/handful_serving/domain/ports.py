@@ -43,6 +43,10 @@ class ModelRegistry(Protocol):
         """Make a version the champion and remember the one before."""
         ...
 
+    def rollback_target(self, name: str) -> Version:
+        """The version that a rollback would make the champion."""
+        ...
+
     def rollback(self, name: str) -> Version:
         """Make the previous champion the champion again."""
         ...

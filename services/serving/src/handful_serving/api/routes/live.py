@@ -12,7 +12,7 @@ from handful_serving.api.errors import reject_reason, to_problem
 from handful_serving.api.live_connection import PROTOCOL, LiveConnection, LiveParameters
 from handful_serving.api.parameters import describe_validation_error, each_once
 from handful_serving.api.request_ids import current_request_id
-from handful_serving.api.security import read_api_key
+from handful_serving.api.security import is_same_origin, read_api_key
 from handful_serving.api.state import AppState, State
 from handful_serving.domain.auth import Caller
 from handful_serving.errors import BadRequestError, ForbiddenError, OverloadedError
@@ -65,7 +65,7 @@ def _check_origin(socket: WebSocket, state: AppState) -> None:
     origin = socket.headers.get("origin")
     if origin is None or origin in state.settings.cors_origins or "*" in state.settings.cors_origins:
         return
-    if origin.partition("://")[2] != socket.headers.get("host"):
+    if not is_same_origin(origin, socket.headers):
         raise ForbiddenError(f"pages of {origin} may not connect", "add it to HANDFUL_SERVING_CORS_ORIGINS")
 
 

@@ -60,9 +60,17 @@ async def promote(request: Request, name: Name, state: State, _: AdminCaller) ->
     return _promoted(state, name, await state.manager.promote(name, version))
 
 
-@router.post("/models/{name}/rollback", response_model=PromotedAnswer, responses=_ADMIN, openapi_extra=_body(EmptyBody))
+@router.post(
+    "/models/{name}/rollback",
+    response_model=PromotedAnswer,
+    responses=_ADMIN | problem_responses(409),
+    openapi_extra=_body(EmptyBody),
+)
 async def rollback(request: Request, name: Name, state: State, _: AdminCaller) -> PromotedAnswer:
-    """Make the previous champion the champion again, once it has shown that it can be served."""
+    """Make the previous champion the champion again, once it has shown that it can be served.
+
+    A second rollback is refused: it would bring back what the first took away.
+    """
     await _read_json(request, state, EmptyBody)
     return _promoted(state, name, await state.manager.rollback(name))
 

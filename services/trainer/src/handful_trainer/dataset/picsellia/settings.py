@@ -19,7 +19,11 @@ class PicselliaSettings(BaseSettings):
     """`PICSELLIA_*`: none of it is ever logged or written into a run."""
 
     model_config = SettingsConfigDict(
-        env_prefix="PICSELLIA_", frozen=True, use_attribute_docstrings=True, populate_by_name=True
+        env_prefix="PICSELLIA_",
+        env_ignore_empty=True,
+        frozen=True,
+        use_attribute_docstrings=True,
+        populate_by_name=True,
     )
 
     token: SecretStr = SecretStr("")
