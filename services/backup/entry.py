@@ -71,7 +71,7 @@ def _starter() -> int:
     if in_use:
         _say("the registry has models already: the starter model is not imported")
         return 0
-    if subprocess.run(["handful", "import", str(_STARTER)], check=False).returncode:
+    if subprocess.run(["handful", "import", "--as-starter", str(_STARTER)], check=False).returncode:
         _say("error: the starter model could not be imported, see above; the platform works without it")
     return 0
 

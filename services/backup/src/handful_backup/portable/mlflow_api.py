@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -33,6 +34,12 @@ SOURCE_TIMES = "handful.source_times"
 PLACEHOLDER = "handful.filler"
 """Tag of versions that only use up a number and are deleted at once."""
 
+STARTER = "handful.starter"
+"""Tag of a registered model that came with the starter: what the server held then. See `handful_backup.starter`."""
+
+MODEL_VERSIONS = "mlflow.modelVersions"
+"""MLflow's tag of a logged model with the versions that were made from it, as JSON. A server adds to it by itself."""
+
 IMPORT_TAGS = frozenset({SOURCE_EXPERIMENT, SOURCE_RUN, SOURCE_MODEL, SOURCE_VERSION, IMPORTED, SOURCE_TIMES})
 
 Json = Mapping[str, Any]
@@ -59,3 +66,15 @@ def metric_value(value: Any) -> tuple[float, bool]:
 def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
     """Tags as MLflow's requests want them."""
     return [{"key": key, "value": value} for key, value in tags.items()]
+
+
+def versions_named(value: str | None) -> set[tuple[str, int]]:
+    """Names and numbers in a tag `MODEL_VERSIONS`; none in one that somebody wrote otherwise.
+
+    MLflow writes a number as text or as a number, depending on who does, and so has some twice.
+    """
+    try:
+        entries = json.loads(value or "[]")
+        return {(str(entry["name"]), int(entry["version"])) for entry in entries}
+    except (ValueError, TypeError, KeyError):
+        return set()

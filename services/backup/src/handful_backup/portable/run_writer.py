@@ -47,18 +47,20 @@ class ExperimentWriter:
         self._diff = diff
         self._staging = diff.staging
         self._existing = diff.state.experiments
+        self._restored: list[int] = []
         self._artifacts = artifacts
 
     def create_missing(self) -> None:
-        """Create what does not exist; deleted experiments are restored, as nothing can be put into them."""
+        """Create what does not exist; a deleted experiment is restored for what comes into it."""
         for row in self._staging.rows("experiments", order="experiment_id"):
             found = self._existing.get(row["experiment_id"])
             if found is None:
                 self._existing[row["experiment_id"]] = self._create(row)
                 continue
-            if found.deleted:
+            if found.deleted and (self._diff.policy.overwrite or self._diff.receives(row)):
                 self._rest.send("POST", f"{API}/experiments/restore", {"experiment_id": found.id})
-            if self._diff.policy.overwrite:
+                self._restored.append(row["experiment_id"])
+            if self._diff.policy.overwrite or int(found.id) in self._diff.state.starter.get("experiments", ()):
                 self._set_tags(row, found)
 
     def refuse_folders_elsewhere(self) -> None:
@@ -82,6 +84,17 @@ class ExperimentWriter:
             found = self._existing[row["experiment_id"]]
             if self._diff.experiment_needs_deletion(found, row):
                 self._rest.send("POST", f"{API}/experiments/delete", {"experiment_id": found.id})
+                self._restored = [number for number in self._restored if number != row["experiment_id"]]
+        self._delete_runs_again()
+
+    def _delete_runs_again(self) -> None:
+        """Delete runs that the backup has as deleted: MLflow restores an experiment with all of its runs."""
+        for number in self._restored:
+            deleted = "experiment_id = ? AND lifecycle_stage = 'deleted'"
+            for row in self._staging.rows("runs", deleted, number):
+                run = self._diff.state.runs[row["run_uuid"]]
+                if run.deleted and run.is_complete and not self._diff.policy.overwrite:
+                    self._rest.send("POST", f"{API}/runs/delete", {"run_id": run.id})
 
     def _create(self, row: Record) -> ServerEntity:
         times = {"created": row["creation_time"], "updated": row["last_update_time"]}
