@@ -135,7 +135,9 @@ def _import_starter(plan: Plan, steps: Steps) -> None:
         if known := registry.models():
             step.result = f"the registry has {', '.join(sorted(model.name for model in known))} already"
             return
-        code, _ = run_handful(["import", "--as-starter", str(_STARTER), "--json"], plan.environment(os.environ), plan.folder)
+        code, _ = run_handful(
+            ["import", "--as-starter", str(_STARTER), "--json"], plan.environment(os.environ), plan.folder
+        )
         if code:
             raise HandfulError(f"the import of {_STARTER} ended with code {code}", "its own line above says why")
         names = ", ".join(f"{model.name} ({', '.join(model.aliases)})" for model in registry.models())

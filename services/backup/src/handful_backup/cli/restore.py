@@ -12,6 +12,7 @@ from handful_backup.cli.options import (
     Artifacts,
     AsJson,
     Database,
+    Embedded,
     Experiments,
     Jobs,
     Models,
@@ -20,8 +21,10 @@ from handful_backup.cli.options import (
     Older,
     PassphraseFile,
     load_settings,
+    mode_of,
     passphrase,
 )
+from handful_backup.embedded import EmbeddedMlflow
 from handful_backup.errors import DatabaseModeUnavailableError
 from handful_backup.exact.importer import DatabaseImport
 from handful_backup.location import fetch_backup
@@ -58,6 +61,7 @@ def restore(
         bool, typer.Option("--as-starter", help="Mark a model of a new server: while unused, it gives way to a backup.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and write nothing.")] = False,
+    embedded: Embedded = False,
     way: ModeOption = Mode.AUTO,
     database: Database = "",
     artifacts: Artifacts = "",
@@ -69,6 +73,7 @@ def restore(
     started = time.monotonic()
     remove_stale_work_folders()
     settings = load_settings(database, artifacts, passphrase_file, jobs)
+    mode = mode_of(way, settings, embedded=embedded)
     selection = Selection(tuple(experiment or ()), tuple(model or ()), newer_than, older_than)
     with fetch_backup(backup, settings) as path, BackupReader(path, passphrase(settings)) as reader:
         with Progress() as progress:
@@ -76,8 +81,11 @@ def restore(
             reader.check(progress.advance)
         policy = ConflictPolicy(overwrite, rename_prefix)
         job = ImportJob(reader, settings.jobs, select(selection, reader), policy)
-        with open_target(load(CoreSettings), settings, way) as target:
-            plan = import_backup(target, job, way, dry_run=dry_run, as_starter=as_starter)
+        core = load(CoreSettings)
+        if embedded and not dry_run:
+            EmbeddedMlflow(core.home).create()
+        with open_target(core, settings, mode, embedded=embedded) as target:
+            plan = import_backup(target, job, mode, dry_run=dry_run, as_starter=as_starter)
     _report(plan, backup, time.monotonic() - started, dry_run=dry_run, as_json=as_json)
 
 

@@ -112,8 +112,8 @@ class RestImport:
         registered = list(self._staging.rows("registered_models", order="name"))
         for row in registered:
             self._import_versions(row, plan)
-        for row in new_models:
-            self._models.name_versions(row)
+        for model in new_models:
+            self._models.name_versions(model)
         for row in registered:
             self._set_aliases(row["name"])
         self._experiments.delete()
