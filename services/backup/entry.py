@@ -81,7 +81,7 @@ def _in_use() -> bool:
 
     An interrupted import of the starter model leaves versions with its tag and without an alias: they do not count.
     """
-    from handful_backup.portable.mlflow_api import SOURCE_VERSION
+    from handful_backup.mlflow_tags import SOURCE_VERSION
     from handful_core.registry import Registry
 
     with Registry(os.environ["HANDFUL_MLFLOW_URI"]) as registry:

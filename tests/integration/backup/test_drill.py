@@ -28,7 +28,8 @@ _PORTABLE = "--way portable"
 def _commands(repository: Path, heading: str, after: str = "") -> str:
     """The commands below a heading of the page: the first block after some words."""
     page = (repository / "docs" / "backup.md").read_text(encoding="utf-8")
-    section = page.partition(f"\n### {heading}\n")[2].partition("\n#")[0].partition(after)[2]
+    section = page.partition(f"\n### {heading}\n")[2].partition("\n#")[0]
+    section = section.partition(after)[2] if after else section
     block = re.search(r"(?:^    .+\n)+", section, re.MULTILINE)
     assert block
     return re.sub(r"^    ", "", block[0], flags=re.MULTILINE)

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from fakes.registry import FakeMlflow
-from handful_backup.portable.mlflow_api import SOURCE_VERSION
+from handful_backup.mlflow_tags import SOURCE_VERSION
 from handful_core import registry
 
 

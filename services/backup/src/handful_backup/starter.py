@@ -16,11 +16,11 @@ from typing import Any
 from handful_backup.archive.rows import encode_canonically
 from handful_backup.artifact_folders import ArtifactFolders
 from handful_backup.artifacts import StoreResolver
+from handful_backup.compared_fields import ComparedFields, ComparedSide
+from handful_backup.mlflow_tags import STARTER
 from handful_backup.plan import ImportJob
-from handful_backup.portable.mlflow_api import STARTER
 from handful_backup.selection import Rows, SelectedItems
 from handful_backup.tables import ROOT_TABLES, Kind, Owner, owner
-from handful_backup.verification.compared_fields import ComparedFields, ComparedSide
 
 STARTER_GIVES_WAY = "the starter model, which nobody has used or changed, gives way to the backup"
 _MONITORING = "monitoring/"

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from handful_backup.artifact_folders import ArtifactFolders
 from handful_backup.exact.database import delete_owned, insert, reflect
 from handful_backup.exact.source import DatabaseSource
-from handful_backup.portable.mlflow_api import STARTER
+from handful_backup.mlflow_tags import STARTER
 from handful_backup.starter import PeoplesRows, StarterMark, StarterThings, has_unchanged_rows, read_mark
 from handful_backup.tables import (
     DEFAULT_WORKSPACE,

@@ -7,10 +7,7 @@ from typing import Any
 
 from handful_backup.artifact_folders import version_id
 from handful_backup.artifact_import import ArtifactImport
-from handful_backup.portable.columns import MODEL_STATUS
-from handful_backup.portable.diff import ImportDiff
-from handful_backup.portable.mlflow_api import (
-    API,
+from handful_backup.mlflow_tags import (
     IMPORT_TAGS,
     IMPORTED,
     MODEL_VERSIONS,
@@ -18,9 +15,11 @@ from handful_backup.portable.mlflow_api import (
     SOURCE_MODEL,
     SOURCE_TIMES,
     SOURCE_VERSION,
-    tag_list,
     versions_named,
 )
+from handful_backup.portable.columns import MODEL_STATUS
+from handful_backup.portable.diff import ImportDiff
+from handful_backup.portable.mlflow_api import API, tag_list
 from handful_backup.portable.server_state import ServerEntity, version_identity
 from handful_backup.tables import NO_STAGE, Record, stage_of
 from handful_core.registry.rest import Rest

@@ -11,24 +11,22 @@ from handful_backup.artifact_folders import experiment_root
 from handful_backup.artifact_import import ArtifactImport
 from handful_backup.artifacts import is_missing_folder
 from handful_backup.increment import DIGESTS
-from handful_backup.portable.diff import ImportDiff
-from handful_backup.portable.mlflow_api import (
-    API,
+from handful_backup.mlflow_tags import (
     IMPORT_TAGS,
     IMPORTED,
+    MODEL_HISTORY,
+    PARENT,
     SOURCE_EXPERIMENT,
     SOURCE_RUN,
     SOURCE_TIMES,
-    tag_list,
 )
+from handful_backup.portable.diff import ImportDiff
+from handful_backup.portable.mlflow_api import API, tag_list
 from handful_backup.portable.server_state import ServerEntity
 from handful_backup.tables import Record
 from handful_core.errors import ConfigError
 from handful_core.registry.rest import Rest
 
-PARENT = "mlflow.parentRunId"
-MODEL_HISTORY = "mlflow.log-model.history"
-"""Tag with JSON that has the run's own id in it."""
 _WITH_ARTIFACTS = (("runs", "run_uuid", "runs"), ("logged_models", "model_id", "models"))
 """Tables whose rows have artifacts: the column of their id, and the kind of their folder."""
 _METRICS = 1000

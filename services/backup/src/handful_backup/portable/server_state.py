@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from handful_backup.plan import ConflictPolicy
-from handful_backup.portable.mlflow_api import (
-    API,
-    EXPERIMENTS_PER_SEARCH,
+from handful_backup.mlflow_tags import (
     IMPORTED,
     PLACEHOLDER,
-    RUNS_PER_PAGE,
     SOURCE_EXPERIMENT,
     SOURCE_MODEL,
     SOURCE_RUN,
     SOURCE_VERSION,
-    Json,
 )
+from handful_backup.plan import ConflictPolicy
+from handful_backup.portable.mlflow_api import API, EXPERIMENTS_PER_SEARCH, RUNS_PER_PAGE, Json
 from handful_backup.portable.registry_pages import versions_of
 from handful_backup.portable.staging import StagingDatabase
 from handful_backup.tables import NO_STAGE, Kind, Owner, Record

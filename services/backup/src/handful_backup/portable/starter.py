@@ -5,9 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 
 from handful_backup.artifacts import StoreResolver
+from handful_backup.mlflow_tags import STARTER
 from handful_backup.plan import ImportJob
 from handful_backup.portable.diff import ImportDiff
-from handful_backup.portable.mlflow_api import API, STARTER
+from handful_backup.portable.mlflow_api import API
 from handful_backup.portable.server_state import ServerState
 from handful_backup.portable.source import RestSource
 from handful_backup.starter import (

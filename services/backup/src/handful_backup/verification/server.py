@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from handful_backup.archive import BackupReader
 from handful_backup.artifact_folders import ArtifactFolders
 from handful_backup.artifacts import StoreResolver
+from handful_backup.compared_fields import ComparedFields, ComparedSide, FieldReader, Values
 from handful_backup.increment import DIGESTS
 from handful_backup.plan import ImportJob
 from handful_backup.portable.importer import RestImport
@@ -14,8 +15,7 @@ from handful_backup.portable.server_state import ServerState
 from handful_backup.portable.source import RestSource
 from handful_backup.progress import Progress
 from handful_backup.selection import Rows
-from handful_backup.verification.compared_fields import ComparedFields, ComparedSide, FieldReader
-from handful_backup.verification.report import Report, Values, compare_artifacts, row_set
+from handful_backup.verification.report import Report, compare_artifacts, row_set
 from handful_core.registry.rest import Rest
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from handful_backup.portable.mlflow_api import IMPORT_TAGS, MODEL_VERSIONS, STARTER, versions_named
-from handful_backup.portable.run_writer import MODEL_HISTORY, PARENT
-from handful_backup.portable.server_state import ServerState
+from handful_backup.mlflow_tags import IMPORT_TAGS, MODEL_HISTORY, MODEL_VERSIONS, PARENT, STARTER, versions_named
 from handful_backup.selection import Rows
 from handful_backup.tables import Record, is_deleted_version, stage_of
-from handful_backup.verification.report import Values
 
+if TYPE_CHECKING:
+    from handful_backup.portable.server_state import ServerState
+
+Values = tuple[Any, ...]
+"""A row's fields."""
 FieldReader = Callable[[Record], Values | None]
 """The fields of a row that REST keeps; None for a row that it does not show."""
 
@@ -25,12 +27,14 @@ class ComparedSide:
         state: the server's ids of the backup's things; None on the server's own side.
         datasets: by their ids.
         links: inputs and outputs by their ids.
+        models: logged models that are there. A run may name others: one is deleted, or was not selected for a backup.
         deleted: logged models and versions that were deleted, which REST does not show.
     """
 
     state: ServerState | None
     datasets: dict[str, Record] = field(default_factory=dict)
     links: dict[str, Record] = field(default_factory=dict)
+    models: set[str] = field(default_factory=set)
     deleted: set[Any] = field(default_factory=set)
 
     @classmethod
@@ -39,7 +43,8 @@ class ComparedSide:
         side = cls(state)
         side.datasets = {row["dataset_uuid"]: row for row in rows.rows("datasets")}
         side.links = {row["input_uuid"]: row for row in rows.rows("inputs")}
-        side.deleted = {row["model_id"] for row in rows.rows("logged_models") if row["lifecycle_stage"] != "active"}
+        for row in rows.rows("logged_models"):
+            (side.models if row["lifecycle_stage"] == "active" else side.deleted).add(row["model_id"])
         side.deleted |= {
             (row["name"], row["version"]) for row in rows.rows("model_versions") if is_deleted_version(row)
         }
@@ -122,7 +127,7 @@ class ComparedFields:
             dataset = self._side.datasets[row["source_id"]]
             fields = dataset["name"], dataset["digest"], dataset["dataset_source"], dataset["dataset_schema"]
             return row["source_type"], *fields, dataset["dataset_profile"], self._run(row["destination_id"])
-        if row["destination_id"] in self._side.deleted:
+        if row["destination_id"] not in self._side.models:
             return None
         models = self._run(row["source_id"]), self._model(row["destination_id"])
         return row["source_type"], *models, row["step"] or 0
