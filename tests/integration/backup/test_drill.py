@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -70,9 +71,10 @@ def _run(commands: str, folder: Path) -> subprocess.CompletedProcess[str]:
         start_new_session=True,
     ) as process:
         try:
-            out, err = process.communicate(timeout=300)
+            out, err = process.communicate(timeout=600)
         finally:
-            os.killpg(process.pid, signal.SIGKILL) if process.poll() is None else None
+            with suppress(ProcessLookupError):  # A command that failed leaves the servers.
+                os.killpg(process.pid, signal.SIGKILL)
     return subprocess.CompletedProcess(commands, process.returncode, out, err)
 
 

@@ -148,7 +148,7 @@ def starter(world: World, options: Options, monkeypatch: pytest.MonkeyPatch) -> 
 
     class Import:
         def __init__(self, kind: str, arguments: list[str], env: dict[str, str], cwd: Path) -> None:
-            imported.append(arguments[1])
+            imported.extend(arguments[1:3])
             self._code = 0 if world.starter_is_whole else 4
             if world.starter_is_whole:
                 world.mlflow.register(world.package, name="fingers", aliases=["champion"])
@@ -170,7 +170,7 @@ def test_the_starter_model_is_served_before_anything_is_trained(
 ) -> None:
     quickstart(options)
     said = capsys.readouterr().err
-    assert starter == [str(Path("models/starter.zip"))]
+    assert starter == ["--as-starter", str(Path("models/starter.zip"))]
     line = f"starter model: fingers (champion) is served at http://127.0.0.1:{options.port} from now on"
     assert said.index(line) < said.index("train and register")
 
