@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from handful_backup.archive.rows import encode_canonically
 from handful_backup.artifact_folders import ArtifactFolders
+from handful_backup.artifact_import import FolderKey
 from handful_backup.artifacts import StoreResolver
 from handful_backup.compared_fields import ComparedFields, ComparedSide
 from handful_backup.mlflow_tags import STARTER
@@ -68,7 +69,7 @@ class StarterMark:
 def mark_of(source: Rows, stores: StoreResolver) -> StarterMark:
     """The mark of what a server holds now."""
     rows = PeoplesRows(source)
-    return StarterMark(_run_count(rows), _hash_of_rows(rows), hash_of_files(source, stores))
+    return StarterMark(_run_count(rows), _hash_of_rows(rows), hash_of_files(files_of(source, stores)))
 
 
 def read_mark(source: Rows) -> StarterMark | None:
@@ -89,13 +90,20 @@ def has_unchanged_rows(source: Rows, mark: StarterMark) -> bool:
     return _run_count(rows) == mark.runs and _hash_of_rows(rows) == mark.rows
 
 
-def hash_of_files(source: Rows, stores: StoreResolver) -> str:
-    """A hash of the names and sizes of all artifacts."""
-    found = []
+def files_of(source: Rows, stores: StoreResolver) -> Mapping[FolderKey, set[tuple[str, int]]]:
+    """The names and sizes of all artifacts, by kind and id of their folder."""
+    found: dict[FolderKey, set[tuple[str, int]]] = {}
     for folder in ArtifactFolders.of(PeoplesRows(source)):
         store, path = stores.resolve(folder.uri)
-        found += [(folder.kind, folder.id, file.path, file.size) for file in store.list(path)]
-    return _hash(encode_canonically(list(file)) for file in sorted(found))
+        found[folder.kind, folder.id] = {(file.path, file.size) for file in store.list(path)}
+    return found
+
+
+def hash_of_files(files: Mapping[FolderKey, set[tuple[str, int]]]) -> str:
+    """A hash of the names and sizes of artifacts."""
+    return _hash(
+        encode_canonically([*folder, *file]) for folder, found in sorted(files.items()) for file in sorted(found)
+    )
 
 
 @dataclass(slots=True)

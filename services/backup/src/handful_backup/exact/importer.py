@@ -31,6 +31,7 @@ from handful_backup.progress import Progress
 from handful_backup.starter import (
     STARTER_GIVES_WAY,
     StarterThings,
+    files_of,
     hash_of_files,
     is_markable,
     mark_of,
@@ -68,6 +69,7 @@ class DatabaseImport:
 
     def __init__(self, database: Database, stores: StoreResolver, job: ImportJob, *, as_starter: bool = False) -> None:
         self._as_starter = as_starter
+        self._starter_files: Mapping[FolderKey, set[tuple[str, int]]] = {}
         self._database = database
         self._stores = stores
         self._job = job
@@ -100,7 +102,10 @@ class DatabaseImport:
         if target.plan.nothing_to_do or not may_replace_starter(self._job, DatabaseSource(connection)):
             return target
         starter = find_starter(connection)
-        if starter is None or starter.mark.files != hash_of_files(DatabaseSource(connection), self._stores):
+        if starter is None:
+            return target
+        self._starter_files = files_of(DatabaseSource(connection), self._stores)
+        if starter.mark.files != hash_of_files(self._starter_files):
             return target
         return DatabaseTarget(connection, self._job, starter.things)
 
@@ -112,9 +117,12 @@ class DatabaseImport:
                 continue
             try:
                 store, folder = self._stores.resolve(uri)
-                store.remove(folder)
+                if {(file.path, file.size) for file in store.list(folder)} == self._starter_files[kind, name]:
+                    store.remove(folder)
+                else:
+                    target.plan.notes.append(f"files came to the starter's {uri} meanwhile: they stay there")
             except HandfulError as error:  # The rows are there: files that nothing names do no harm.
-                target.plan.notes.append(f"the starter model's files {uri} stay ({error.message})")
+                target.plan.notes.append(f"the starter's files {uri} stay ({error.message})")
 
     def _folders(self, target: DatabaseTarget) -> Iterator[tuple[FolderKey, str, bool]]:
         """The folders of what is written, with their new URIs, and whether what exists there is replaced."""

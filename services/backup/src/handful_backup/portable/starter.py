@@ -13,6 +13,7 @@ from handful_backup.portable.server_state import ServerState
 from handful_backup.portable.source import RestSource
 from handful_backup.starter import (
     StarterThings,
+    files_of,
     has_unchanged_rows,
     hash_of_files,
     is_markable,
@@ -57,7 +58,7 @@ class RestStarter:
             mark = read_mark(source)
             if mark is None or not may_replace_starter(job, source) or "traces" in source.not_carried():
                 return False
-            if not has_unchanged_rows(source, mark) or hash_of_files(source, self._stores) != mark.files:
+            if not has_unchanged_rows(source, mark) or hash_of_files(files_of(source, self._stores)) != mark.files:
                 return False
             things = StarterThings.of(source)
         diff.state.starter = things.owners
