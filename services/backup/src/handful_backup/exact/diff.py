@@ -178,9 +178,7 @@ class _Comparison:
                 self._diff.revived.add(self._diff.experiments[number])
                 self._plan.lines["experiments"].there -= 1
                 self._plan.lines["experiments"].changed += 1
-                self._plan.notes.append(
-                    f"experiment {row['name']} is deleted here, and restored for what comes into it"
-                )
+                self._plan.notes.append(f"experiment {row['name']} is deleted here: restored for what comes into it")
             else:
                 self._plan.notes.append(f"experiment {row['name']} is deleted here: --overwrite restores it")
 
