@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from commands.parser import ROOT, ScriptParser
+from commands.process import exec_command
 from commands.stack import guarded
 from compose.docker import DockerCli
 from compose.stack import ContainerJob, run_job
+from installer.__main__ import main as install
+from installer.layout import Layout
 
 _TRAIN = """
 Trains a model in a container, and takes it all the way to the registry: `handful train`. MLflow is started if it does
@@ -16,13 +20,16 @@ files by these paths. What it writes stays in the volume trainer-data: --resume 
 """
 _EXPORT = """
 Writes all of MLflow into one ZIP file: `handful export`, in a container that sees BACKUP_DIR (./backups) as its current
-folder. MLflow is started if it does not run.
+folder. MLflow is started if it does not run. With --embedded it needs no Docker, and takes the MLflow of
+scripts/quickstart.
 """
 _IMPORT = """
 Brings a backup back into MLflow: `handful import BACKUP`, in a container that sees BACKUP_DIR (./backups) as its
-current folder: name the file by its name in there. MLflow is started if it does not run.
+current folder: name the file by its name in there. MLflow is started if it does not run. With --embedded it needs no
+Docker: it installs Handful into .venv, and brings the backup into the MLflow of scripts/quickstart, which need not run.
 """
 _BACKUP_OPTIONS = {
+    "--embedded": "without Docker: the MLflow of scripts/quickstart, below HANDFUL_HOME",
     "--experiment NAME": "only this experiment; may be repeated",
     "--model NAME": "only this model, with its runs: NAME, NAME@ALIAS or NAME/3; may be repeated",
     "--newer-than AGE": "only runs that started less long ago: 12h, 30d, 2w",
@@ -54,6 +61,7 @@ _OPTIONS = {
         **_BACKUP_OPTIONS,
     },
     "import": {
+        "--as-starter": "mark a model of a new server: while unused, it gives way to a backup",
         "--dry-run": "print the plan and write nothing",
         "--overwrite": "replace what exists by what the backup has",
         "--rename-prefix TEXT": "make copies: put this before names of experiments and models",
@@ -76,17 +84,17 @@ def train(parser: ScriptParser, argv: list[str]) -> int:
 def export(parser: ScriptParser, argv: list[str]) -> int:
     """`scripts/export`."""
     parser.describe(_EXPORT)
-    return _run(parser, argv, ContainerJob("backup", "export", built_by="starter"))
+    return _run(parser, argv, ContainerJob("backup", "export", built_by="starter"), embedded="--embedded" in argv)
 
 
 def import_(parser: ScriptParser, argv: list[str]) -> int:
     """`scripts/import`."""
     parser.usage = f"{parser.script} [options] BACKUP"
     parser.describe(_IMPORT)
-    return _run(parser, argv, ContainerJob("backup", "import", built_by="starter"))
+    return _run(parser, argv, ContainerJob("backup", "import", built_by="starter"), embedded="--embedded" in argv)
 
 
-def _run(parser: ScriptParser, argv: list[str], job: ContainerJob) -> int:
+def _run(parser: ScriptParser, argv: list[str], job: ContainerJob, *, embedded: bool = False) -> int:
     """Print the help here, where it needs no container; the job itself parses all other arguments."""
     # An option ends in the name of its value, in capitals, or has no value.
     for option, text in _OPTIONS[job.command].items():
@@ -95,4 +103,14 @@ def _run(parser: ScriptParser, argv: list[str], job: ContainerJob) -> int:
         parser.add_argument(*names.split(", "), help=text, **kwargs)
     if {"-h", "--help"} & set(argv):
         parser.parse_args(["--help"])
+    if embedded:
+        return _run_here(job.command, argv)
     return guarded(lambda: run_job(DockerCli(ROOT), ROOT, job, argv))
+
+
+def _run_here(command: str, argv: list[str]) -> int:
+    """Run the command on this machine. It runs in Handful's folder, and files are those of the folder of the user."""
+    if code := install(["services"]):
+        return code
+    words = [str(Path(word).resolve()) if Path(word).exists() else word for word in argv]
+    return exec_command([Layout.of_this_checkout().tool("handful"), command, *words])

@@ -78,7 +78,8 @@ def _starter() -> int:
             if name not in there:
                 _say(f"there is no models/{STARTER_FILES[name]}: the starter model {name} is not imported")
         for name in _missing_of(there) if there else ():
-            if subprocess.run(["handful", "import", str(_MODELS / STARTER_FILES[name])], check=False).returncode:
+            words = ["handful", "import", "--as-starter", str(_MODELS / STARTER_FILES[name])]
+            if subprocess.run(words, check=False).returncode:
                 _say(f"error: the starter model {name} could not be imported, see above; the platform works without it")
     except HandfulError as error:
         _say(f"error: {error}: no starter model is imported; the platform works without one")

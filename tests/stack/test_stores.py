@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -87,3 +88,34 @@ def test_a_backup_is_the_starter_model_of_a_stack_of_which_nothing_is_left(
     again = stack.run_script("import", "all.zip")
     assert again.returncode == 0, again.stderr
     assert [_rows(stack, _ALIASES), predict()["version"]] == before
+
+
+def test_a_backup_takes_the_place_of_the_starter_in_a_new_stack(
+    stack: Stack, ask: Callable[..., httpx.Response], predict: Callable[..., dict[str, Any]]
+) -> None:
+    counts = "select (select count(*) from runs), (select count(*) from experiments), (select count(*) from params)"
+    before = [_rows(stack, _VERSIONS), _rows(stack, _ALIASES), _rows(stack, counts)]
+    answer, objects = predict(), _objects(stack)
+    done = stack.run_script("export", "--out", "lost.zip")
+    assert done.returncode == 0, done.stderr
+    assert stack.run_script("down", "--delete-data").returncode == 0
+    models = stack.root / "models"
+    models.mkdir(exist_ok=True)
+    shutil.copy(Path(__file__).parents[2] / "models" / "starter.zip", models)
+    try:
+        done = stack.run_script("up", "--no-build")
+    finally:
+        (models / "starter.zip").unlink()
+    assert done.returncode == 0, done.stderr
+    assert "fingers|champion|1" in _rows(stack, _ALIASES)
+    assert _rows(stack, _VERSIONS) != before[0]
+    until(lambda: ask().is_success, "serving answers with the starter")
+    # The commands of docs/backup.md, After a loss.
+    done = stack.run_script("import", "lost.zip")
+    assert done.returncode == 0, done.stderr
+    assert "gives way to the backup" in " ".join((done.stdout + done.stderr).split())
+    assert [_rows(stack, _VERSIONS), _rows(stack, _ALIASES), _rows(stack, counts)] == before
+    assert _objects(stack).keys() == objects.keys()
+    until(lambda: predict()["detections"] == answer["detections"], "serving answers with the champion of the backup")
+    again = stack.run_script("import", "lost.zip")
+    assert "all of it is there already, nothing to do" in " ".join((again.stdout + again.stderr).split())

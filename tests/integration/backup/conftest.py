@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from fakes.packages import build_package
 from handful_core.cli.main import main
 from support.backed_up_mlflow import BUCKET, Handful, Mlflow
 from support.filled_mlflow import fill
 from support.mlflow_server import MlflowServer
 from support.object_store import S3Store, find_weed
 from support.postgres import Postgres, find_programs
+from support.registering import register
 
 
 @pytest.fixture
@@ -73,6 +75,35 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mlflow]:
     mlflow.server.start()
     yield mlflow
     mlflow.server.kill()
+
+
+@pytest.fixture(scope="session")
+def starter() -> Path:
+    """The starter model of this repository."""
+    return Path(__file__).parents[3] / "models" / "starter.zip"
+
+
+@pytest.fixture(scope="session")
+def used(starter: Path, tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mlflow]:
+    """What a quickstart leaves: the starter, and a model that took its place; no test may change it."""
+    root = tmp_path_factory.mktemp("used")
+    (root / "artifacts").mkdir()
+    shutil.copy(tables, root / "mlflow.db")
+    mlflow = Mlflow.embedded(root)
+    _run("import", "--as-starter", starter, *mlflow.exact)
+    mlflow.server.start()
+    package = build_package(tmp_path_factory.mktemp("squares") / "package", name="fingers")
+    assert register(mlflow.server.uri, package.root, "fingers", ["champion"]) == 2
+    try:
+        yield mlflow
+    finally:
+        mlflow.server.kill()
+
+
+@pytest.fixture(scope="session")
+def used_zip(used: Mlflow, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A backup of it."""
+    return _export(tmp_path_factory.mktemp("zip") / "used.zip", used, used.exact)
 
 
 @pytest.fixture(scope="session")
@@ -141,9 +172,13 @@ def _export(path: Path, mlflow: Mlflow, options: list[str]) -> Path:
     os.environ["HANDFUL_MLFLOW_URI"] = mlflow.server.uri
     os.environ["HANDFUL_HOME"] = str(path.parent / "var")
     try:
-        with pytest.raises(SystemExit) as ended:
-            main(["export", "--out", str(path), *options])
+        _run("export", "--out", path, *options)
     finally:
         del os.environ["HANDFUL_MLFLOW_URI"], os.environ["HANDFUL_HOME"]
-    assert not ended.value.code
     return path
+
+
+def _run(*words: object) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([str(word) for word in words])
+    assert not ended.value.code

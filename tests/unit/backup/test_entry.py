@@ -79,7 +79,8 @@ class _Container:
         monkeypatch.setattr(subprocess, "run", self._run)
 
     def _run(self, command: list[str], *, check: bool) -> subprocess.CompletedProcess[str]:
-        file = Path(command[2]).name
+        assert command[:3] == ["handful", "import", "--as-starter"]
+        file = Path(command[3]).name
         self.imported.append(file)
         return subprocess.CompletedProcess(command, 4 if file == self.failing else 0)
 

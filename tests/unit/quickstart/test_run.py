@@ -148,10 +148,10 @@ def starter(world: World, options: Options, monkeypatch: pytest.MonkeyPatch) -> 
 
     class Import:
         def __init__(self, kind: str, arguments: list[str], env: dict[str, str], cwd: Path) -> None:
-            imported.append(arguments[1])
+            imported.extend(arguments[1:3])
             self._code = 0 if world.starter_is_whole else 4
             if world.starter_is_whole:
-                name = "leaves" if "leaves" in arguments[1] else "fingers"
+                name = "leaves" if "leaves" in arguments[2] else "fingers"
                 world.mlflow.register(world.package, name=name, aliases=["champion"])
 
         def output(self) -> bytes:
@@ -171,7 +171,7 @@ def test_the_starter_model_is_served_before_anything_is_trained(
 ) -> None:
     quickstart(options)
     said = capsys.readouterr().err
-    assert starter == [str(Path("models/starter.zip"))]
+    assert starter == ["--as-starter", str(Path("models/starter.zip"))]
     line = f"starter model: served at http://127.0.0.1:{options.port} from now on: fingers (champion)"
     assert said.index(line) < said.index("train and register")
 
@@ -181,7 +181,8 @@ def test_both_starter_models_come_where_both_are_asked_for(
 ) -> None:
     (options.folder / "models" / "leaves.zip").write_bytes(b"a backup")
     quickstart(replace(options, starters=("fingers", "leaves")))
-    assert starter == [str(Path("models/starter.zip")), str(Path("models/leaves.zip"))]
+    each = [str(Path("models") / name) for name in ("starter.zip", "leaves.zip")]
+    assert starter == ["--as-starter", each[0], "--as-starter", each[1]]
     assert "from now on: fingers (champion) and leaves (champion)" in capsys.readouterr().err
 
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 
 from handful_backup.artifacts import StoreResolver
+from handful_backup.embedded import EmbeddedMlflow, installed_mlflow
 from handful_backup.exact.database import Database
 from handful_backup.portable.mlflow_api import API, ATTEMPTS, TIMEOUT
 from handful_backup.settings import BackupSettings
@@ -39,12 +40,14 @@ class MlflowTarget:
         stores: where its artifacts are.
         database: its database; None in the mode REST.
         why: one line: which mode is taken, and why.
+        installed: MLflow's version, where the server is not to be asked: another one may be at its address.
     """
 
     rest: Rest
     stores: StoreResolver
     database: Database | None
     why: str
+    installed: str = ""
 
     @property
     def display_url(self) -> str:
@@ -53,6 +56,8 @@ class MlflowTarget:
 
     def version(self) -> str:
         """MLflow's version; empty if the server does not answer."""
+        if self.installed:
+            return self.installed
         try:
             with self.rest.open("/version") as answer:
                 return answer.read(64).decode().strip()
@@ -61,15 +66,23 @@ class MlflowTarget:
 
 
 @contextmanager
-def open_target(core: CoreSettings, settings: BackupSettings, mode: Mode) -> Iterator[MlflowTarget]:
+def open_target(
+    core: CoreSettings, settings: BackupSettings, mode: Mode, *, embedded: bool = False
+) -> Iterator[MlflowTarget]:
     """The server that the settings name.
+
+    Args:
+        core: the server's address, and the home folder.
+        settings: its database, and its artifacts.
+        mode: what was asked for.
+        embedded: whether it is the embedded MLflow of the home folder, whatever the settings name.
 
     Raises:
         ConfigError: its database is asked for, and none is known.
     """
     rest = Rest(core.mlflow_uri, TIMEOUT, ATTEMPTS, None)
     try:
-        yield _find(core, settings, mode, rest)
+        yield _embedded(core, settings, rest) if embedded else _find(core, settings, mode, rest)
     finally:
         rest.close()
 
@@ -81,14 +94,21 @@ def _find(core: CoreSettings, settings: BackupSettings, mode: Mode, rest: Rest) 
         database = Database(settings.database_url.get_secret_value())
         why = f"exact: the database {database.display_url}"
         return MlflowTarget(rest, StoreResolver(settings, rest), database, why)
-    embedded = core.home / "mlflow" / "mlflow.db"
-    if embedded.is_file() and _is_behind(embedded, core.mlflow_uri, rest):
-        artifacts = settings.artifacts or str(core.home / "mlflow" / "artifacts")
+    embedded = EmbeddedMlflow(core.home)
+    if embedded.database.is_file() and _is_behind(embedded.database, core.mlflow_uri, rest):
+        artifacts = settings.artifacts or str(embedded.artifacts)
         stores = StoreResolver(settings.model_copy(update={"artifacts": artifacts}), rest)
-        return MlflowTarget(rest, stores, Database(f"sqlite:///{embedded}"), f"exact: the database {embedded}")
+        return MlflowTarget(rest, stores, Database(embedded.url), f"exact: the database {embedded.database}")
     if mode is Mode.DATABASE:
         raise ConfigError("the exact way needs MLflow's database", "set --database or HANDFUL_BACKUP_DATABASE_URL")
     return _over_rest(settings, rest, "no database was named")
+
+
+def _embedded(core: CoreSettings, settings: BackupSettings, rest: Rest) -> MlflowTarget:
+    embedded = EmbeddedMlflow(core.home)
+    stores = StoreResolver(settings.model_copy(update={"artifacts": str(embedded.artifacts)}), rest)
+    why = f"exact: the database {embedded.database}"
+    return MlflowTarget(rest, stores, Database(embedded.url), why, installed_mlflow())
 
 
 def _over_rest(settings: BackupSettings, rest: Rest, why: str) -> MlflowTarget:

@@ -149,7 +149,8 @@ def _import_starters(plan: Plan, steps: Steps) -> None:
 
 
 def _import_backup(backup: Path, plan: Plan) -> None:
-    code, _ = run_handful(["import", str(backup), "--json"], plan.environment(os.environ), plan.folder)
+    words = ["import", "--as-starter", str(backup), "--json"]
+    code, _ = run_handful(words, plan.environment(os.environ), plan.folder)
     if code:
         raise HandfulError(f"the import of {backup} ended with code {code}", "its own line above says why")
 

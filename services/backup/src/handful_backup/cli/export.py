@@ -15,6 +15,7 @@ from handful_backup.cli.options import (
     Artifacts,
     AsJson,
     Database,
+    Embedded,
     Experiments,
     Jobs,
     Models,
@@ -23,6 +24,7 @@ from handful_backup.cli.options import (
     Older,
     PassphraseFile,
     load_settings,
+    mode_of,
     passphrase,
     validate_passphrase,
 )
@@ -55,6 +57,7 @@ def export(
     older_than: Older = "",
     since: Annotated[str, typer.Option("--since", help="Only what changed since this backup.")] = "",
     keep: Annotated[int, typer.Option("--keep", help="Remove all but the newest backups in the folder.", min=0)] = 0,
+    embedded: Embedded = False,
     way: ModeOption = Mode.AUTO,
     database: Database = "",
     artifacts: Artifacts = "",
@@ -68,11 +71,12 @@ def export(
     started = time.monotonic()
     remove_stale_work_folders()
     settings = load_settings(database, artifacts, passphrase_file, jobs)
+    mode = mode_of(way, settings, embedded=embedded)
     secret = validate_passphrase(passphrase(settings))
     selection = Selection(tuple(experiment or ()), tuple(model or ()), newer_than, older_than)
     with ExitStack() as stack:
         base = _base(stack, since, settings)
-        target = stack.enter_context(open_target(load(CoreSettings), settings, way))
+        target = stack.enter_context(open_target(load(CoreSettings), settings, mode, embedded=embedded))
         say(target.why)
         created = datetime.now(UTC)
         source = _source(stack, target, settings.jobs)

@@ -21,6 +21,10 @@ Artifacts = Annotated[
     typer.Option("--artifacts", help="MLflow's artifacts destination: a folder or s3://BUCKET; else by way of MLflow."),
 ]
 ModeOption = Annotated[Mode, typer.Option("--way", help="exact (database), portable (REST), or exact where it can be.")]
+Embedded = Annotated[
+    bool,
+    typer.Option("--embedded", help="The MLflow of scripts/quickstart, below HANDFUL_HOME, whatever else is set."),
+]
 PassphraseFile = Annotated[
     Path | None,
     typer.Option("--passphrase-file", help="File of the passphrase [HANDFUL_BACKUP_PASSPHRASE, ..._PASSPHRASE_FILE]."),
@@ -57,6 +61,24 @@ def load_settings(database: str, artifacts: str, passphrase_file: Path | None, j
     elif settings.passphrase_file is not None and not settings.passphrase:
         overrides["passphrase"] = SecretStr(_read(settings.passphrase_file, "HANDFUL_BACKUP_PASSPHRASE_FILE"))
     return settings.model_copy(update=overrides)
+
+
+def mode_of(way: Mode, settings: BackupSettings, *, embedded: bool) -> Mode:
+    """What `--way` and `--embedded` ask for: the embedded MLflow is always taken by its database.
+
+    Raises:
+        ConfigError: they contradict each other, or another database is named.
+    """
+    if not embedded:
+        return way
+    if way is Mode.REST:
+        raise ConfigError("--embedded is the exact way", "leave --way portable out")
+    if settings.database_url is not None or settings.artifacts:
+        raise ConfigError(
+            "--embedded names MLflow's database, and so do other settings",
+            "leave --database, --artifacts and HANDFUL_BACKUP_DATABASE_URL out",
+        )
+    return Mode.DATABASE
 
 
 def passphrase(settings: BackupSettings) -> str | None:

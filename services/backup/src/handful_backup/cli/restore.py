@@ -12,6 +12,7 @@ from handful_backup.cli.options import (
     Artifacts,
     AsJson,
     Database,
+    Embedded,
     Experiments,
     Jobs,
     Models,
@@ -20,8 +21,10 @@ from handful_backup.cli.options import (
     Older,
     PassphraseFile,
     load_settings,
+    mode_of,
     passphrase,
 )
+from handful_backup.embedded import EmbeddedMlflow
 from handful_backup.errors import DatabaseModeUnavailableError
 from handful_backup.exact.importer import DatabaseImport
 from handful_backup.location import fetch_backup
@@ -54,7 +57,11 @@ def restore(
     rename_prefix: Annotated[
         str, typer.Option("--rename-prefix", help="Make copies: put this before names of experiments and models.")
     ] = "",
+    as_starter: Annotated[
+        bool, typer.Option("--as-starter", help="Mark a model of a new server: while unused, it gives way to a backup.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and write nothing.")] = False,
+    embedded: Embedded = False,
     way: ModeOption = Mode.AUTO,
     database: Database = "",
     artifacts: Artifacts = "",
@@ -66,6 +73,7 @@ def restore(
     started = time.monotonic()
     remove_stale_work_folders()
     settings = load_settings(database, artifacts, passphrase_file, jobs)
+    mode = mode_of(way, settings, embedded=embedded)
     selection = Selection(tuple(experiment or ()), tuple(model or ()), newer_than, older_than)
     with fetch_backup(backup, settings) as path, BackupReader(path, passphrase(settings)) as reader:
         with Progress() as progress:
@@ -73,12 +81,17 @@ def restore(
             reader.check(progress.advance)
         policy = ConflictPolicy(overwrite, rename_prefix)
         job = ImportJob(reader, settings.jobs, select(selection, reader), policy)
-        with open_target(load(CoreSettings), settings, way) as target:
-            plan = import_backup(target, job, way, dry_run=dry_run)
+        core = load(CoreSettings)
+        if embedded and not dry_run:
+            EmbeddedMlflow(core.home).create()
+        with open_target(core, settings, mode, embedded=embedded) as target:
+            plan = import_backup(target, job, mode, dry_run=dry_run, as_starter=as_starter)
     _report(plan, backup, time.monotonic() - started, dry_run=dry_run, as_json=as_json)
 
 
-def import_backup(target: MlflowTarget, job: ImportJob, mode: Mode, *, dry_run: bool) -> ImportPlan:
+def import_backup(
+    target: MlflowTarget, job: ImportJob, mode: Mode, *, dry_run: bool, as_starter: bool = False
+) -> ImportPlan:
     """Import a backup, into the database where that can be.
 
     Args:
@@ -86,6 +99,7 @@ def import_backup(target: MlflowTarget, job: ImportJob, mode: Mode, *, dry_run: 
         job: what is imported.
         mode: what was asked for.
         dry_run: whether to plan only.
+        as_starter: whether what is brought is marked as the starter model.
 
     Raises:
         DatabaseModeUnavailableError: the database was asked for and has another schema.
@@ -98,12 +112,13 @@ def import_backup(target: MlflowTarget, job: ImportJob, mode: Mode, *, dry_run: 
     # Rows keep their ids, so copies are only made over REST.
     if target.database is not None and not job.policy.prefix:
         try:
-            return _import_rows(DatabaseImport(target.database, target.stores, job), target.why, dry_run=dry_run)
+            database = DatabaseImport(target.database, target.stores, job, as_starter=as_starter)
+            return _import_rows(database, target.why, dry_run=dry_run)
         except DatabaseModeUnavailableError as error:
             if mode is Mode.DATABASE:
                 raise
             say(f"not the exact way: {error}")
-    return _import_over_rest(target, job, dry_run=dry_run)
+    return _import_over_rest(target, job, dry_run=dry_run, as_starter=as_starter)
 
 
 def _import_rows(database_import: DatabaseImport, why: str, *, dry_run: bool) -> ImportPlan:
@@ -114,7 +129,7 @@ def _import_rows(database_import: DatabaseImport, why: str, *, dry_run: bool) ->
         return database_import.run(progress)
 
 
-def _import_over_rest(target: MlflowTarget, job: ImportJob, *, dry_run: bool) -> ImportPlan:
+def _import_over_rest(target: MlflowTarget, job: ImportJob, *, dry_run: bool, as_starter: bool) -> ImportPlan:
     with Progress() as progress, RestImport(target.rest, target.stores, job, progress) as rest_import:
         plan = rest_import.plan()
         if plan.nothing_to_do:
@@ -127,6 +142,8 @@ def _import_over_rest(target: MlflowTarget, job: ImportJob, *, dry_run: bool) ->
                 say(f"not carried this way: {table} ({count} rows)")
         if not dry_run:
             rest_import.run(plan)
+            if as_starter:
+                rest_import.mark_as_starter()
         return plan
 
 
@@ -134,10 +151,11 @@ def _report(plan: ImportPlan, backup: str, seconds: float, *, dry_run: bool, as_
     if as_json:
         print_json({**plan.as_json(), "dry_run": dry_run, "seconds": round(seconds, 2)})
         return
-    if plan.nothing_to_do and not dry_run:
-        say(f"{backup}: all of it is there already, nothing to do")
-        return
     for note in plan.notes:
         say(note)
+    if plan.nothing_to_do and not dry_run:
+        as_it_is = "nothing is new, and what is here stays as it is"
+        say(f"{backup}: {as_it_is if plan.notes else 'all of it is there already, nothing to do'}")
+        return
     title = "What an import would do" if dry_run else f"Imported in {seconds:.1f} s"
     print_table(title, ("", "new", "changed", "there already"), plan.table())

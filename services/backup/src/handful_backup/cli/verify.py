@@ -11,10 +11,12 @@ from handful_backup.cli.options import (
     Artifacts,
     AsJson,
     Database,
+    Embedded,
     Jobs,
     ModeOption,
     PassphraseFile,
     load_settings,
+    mode_of,
     passphrase,
 )
 from handful_backup.errors import DatabaseModeUnavailableError
@@ -36,6 +38,7 @@ def verify(
     against_server: Annotated[
         bool, typer.Option("--server", help="Also look for all of it on the MLflow server: every row, every hash.")
     ] = False,
+    embedded: Embedded = False,
     way: ModeOption = Mode.AUTO,
     database: Database = "",
     artifacts: Artifacts = "",
@@ -46,6 +49,7 @@ def verify(
     """Prove that a backup is whole, or that a server holds what it holds."""
     remove_stale_work_folders()
     settings = load_settings(database, artifacts, passphrase_file, jobs)
+    mode = mode_of(way, settings, embedded=embedded)
     report = None
     with (
         fetch_backup(backup, settings) as path,
@@ -57,8 +61,8 @@ def verify(
         progress.bytes("reading", total)
         reader.check(progress.advance)
         if against_server:
-            with open_target(load(CoreSettings), settings, way) as target:
-                report = _compare(target, reader, settings, way, progress)
+            with open_target(load(CoreSettings), settings, mode, embedded=embedded) as target:
+                report = _compare(target, reader, settings, mode, progress)
     made = f"made {reader.manifest.created:%Y-%m-%d %H:%M} UTC, {reader.manifest.way}"
     say(f"{backup} is whole: {len(members):,} members, {size(total)}, {made}")
     if unreadable := reader.manifest.unreadable:

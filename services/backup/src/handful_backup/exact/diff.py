@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 
 from handful_backup.plan import ImportJob, ImportPlan
+from handful_backup.starter import StarterThings
 from handful_backup.tables import DEFAULT_WORKSPACE, ROOT_TABLES, Kind, Owner, Record, is_deleted_version, owner
 
 _LINES: Mapping[Kind, str] = {
@@ -34,6 +35,7 @@ class DatabaseDiff:
         to_write: things whose rows are written, by their ids in the backup.
         to_replace: those of them that exist and are replaced.
         experiments: the database's id of each experiment in the backup.
+        revived: the database's ids of experiments that are deleted there, and into which something comes.
         versions: the database's number of a version whose own one is taken.
     """
 
@@ -41,6 +43,7 @@ class DatabaseDiff:
     to_replace: dict[Kind, set[Owner]] = field(default_factory=lambda: {kind: set() for kind in ROOT_TABLES})
     experiments: dict[int, int] = field(default_factory=dict)
     versions: dict[Owner, int] = field(default_factory=dict)
+    revived: set[int] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,11 @@ class _Match:
 
 
 def compare_with_database(
-    connection: sa.Connection, metadata: sa.MetaData, job: ImportJob, plan: ImportPlan
+    connection: sa.Connection,
+    metadata: sa.MetaData,
+    job: ImportJob,
+    plan: ImportPlan,
+    starter: StarterThings | None = None,
 ) -> DatabaseDiff:
     """Compare a backup with a database.
 
@@ -66,48 +73,69 @@ def compare_with_database(
         metadata: its tables.
         job: the backup, and what of it is wanted.
         plan: is filled in.
+        starter: what counts as not there, as it goes before the backup is written.
     """
-    return _Comparison(connection, metadata, job, plan).run()
+    return _Comparison(connection, metadata, job, plan, starter or StarterThings()).run()
 
 
 class _Comparison:
-    def __init__(self, connection: sa.Connection, metadata: sa.MetaData, job: ImportJob, plan: ImportPlan) -> None:
+    def __init__(
+        self,
+        connection: sa.Connection,
+        metadata: sa.MetaData,
+        job: ImportJob,
+        plan: ImportPlan,
+        starter: StarterThings,
+    ) -> None:
         self._connection = connection
+        self._starter = starter
         self._metadata = metadata
         self._job = job
         self._plan = plan
         self._diff = DatabaseDiff()
         versions = job.backup.rows("model_versions")
         self._created = {owner("model_versions", row): row["creation_time"] for row in versions}
+        self._deleted_here: dict[Kind, dict[Owner, Record]] = {"experiments": {}, "runs": {}}
 
     def run(self) -> DatabaseDiff:
         for kind, table in ROOT_TABLES.items():
-            existing = self._existing(table)
-            for row in self._job.backup.rows(table):
-                if self._job.selected is None or self._job.selected.includes(table, row):
-                    self._compare(kind, row, existing)
+            existing = self._existing(kind)
+            for row in self._wanted(table):
+                self._compare(kind, row, existing)
+            # What has the starter's own id takes its place, with its files.
+            self._diff.to_replace[kind] |= self._diff.to_write[kind] & self._starter.owners[kind]
+        self._revive_experiments()
+        self._note_deleted_runs()
         return self._diff
 
-    def _existing(self, name: str) -> _Rows:
+    def _wanted(self, table: str) -> Iterator[Record]:
+        selected = self._job.selected
+        return (row for row in self._job.backup.rows(table) if selected is None or selected.includes(table, row))
+
+    def _existing(self, kind: Kind) -> _Rows:
         """What the database has of one kind; nothing where its schema lacks the table."""
+        name = ROOT_TABLES[kind]
         if name not in self._metadata.tables:
             return {}
         table = self._metadata.tables[name]
-        wanted = ("name", "workspace", "creation_time", "source", "run_id", "current_stage")
+        wanted = ("name", "workspace", "creation_time", "source", "run_id", "current_stage", "lifecycle_stage")
         columns = [*table.primary_key.columns, *(table.columns[c] for c in wanted if c in table.columns)]
         found = self._connection.execute(sa.select(*dict.fromkeys(columns))).mappings()
-        return {owner(name, row): row for row in ({str(key): value for key, value in r.items()} for r in found)}
+        rows = ({str(key): value for key, value in r.items()} for r in found)
+        return {key: row for row in rows if (key := owner(name, row)) not in self._starter.owners[kind]}
 
     def _compare(self, kind: Kind, row: Record, existing: _Rows) -> None:
         key = owner(ROOT_TABLES[kind], row)
         match = self._match(kind, row, existing)
         # MLflow creates the experiment 0 by itself: as long as nobody has used it, the backup's takes its place.
-        is_new = not match.exists or (kind == "experiments" and self._is_untouched(match.key))
+        is_new = not match.exists or (kind == "experiments" and self._is_replaceable(row, existing[match.key]))
         self._plan.count(_LINES[kind], is_new=is_new, changes=self._job.policy.overwrite)
         if is_new or self._job.policy.overwrite:
             self._diff.to_write[kind].add(key)
             if match.exists:
                 self._diff.to_replace[kind].add(key)
+        elif kind in self._deleted_here and _is_deleted(existing[match.key]) and not _is_deleted(row):
+            self._deleted_here[kind][key] = row
 
     def _match(self, kind: Kind, row: Record, existing: _Rows) -> _Match:
         """Find a thing, and note under which id it goes in. What goes in counts as existing for those after it."""
@@ -143,14 +171,43 @@ class _Comparison:
             note = f"model {row['name']}: version {row['version']} becomes {number}: its number is taken"
             self._plan.notes.append(note)
 
-    def _is_untouched(self, number: int) -> bool:
-        """Whether this is the experiment that MLflow creates by itself, and nobody has used it."""
-        if number != 0:
+    def _revive_experiments(self) -> None:
+        """Let experiments that are deleted here be active again where something active comes into them."""
+        for number, row in self._deleted_here["experiments"].items():
+            if self._has_something_new(number):
+                self._diff.revived.add(self._diff.experiments[number])
+                self._plan.lines["experiments"].there -= 1
+                self._plan.lines["experiments"].changed += 1
+                self._plan.notes.append(f"experiment {row['name']} is deleted here: restored for what comes into it")
+            else:
+                self._plan.notes.append(f"experiment {row['name']} is deleted here: --overwrite restores it")
+
+    def _has_something_new(self, experiment: int) -> bool:
+        return any(
+            row["experiment_id"] == experiment and key in self._diff.to_write[kind] and not _is_deleted(row)
+            for kind in ("runs", "models", "traces")
+            for table in (ROOT_TABLES[kind],)
+            for row in self._job.backup.rows(table)
+            for key in (owner(table, row),)
+        )
+
+    def _note_deleted_runs(self) -> None:
+        if deleted := len(self._deleted_here["runs"]):
+            self._plan.notes.append(f"{deleted} runs of the backup are deleted here: --overwrite restores them")
+
+    def _is_replaceable(self, row: Record, existing: Record) -> bool:
+        """Whether this is the experiment that MLflow creates by itself, nobody has used it, and it is another one."""
+        number, created = existing["experiment_id"], row.get("creation_time")
+        if number != 0 or (created is not None and created == existing.get("creation_time")):
             return False
         tables = [self._metadata.tables[name] for name in _CONTENT if name in self._metadata.tables]
         columns = [table.columns["experiment_id"] for table in tables]
         used = (sa.select(column).where(column == number).limit(1) for column in columns)
         return not any(self._connection.execute(query).first() for query in used)
+
+
+def _is_deleted(row: Record) -> bool:
+    return row.get("lifecycle_stage") == "deleted"
 
 
 def _match_experiment(row: Record, existing: _Rows) -> _Match:

@@ -22,10 +22,21 @@ from handful_backup.exact.database import (
     stored_columns,
 )
 from handful_backup.exact.diff import compare_with_database
+from handful_backup.exact.source import DatabaseSource
+from handful_backup.exact.starter import Starter, delete_things, find_starter, write_mark
 from handful_backup.exact.translation import Translation
 from handful_backup.increment import require_base
 from handful_backup.plan import ImportJob, ImportPlan
 from handful_backup.progress import Progress
+from handful_backup.starter import (
+    STARTER_GIVES_WAY,
+    StarterThings,
+    files_of,
+    hash_of_files,
+    is_markable,
+    mark_of,
+    may_replace_starter,
+)
 from handful_backup.tables import (
     EPHEMERAL_TABLES,
     INPUT_TAGS,
@@ -39,6 +50,7 @@ from handful_backup.tables import (
     owner,
     production_champions,
 )
+from handful_core.errors import HandfulError
 from handful_core.registry import CHAMPION
 
 _BATCH = 2000
@@ -52,9 +64,12 @@ class DatabaseImport:
         database: MLflow's.
         stores: where artifacts go.
         job: what is imported.
+        as_starter: whether what is brought is marked as the starter model.
     """
 
-    def __init__(self, database: Database, stores: StoreResolver, job: ImportJob) -> None:
+    def __init__(self, database: Database, stores: StoreResolver, job: ImportJob, *, as_starter: bool = False) -> None:
+        self._as_starter = as_starter
+        self._starter_files: Mapping[FolderKey, set[tuple[str, int]]] = {}
         self._database = database
         self._stores = stores
         self._job = job
@@ -62,18 +77,52 @@ class DatabaseImport:
     def plan(self) -> ImportPlan:
         """What would be done."""
         with self._database.snapshot() as connection:
-            return DatabaseTarget(connection, self._job).plan
+            return self._target(connection).plan
 
     def run(self, progress: Progress) -> ImportPlan:
         """Do it. Artifacts are sent before the rows that name them; the rows are all there at the end, or none."""
         with self._database.snapshot() as connection:
-            target = DatabaseTarget(connection, self._job)
+            target = self._target(connection)
         artifacts = ArtifactImport(self._job.backup, self._stores, progress, self._job.jobs)
         artifacts.send_folders(self._folders(target))
         # Sending takes long, and no transaction is open meanwhile: what others have written is compared once more.
         with self._database.transaction() as connection:
-            DatabaseTarget(connection, self._job).write(progress)
-        return target.plan
+            starter = find_starter(connection, lock=True) if target.starter else None
+            written = DatabaseTarget(connection, self._job, starter.things if starter else None)
+            written.write(progress)
+            if self._as_starter and is_markable(self._job, source := DatabaseSource(connection)):
+                write_mark(connection, mark_of(source, self._stores))
+        if starter:
+            self._remove_files(starter, written)
+        return written.plan
+
+    def _target(self, connection: sa.Connection) -> DatabaseTarget:
+        """What the backup goes into; a starter that nobody has used counts as not there."""
+        target = DatabaseTarget(connection, self._job)
+        if target.plan.nothing_to_do or not may_replace_starter(self._job, DatabaseSource(connection)):
+            return target
+        starter = find_starter(connection)
+        if starter is None:
+            return target
+        self._starter_files = files_of(DatabaseSource(connection), self._stores)
+        if starter.mark.files != hash_of_files(self._starter_files):
+            return target
+        return DatabaseTarget(connection, self._job, starter.things)
+
+    def _remove_files(self, starter: Starter, target: DatabaseTarget) -> None:
+        """Remove the artifacts of a starter that is gone; what the backup has under the same ids is the backup's."""
+        written = _folder_ids(target.diff.to_write)
+        for (kind, name), uri in starter.folders.items():
+            if name in written[kind]:
+                continue
+            try:
+                store, folder = self._stores.resolve(uri)
+                if {(file.path, file.size) for file in store.list(folder)} == self._starter_files[kind, name]:
+                    store.remove(folder)
+                else:
+                    target.plan.notes.append(f"files came to the starter's {uri} meanwhile: they stay there")
+            except HandfulError as error:  # The rows are there: files that nothing names do no harm.
+                target.plan.notes.append(f"the starter's files {uri} stay ({error.message})")
 
     def _folders(self, target: DatabaseTarget) -> Iterator[tuple[FolderKey, str, bool]]:
         """The folders of what is written, with their new URIs, and whether what exists there is replaced."""
@@ -89,26 +138,33 @@ class DatabaseTarget:
     Args:
         connection: in a transaction.
         job: what is written.
-        chosen: what of it is wanted; None for all.
-        replace: whether what is there gives way.
+        starter: what goes before the backup is written; None for nothing.
 
     Raises:
         DatabaseModeUnavailableError: the database's schema is not the backup's.
     """
 
-    def __init__(self, connection: sa.Connection, job: ImportJob) -> None:
+    def __init__(self, connection: sa.Connection, job: ImportJob, starter: StarterThings | None = None) -> None:
         self._connection = connection
         self._job = job
+        self.starter = starter
         self._backup = job.backup
         self._metadata = reflect(connection)
         self._check_schema()
         runs = self._metadata.tables["runs"]
         require_base(job.backup, set(connection.execute(sa.select(runs.columns["run_uuid"])).scalars()))
         self.plan = ImportPlan("exact")
-        self.diff = compare_with_database(connection, self._metadata, job, self.plan)
+        if starter:
+            self.plan.notes.append(STARTER_GIVES_WAY)
+        self.diff = compare_with_database(connection, self._metadata, job, self.plan, starter)
         self.translation = Translation(job.backup, self.diff)
         datasets = connection.execute(sa.select(self._metadata.tables["datasets"])).mappings()
-        known = {(row["experiment_id"], row["name"], row["digest"]): row["dataset_uuid"] for row in datasets}
+        gone = starter.owners["experiments"] if starter else ()
+        known = {
+            (row["experiment_id"], row["name"], row["digest"]): row["dataset_uuid"]
+            for row in datasets
+            if row["experiment_id"] not in gone
+        }
         self.translation.keep_datasets(known, job.backup)
         self._plan_aliases()
 
@@ -116,13 +172,22 @@ class DatabaseTarget:
         """Write all rows, aliases last."""
         names = in_order(table.name for table in self._metadata.sorted_tables)
         tables = [self._metadata.tables[n] for n in names if self._backup.has(n) and n not in EPHEMERAL_TABLES]
+        if self.starter:
+            delete_things(self._connection, self._metadata, self.starter.owners)
         self._delete_replaced(tables)
         written_inputs: set[str] = set()
         for table in tables:
             rows = progress.counted(table.name, self._rows(table, written_inputs))
             self._insert(table, rows)
+        self._revive_experiments()
         self._promote_production_stage()
         set_sequences(self._connection, tables)
+
+    def _revive_experiments(self) -> None:
+        if self.diff.revived:
+            table = self._metadata.tables["experiments"]
+            where = table.columns["experiment_id"].in_(self.diff.revived)
+            self._connection.execute(sa.update(table).where(where).values(lifecycle_stage="active"))
 
     def _check_schema(self) -> None:
         here, there = revision(self._connection), self._backup.manifest.schema_revision
@@ -207,7 +272,9 @@ class DatabaseTarget:
 
     def _existing_aliases(self) -> list[dict[str, Any]]:
         query = sa.select(self._metadata.tables[_ALIASES])
-        return [dict(row) for row in self._connection.execute(query).mappings()]
+        rows = [dict(row) for row in self._connection.execute(query).mappings()]
+        gone = self.starter.owners["versions"] if self.starter else ()
+        return [row for row in rows if owner(_ALIASES, row) not in gone]
 
     def _promote_production_stage(self) -> None:
         table = self._metadata.tables[_ALIASES]

@@ -59,7 +59,7 @@ class DatabaseSource:
         names = [column.name for column in columns]
         for query in self._queries(table, sa.select(*columns), selected):
             batch = _ROWS if name in _MANY else _FEW
-            result = self._connection.execution_options(yield_per=batch).execute(query)
+            result = self._connection.execute(query, execution_options={"yield_per": batch})
             for part in result.partitions():
                 if selected is None:
                     yield from map(tuple, part)

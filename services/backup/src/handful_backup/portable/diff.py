@@ -43,24 +43,42 @@ class ImportDiff:
 
     def run_needs_update(self, found: ServerEntity | None, row: Record) -> bool:
         """Whether a run is to be filled: it is new, its import was interrupted, or it is overwritten."""
-        return found is None or not found.is_complete or self._deletion_is_pending(found, row) or self.policy.overwrite
+        if found is None or not found.is_complete or self.policy.overwrite:
+            return True
+        return self._deletion_is_pending(found, row) or found.id in self.state.starter.get("runs", ())
 
     def logged_model_needs_update(self, found: ServerEntity | None) -> bool:
         """Whether a logged model is to be filled."""
-        return found is None or not found.is_complete or self.policy.overwrite
+        if found is None or not found.is_complete or self.policy.overwrite:
+            return True
+        return found.id in self.state.starter.get("models", ())
+
+    def receives(self, experiment: Record) -> bool:
+        """Whether a run or logged model of an experiment is to be filled, for which it has to be active."""
+        where = "experiment_id = ?", experiment["experiment_id"]
+        runs = self.staging.rows("runs", *where)
+        models = (row for row in self.logged_models() if row["experiment_id"] == experiment["experiment_id"])
+        return any(self.run_needs_update(self.state.runs.get(row["run_uuid"]), row) for row in runs) or any(
+            self.logged_model_needs_update(self.state.models.get(row["model_id"])) for row in models
+        )
+
+    def is_revived(self, found: ServerEntity, row: Record) -> bool:
+        """Whether an experiment that is deleted here is active afterwards, as something comes into it."""
+        return found.deleted and row["lifecycle_stage"] != "deleted" and self.receives(row)
 
     def experiment_needs_update(self, found: ServerEntity, row: Record) -> bool:
         """Whether an experiment that exists changes."""
-        return self.policy.overwrite or self._deletion_is_pending(found, row)
+        return self.policy.overwrite or self._deletion_is_pending(found, row) or self.is_revived(found, row)
 
     def experiment_needs_deletion(self, found: ServerEntity, row: Record) -> bool:
         """Whether an experiment is to be deleted at the end of the import.
 
-        It is if the backup has it as deleted, and if it was deleted here and only restored to be filled.
+        It is if the backup has it as deleted, and it was deleted here too and only restored to be filled.
         """
         if self.policy.overwrite:
             return bool(row["lifecycle_stage"] == "deleted")
-        return found.deleted or self._deletion_is_pending(found, row)
+        both = found.deleted and row["lifecycle_stage"] == "deleted"
+        return both or self._deletion_is_pending(found, row)
 
     def version_needs_update(self, name: str, row: Record) -> bool:
         """Whether a version that exists changes."""
@@ -87,12 +105,37 @@ class ImportDiff:
             found = self.state.experiments.get(row["experiment_id"])
             changes = found is not None and self.experiment_needs_update(found, row)
             plan.count("experiments", is_new=found is None, changes=changes)
+            if (
+                found is not None
+                and found.deleted
+                and row["lifecycle_stage"] != "deleted"
+                and not self.policy.overwrite
+            ):
+                self._note_deleted_experiment(plan, row, is_revived=changes)
         for row in self.staging.rows("runs"):
             run = self.state.runs.get(row["run_uuid"])
             plan.count("runs", is_new=run is None, changes=self.run_needs_update(run, row))
+        if not self.policy.overwrite:
+            self._note_deleted_runs(plan)
         for logged in self.logged_models():
             model = self.state.models.get(logged["model_id"])
             plan.count("logged models", is_new=model is None, changes=self.logged_model_needs_update(model))
+
+    def _note_deleted_experiment(self, plan: ImportPlan, row: Record, *, is_revived: bool) -> None:
+        name = self.policy.prefixed(row["name"])
+        what = "restored for what comes into it, with its runs" if is_revived else "--overwrite restores it"
+        plan.notes.append(f"experiment {name} is deleted here: {what}")
+
+    def _note_deleted_runs(self, plan: ImportPlan) -> None:
+        revived = {
+            row["experiment_id"]
+            for row in self.staging.rows("experiments")
+            if (found := self.state.experiments.get(row["experiment_id"])) and self.is_revived(found, row)
+        }
+        active = self.staging.rows("runs", "lifecycle_stage IS NOT 'deleted'")
+        there = [self.state.runs.get(row["run_uuid"]) for row in active if row["experiment_id"] not in revived]
+        if deleted := sum(1 for run in there if run is not None and run.deleted and run.is_complete):
+            plan.notes.append(f"{deleted} runs of the backup are deleted here: --overwrite restores them")
 
     def _plan_versions(self, plan: ImportPlan, name: str) -> None:
         here = self.policy.prefixed(name)

@@ -15,9 +15,11 @@ from handful_backup.plan import ImportJob, ImportPlan
 from handful_backup.portable.diff import ImportDiff
 from handful_backup.portable.model_writer import LoggedModelWriter, VersionWriter
 from handful_backup.portable.run_writer import ExperimentWriter, RunWriter
-from handful_backup.portable.server_state import ServerEntity, ServerState, ServerStateReader
+from handful_backup.portable.server_state import Origins, ServerEntity, ServerState, ServerStateReader
 from handful_backup.portable.staging import StagingDatabase
+from handful_backup.portable.starter import RestStarter
 from handful_backup.progress import Progress
+from handful_backup.starter import STARTER_GIVES_WAY
 from handful_backup.tables import Record
 from handful_backup.temp_cleanup import work_folder
 from handful_core.registry.rest import Rest
@@ -37,10 +39,10 @@ class RestImport:
 
     def __init__(self, rest: Rest, stores: StoreResolver, job: ImportJob, progress: Progress) -> None:
         self._rest = rest
+        self._stores = stores
         self._job = job
         self._progress = progress
         self._stack = ExitStack()
-        self._state_reader = ServerStateReader(rest, job.policy)
         self._artifacts = ArtifactImport(job.backup, stores, progress, job.jobs)
 
     def __enter__(self) -> Self:
@@ -49,10 +51,12 @@ class RestImport:
             stack.callback(self._staging.close)
             self._staging.fill(self._job.backup, self._job.selected)
             self._stack = stack.pop_all()
+        self._state_reader = ServerStateReader(self._rest, self._job.policy, Origins.of(self._staging))
         self._diff = ImportDiff(self._staging, self.state, self._job.policy)
         self._experiments = ExperimentWriter(self._rest, self._diff, self._artifacts)
         self._runs = RunWriter(self._rest, self._diff, self._artifacts)
         self._models = LoggedModelWriter(self._rest, self._diff, self._artifacts)
+        self._starter = RestStarter(self._rest, self._stores, self._job.jobs)
         self._versions = VersionWriter(self._rest, self._diff, self._artifacts, self._models)
         return self
 
@@ -67,7 +71,17 @@ class RestImport:
         return self._state_reader.state
 
     def plan(self) -> ImportPlan:
-        """Compare the backup with the server."""
+        """Compare the backup with the server; a starter that nobody has used counts as not there."""
+        self.find()
+        plan = self._diff.make_plan()
+        if plan.nothing_to_do or not self._starter.replace_by(self._job, self._diff):
+            return plan
+        plan = self._diff.make_plan()
+        plan.notes.insert(0, STARTER_GIVES_WAY)
+        return plan
+
+    def find(self) -> None:
+        """Look for the backup's things on the server."""
         reader, staging, backup = self._state_reader, self._staging, self._job.backup
         reader.find_experiments(staging.rows("experiments"))
         # An incremental backup lists the runs that it leaves out by their digests: they must exist as well.
@@ -79,7 +93,10 @@ class RestImport:
         reader.find_logged_models([*(row["model_id"] for row in self._diff.logged_models()), *of_versions])
         for row in staging.rows("registered_models"):
             reader.find_versions(row["name"], self._diff.versions(row["name"]))
-        return self._diff.make_plan()
+
+    def mark_as_starter(self) -> None:
+        """Tag what was brought as the starter, if the server has nothing else."""
+        self._starter.mark(self._job)
 
     def run(self, plan: ImportPlan) -> None:
         """Do what the plan says.
@@ -90,24 +107,35 @@ class RestImport:
             return
         self._experiments.create_missing()
         self._experiments.refuse_folders_elsewhere()
-        self._import_runs_and_models()
+        new_models = self._import_runs_and_models()
+        self._starter.delete_models(self.state)
         registered = list(self._staging.rows("registered_models", order="name"))
         for row in registered:
             self._import_versions(row, plan)
+        for model in new_models:
+            self._models.name_versions(model)
         for row in registered:
             self._set_aliases(row["name"])
         self._experiments.delete()
+        self._starter.delete_rest(self.state)
 
-    def _import_runs_and_models(self) -> None:
+    def _import_runs_and_models(self) -> list[Record]:
+        """Create and fill runs and logged models; the logged models that were filled."""
         state, diff = self.state, self._diff
         runs = [r for r in self._staging.rows("runs") if diff.run_needs_update(state.runs.get(r["run_uuid"]), r)]
         models = [m for m in diff.logged_models() if diff.logged_model_needs_update(state.models.get(m["model_id"]))]
+        new_models = [m for m in models if not self._has_complete_model(m["model_id"])]
         self._progress.bytes("runs and artifacts", sum(m.size for m in self._job.backup.artifacts.values()))
         # Runs and logged models name each other: all exist before any is filled.
         self._create(runs, "run_uuid", state.runs, self._runs.create)
         self._create(models, "model_id", state.models, self._models.create)
         self._for_each(models, self._models.fill)
         self._for_each(runs, self._runs.fill)
+        return new_models
+
+    def _has_complete_model(self, model: str) -> bool:
+        found = self.state.models.get(model)
+        return found is not None and found.is_complete and found.id not in self.state.starter.get("models", ())
 
     def _create(
         self,

@@ -1,12 +1,10 @@
-"""MLflow's REST API: addresses, limits, numbers in answers, and the tags that an import sets."""
+"""MLflow's REST API: addresses, limits, and numbers in answers."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from typing import Any
-
-from handful_core.registry.records import SOURCE_VERSION
 
 API = "/api/2.0/mlflow"
 HISTORY_BULK = "/ajax-api/2.0/mlflow/metrics/get-history-bulk"
@@ -18,23 +16,6 @@ ATTEMPTS = 5
 RUNS_PER_PAGE = 100
 """Each run has all its params, tags and newest metrics, and a page is in memory as a whole."""
 EXPERIMENTS_PER_SEARCH = 100
-
-SOURCE_EXPERIMENT = "handful.source_experiment"
-SOURCE_RUN = "handful.source_run"
-SOURCE_MODEL = "handful.source_model"
-"""Tags by which an import recognises what it created: the map from a backup's ids to the server's. Their value is the
-id in the backup."""
-
-IMPORTED = "handful.imported"
-"""Tag of runs and logged models that are complete: the digest of the run in the backup."""
-
-SOURCE_TIMES = "handful.source_times"
-"""Tag with creation times and users that REST does not accept, as JSON."""
-
-PLACEHOLDER = "handful.filler"
-"""Tag of versions that only use up a number and are deleted at once."""
-
-IMPORT_TAGS = frozenset({SOURCE_EXPERIMENT, SOURCE_RUN, SOURCE_MODEL, SOURCE_VERSION, IMPORTED, SOURCE_TIMES})
 
 Json = Mapping[str, Any]
 

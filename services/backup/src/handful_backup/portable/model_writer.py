@@ -7,17 +7,18 @@ from typing import Any
 
 from handful_backup.artifact_folders import version_id
 from handful_backup.artifact_import import ArtifactImport
-from handful_backup.portable.columns import MODEL_STATUS
-from handful_backup.portable.diff import ImportDiff
-from handful_backup.portable.mlflow_api import (
-    API,
+from handful_backup.mlflow_tags import (
     IMPORT_TAGS,
     IMPORTED,
+    MODEL_VERSIONS,
     PLACEHOLDER,
     SOURCE_MODEL,
     SOURCE_TIMES,
-    tag_list,
+    versions_named,
 )
+from handful_backup.portable.columns import MODEL_STATUS
+from handful_backup.portable.diff import ImportDiff
+from handful_backup.portable.mlflow_api import API, tag_list
 from handful_backup.portable.server_state import ServerEntity, version_identity
 from handful_backup.tables import NO_STAGE, Record, stage_of
 from handful_core.registry.records import SOURCE_VERSION
@@ -73,6 +74,23 @@ class LoggedModelWriter:
             self._artifacts.send(members, found.uri, replace=found.is_complete)
         self._finish(found, _STATUS.get(row["status"], ""), self._tags(row["model_id"]))
 
+    def name_versions(self, row: Record) -> None:
+        """Let a new logged model name the versions that were made from it, by their names and numbers here.
+
+        Comes after them: MLflow notes each version as it is created, those too that only use up a number.
+        """
+        model = row["model_id"]
+        tags = self._staging.rows("logged_model_tags", "model_id = ? AND tag_key = ?", model, MODEL_VERSIONS)
+        there = {entry for tag in tags for entry in versions_named(tag["tag_value"])}
+        here = [
+            (name, self._state.versions.get((self._policy.prefixed(name), number))) for name, number in sorted(there)
+        ]
+        named = [{"name": self._policy.prefixed(name), "version": number} for name, number in here if number]
+        if named:
+            found = self._state.models[model].id
+            body = {"model_id": found, "tags": tag_list({MODEL_VERSIONS: json.dumps(named)})}
+            self._rest.send("PATCH", f"{API}/logged-models/{found}/tags", body)
+
     def of_version(self, name: str, members: list[str]) -> ServerEntity:
         """The logged model that holds the files of a version which was made from none; created if need be.
 
@@ -101,7 +119,8 @@ class LoggedModelWriter:
 
     def _tags(self, model: str) -> dict[str, str]:
         tags = self._staging.rows("logged_model_tags", "model_id = ?", model)
-        return {tag["tag_key"]: tag["tag_value"] or "" for tag in tags if tag["tag_key"] not in IMPORT_TAGS}
+        left_out = {*IMPORT_TAGS, MODEL_VERSIONS}
+        return {tag["tag_key"]: tag["tag_value"] or "" for tag in tags if tag["tag_key"] not in left_out}
 
     def _finish(self, found: ServerEntity, status: str, tags: dict[str, str]) -> None:
         if status and status != "LOGGED_MODEL_PENDING":

@@ -11,24 +11,22 @@ from handful_backup.artifact_folders import experiment_root
 from handful_backup.artifact_import import ArtifactImport
 from handful_backup.artifacts import is_missing_folder
 from handful_backup.increment import DIGESTS
-from handful_backup.portable.diff import ImportDiff
-from handful_backup.portable.mlflow_api import (
-    API,
+from handful_backup.mlflow_tags import (
     IMPORT_TAGS,
     IMPORTED,
+    MODEL_HISTORY,
+    PARENT,
     SOURCE_EXPERIMENT,
     SOURCE_RUN,
     SOURCE_TIMES,
-    tag_list,
 )
+from handful_backup.portable.diff import ImportDiff
+from handful_backup.portable.mlflow_api import API, tag_list
 from handful_backup.portable.server_state import ServerEntity
 from handful_backup.tables import Record
 from handful_core.errors import ConfigError
 from handful_core.registry.rest import Rest
 
-PARENT = "mlflow.parentRunId"
-MODEL_HISTORY = "mlflow.log-model.history"
-"""Tag with JSON that has the run's own id in it."""
 _WITH_ARTIFACTS = (("runs", "run_uuid", "runs"), ("logged_models", "model_id", "models"))
 """Tables whose rows have artifacts: the column of their id, and the kind of their folder."""
 _METRICS = 1000
@@ -47,18 +45,20 @@ class ExperimentWriter:
         self._diff = diff
         self._staging = diff.staging
         self._existing = diff.state.experiments
+        self._restored: list[int] = []
         self._artifacts = artifacts
 
     def create_missing(self) -> None:
-        """Create what does not exist; deleted experiments are restored, as nothing can be put into them."""
+        """Create what does not exist; a deleted experiment is restored for what comes into it."""
         for row in self._staging.rows("experiments", order="experiment_id"):
             found = self._existing.get(row["experiment_id"])
             if found is None:
                 self._existing[row["experiment_id"]] = self._create(row)
                 continue
-            if found.deleted:
+            if found.deleted and (self._diff.policy.overwrite or self._diff.receives(row)):
                 self._rest.send("POST", f"{API}/experiments/restore", {"experiment_id": found.id})
-            if self._diff.policy.overwrite:
+                self._restored.append(row["experiment_id"])
+            if self._diff.policy.overwrite or int(found.id) in self._diff.state.starter.get("experiments", ()):
                 self._set_tags(row, found)
 
     def refuse_folders_elsewhere(self) -> None:
@@ -82,6 +82,17 @@ class ExperimentWriter:
             found = self._existing[row["experiment_id"]]
             if self._diff.experiment_needs_deletion(found, row):
                 self._rest.send("POST", f"{API}/experiments/delete", {"experiment_id": found.id})
+                self._restored = [number for number in self._restored if number != row["experiment_id"]]
+        self._delete_runs_again()
+
+    def _delete_runs_again(self) -> None:
+        """Delete runs that the backup has as deleted: MLflow restores an experiment with all of its runs."""
+        for number in self._restored:
+            deleted = "experiment_id = ? AND lifecycle_stage = 'deleted'"
+            for row in self._staging.rows("runs", deleted, number):
+                run = self._diff.state.runs[row["run_uuid"]]
+                if run.deleted and run.is_complete and not self._diff.policy.overwrite:
+                    self._rest.send("POST", f"{API}/runs/delete", {"run_id": run.id})
 
     def _create(self, row: Record) -> ServerEntity:
         times = {"created": row["creation_time"], "updated": row["last_update_time"]}

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from handful_backup.plan import ConflictPolicy
-from handful_backup.portable.mlflow_api import (
-    API,
-    EXPERIMENTS_PER_SEARCH,
+from handful_backup.mlflow_tags import (
     IMPORTED,
     PLACEHOLDER,
-    RUNS_PER_PAGE,
     SOURCE_EXPERIMENT,
     SOURCE_MODEL,
     SOURCE_RUN,
-    Json,
 )
+from handful_backup.plan import ConflictPolicy
+from handful_backup.portable.mlflow_api import API, EXPERIMENTS_PER_SEARCH, RUNS_PER_PAGE, Json
 from handful_backup.portable.registry_pages import versions_of
-from handful_backup.tables import NO_STAGE, Record
+from handful_backup.portable.staging import StagingDatabase
+from handful_backup.tables import NO_STAGE, Kind, Owner, Record
 from handful_core.errors import NotFoundError
 from handful_core.registry.records import SOURCE_VERSION
 from handful_core.registry.rest import Rest
@@ -70,6 +68,37 @@ class ServerState:
     """Versions that an import created and that have no stage."""
     placeholders: list[tuple[str, int]] = field(default_factory=list)
     """Versions that an interrupted import created to use up a number and did not come to delete."""
+    starter: Mapping[Kind, set[Owner]] = field(default_factory=dict)
+    """What the starter brought, by the server's ids, where the backup takes its place."""
+
+
+@dataclass(slots=True)
+class Origins:
+    """Where the backup's own server had things from: the tags of an import there, such as that of the starter.
+
+    What was brought to both servers from one place is the same thing, and so is what comes back to where it was made.
+
+    Attributes:
+        runs: the backup's ids by the ids that they had before.
+        models: those of logged models.
+    """
+
+    runs: dict[str, str] = field(default_factory=dict)
+    models: dict[str, str] = field(default_factory=dict)
+    versions: dict[tuple[str, int], str] = field(default_factory=dict)
+    """What told versions apart there, by name and number."""
+
+    @classmethod
+    def of(cls, staging: StagingDatabase) -> Origins:
+        """The origins of a backup's things."""
+        runs = staging.rows("tags", "key = ?", SOURCE_RUN)
+        models = staging.rows("logged_model_tags", "tag_key = ?", SOURCE_MODEL)
+        versions = staging.rows("model_version_tags", "key = ?", SOURCE_VERSION)
+        return cls(
+            {row["value"]: row["run_uuid"] for row in runs},
+            {row["tag_value"]: row["model_id"] for row in models},
+            {(row["name"], row["version"]): row["value"] for row in versions},
+        )
 
 
 class ServerStateReader:
@@ -78,11 +107,13 @@ class ServerStateReader:
     Args:
         rest: the server.
         policy: under a prefix, what has a name or tag without it is another thing.
+        origins: ids under which another import brought things to the backup's own server.
     """
 
-    def __init__(self, rest: Rest, policy: ConflictPolicy) -> None:
+    def __init__(self, rest: Rest, policy: ConflictPolicy, origins: Origins) -> None:
         self._rest = rest
         self._policy = policy
+        self._origins = origins
         self._all_experiments: list[str] = []
         self.state = ServerState()
 
@@ -105,16 +136,26 @@ class ServerStateReader:
         if not ids:
             return
         by_tag = {self._policy.prefixed(run): run for run in ids}
-        for run in self._search_runs(f"tags.`{SOURCE_RUN}` LIKE '%'"):
-            source = by_tag.get(_tags(run["data"])[SOURCE_RUN])
-            if source is not None:
+        of_origin = (
+            {} if self._policy.prefix else {old: run for old, run in self._origins.runs.items() if run in by_tag}
+        )
+        found = self._search_runs(f"tags.`{SOURCE_RUN}` LIKE '%'")
+        for run in found:
+            tag = _tags(run["data"])[SOURCE_RUN]
+            if (source := by_tag.get(tag)) is not None:
                 self._add_run(source, run, has_original_id=False)
+            elif (source := of_origin.get(tag)) is not None and source not in self.state.runs:
+                self._add_run(source, run, has_original_id=True)
         if self._policy.prefix:
             return
-        for start in range(0, len(ids), _IDS_PER_SEARCH):
-            some = ", ".join(f"'{run}'" for run in ids[start : start + _IDS_PER_SEARCH])
+        by_id = {**of_origin, **{run: run for run in ids}}
+        wanted = list(by_id)
+        for start in range(0, len(wanted), _IDS_PER_SEARCH):
+            some = ", ".join(f"'{run}'" for run in wanted[start : start + _IDS_PER_SEARCH])
             for run in self._search_runs(f"attributes.run_id IN ({some})"):
-                self._add_run(run["info"]["run_id"], run, has_original_id=True)
+                source = by_id[run["info"]["run_id"]]
+                if source == run["info"]["run_id"] or source not in self.state.runs:
+                    self._add_run(source, run, has_original_id=True)
 
     def find_logged_models(self, ids: Iterable[str]) -> None:
         """Find logged models by id, and by the tag of an earlier import."""
@@ -137,11 +178,15 @@ class ServerStateReader:
         versions = {int(version["version"]): version for version in versions_of(self._rest, here)}
         self._add_numbers(here, versions)
         by_tag = {_tags(v).get(SOURCE_VERSION): number for number, v in versions.items() if PLACEHOLDER not in _tags(v)}
+        made_here = {version_identity(_as_row(v)): number for number, v in versions.items()}
         for row in rows:
             number = row["version"]
             same = versions.get(number)
+            origin = "" if self._policy.prefix else self._origins.versions.get((name, number), "")
             if version_identity(row) in by_tag:
                 self.state.versions[here, number] = by_tag[version_identity(row)]
+            elif origin in by_tag or origin in made_here:
+                self.state.versions[here, number] = by_tag.get(origin) or made_here[origin]
             elif same and not self._policy.prefix and int(same.get("creation_timestamp") or 0) == row["creation_time"]:
                 self.state.versions[here, number] = number
         self._add_aliases(here)
@@ -187,6 +232,11 @@ class ServerStateReader:
     def _add_logged_model(self, info: Json, by_tag: Mapping[str, str]) -> None:
         has_original_id = info["model_id"] in by_tag and not self._policy.prefix
         source = info["model_id"] if has_original_id else by_tag.get(_tags(info).get(SOURCE_MODEL, ""))
+        if source is None and not self._policy.prefix:
+            names = (_tags(info).get(SOURCE_MODEL, ""), info["model_id"])
+            origin = next((m for name in names if (m := self._origins.models.get(name)) in by_tag), None)
+            has_original_id = origin is not None and origin not in self.state.models
+            source = origin if has_original_id else None
         if source is not None:
             self.state.models[source] = ServerEntity(
                 info["model_id"],
@@ -199,6 +249,14 @@ class ServerStateReader:
 def version_identity(row: Record) -> str:
     """What tells a version from all others, on whatever server: the value of its tag `handful.source_version`."""
     return f"{row['name']}/{row['version']} {row['creation_time']}"
+
+
+def _as_row(version: Json) -> Record:
+    return {
+        "name": version["name"],
+        "version": int(version["version"]),
+        "creation_time": int(version.get("creation_timestamp") or 0),
+    }
 
 
 def _tags(entity: Json) -> dict[str, str]:

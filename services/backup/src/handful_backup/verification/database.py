@@ -9,13 +9,14 @@ import sqlalchemy as sa
 from handful_backup.archive import BackupReader
 from handful_backup.artifact_folders import ArtifactFolders
 from handful_backup.artifacts import StoreResolver
+from handful_backup.compared_fields import Values
 from handful_backup.exact.importer import DatabaseTarget
 from handful_backup.exact.source import DatabaseSource
 from handful_backup.increment import DIGESTS
 from handful_backup.plan import ImportJob
 from handful_backup.progress import Progress
 from handful_backup.tables import EPHEMERAL_TABLES
-from handful_backup.verification.report import Report, Values, compare_artifacts, row_set
+from handful_backup.verification.report import Report, compare_artifacts, row_set
 
 
 def verify_database(

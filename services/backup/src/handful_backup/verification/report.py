@@ -17,15 +17,13 @@ from handful_backup.archive import Member
 from handful_backup.archive.names import parse_artifact
 from handful_backup.archive.rows import encode_row
 from handful_backup.artifacts import StoreResolver
+from handful_backup.compared_fields import Values
 from handful_backup.progress import Progress
 from handful_backup.temp_cleanup import work_folder
 
 _EXAMPLES = 3
 _BATCH = 10_000
 _CHUNK = 1 << 20
-
-Values = tuple[Any, ...]
-"""A row's fields."""
 
 
 @dataclass(slots=True)

@@ -2,176 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator
 
 from handful_backup.archive import BackupReader
 from handful_backup.artifact_folders import ArtifactFolders
 from handful_backup.artifacts import StoreResolver
+from handful_backup.compared_fields import ComparedFields, ComparedSide, FieldReader, Values
 from handful_backup.increment import DIGESTS
 from handful_backup.plan import ImportJob
 from handful_backup.portable.importer import RestImport
-from handful_backup.portable.mlflow_api import IMPORT_TAGS
-from handful_backup.portable.run_writer import MODEL_HISTORY, PARENT
 from handful_backup.portable.server_state import ServerState
 from handful_backup.portable.source import RestSource
 from handful_backup.progress import Progress
 from handful_backup.selection import Rows
-from handful_backup.tables import Record, is_deleted_version, stage_of
-from handful_backup.verification.report import Report, Values, compare_artifacts, row_set
+from handful_backup.verification.report import Report, compare_artifacts, row_set
 from handful_core.registry.rest import Rest
-
-FieldReader = Callable[[Record], Values | None]
-"""The fields of a row that REST keeps; None for a row that it does not show."""
-
-
-@dataclass(slots=True)
-class ComparedSide:
-    """A backup or a server.
-
-    Attributes:
-        state: the server's ids of the backup's things; None on the server's own side.
-        datasets: by their ids.
-        links: inputs and outputs by their ids.
-        deleted: logged models and versions that were deleted, which REST does not show.
-    """
-
-    state: ServerState | None
-    datasets: dict[str, Record] = field(default_factory=dict)
-    links: dict[str, Record] = field(default_factory=dict)
-    deleted: set[Any] = field(default_factory=set)
-
-    @classmethod
-    def of(cls, rows: Rows, state: ServerState | None) -> ComparedSide:
-        """Look through what others refer to."""
-        side = cls(state)
-        side.datasets = {row["dataset_uuid"]: row for row in rows.rows("datasets")}
-        side.links = {row["input_uuid"]: row for row in rows.rows("inputs")}
-        side.deleted = {row["model_id"] for row in rows.rows("logged_models") if row["lifecycle_stage"] != "active"}
-        side.deleted |= {
-            (row["name"], row["version"]) for row in rows.rows("model_versions") if is_deleted_version(row)
-        }
-        return side
-
-
-class ComparedFields:
-    """The fields of rows that are compared. On the backup's side, ids become those that the server gave."""
-
-    def __init__(self, side: ComparedSide) -> None:
-        self._side = side
-        self.readers: Mapping[str, FieldReader] = {
-            "experiments": self._experiment_row,
-            "experiment_tags": self._experiment_tag,
-            "runs": self._run_row,
-            "params": lambda row: (self._run(row["run_uuid"]), row["key"], row["value"]),
-            "tags": self._tag,
-            "latest_metrics": self._metric,
-            "metrics": self._metric,
-            "inputs": self._link,
-            "input_tags": self._link_tag,
-            "logged_models": self._model_row,
-            "logged_model_params": lambda row: self._of_model(row, row["param_key"], row["param_value"]),
-            "logged_model_tags": self._model_tag,
-            "logged_model_metrics": self._model_metric,
-            "registered_models": lambda row: (row["name"], row["description"] or ""),
-            "registered_model_tags": lambda row: (row["name"], row["key"], row["value"] or ""),
-            "model_versions": self._version_row,
-            "model_version_tags": self._version_tag,
-            "registered_model_aliases": lambda row: (row["name"], row["alias"], self._version(row)),
-        }
-
-    def _mapped(self, name: Any, kind: str) -> str:
-        if name is None or name == "" or self._side.state is None:
-            return str(name or "")
-        found = getattr(self._side.state, kind).get(name)
-        return found.id if found else f"missing {name}"
-
-    def _experiment(self, number: int) -> str:
-        return self._mapped(number, "experiments") or "0"  # The number 0 counts as no name there.
-
-    def _run(self, run: str | None) -> str:
-        return self._mapped(run, "runs")
-
-    def _model(self, model: str | None) -> str:
-        return self._mapped(model, "models")
-
-    def _version(self, row: Record) -> int:
-        if self._side.state is None:
-            return int(row["version"])
-        return self._side.state.versions.get((row["name"], row["version"]), -1)
-
-    def _experiment_row(self, row: Record) -> Values:
-        return self._experiment(row["experiment_id"]), row["name"], row["lifecycle_stage"]
-
-    def _experiment_tag(self, row: Record) -> Values | None:
-        if row["key"] in IMPORT_TAGS:
-            return None
-        return self._experiment(row["experiment_id"]), row["key"], row["value"] or ""
-
-    def _run_row(self, row: Record) -> Values:
-        times = row["start_time"], row["end_time"]
-        state = row["status"], row["lifecycle_stage"], row["user_id"] or ""
-        return self._run(row["run_uuid"]), row["name"], *times, *state
-
-    def _tag(self, row: Record) -> Values | None:
-        if row["key"] in IMPORT_TAGS or row["key"] == MODEL_HISTORY:
-            return None
-        value = row["value"] or ""
-        if row["key"] == PARENT and self._side.state is not None and value in self._side.state.runs:
-            value = self._side.state.runs[value].id
-        return self._run(row["run_uuid"]), row["key"], value
-
-    def _metric(self, row: Record) -> Values:
-        point = float(row["value"]), row["timestamp"], row["step"], bool(row["is_nan"])
-        return self._run(row["run_uuid"]), row["key"], *point
-
-    def _link(self, row: Record) -> Values | None:
-        if row["source_type"] == "DATASET":
-            dataset = self._side.datasets[row["source_id"]]
-            fields = dataset["name"], dataset["digest"], dataset["dataset_source"], dataset["dataset_schema"]
-            return row["source_type"], *fields, dataset["dataset_profile"], self._run(row["destination_id"])
-        if row["destination_id"] in self._side.deleted:
-            return None
-        models = self._run(row["source_id"]), self._model(row["destination_id"])
-        return row["source_type"], *models, row["step"] or 0
-
-    def _link_tag(self, row: Record) -> Values | None:
-        link = self._link(self._side.links[row["input_uuid"]])
-        return None if link is None else (*link, row["name"], row["value"])
-
-    def _model_row(self, row: Record) -> Values | None:
-        kind = row["name"], row["model_type"] or "", row["status"]
-        return self._of_model(row, *kind, self._run(row["source_run_id"]))
-
-    def _model_tag(self, row: Record) -> Values | None:
-        return None if row["tag_key"] in IMPORT_TAGS else self._of_model(row, row["tag_key"], row["tag_value"] or "")
-
-    def _model_metric(self, row: Record) -> Values | None:
-        point = row["metric_timestamp_ms"], row["metric_step"], float(row["metric_value"])
-        return self._of_model(row, row["metric_name"], *point, self._run(row["run_id"]))
-
-    def _of_model(self, row: Record, *values: Any) -> Values | None:
-        return None if row["model_id"] in self._side.deleted else (self._model(row["model_id"]), *values)
-
-    def _version_row(self, row: Record) -> Values | None:
-        fields = row["description"] or "", stage_of(row), self._run(row["run_id"])
-        return self._of_version(row, *fields)
-
-    def _version_tag(self, row: Record) -> Values | None:
-        return None if row["key"] in IMPORT_TAGS else self._of_version(row, row["key"], row["value"] or "")
-
-    def _of_version(self, row: Record, *values: Any) -> Values | None:
-        if (row["name"], row["version"]) in self._side.deleted:
-            return None
-        return row["name"], self._version(row), *values
 
 
 def verify_server(rest: Rest, stores: StoreResolver, backup: BackupReader, progress: Progress, jobs: int) -> Report:
     """Look for all of a backup on a server."""
     # An import's plan knows the server's id of each thing.
     with RestImport(rest, stores, ImportJob(backup, jobs), progress) as planned:
-        planned.plan()
+        planned.find()
         state = planned.state
     with RestSource(rest, jobs) as source, row_set() as rows:
         report = Report("portable")
@@ -179,6 +31,8 @@ def verify_server(rest: Rest, stores: StoreResolver, backup: BackupReader, progr
         for table, reader in expected.readers.items():
             wanted = progress.counted(table, _values(backup, table, reader))
             report.findings.append(rows.compare(table, wanted, _values(source, table, actual.readers[table])))
+        named = expected.named_versions(backup), actual.named_versions(source)
+        report.findings.append(rows.compare("versions of logged models", *named))
         runs = ((_run_id(state, row["run_uuid"]),) for row in backup.rows(DIGESTS))
         report.findings.append(rows.compare("run ids", runs, ((row["run_uuid"],) for row in source.rows("runs"))))
         uris = ArtifactFolders.of(source).uris()
