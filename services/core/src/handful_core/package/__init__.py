@@ -20,6 +20,7 @@ from handful_core.package.manifest import (
     Output,
     OutputLayout,
     Producer,
+    ProfileSpec,
     SeenList,
     Thresholds,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "Package",
     "PredictionSets",
     "Producer",
+    "ProfileSpec",
     "SeenImages",
     "SeenList",
     "Thresholds",

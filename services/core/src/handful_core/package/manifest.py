@@ -136,6 +136,19 @@ class SeenList(Part):
     """False if the model may have seen other images too, such as those of a base model that has no list."""
 
 
+class ProfileSpec(Part):
+    """What the images were like that the model was accepted on: see `handful_core.profile`."""
+
+    file: FileName = "profile.json"
+    images: int = Field(ge=0)
+    """Rows of the profile."""
+    projection: FileName | None = None
+    """(1 + directions, d) float16, as `numpy.save` writes it: the mean of embeddings of unit length, then directions at
+    right angles, along which an embedding becomes few numbers."""
+    directions: int = Field(default=0, ge=0, le=64)
+    """Of the projection; 0 without one."""
+
+
 class Producer(Part):
     """Who made the package."""
 
@@ -177,6 +190,8 @@ class Manifest(Part):
     """Which classes an image may well show, of a classifier (schema 1.2)."""
     out_of_distribution: OutOfDistribution | None = None
     """When an image is unlike the training images; the graph needs an embedding output (schema 1.2)."""
+    profile: ProfileSpec | None = None
+    """What images and answers were like on the validation and test splits (schema 1.2)."""
     metrics: dict[str, Any] = Field(default={})
     """Metrics on the test split, as `handful evaluate --json` prints them."""
     producer: Producer
@@ -197,12 +212,15 @@ class Manifest(Part):
             raise ValueError(f"counts name classes that do not exist: {', '.join(unknown)}")
         if (self.output.head in DETECTION_LAYOUTS) != (self.task == "detect"):
             raise ValueError(f"a model of task {self.task} cannot have a {self.output.head.value} output")
-        golden, seen, unlike = self.golden, self.seen, self.out_of_distribution
-        named = [golden and golden.image, seen and seen.file, unlike and unlike.file]
+        golden, seen, unlike, profile = self.golden, self.seen, self.out_of_distribution, self.profile
+        parts = [golden and golden.image, seen and seen.file, unlike and unlike.file]
+        named = [*parts, profile and profile.file, profile and profile.projection]
         needed = [self.model, self.weights, *named]
         if missing := [name for name in needed if name and name not in self.files]:
             raise ValueError(f"files does not list {', '.join(missing)}")
         self._check_limits()
+        if profile:
+            self._check_profile(profile)
         if self.golden:
             self._check_golden(self.golden)
         return self
@@ -220,6 +238,14 @@ class Manifest(Part):
             raise ValueError("out_of_distribution needs output.embedding")
         if unlike and self.files[unlike.file].size > MAX_REFERENCE_BYTES:
             raise ValueError(f"{unlike.file} is larger than {MAX_REFERENCE_BYTES} bytes")
+
+    def _check_profile(self, profile: ProfileSpec) -> None:
+        if (profile.projection is None) != (profile.directions == 0):
+            raise ValueError("profile.projection and profile.directions are given together or not at all")
+        if profile.projection and not self.output.embedding:
+            raise ValueError("profile.projection needs output.embedding")
+        if profile.projection and self.files[profile.projection].size > MAX_REFERENCE_BYTES:
+            raise ValueError(f"{profile.projection} is larger than {MAX_REFERENCE_BYTES} bytes")
 
     def _check_golden(self, golden: Golden) -> None:
         """An expected answer of another kind or length would be compared with nothing."""

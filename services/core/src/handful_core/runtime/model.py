@@ -11,6 +11,7 @@ import numpy as np
 from handful_core.errors import DataError
 from handful_core.package import ExtraOutput, Golden, Manifest, OutputLayout, Package, PredictionSets
 from handful_core.package.errors import GoldenError, GraphError
+from handful_core.profile.projection import read_projection
 from handful_core.runtime.cpus import available_cpus
 from handful_core.runtime.onnx import OnnxSession
 from handful_core.runtime.session import Session
@@ -40,6 +41,8 @@ class VisionModel:
         self._session = session
         unlike = package.manifest.out_of_distribution
         self._reference = read_reference(package, unlike) if unlike else None
+        profile = package.manifest.profile
+        self._projection = read_projection(package, profile) if profile else None
 
     @property
     def manifest(self) -> Manifest:
@@ -78,13 +81,7 @@ class VisionModel:
         extra = self._extra_outputs(explain=explain)
         outputs = self._session.run_outputs(tensor, extra) if extra else [self._session.run(tensor)]
         inferred = time.perf_counter()
-        options = self.postprocess_options(confidence, iou)
-        if self.manifest.task == "classify":
-            prediction = self._classified(outputs, transform, options.confidence)
-        else:
-            found = self._boxes(outputs[0], transform, options)
-            count = found.count(self.manifest.classes, self.manifest.counts) if self.manifest.counts else None
-            prediction = Prediction(found, count)
+        prediction = self._answer(outputs, transform, self.postprocess_options(confidence, iou))
         timings = {
             "preprocess": (prepared - started) * 1e3,
             "inference": (inferred - prepared) * 1e3,
@@ -109,17 +106,36 @@ class VisionModel:
     def _extra_outputs(self, *, explain: bool) -> list[ExtraOutput]:
         """What else is read of a run: the embedding if there is something to compare it with, maps if asked for."""
         output = self.manifest.output
-        wanted = [output.embedding if self._reference else None, output.class_maps if explain else None]
+        needed = self._reference or self._projection
+        wanted = [output.embedding if needed else None, output.class_maps if explain else None]
         return [each for each in wanted if each is not None]
 
-    def _classified(self, outputs: list[Floats], transform: ResizeTransform, confidence: float) -> Prediction:
+    def _answer(self, outputs: list[Floats], transform: ResizeTransform, options: PostprocessOptions) -> Prediction:
+        output, *rest = outputs
+        embedding = rest.pop(0)[0] if self._reference or self._projection else None
+        projected = self._projection(embedding) if self._projection and embedding is not None else None
+        if self.manifest.task == "classify":
+            classified = self._classified(output, embedding, rest, transform, options.confidence)
+            return replace(classified, projected=projected)
+        found = self._boxes(output, transform, options)
+        count = found.count(self.manifest.classes, self.manifest.counts) if self.manifest.counts else None
+        return Prediction(found, count, projected=projected)
+
+    def _classified(
+        self,
+        output: Floats,
+        embedding: Floats | None,
+        rest: list[Floats],
+        transform: ResizeTransform,
+        confidence: float,
+    ) -> Prediction:
         """A classifier's answer, and what its package knows of its limits."""
-        manifest, rest = self.manifest, outputs[1:]
-        probabilities = _probabilities(outputs[0], manifest)
+        manifest = self.manifest
+        probabilities = _probabilities(output, manifest)
         first = int(np.argmax(probabilities))
         distance, limit = None, manifest.out_of_distribution
-        if self._reference is not None:
-            distance = self._reference.distance(rest.pop(0)[0])
+        if self._reference is not None and embedding is not None:
+            distance = self._reference.distance(embedding)
         maps, size = manifest.output.class_maps, (manifest.input.width, manifest.input.height)
         return Prediction(
             probabilities=probabilities,

@@ -39,6 +39,8 @@ class Prediction:
     """How far it is from the training images, 0 to 2: what their directions do not explain of it."""
     out_of_distribution: bool | None = None
     """Whether that is farther than the images that the model was accepted on."""
+    projected: Floats | None = None
+    """(k + 1,): the embedding, in the few numbers of the package's projection; None where it has none."""
     explanation: Explanation | None = None
     """Where the most probable class was seen; only if asked for."""
 

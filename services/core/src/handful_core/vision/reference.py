@@ -39,15 +39,34 @@ def read_reference(package: Package, spec: OutOfDistribution) -> EmbeddingRefere
     Raises:
         DamagedPackageError: its file holds something else than the manifest says.
     """
+    rows = read_directions(package, spec.file)
+    return EmbeddingReference(rows[0], rows[1:])
+
+
+def read_directions(package: Package, file: str, directions: int | None = None) -> Floats:
+    """A mean of embeddings, then orthonormal directions: (1 + directions, d).
+
+    Args:
+        package: carries them.
+        file: where, in it.
+        directions: how many there are; any number if None.
+
+    Raises:
+        DamagedPackageError: the file holds something else.
+    """
     output = package.manifest.output.embedding
     width = output.shape[-1] if output else 0
-    rows = _load(package.root / spec.file)
-    if rows is None or rows.ndim != 2 or rows.shape[1] != width or not len(rows) or not _is_orthonormal(rows[1:]):
+    rows = _load(package.root / file)
+    if rows is None or not _fits(rows, width, directions) or not _is_orthonormal(rows[1:]):
         raise DamagedPackageError(
-            f"{spec.file} of model {package.manifest.name} does not hold a mean and directions of {width} numbers",
+            f"{file} of model {package.manifest.name} does not hold a mean and directions of {width} numbers",
             "package the model again",
         )
-    return EmbeddingReference(rows[0], rows[1:])
+    return rows
+
+
+def _fits(rows: Floats, width: int, directions: int | None) -> bool:
+    return rows.ndim == 2 and rows.shape[1] == width and len(rows) > 0 and directions in {None, len(rows) - 1}
 
 
 def _is_orthonormal(rows: Floats) -> bool:
