@@ -1,9 +1,10 @@
-"""One feature of many rows, as numbers that tests can count."""
+"""One feature of many rows, as arrays that tests can count."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,54 +22,66 @@ _HEAVY = 1 / 100
 """A value that more than this part of the reference's rows have is looked at by itself."""
 
 
-def numbers(values: Sequence[FeatureValue]) -> Floats:
-    """(n,): `MISSING` where there is none, or a word."""
-    return np.array([float(v) if isinstance(v, (int, float)) else MISSING for v in values], np.float64)
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One feature of the rows that have it measured, in the order of time."""
 
+    kind: FeatureKind
+    values: NDArray[Any]
+    """(n,): numbers, `MISSING` where there is none; of a category words, "" where there is none."""
+    weights: Floats
+    """(n,): how many answers each row stands for."""
 
-def words(values: Sequence[FeatureValue]) -> tuple[str, ...]:
-    """n words: "" where there is none."""
-    return tuple("" if value is None else str(value) for value in values)
+    @classmethod
+    def of(cls, kind: FeatureKind, values: Sequence[FeatureValue], weights: Floats | None = None) -> Self:
+        """Make arrays of a log's or a profile's values; what is of another kind counts as missing."""
+        if kind == "category":
+            array: NDArray[Any] = np.array(["" if value is None else str(value) for value in values], np.str_)
+        else:
+            array = np.array([float(v) if isinstance(v, (int, float)) else MISSING for v in values], np.float64)
+        return cls(kind, array, np.ones(len(array)) if weights is None else weights)
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    def take(self, places: NDArray[np.int64]) -> Column:
+        """These rows of it."""
+        return Column(self.kind, self.values[places], self.weights[places])
 
 
 @dataclass(frozen=True, slots=True)
 class Bins:
-    """Where the reference's distribution is compared: intervals of numbers, or words. The last bin is for new words.
+    """Where distributions are compared: the reference's words and all others, or intervals of numbers.
 
     Attributes:
-        edges: the upper ends of the intervals, inclusive, rising; the last interval has none.
-        names: the words.
+        ends: the words, in order, or the upper ends of the intervals, inclusive, rising; one more has no end.
     """
 
-    edges: Floats
-    names: tuple[str, ...] = ()
+    ends: NDArray[Any]
 
     @classmethod
-    def of(cls, kind: FeatureKind, values: Sequence[FeatureValue]) -> Bins:
+    def of(cls, column: Column) -> Bins:
         """Bins that hold about as many of the reference's rows each."""
-        if kind == "category":
-            return cls(np.zeros(0), tuple(sorted(set(words(values)))))
-        return cls(_edges(numbers(values)))
+        return cls(np.unique(column.values) if column.kind == "category" else _edges(column.values))
 
-    def __len__(self) -> int:
-        return (len(self.names) if self.names else len(self.edges)) + 1
+    def places(self, column: Column) -> NDArray[np.int64]:
+        """(n,): the bin of each row."""
+        found = np.searchsorted(self.ends, column.values, side="left")
+        if column.kind == "category":
+            known = self.ends[np.minimum(found, len(self.ends) - 1)] == column.values
+            found = np.where(known, found, len(self.ends))
+        return found.astype(np.int64)
 
-    def places(self, values: Sequence[FeatureValue]) -> NDArray[np.int64]:
-        """(n,): the bin of each value."""
-        if self.names:
-            place = {name: i for i, name in enumerate(self.names)}
-            return np.array([place.get(word, len(self.names)) for word in words(values)], np.int64)
-        return np.searchsorted(self.edges, numbers(values), side="left").astype(np.int64)
+    def cumulative(self, column: Column) -> Floats:
+        """(bins,): the part of all rows in each bin and those before."""
+        shares = np.bincount(self.places(column), weights=column.weights, minlength=len(self.ends) + 1)
+        return np.asarray(np.cumsum(shares) / column.weights.sum())
 
-    def shares(self, values: Sequence[FeatureValue], weights: Floats) -> Floats:
-        """The part of all rows in each bin."""
-        return np.bincount(self.places(values), weights=weights, minlength=len(self)) / weights.sum()
-
-    def series(self, values: Sequence[FeatureValue]) -> Floats:
+    def series(self, column: Column) -> Floats:
         """(n, k), for autocorrelation: ranks of numbers, which no outlier rules, or one column for each word."""
-        if self.names:
-            return np.eye(len(self))[self.places(values)]
-        return np.asarray(rankdata(numbers(values)), np.float64)[:, None]
+        if column.kind == "category":
+            return np.eye(len(self.ends) + 1)[self.places(column)]
+        return np.asarray(rankdata(column.values), np.float64)[:, None]
 
 
 def _edges(values: Floats) -> Floats:

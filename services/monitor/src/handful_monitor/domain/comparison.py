@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.stats import betabinom, wasserstein_distance
 
 from handful_core.profile import Feature, FeatureValue
-from handful_monitor.domain.columns import Bins, numbers, words
+from handful_monitor.domain.columns import Bins, Column
 from handful_monitor.domain.effective import Floats, autocorrelation_time, independent_rows
 from handful_monitor.domain.null import NullDistributions, Statistic, distance, on_grid, p_value, threshold
+from handful_monitor.domain.window import Window
 
 LEAST_ROWS = 200
 """Fewer rows give no verdict."""
@@ -24,27 +24,16 @@ ERROR_RATE = 0.005
 _BODY, _TAIL = 1.25, 10.0
 """What p-values of a number's three tests are multiplied by: 1/1.25 + 2/10 of the error rate is all of it."""
 _TAIL_SHARE = 0.01
+LEAST_MEASURED = 100
+"""Rows that must have a feature for it to be compared: a request with thresholds of its own has no usual answer."""
 _LEAST_SHIFT = 0.1
 """Of the reference's standard deviation: what is less matters to nobody, however sure it is."""
 _LEAST_SHARE = 0.02
 _SCALE = 0.05
 """Of the mean: the scale of a number that hardly varies in the reference."""
+_SMALLEST = 1e-9
 
 Columns = Mapping[str, Sequence[FeatureValue]]
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """Rows of one stream, in the order of time."""
-
-    columns: Columns
-    weights: Floats
-    """(n,): how many answers each row stands for."""
-    first: datetime | None = None
-    last: datetime | None = None
-
-    def __len__(self) -> int:
-        return len(self.weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,71 +97,64 @@ class Reference:
 
     def __init__(self, features: Sequence[Feature], columns: Columns, error_rate: float = ERROR_RATE) -> None:
         self.features = tuple(feature for feature in features if len(columns[feature.name]))
-        self._columns = columns
         self._error_rate = error_rate
         rows = list(zip(*(columns[feature.name] for feature in self.features), strict=True))
         self.effective = independent_rows(np.ones(len(rows)), rows)
-        self._bins = {feature.name: Bins.of(feature.kind, columns[feature.name]) for feature in self.features}
+        self._columns = {feature.name: Column.of(feature.kind, columns[feature.name]) for feature in self.features}
+        self._bins = {name: Bins.of(column) for name, column in self._columns.items()}
         # A p-value as small as Holm's first step asks for must be possible, with some room.
         self._null = NullDistributions(replicates=int(2 * _BODY * max(1, len(self.features)) / error_rate))
 
     def compare(self, window: Window) -> Comparison:
         """Hold a window against the reference.
 
-        Args:
-            window: of rows in the order of time.
-
         Returns:
-            Every feature that the window has; none if its rows are too few.
+            Every feature that enough of the window's rows have; none if its rows are too few.
         """
-        there = [f for f in self.features if f.name in window.columns]
-        rows = list(zip(*(window.columns[f.name] for f in there), strict=True))
-        effective = independent_rows(window.weights, rows) if there else 0.0
-        if len(window) < LEAST_ROWS or effective < LEAST_EFFECTIVE or not self.effective:
-            return Comparison(len(window), effective)
-        tests = [self._test(feature, window, effective) for feature in there]
+        there = [f for f in self.features if len(window.columns.get(f.name, ())) >= LEAST_MEASURED]
+        enough = window.rows >= LEAST_ROWS and min(window.effective, self.effective) >= LEAST_EFFECTIVE
+        if not there or not enough:
+            return Comparison(window.rows, window.effective)
+        tests = [self._test(feature, window) for feature in there]
         adjusted, levels = holm([test.p for test, _ in tests], self._error_rate)
-        return Comparison(
-            len(window),
-            effective,
-            tuple(
-                self._conclude(feature, window, test, p, level, rows)
-                for feature, (test, rows), p, level in zip(there, tests, adjusted, levels, strict=True)
-            ),
-        )
+        found = [
+            self._conclude(feature, window.columns[feature.name], test, p, level, rows)
+            for feature, (test, rows), p, level in zip(there, tests, adjusted, levels, strict=True)
+        ]
+        return Comparison(window.rows, window.effective, tuple(found))
 
-    def _test(self, feature: Feature, window: Window, effective: float) -> tuple[_Test, float]:
+    def _test(self, feature: Feature, window: Window) -> tuple[_Test, float]:
         """The test that speaks loudest, and the rows that the window is worth in it."""
-        values, bins = window.columns[feature.name], self._bins[feature.name]
-        # Not both: pictures that come twice one after the other would be counted down twice.
-        rows = max(1.0, min(effective, len(window) / autocorrelation_time(bins.series(values))))
+        column, reference, bins = window.columns[feature.name], self._columns[feature.name], self._bins[feature.name]
+        # Not both: pictures that come twice, one after the other, would be counted down twice.
+        distinct = window.effective * len(column) / window.rows
+        rows = max(1.0, min(distinct, len(column) / autocorrelation_time(bins.series(column))))
         statistic: Statistic = "chi-square" if feature.kind == "category" else "kolmogorov-smirnov"
-        then, now = bins.shares(self._columns[feature.name], self._ones()), bins.shares(values, window.weights)
+        then, now = bins.cumulative(reference), bins.cumulative(column)
         null = self._null.of(statistic, then, rows, self.effective)
         value = float(distance(statistic, then, now, on_grid(rows), int(self.effective)))
         factor = _BODY if feature.kind == "continuous" else 1.0
         body = _Test(statistic, value, min(1.0, factor * p_value(null, value)), factor, null)
-        tails = self._tails(feature, window, rows) if feature.kind == "continuous" else ()
+        tails = self._tails(feature, column, rows) if feature.kind == "continuous" else ()
         return min((body, *tails), key=lambda test: test.p), rows
 
-    def _tails(self, feature: Feature, window: Window, rows: float) -> tuple[_Test, ...]:
+    def _tails(self, feature: Feature, column: Column, rows: float) -> tuple[_Test, ...]:
         """Rows beyond nearly all of the reference's, which a few strange pictures among many usual ones are."""
-        reference, values = numbers(self._columns[feature.name]), numbers(window.columns[feature.name])
+        reference, values = self._columns[feature.name].values, column.values
         found = []
         for name, sign in (("rows above", 1), ("rows below", -1)):
             cut, beyond = _cut(sign * reference)
-            share = float(window.weights[sign * values > cut].sum() / window.weights.sum())
+            share = float(column.weights[sign * values > cut].sum() / column.weights.sum())
             p = float(_exceedances(beyond * self.effective, self.effective, rows).sf(np.floor(share * rows) - 1))
             found.append(_Test(name, share, min(1.0, _TAIL * p), _TAIL, None))
         return tuple(found)
 
     def _conclude(
-        self, feature: Feature, window: Window, test: _Test, p: float, level: float, rows: float
+        self, feature: Feature, column: Column, test: _Test, p: float, level: float, rows: float
     ) -> FeatureComparison:
-        values, reference = window.columns[feature.name], self._columns[feature.name]
-        then, then_missing = _summary(feature, reference, self._ones())
-        now, now_missing = _summary(feature, values, window.weights)
-        differs = p <= self._error_rate and self._matters(feature, window)
+        then, then_missing = _summary(self._columns[feature.name])
+        now, now_missing = _summary(column)
+        differs = p <= self._error_rate and self._matters(feature, column)
         limit = self._limit(feature, test, level, rows)
         return FeatureComparison(
             feature, test.statistic, test.value, limit, p, differs, then, now, then_missing, now_missing, rows
@@ -183,29 +165,16 @@ class Reference:
         if test.null is not None:
             return threshold(test.null, level / test.factor)
         sign = 1 if test.statistic == "rows above" else -1
-        _, beyond = _cut(sign * numbers(self._columns[feature.name]))
+        _, beyond = _cut(sign * self._columns[feature.name].values)
         law = _exceedances(beyond * self.effective, self.effective, rows)
         return float(law.isf(level / test.factor) + 1) / rows
 
-    def _matters(self, feature: Feature, window: Window) -> bool:
-        values, reference = window.columns[feature.name], self._columns[feature.name]
+    def _matters(self, feature: Feature, column: Column) -> bool:
+        reference = self._columns[feature.name]
         if feature.kind == "category":
-            bins = self._bins[feature.name]
-            gap = np.abs(bins.shares(values, window.weights) - bins.shares(reference, self._ones())).sum() / 2
-            return bool(gap >= _LEAST_SHARE)
-        then, now = numbers(reference), numbers(values)
-        there, here = np.isfinite(then), np.isfinite(now)
-        missing = float(window.weights[~here].sum() / window.weights.sum())
-        if abs(missing - float(1 - there.mean())) >= _LEAST_SHARE:
-            return True
-        if not there.any() or not here.any():
-            return False
-        shift = wasserstein_distance(then[there], now[here], None, window.weights[here])
-        scale = max(float(then[there].std()), _SCALE * abs(float(then[there].mean())))
-        return bool(shift > _LEAST_SHIFT * scale)
-
-    def _ones(self) -> Floats:
-        return np.ones(len(self._columns[self.features[0].name]))
+            then, now = (np.diff(self._bins[feature.name].cumulative(c), prepend=0) for c in (reference, column))
+            return bool(np.abs(now - then).sum() / 2 >= _LEAST_SHARE)
+        return _shift(reference.values, column.values, column.weights) > _LEAST_SHIFT
 
 
 def holm(p_values: Sequence[float], error_rate: float) -> tuple[list[float], list[float]]:
@@ -242,17 +211,30 @@ def _exceedances(beyond: float, of: float, rows: float) -> Any:
     return betabinom(max(1, int(rows)), k, max(1.0, of - k + 1))
 
 
-def _summary(feature: Feature, values: Sequence[FeatureValue], weights: Floats) -> tuple[Any, float]:
-    if feature.kind == "category":
-        names, places = np.unique(words(values), return_inverse=True)
+def _shift(then: Floats, now: Floats, weights: Floats) -> float:
+    """How far numbers have moved on average, in the reference's standard deviations; infinite if they are missing."""
+    there, here = np.isfinite(then), np.isfinite(now)
+    missing = float(weights[~here].sum() / weights.sum())
+    if abs(missing - float(1 - there.mean())) >= _LEAST_SHARE:
+        return np.inf
+    if not there.any() or not here.any():
+        return 0.0
+    scale = max(float(then[there].std()), _SCALE * abs(float(then[there].mean())), _SMALLEST)
+    return float(wasserstein_distance(then[there], now[here], None, weights[here])) / scale
+
+
+def _summary(column: Column) -> tuple[Any, float]:
+    weights = column.weights
+    if column.kind == "category":
+        names, places = np.unique(column.values, return_inverse=True)
         shares = np.bincount(places, weights=weights) / weights.sum()
         return {str(name): float(share) for name, share in zip(names, shares, strict=True)}, 0.0
-    found = numbers(values)
+    found = column.values
     there = np.isfinite(found)
     missing = float(weights[~there].sum() / weights.sum())
     if not there.any():
         return None, missing
-    if feature.kind == "count":
+    if column.kind == "count":
         return float(np.average(found[there], weights=weights[there])), missing
     return _median(found[there], weights[there]), missing
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import OrderedDict
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from handful_monitor.domain.effective import Floats
 
 Statistic = Literal["kolmogorov-smirnov", "chi-square"]
-_GRID = 1.08
-"""Numbers of rows are rounded down to powers of this: thresholds rise by less than 4 % thereby, and are made once."""
-_CHUNK = 4096
+_GRID = 1.15
+"""Numbers of rows are rounded down to powers of this: thresholds rise by less than 8 % thereby, and are made once."""
+_CELLS = 256
+"""Parts that the reference is drawn from: shares of bins are rounded to them."""
+_KEPT = 20
+"""Samples of so many numbers of rows are kept, and as many nulls for each of a hundred features."""
 
 
 def distance(statistic: Statistic, reference: Floats, window: Floats, rows: float, of: float) -> Floats:
@@ -20,63 +24,69 @@ def distance(statistic: Statistic, reference: Floats, window: Floats, rows: floa
 
     Args:
         statistic: the largest difference of the cumulative shares, or the chi-square statistic of homogeneity.
-        reference: (…, bins): shares.
-        window: (…, bins): shares.
+        reference: (…, bins): cumulative shares, of which the last is 1.
+        window: (…, bins): the same.
         rows: of the window.
         of: rows of the reference.
 
     Returns:
         (…,)
     """
+    gaps = window - reference
     if statistic == "kolmogorov-smirnov":
-        return np.asarray(np.abs(np.cumsum(window - reference, axis=-1)).max(axis=-1))
+        return np.asarray(np.abs(gaps).max(axis=-1))
+    gaps, window, reference = (np.diff(each, axis=-1, prepend=0) for each in (gaps, window, reference))
     both = rows * window + of * reference
-    squares = rows * of * (window - reference) ** 2
+    squares = rows * of * gaps**2
     return np.asarray(np.divide(squares, both, out=np.zeros_like(both), where=both > 0).sum(axis=-1))
 
 
-@dataclass(slots=True)
 class NullDistributions:
     """What a statistic is where nothing has changed, by bootstrap from the reference at the current number of rows.
 
     Both samples are drawn anew: a reference of 300 images is itself a sample, and a window of 5,000 rows that is held
-    against it as if it were the truth differs from it always. What was drawn is kept: features with the same bins, and
-    windows of about the same number of rows, share it.
+    against it as if it were the truth differs from it always. All features share what is drawn: a row's rank, of which
+    each feature sees the bin.
 
     Args:
         replicates: how often two samples are drawn.
         seed: of the draws.
     """
 
-    replicates: int
-    seed: int = 0
-    _drawn: dict[tuple[Statistic, bytes, int, int], Floats] = field(default_factory=dict)
+    def __init__(self, replicates: int, seed: int = 0) -> None:
+        self._replicates = replicates
+        self._seed = seed
+        self._samples: OrderedDict[tuple[int, str], NDArray[np.float32]] = OrderedDict()
+        self._nulls: OrderedDict[tuple[Statistic, bytes, int, int], Floats] = OrderedDict()
 
-    def of(self, statistic: Statistic, shares: Floats, rows: float, of: float) -> Floats:
+    def of(self, statistic: Statistic, cumulative: Floats, rows: float, of: float) -> Floats:
         """The statistic's values without any change, rising.
 
         Args:
             statistic: which one.
-            shares: (bins,): the reference's.
+            cumulative: (bins,): the reference's cumulative shares.
             rows: effective rows of the window.
             of: effective rows of the reference.
         """
+        places = _cells(cumulative)
         n, m = on_grid(rows), max(1, int(of))
-        filled = shares[shares > 0]
-        key = (statistic, np.round(filled * 1e9).astype(np.int64).tobytes(), n, m)
-        if key not in self._drawn:
-            self._drawn[key] = self._draw(statistic, filled / filled.sum(), n, m)
-        return self._drawn[key]
+        key = (statistic, places.tobytes(), n, m)
+        if key not in self._nulls:
+            window, reference = self._sample(n, "window")[:, places], self._sample(m, "reference")[:, places]
+            self._nulls[key] = np.sort(distance(statistic, reference, window, n, m))
+            _drop(self._nulls, 100 * _KEPT)
+        return self._nulls[key]
 
-    def _draw(self, statistic: Statistic, shares: Floats, rows: int, of: int) -> Floats:
-        random = np.random.default_rng([self.seed, rows, of, len(shares)])
-        found = []
-        for start in range(0, self.replicates, _CHUNK):
-            size = min(_CHUNK, self.replicates - start)
-            window = random.multinomial(rows, shares, size) / rows
-            reference = random.multinomial(of, shares, size) / of
-            found.append(distance(statistic, reference, window, rows, of))
-        return np.sort(np.concatenate(found))
+    def _sample(self, rows: int, role: str) -> NDArray[np.float32]:
+        """(replicates, cells): cumulative shares of samples."""
+        key = (rows, role)
+        if key not in self._samples:
+            random = np.random.default_rng([self._seed, rows, len(role)])
+            cells = random.multinomial(rows, np.full(_CELLS, 1 / _CELLS), self._replicates)
+            self._samples[key] = np.cumsum(cells, axis=1, dtype=np.float32) / np.float32(rows)
+            _drop(self._samples, _KEPT)
+        self._samples.move_to_end(key)
+        return self._samples[key]
 
 
 def on_grid(rows: float) -> int:
@@ -89,11 +99,23 @@ def on_grid(rows: float) -> int:
 def p_value(null: Floats, value: float) -> float:
     """The part of the values without any change that are as large; never 0 (Davison and Hinkley, 1997)."""
     # What is equal but for rounding counts as equal.
-    larger = len(null) - int(np.searchsorted(null, value - 1e-9, side="left"))
+    larger = len(null) - int(np.searchsorted(null, value - 1e-6, side="left"))
     return (1 + larger) / (1 + len(null))
 
 
 def threshold(null: Floats, level: float) -> float:
-    """The least value whose p-value is at most `level`."""
+    """The least value of the null whose p-value is at most `level`; its largest where none is so rare."""
     allowed = int(level * (1 + len(null))) - 1
     return float(null[len(null) - 1 - max(0, allowed)])
+
+
+def _cells(cumulative: Floats) -> NDArray[np.int64]:
+    """The cells at which bins end. A bin that has rows has a cell, and what is rare is not rounded to never."""
+    inside = cumulative[(cumulative > 1e-9) & (cumulative < 1 - 1e-9)]
+    ends = np.clip(np.rint(inside * _CELLS), 1, _CELLS - 1)
+    return np.append(np.unique(ends), _CELLS).astype(np.int64) - 1
+
+
+def _drop(kept: OrderedDict[object, object] | OrderedDict, most: int) -> None:  # type: ignore[type-arg]
+    while len(kept) > most:
+        kept.popitem(last=False)

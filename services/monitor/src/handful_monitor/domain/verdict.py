@@ -8,7 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from handful_monitor.domain.comparison import LEAST_EFFECTIVE, LEAST_ROWS, Comparison, FeatureComparison, Window
+from handful_monitor.domain.comparison import LEAST_EFFECTIVE, LEAST_ROWS, Comparison, FeatureComparison
+from handful_monitor.domain.window import Window
 from handful_monitor.domain.words import say_change
 
 SCHEMA = 1
@@ -78,7 +79,7 @@ def decide(
         "window": {
             "from": _time(window.first),
             "to": _time(window.last),
-            "rows": len(window),
+            "rows": window.rows,
             "effective": round(comparison.effective, 1),
         },
         "verdict": state.value,
