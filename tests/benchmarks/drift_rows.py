@@ -1,11 +1,13 @@
 """Rows of real images for `drift.py`: what the shipped starter model answers to them, as they are and changed.
 
-A changed image is written again with its own JPEG quality, and strange images get the usual size: neither gives them away.
+A changed image is written again with its own JPEG quality, and strange images get the usual size: neither gives them
+away.
 """
 
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import os
 import tempfile
@@ -108,8 +110,8 @@ def _labels(folder: Path, files: list[Path]) -> list[list[str]]:
 
 
 def _rows(model: VisionModel, files: list[Path], change: Change, cache: Path) -> list[Row]:
-    sources = [Path(__file__), *sorted(Path(features_of.__code__.co_filename).parent.glob("*.py"))]
-    code = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+    measured_by = sorted(Path(features_of.__code__.co_filename).parent.glob("a*.py"))
+    code = "".join([inspect.getsource(change), *(path.read_text(encoding="utf-8") for path in measured_by)])
     key = hashlib.sha256("\0".join([code, model.package.digest, change.__name__, *map(str, files)]).encode())
     kept = cache / f"{key.hexdigest()[:20]}.json"
     if not kept.is_file():

@@ -119,7 +119,8 @@ class MonitoringExperiments:
             return None
         if found["lifecycle_stage"] != "active":
             raise HandfulError(
-                f"MLflow's experiment {PREFIX + model} is deleted", f"restore it, or delete it for good: {found['name']}"
+                f"MLflow's experiment {PREFIX + model} is deleted",
+                f"restore it, or delete it for good: {found['name']}",
             )
         return str(found["experiment_id"])
 

@@ -26,12 +26,17 @@ class Segment:
     name: str
     path: Path
 
-    def rows(self) -> Iterator[LogRow]:
-        """Its rows; of a damaged one those before the damage, which is told."""
+    def rows(self) -> list[LogRow] | None:
+        """Its rows, of a damaged one those before the damage, which is told; None if it has just been shipped."""
+        rows: list[LogRow] = []
         try:
-            yield from read_rows(self.path)
+            for row in read_rows(self.path):
+                rows.append(row)  # noqa: PERF402  # Those before a damage are kept.
         except DataError as error:
-            _log.warning("%s: the rows before are compared", error.message)
+            if isinstance(error.__cause__, FileNotFoundError):
+                return None
+            _log.warning("%s: the %d rows before are compared", error.message, len(rows))
+        return rows
 
 
 class PredictionLog:
@@ -65,9 +70,7 @@ class PredictionLog:
         if self._experiments is not None:
             yield from self._from_mlflow(self._experiments, since, seen)
 
-    def _from_mlflow(
-        self, experiments: MonitoringExperiments, since: datetime, seen: set[str]
-    ) -> Iterator[Segment]:
+    def _from_mlflow(self, experiments: MonitoringExperiments, since: datetime, seen: set[str]) -> Iterator[Segment]:
         # A replica's clock, and the day that it is elsewhere, may be another one.
         first = (since - timedelta(days=1)).date().isoformat()
         for run in experiments.runs(self._model, KIND):

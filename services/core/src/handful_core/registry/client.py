@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import update_wrapper
@@ -161,6 +162,22 @@ class Registry:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._rest.download(f"{_ARTIFACTS}/{quote(str(name))}", path)
         return target
+
+    def download_package_file(self, version: Version, name: str, target: Path) -> None:
+        """Fetch one file of a version's model package, such as its manifest.
+
+        Raises:
+            MissingPackageError: the version's package has no such file, or cannot be fetched over HTTP.
+        """
+        path = PurePosixPath(self._artifact_path(version)) / PACKAGE_PATH / name
+        try:
+            with self._rest.open(f"{_ARTIFACTS}/{quote(str(path))}") as file, target.open("wb") as written:
+                shutil.copyfileobj(file, written)
+        except (FileNotFoundError, NotFoundError) as error:
+            raise MissingPackageError(
+                f"the model package of {version.name} version {version.version} has no {name}",
+                "only versions that handful registered can be used",
+            ) from error
 
     @_parses_responses
     def _artifact_path(self, version: Version) -> str:

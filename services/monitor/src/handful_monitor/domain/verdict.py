@@ -56,21 +56,22 @@ class Verdict:
 
 
 def decide(
-    stream: Stream, window: Window, comparison: Comparison, before: Collection[str], notes: Collection[str] = ()
+    stream: Stream, window: Window, comparison: Comparison | None, before: Collection[str], notes: Collection[str] = ()
 ) -> Verdict:
     """Say what came of a window. A feature has changed if it differs in two windows in a row.
 
     Args:
         stream: whose window it is.
         window: the rows.
-        comparison: with the reference.
+        comparison: with the reference; None without one.
         before: names of the features that differed in the stream's window before this one.
         notes: what else a reader should know, sentences.
     """
-    differing = tuple(f.feature.name for f in comparison.features if f.differs)
+    compared = comparison.features if comparison else ()
+    differing = tuple(f.feature.name for f in compared if f.differs)
     confirmed = [name for name in differing if name in before]
-    state = State.CHANGED if confirmed else State.STEADY if comparison.features else State.TOO_FEW
-    ranked = sorted(comparison.features, key=lambda f: (f.feature.name not in confirmed, not f.differs, f.p_value))
+    state = State.CHANGED if confirmed else State.STEADY if compared else State.TOO_FEW
+    ranked = sorted(compared, key=lambda f: (f.feature.name not in confirmed, not f.differs, f.p_value))
     document = {
         "schema": SCHEMA,
         "model": stream.model,
@@ -80,11 +81,11 @@ def decide(
             "from": _time(window.first),
             "to": _time(window.last),
             "rows": window.rows,
-            "effective": round(comparison.effective, 1),
+            "effective": round(window.effective, 1),
         },
         "verdict": state.value,
         "features": [_feature(f, changed=f.feature.name in confirmed) for f in ranked],
-        "notes": [*_too_few(comparison), *notes],
+        "notes": [*(_too_few(comparison) if comparison else ()), *notes],
     }
     return Verdict(stream, state, differing, document)
 

@@ -45,7 +45,9 @@ def say_change(found: FeatureComparison) -> str:
         return _of_words(found)
     gap = found.now_missing - found.then_missing
     if abs(gap) >= max(_GAP, abs(found.value) / 2):
-        return f"{_title(found)} is missing in {_share(found.now_missing)} of answers, {_share(found.then_missing)} before"
+        return (
+            f"{_title(found)} is missing in {_share(found.now_missing)} of answers, {_share(found.then_missing)} before"
+        )
     if found.statistic in _STRANGE:
         return _STRANGE[found.statistic].format(share=found.value, name=_name(found))
     if found.then is None or found.now is None or found.then == found.now:
