@@ -31,6 +31,7 @@ def test_every_setting_is_there_with_its_default(page: str) -> None:
 def test_every_metric_is_there(page: str) -> None:
     metrics = {family.name for family in Metrics().registry.collect() if family.name.startswith("handful_")}
     metrics |= {"handful_queue_length", "handful_images_in_work", "handful_model_info", "handful_model_memory_bytes"}
+    metrics |= {f"handful_prediction_log_{name}" for name in ("rows", "segments", "waiting_bytes")}
     assert set(re.findall(r"`(handful_[a-z_]+)`", page)) == metrics
 
 

@@ -13,9 +13,12 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
@@ -63,12 +66,15 @@ class FakeMlflow:
         """Seconds before each answer."""
         self.answer: Callable[[httpx.Request], httpx.Response] | None = None
         """Answers instead of MLflow: a proxy's error page, say."""
+        self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        """Its clock."""
         self.page = 1000
         """Entries of a list's page at most."""
         self.requests: list[str] = []
         """Paths asked for, in order."""
         self.runs: dict[str, dict[str, list[float]]] = {}
         """Run's id to metric to its values, one a step."""
+        self.monitoring = FakeExperiments(self)
         self._models: dict[str, _Model] = {}
         self._files: dict[str, bytes] = {}
         self._schemes: dict[str, str] = {}
@@ -138,11 +144,15 @@ class FakeMlflow:
 
     def _route(self, request: httpx.Request) -> httpx.Response:
         path, query = request.url.path, request.url.params
+        if path == "/health":
+            return httpx.Response(200, text="OK", headers={"Date": format_datetime(self.now(), usegmt=True)})
         if path == _ARTIFACTS:
             return httpx.Response(200, json=self._listing(query["path"]))
         if path.startswith(_ARTIFACTS + "/"):
-            return self._artifact(unquote(path.removeprefix(_ARTIFACTS + "/")))
+            return self._artifact(request, unquote(path.removeprefix(_ARTIFACTS + "/")))
         what = path.removeprefix(_API)
+        if (found := self.monitoring.route(what, request)) is not None:
+            return httpx.Response(200, json=found)
         if request.method == "POST":
             return httpx.Response(200, json=self._change(what, _json(request)))
         if what.startswith("logged-models/"):
@@ -246,10 +256,100 @@ class FakeMlflow:
             files.append({"path": name, "is_dir": data is None, **size})
         return {"files": files} if files else {}
 
-    def _artifact(self, name: str) -> httpx.Response:
+    def _artifact(self, request: httpx.Request, name: str) -> httpx.Response:
+        if request.method == "PUT":
+            self._files[name] = request.read()
+            return httpx.Response(200, json={})
+        if request.method == "DELETE":
+            below = [known for known in self._files if known == name or known.startswith(f"{name}/")]
+            for known in below:
+                del self._files[known]
+            return httpx.Response(200, json={})
         if name not in self._files:
             raise _missing(f"No such artifact: '{name}'")
         return httpx.Response(200, content=self._files[name])
+
+
+class FakeExperiments:
+    """Experiments `monitoring/…` and their runs.
+
+    Args:
+        mlflow: the server that they belong to.
+    """
+
+    def __init__(self, mlflow: FakeMlflow) -> None:
+        self._mlflow = mlflow
+        self.runs: dict[str, dict[str, Any]] = {}
+        """MLflow's Run by id."""
+        self.experiments: dict[str, dict[str, Any]] = {}
+        """By name."""
+        self.scheme = "mlflow-artifacts"
+
+    def segments(self, run_id: str | None = None) -> dict[str, bytes]:
+        """Uploaded files by name; of all runs, or of one."""
+        files = self._mlflow._files.items()
+        return {
+            path.rpartition("/")[2]: data for path, data in files
+            if "/artifacts/log/" in path and (run_id is None or f"/{run_id}/" in path)
+        }  # fmt: skip
+
+    def route(self, what: str, request: httpx.Request) -> dict[str, Any] | None:
+        """The answer, if it is asked of these."""
+        if what == "experiments/get-by-name":
+            return {"experiment": self._experiment(request.url.params["experiment_name"])}
+        body: Any = json.loads(request.content) if request.content and request.method == "POST" else {}
+        if what == "experiments/create":
+            return {"experiment_id": self._create(body["name"])}
+        if what == "experiments/search":
+            active = [e for e in self.experiments.values() if e["lifecycle_stage"] == "active"]
+            return {"experiments": active} if active else {}
+        if what == "runs/create":
+            return {"run": self._run(body)}
+        if what == "runs/search":
+            found = [run for run in self.runs.values() if self._matches(run, body)]
+            return {"runs": found} if found else {}
+        if what in {"runs/update", "runs/delete"}:
+            if body["run_id"] not in self.runs:
+                raise _missing(f"Run with id={body['run_id']} not found")
+            change = {"lifecycle_stage": "deleted"} if what == "runs/delete" else {"status": body["status"]}
+            self.runs[body["run_id"]]["info"] |= change
+            return {}
+        return None
+
+    def _experiment(self, name: str) -> dict[str, Any]:
+        if name not in self.experiments:
+            raise _missing(f"Could not find experiment with name '{name}'")
+        return self.experiments[name]
+
+    def _create(self, name: str) -> str:
+        if name in self.experiments:
+            raise _RefusalError(400, "RESOURCE_ALREADY_EXISTS", f"Experiment '{name}' already exists.")
+        number = str(len(self.experiments) + 7)
+        self.experiments[name] = {"experiment_id": number, "name": name, "lifecycle_stage": "active"}
+        return number
+
+    def _run(self, body: dict[str, Any]) -> dict[str, Any]:
+        run_id = f"{len(self.runs) + 1:032x}"
+        info = {
+            "run_id": run_id,
+            "experiment_id": body["experiment_id"],
+            "run_name": body["run_name"],
+            "start_time": body["start_time"],
+            "status": "RUNNING",
+            "lifecycle_stage": "active",
+            "artifact_uri": f"{self.scheme}:/{body['experiment_id']}/{run_id}/artifacts",
+        }
+        self.runs[run_id] = {"info": info, "data": {"tags": body["tags"]}}
+        return self.runs[run_id]
+
+    def _matches(self, run: dict[str, Any], body: dict[str, Any]) -> bool:
+        tags = {tag["key"]: tag["value"] for tag in run["data"]["tags"]}
+        wanted = re.findall(r"tags\.`([^`]+)` = '([^']*)'", body["filter"])
+        return (
+            run["info"]["experiment_id"] in body["experiment_ids"]
+            and run["info"]["lifecycle_stage"] == "active"
+            and all(tags.get(key) == value for key, value in wanted)
+        )
 
 
 def _number(value: float) -> float | str:

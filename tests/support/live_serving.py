@@ -18,6 +18,7 @@ import uvicorn
 
 from fakes.registry import FakeMlflow
 from handful_core.registry import Registry
+from handful_core.registry.monitoring import MonitoringExperiments
 from handful_core.settings import CoreSettings
 from handful_serving.app import create_app
 from handful_serving.server.protocols import BoundedHttpProtocol, BoundedWebSocketProtocol
@@ -55,7 +56,9 @@ class LiveServing:
         given = {"poll_seconds": 0.1, "threads": 1, "inference_backend": "onnxruntime", "dashboard_dir": self.dashboard}
         given |= self.settings
         registry = Registry("http://mlflow", attempts=1, transport=self.mlflow.transport())
-        app = create_app(ServingSettings(**given), CoreSettings(home=self.root), registry=registry)
+        experiments = MonitoringExperiments("http://mlflow", attempts=1, transport=self.mlflow.transport())
+        core = CoreSettings(home=self.root)
+        app = create_app(ServingSettings(**given), core, registry=registry, experiments=experiments)
         config = uvicorn.Config(
             app,
             port=self.port,

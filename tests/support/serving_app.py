@@ -13,17 +13,20 @@ from fastapi import FastAPI
 
 from fakes.registry import FakeMlflow
 from handful_core.registry import Registry
+from handful_core.registry.monitoring import MonitoringExperiments
 from handful_core.settings import CoreSettings
 from handful_serving.app import create_app
 from handful_serving.settings import ServingSettings
 
 
 def make_app(folder: Path, mlflow: FakeMlflow, **settings: Any) -> FastAPI:
-    """The application with its home in `folder`."""
+    """The application with its home in `folder`. Its prediction log is off unless the settings say otherwise."""
     options = {"poll_seconds": 0.02, "threads": 1, "face_blur": "off", "deadline_seconds": 60}
-    options |= {"inference_backend": "onnxruntime"} | settings
+    options |= {"inference_backend": "onnxruntime", "prediction_log": False} | settings
     registry = Registry("http://mlflow", attempts=1, transport=mlflow.transport())
-    return create_app(ServingSettings(**options), CoreSettings(home=folder / "home"), registry=registry)
+    experiments = MonitoringExperiments("http://mlflow", attempts=1, transport=mlflow.transport())
+    core = CoreSettings(home=folder / "home")
+    return create_app(ServingSettings(**options), core, registry=registry, experiments=experiments)
 
 
 @asynccontextmanager

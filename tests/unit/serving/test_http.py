@@ -221,7 +221,7 @@ async def test_the_description_names_bodies_and_problems(client: httpx.AsyncClie
     predict = description["paths"]["/predict"]["post"]
     assert set(predict["requestBody"]["content"]) == {"multipart/form-data", "image/*", "application/octet-stream"}
     assert {parameter["name"] for parameter in predict["parameters"]} == {
-        "model", "version", "alias", "confidence", "iou", "return_image", "annotate", "top", "explain",
+        "model", "version", "alias", "confidence", "iou", "return_image", "annotate", "top", "explain", "source",
     }  # fmt: skip
     assert set(predict["responses"]) == {
         "200", "400", "401", "403", "404", "408", "413", "415", "422", "429", "500", "503",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -13,7 +14,9 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 
 from handful_core.errors import redact_credentials
+from handful_core.profile.appearance import appearance
 from handful_core.registry import Registry
+from handful_core.registry.monitoring import MonitoringExperiments
 from handful_core.runtime.cpus import available_cpus
 from handful_core.settings import CoreSettings
 from handful_serving import __version__
@@ -24,6 +27,10 @@ from handful_serving.adapters.drawing import draw
 from handful_serving.adapters.faces import face_blur
 from handful_serving.adapters.key_file import KeyFile
 from handful_serving.adapters.metrics import Metrics
+from handful_serving.adapters.observers import Observers
+from handful_serving.adapters.prediction_log.log import PredictionLog
+from handful_serving.adapters.prediction_log.shipper import Shipper
+from handful_serving.adapters.prediction_log.spool import Spool
 from handful_serving.api import error_handlers
 from handful_serving.api.access_log import AccessLog
 from handful_serving.api.body import BodyBudget
@@ -35,6 +42,7 @@ from handful_serving.api.security import KEY_HEADER
 from handful_serving.api.security_headers import SecurityHeaders
 from handful_serving.api.state import AppState
 from handful_serving.concurrency.admission import AdmissionQueue
+from handful_serving.concurrency.threads import in_thread
 from handful_serving.domain.auth import Authenticator, RateLimiter
 from handful_serving.domain.catalog import Catalog
 from handful_serving.domain.loader import Dependencies
@@ -57,6 +65,7 @@ def create_app(
     *,
     registry: ModelRegistry | None = None,
     open_model: OpenModel | None = None,
+    experiments: MonitoringExperiments | None = None,
 ) -> FastAPI:
     """The application.
 
@@ -65,13 +74,14 @@ def create_app(
         core: where MLflow is, and the home folder.
         registry: a registry, instead of MLflow at its address.
         open_model: loads packages, instead of what the settings say.
+        experiments: where the prediction log goes, instead of MLflow at its address.
 
     Raises:
         ResourceError: the cache folder cannot be written.
         ConfigError: there is no dashboard in its folder, MLflow's address is invalid, or OpenVINO is not installed.
     """
     dashboard = Dashboard(settings.dashboard_dir) if settings.dashboard_dir else None
-    state = _build(settings, core, registry, open_model)
+    state = _build(settings, core, registry, open_model, experiments)
     app = FastAPI(
         title="Handful",
         version=__version__,
@@ -112,9 +122,16 @@ def _add_routes(app: FastAPI) -> None:
 
 
 def _build(
-    settings: ServingSettings, core: CoreSettings, registry: ModelRegistry | None, open_model: OpenModel | None
+    settings: ServingSettings,
+    core: CoreSettings,
+    registry: ModelRegistry | None,
+    open_model: OpenModel | None,
+    experiments: MonitoringExperiments | None,
 ) -> AppState:
     metrics = Metrics()
+    log = _prediction_log(settings, core, experiments) if settings.prediction_log else None
+    if log is not None:
+        metrics.registry.register(log)
     threads = settings.threads or available_cpus()
     cache = settings.cache_dir or core.home / "cache" / "models"
     dependencies = Dependencies(
@@ -122,7 +139,7 @@ def _build(
         registry=registry or Registry(core.mlflow_uri, timeout=settings.registry_timeout, attempts=1),
         cache=DiskCache(cache, settings.cache_versions),
         open_model=open_model or model_opener(settings.inference_backend, threads, cache),
-        observer=metrics,
+        observer=metrics if log is None else Observers(metrics, log),
         resident=memory.resident,
     )
     catalog = Catalog(settings.default_model, settings.models)
@@ -143,6 +160,7 @@ def _build(
         authenticator=Authenticator(keys, settings.keys_required),
         rate_limiter=RateLimiter(settings.rate_per_minute),
         body_budget=BodyBudget(settings.max_body_bytes, settings.max_pending_bytes, settings.body_seconds),
+        prediction_log=log,
         mlflow_page=(settings.mlflow_page or redact_credentials(core.mlflow_uri)).rstrip("/"),
     )
 
@@ -156,7 +174,20 @@ def _pipeline(settings: ServingSettings, threads: int) -> Pipeline:
         threads=threads,
         yunet_model=settings.yunet_model,
     )
-    return Pipeline(blur, draw, settings.max_pixels)
+    return Pipeline(blur, draw, settings.max_pixels, appearance if settings.prediction_log else None)
+
+
+def _prediction_log(
+    settings: ServingSettings, core: CoreSettings, experiments: MonitoringExperiments | None
+) -> PredictionLog:
+    """Where it is kept, how much, and how it gets to MLflow."""
+    experiments = experiments or MonitoringExperiments(core.mlflow_uri, settings.registry_timeout, attempts=1)
+    return PredictionLog(
+        partial(Spool, core.home / "monitoring", settings.prediction_log_megabytes * 1_000_000),
+        Shipper(experiments, settings.prediction_log_days),
+        settings.prediction_log_rows,
+        segment_seconds=settings.prediction_log_segment_seconds,
+    )
 
 
 def _budget(settings: ServingSettings) -> int | None:
@@ -184,12 +215,16 @@ def _cors(settings: ServingSettings) -> list[Middleware]:
 @asynccontextmanager
 async def _running(state: AppState) -> AsyncIterator[None]:
     state.manager.start(state.settings.poll_seconds)
+    if state.prediction_log:
+        state.prediction_log.start()
     try:
         yield
     finally:
         state.rollout.close()
         await state.manager.stop()
         state.predictor.close()
+        if state.prediction_log:
+            await in_thread(state.prediction_log.close)
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

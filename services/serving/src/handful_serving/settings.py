@@ -107,6 +107,17 @@ class ServingSettings(BaseSettings):
     live_idle_seconds: float = Field(default=60, gt=0)
     """A live connection that sends nothing for so long is closed."""
 
+    prediction_log: bool = True
+    """Whether a sample of what is asked and answered is logged for monitoring: numbers, never a picture."""
+    prediction_log_rows: int = Field(default=30, ge=1, le=10_000)
+    """Rows of the log a minute; more answers are sampled."""
+    prediction_log_megabytes: int = Field(default=100, ge=1)
+    """Megabytes of rows that wait on this machine for MLflow; the oldest go when there are more."""
+    prediction_log_days: int = Field(default=30, ge=0)
+    """Days that rows stay in MLflow; 0 for ever."""
+    prediction_log_segment_seconds: float = Field(default=300, gt=0)
+    """How often rows are brought to MLflow."""
+
     dashboard_dir: Path | None = None
     """Folder of the dashboard, which is then served at /; `handful serve` finds it in a working copy."""
     mlflow_page: str | None = None

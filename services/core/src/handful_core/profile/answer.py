@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -29,6 +30,25 @@ def answer_features(prediction: Prediction, manifest: Manifest, width: int, heig
     if prediction.probabilities is not None:
         return _of_classification(prediction, prediction.probabilities, manifest)
     return _of_detections(prediction.detections, manifest, width, height)
+
+
+def at_own_thresholds(prediction: Prediction, manifest: Manifest, confidence: float, iou: float) -> Prediction | None:
+    """What the model would have answered at its own thresholds; None where that cannot be told.
+
+    A request may ask at others. Its detections would look as if the world had changed.
+
+    Args:
+        prediction: the answer.
+        manifest: the model's.
+        confidence: at which it was asked.
+        iou: at which it was asked.
+    """
+    own = manifest.thresholds
+    if prediction.probabilities is not None or (confidence, iou) == (own.confidence, own.iou):
+        return prediction
+    if iou != own.iou or confidence > own.confidence:
+        return None
+    return replace(prediction, detections=prediction.detections.above(own.confidence))
 
 
 def _of_detections(found: Detections, manifest: Manifest, width: int, height: int) -> dict[str, FeatureValue]:

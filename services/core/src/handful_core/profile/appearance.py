@@ -13,12 +13,14 @@ from handful_core.profile.features import FeatureValue
 from handful_core.vision import formats
 from handful_core.vision.decode import DecodedImage, Pixels
 
-_SIDE, _COLOURS = 160, 64
-"""Longer side of the picture in which light and sharpness are measured, and both sides of that for colours.
+SIDE = 160
+"""Longer side of the picture in which light and sharpness are measured; no JPEG is to be decoded smaller.
 
 A picture of this size is the same whether a JPEG was decoded whole or at a part of its size. Blur of 3 pixels in photos
 of 480 by 360 still separates the sharpness of blurred and sharp images: the Kolmogorov-Smirnov distance is 0.73.
 """
+_COLOURS = 64
+"""Both sides of the picture in which colours are measured."""
 _DQT, _SCAN, _PADDING = 0xDB, 0xDA, 0xFF
 _MAX_SEGMENTS = 64
 """Segments before the tables. Cameras write a dozen."""
@@ -70,7 +72,7 @@ def appearance(data: bytes, image: DecodedImage) -> dict[str, FeatureValue]:
 
 def _light(pixels: Pixels) -> Mapping[str, float]:
     grey = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
-    scale = _SIDE / max(grey.shape)
+    scale = SIDE / max(grey.shape)
     if scale < 1:
         size = (max(1, round(grey.shape[1] * scale)), max(1, round(grey.shape[0] * scale)))
         grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)

@@ -136,6 +136,17 @@ class Rest:
         """Send a file of this many bytes."""
         self._response("PUT", path, content=content, headers={"Content-Length": str(size)})
 
+    def remove(self, path: str) -> None:
+        """Delete a file or folder; nothing happens if it is not there."""
+        try:
+            self._retrying(self._response, "DELETE", path)
+        except NotFoundError:
+            return
+
+    def header(self, path: str, name: str) -> str:
+        """A header of an answer, whatever else it says; empty without one."""
+        return str(self._response("GET", path).headers.get(name, ""))
+
     def download(self, path: str, target: Path) -> None:
         """Fetch a file."""
         try:
@@ -168,7 +179,8 @@ class Rest:
             size += len(piece)
             if size > _MAX_RESPONSE_BYTES or time.monotonic() > until:
                 raise httpx.ReadTimeout(f"{size} bytes came, and the answer did not end", request=response.request)
-        return httpx.Response(response.status_code, content=b"".join(pieces), request=response.request)
+        date = {"date": response.headers["date"]} if "date" in response.headers else {}
+        return httpx.Response(response.status_code, headers=date, content=b"".join(pieces), request=response.request)
 
     def _call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
         response = self._response(method, path, **arguments)

@@ -51,6 +51,12 @@ def to_input(pixels: Pixels, spec: Input) -> tuple[Floats, ResizeTransform]:
     return _laid_in(fitted, max(0, int(transform.left)), max(0, int(transform.top)), spec), transform
 
 
+def least_size(spec: Input) -> tuple[int, int]:
+    """Width and height below which the model's input would show an enlarged image, beside the longer side's."""
+    # A letterbox is filled by the longer side. Other ways fill the input in both directions.
+    return (1, 1) if spec.resize == "letterbox" else (spec.width, spec.height)
+
+
 def _laid_in(pixels: Pixels, left: int, top: int, spec: Input) -> Floats:
     """Planes of normalised floats, padded around.
 

@@ -14,6 +14,7 @@ from handful_serving.domain.prediction import Drawing, PredictOptions
 from handful_serving.errors import BadRequestError
 
 Name = Annotated[str, Field(min_length=1, max_length=256)]
+Source = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
@@ -66,13 +67,19 @@ class PredictParameters(ModelParameters):
         False, description="Draw the boxes, or the most probable class, into the picture that is sent back."
     )
 
+    source: Source | None = Field(
+        None,
+        description="Where the image comes from, such as camera-1: monitoring compares each source by itself. Letters, "
+        "digits, dots, underscores and hyphens; no names of people.",
+    )
+
     @property
     def options(self) -> PredictOptions:
         """The same for the domain."""
         drawing: Drawing = "none"
         if self.return_image:
             drawing = "annotated" if self.annotate else "plain"
-        return PredictOptions(self.confidence, self.iou, drawing, self.explain)
+        return PredictOptions(self.confidence, self.iou, drawing, self.explain, source=self.source or "")
 
     def with_fields(self, fields: Mapping[str, str]) -> PredictParameters:
         """These, and form fields for what is not among them.

@@ -44,6 +44,18 @@ class ApiMetrics(Protocol):
         ...
 
 
+class Background(Protocol):
+    """What works beside the requests, while the server runs."""
+
+    def start(self) -> None:
+        """Begin. It does not block."""
+        ...
+
+    def close(self) -> None:
+        """Finish. It blocks for some seconds at most."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class AppState:
     """Everything that routes use."""
@@ -59,6 +71,8 @@ class AppState:
     body_budget: BodyBudget
     mlflow_page: str
     """Where people's browsers find MLflow."""
+    prediction_log: Background | None = None
+    """None if it is off."""
     live_connections: set[object] = field(default_factory=set)
     json_readers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_JSON_READERS))
     """Limits the threads that parse long JSON."""

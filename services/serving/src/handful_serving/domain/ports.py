@@ -110,7 +110,7 @@ OpenModel = Callable[[Path], Model]
 
 
 class Observer(Protocol):
-    """Observes serving, for metrics. Its methods do not block, and are called on the event loop."""
+    """Observes serving, for metrics and the prediction log. Its methods do not block and run on the event loop."""
 
     def predicted(self, result: PredictionResult) -> None:
         """An image was answered."""

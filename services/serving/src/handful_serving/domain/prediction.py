@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from handful_core.package import Manifest
+from handful_core.profile import FeatureValue
 from handful_core.vision.prediction import Prediction
 from handful_serving.domain.model_ref import ModelVersion
 
@@ -26,6 +28,8 @@ class PredictOptions:
     """Whether a classifier says where in the image it sees its class."""
     max_pixels: int | None = None
     """Images with more are refused; the server's own limit if None."""
+    source: str = ""
+    """Where the image comes from, such as a camera's name: the prediction log has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,8 @@ class ImagePrediction:
     """Milliseconds by stage: decode, blur, preprocess, inference, postprocess, and draw if a picture was drawn."""
     picture: bytes | None = None
     """A JPEG, if one was asked for."""
+    seen: Mapping[str, FeatureValue] | None = None
+    """What the image looks like, in numbers; None where nobody logs it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,11 @@ class PredictionResult:
     iou: float
     timings: dict[str, float]
     """Those of the image, and queue (the wait for a slot) and total."""
+
+    digest: str = ""
+    """The package's."""
+    source: str = ""
+    """Where the image comes from, as the request said."""
 
     @property
     def prediction(self) -> Prediction:

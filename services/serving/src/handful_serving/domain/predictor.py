@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
 from handful_core.package import Input, Manifest
+from handful_core.profile import FeatureValue
+from handful_core.profile.appearance import SIDE
 from handful_core.vision.decode import DecodedImage, Pixels, decode_reduced
 from handful_core.vision.prediction import Prediction
+from handful_core.vision.preprocess import least_size
 from handful_serving.concurrency.admission import AdmissionQueue, Slot
 from handful_serving.concurrency.threads import WorkerPool
 from handful_serving.domain.model_manager import ModelManager
@@ -24,6 +27,8 @@ from handful_serving.errors import OverloadedError
 _Result = TypeVar("_Result")
 Draw = Callable[[Pixels, Prediction | None, Manifest], bytes]
 """A picture as a JPEG, with the prediction drawn in if there is one."""
+Look = Callable[[bytes, DecodedImage], Mapping[str, FeatureValue]]
+"""What an image looks like, in numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,8 @@ class PreparedImage:
     faces: int
     decode_ms: float
     blur_ms: float
+    seen: Mapping[str, FeatureValue] | None = None
+    """What it looked like before."""
 
 
 class Pipeline:
@@ -43,9 +50,11 @@ class Pipeline:
         blur: blurs faces.
         draw: draws pictures that are sent back.
         max_pixels: images with more are refused before they are decoded.
+        look: looks at each image, for the prediction log; None if there is none.
     """
 
-    def __init__(self, blur: FaceBlur, draw: Draw, max_pixels: int) -> None:
+    def __init__(self, blur: FaceBlur, draw: Draw, max_pixels: int, look: Look | None = None) -> None:
+        self._look = look
         self._blur = blur
         self._draw = draw
         self._max_pixels = max_pixels
@@ -59,14 +68,16 @@ class Pipeline:
         """
         spec = manifest.input
         started = time.perf_counter()
-        # A JPEG can be decoded at a half, a quarter or an eighth of its size, which is faster. Both the model and the
-        # face detector must still get the size that they work in. A picture that is sent back keeps its own size.
-        enough = max(spec.width, spec.height, self._blur.size) if options.drawing == "none" else None
+        # A JPEG can be decoded at a half, a quarter or an eighth of its size, which is faster. The model, the face
+        # detector and the log must still get the size that they work in. A picture that is sent back keeps its size.
+        enough = max(spec.width, spec.height, self._blur.size, SIDE) if options.drawing == "none" else None
         limit = min(self._max_pixels, options.max_pixels or self._max_pixels)
-        image = decode_reduced(data, limit, enough, _least_size(spec))
+        image = decode_reduced(data, limit, enough, least_size(spec))
         decoded = time.perf_counter()
+        seen = self._look(data, image) if self._look else None
+        looked = time.perf_counter()
         faces = self._blur(image.pixels)
-        return PreparedImage(image, faces, (decoded - started) * 1e3, (time.perf_counter() - decoded) * 1e3)
+        return PreparedImage(image, faces, (decoded - started) * 1e3, (time.perf_counter() - looked) * 1e3, seen)
 
     def predict(self, model: Model, image: PreparedImage, options: PredictOptions) -> ImagePrediction:
         """Ask a model.
@@ -85,7 +96,7 @@ class Pipeline:
             shown = prediction if options.drawing == "annotated" else None
             picture = self._draw(decoded.pixels, shown, model.manifest)
             timings["draw"] = (time.perf_counter() - started) * 1e3
-        return ImagePrediction(prediction, decoded.width, decoded.height, image.faces, timings, picture)
+        return ImagePrediction(prediction, decoded.width, decoded.height, image.faces, timings, picture, image.seen)
 
 
 class Predictor:
@@ -196,15 +207,9 @@ class Predictor:
         return await self._pool.run(work, release)
 
 
-def _least_size(spec: Input) -> tuple[int, int]:
-    """Width and height below which the model's input would show an enlarged image, beside the longer side's."""
-    # A letterbox is filled by the longer side. Other ways fill the input in both directions.
-    return (1, 1) if spec.resize == "letterbox" else (spec.width, spec.height)
-
-
 def _suffices(pixels: Pixels, spec: Input) -> bool:
     height, width = map(int, pixels.shape[:2])
-    least_width, least_height = _least_size(spec)
+    least_width, least_height = least_size(spec)
     return max(width, height) >= max(spec.width, spec.height) and width >= least_width and height >= least_height
 
 
@@ -219,4 +224,6 @@ def _result(
         confidence=thresholds.confidence if options.confidence is None else options.confidence,
         iou=thresholds.iou if options.iou is None else options.iou,
         timings=timings,
+        digest=loaded.digest,
+        source=options.source,
     )

@@ -1,4 +1,4 @@
-"""Builds a model package step by step: export, thresholds, parity, golden image, evaluation."""
+"""Builds a model package step by step: export, thresholds, parity, golden image, evaluation, profile."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from handful_core.vision.decode import decode_image
 from handful_trainer.dataset.image_hashes import seen_images
 from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.packaging.golden import write_golden
+from handful_trainer.packaging.profile import with_profile
 from handful_trainer.pipeline.job import TrainingJob
 from handful_trainer.pipeline.provenance import git_commit, package_versions
 from handful_trainer.tasks.base import Evaluation
@@ -52,7 +53,8 @@ def build_package(
 ) -> BuiltPackage:
     """Make a package from trained weights, in the job's folder; what is there is replaced.
 
-    The dataset gives the images for thresholds, parity and golden image (all validation) and the evaluation (test).
+    The dataset gives the images for thresholds, parity and golden image (all validation), the evaluation (test) and the
+    profile (both).
 
     Args:
         job: the training.
@@ -78,7 +80,7 @@ def build_package(
     manifest = manifest.model_copy(update={"golden": golden, "files": describe_files(folder)})
     evaluation = job.task.evaluate(_load(folder, manifest), job.dataset, "test")
     manifest = manifest.model_copy(update={"metrics": evaluation.as_json()})
-    return BuiltPackage(write_package(folder, manifest), evaluation, parity)
+    return BuiltPackage(with_profile(write_package(folder, manifest), job.dataset), evaluation, parity)
 
 
 def with_seen(package: Package, datasets: Iterable[PreparedDataset], folder: Path) -> Package:

@@ -65,6 +65,7 @@ _PARAMETERS: dict[str, Any] = {
     "explain": {"type": "boolean"},
     "return_image": {"type": "boolean"},
     "annotate": {"type": "boolean"},
+    "source": {"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]*$"},
 }
 _FORM = {
     "type": "object",

@@ -160,7 +160,7 @@ async def _check_takes_several(state: AppState, ref: ModelRef) -> None:
 
 
 def _parameters(request: InferRequest) -> PredictParameters:
-    fields = {name: str(value) for name, value in request.parameters.items() if name in {"confidence", "iou"}}
+    fields = {name: str(value) for name, value in request.parameters.items() if name in {"confidence", "iou", "source"}}
     return PredictParameters().with_fields(fields)
 
 

@@ -34,6 +34,7 @@ from handful_core.vision.preprocess import Floats, to_input
 from handful_trainer.dataset.image_hashes import seen_images
 from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.packaging.golden import write_golden
+from handful_trainer.packaging.profile import with_profile
 from handful_trainer.tasks.detection.evaluate import Evaluation, evaluate
 
 MAX_LOSS = 0.01
@@ -116,6 +117,7 @@ def quantize(package: Package, dataset: PreparedDataset, folder: Path, images: i
             "weights": None,
             "golden": None,
             "seen": seen,
+            "profile": None,
             "files": describe_files(folder),
             "metrics": {},
         }
@@ -128,7 +130,7 @@ def quantize(package: Package, dataset: PreparedDataset, folder: Path, images: i
     original = load_model(package)
     judged = evaluate(original, dataset, "test")
     ms, original_ms = _median_ms(variant, original, decode_image(evaluation.example.read_bytes()))
-    written = write_package(folder, plain.model_copy(update={"metrics": evaluation.as_json()}))
+    written = with_profile(write_package(folder, plain.model_copy(update={"metrics": evaluation.as_json()})), dataset)
     sizes = written.model_path.stat().st_size, package.model_path.stat().st_size
     return Int8Variant(written, evaluation, judged, ms, original_ms, *sizes)
 

@@ -1,0 +1,183 @@
+"""MLflow's experiments `monitoring/<model>`: where prediction logs and verdicts lie."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote, urlsplit
+
+import httpx
+
+from handful_core.errors import HandfulError, NotFoundError
+from handful_core.registry.rest import NotMlflowError, Rest
+
+PREFIX = "monitoring/"
+"""Of the experiments' names."""
+KIND, REPLICA, DAY = "handful.kind", "handful.replica", "handful.day"
+"""Tags of a run: what it holds, of which server, of which day (UTC, such as 2026-11-29)."""
+PREDICTION_LOG = "prediction-log"
+_API = "/api/2.0/mlflow"
+_ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
+_MILLISECONDS = 1000
+_RUNS_PER_PAGE = 100
+
+
+class MonitoringRun:
+    """A run of such an experiment.
+
+    Args:
+        rest: the server.
+        data: MLflow's Run.
+
+    Raises:
+        HandfulError: its artifacts are not passed on by MLflow.
+    """
+
+    def __init__(self, rest: Rest, data: Mapping[str, Any]) -> None:
+        self._rest = rest
+        try:
+            self.id: str = data["info"]["run_id"]
+            self.tags: Mapping[str, str] = {tag["key"]: tag["value"] for tag in data.get("data", {}).get("tags", ())}
+            uri = data["info"]["artifact_uri"]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise NotMlflowError(rest.uri) from error
+        self._root = _artifact_path(uri)
+
+    def files(self, folder: str) -> list[str]:
+        """Names of the files in a folder of its artifacts, in order."""
+        entries = self._rest.get(_ARTIFACTS, {"path": f"{self._root}/{folder}"}).get("files", ())
+        return sorted(entry["path"].rpartition("/")[2] for entry in entries if not entry["is_dir"])
+
+    def download(self, path: str, target: Path) -> None:
+        """Fetch one of its artifacts."""
+        self._rest.download(self._address(path), target)
+
+    def upload(self, path: str, content: bytes) -> None:
+        """Write one of its artifacts: all of it, or nothing. A second time is the same as once."""
+        self._rest.upload(self._address(path), iter([content]), len(content))
+
+    def end(self) -> None:
+        """Mark it as finished: more artifacts may still come."""
+        body = {"run_id": self.id, "status": "FINISHED", "end_time": _now()}
+        self._rest.send("POST", f"{_API}/runs/update", body)
+
+    def delete(self) -> None:
+        """Remove its artifacts for good, then the run: it goes to MLflow's bin."""
+        self._rest.remove(self._address(""))
+        self._rest.send("POST", f"{_API}/runs/delete", {"run_id": self.id})
+
+    def _address(self, path: str) -> str:
+        return f"{_ARTIFACTS}/{quote(f'{self._root}/{path}'.rstrip('/'))}"
+
+
+class MonitoringExperiments:
+    """All of them on one server.
+
+    Args:
+        uri: the server's address.
+        timeout: seconds to wait for one answer.
+        attempts: how often a question is asked before the server counts as away.
+        transport: another transport than the network, for tests.
+
+    Every method raises `UnavailableError` when the server does not answer.
+    """
+
+    def __init__(
+        self, uri: str, timeout: float = 10, attempts: int = 3, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        self._rest = Rest(uri, timeout, attempts, transport)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._rest.close()
+
+    def server_time(self) -> datetime | None:
+        """What the server's clock says; None if it does not say."""
+        date = self._rest.header("/health", "date")
+        try:
+            return parsedate_to_datetime(date) if date else None
+        except ValueError:
+            return None
+
+    def models(self) -> list[str]:
+        """Names of the models that have one."""
+        body = {"filter": f"name LIKE '{PREFIX}%'", "view_type": "ACTIVE_ONLY"}
+        found = self._rest.search(f"{_API}/experiments/search", "experiments", body)
+        return sorted(entry["name"].removeprefix(PREFIX) for entry in found if entry["name"].startswith(PREFIX))
+
+    def runs(self, model: str, tags: Mapping[str, str]) -> Iterator[MonitoringRun]:
+        """A model's runs with these tags, the oldest first."""
+        number = self._number(model)
+        if number is None:
+            return
+        body = {
+            "experiment_ids": [number],
+            "filter": " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items()),
+            "order_by": ["attributes.start_time ASC", "attributes.run_id ASC"],
+            "run_view_type": "ACTIVE_ONLY",
+        }
+        for data in self._rest.search(f"{_API}/runs/search", "runs", body, page=_RUNS_PER_PAGE):
+            yield MonitoringRun(self._rest, data)
+
+    def create(self, model: str, name: str, tags: Mapping[str, str]) -> MonitoringRun:
+        """Start a run, in an experiment that is made if there is none."""
+        number = self._number(model) or self._make(model)
+        body = {
+            "experiment_id": number,
+            "run_name": name,
+            "start_time": _now(),
+            "tags": [{"key": key, "value": value} for key, value in tags.items()],
+        }
+        return MonitoringRun(self._rest, self._rest.post(f"{_API}/runs/create", body)["run"])
+
+    def _number(self, model: str) -> str | None:
+        try:
+            query = {"experiment_name": PREFIX + model}
+            found = self._rest.get(f"{_API}/experiments/get-by-name", query)["experiment"]
+        except NotFoundError:
+            return None
+        if found["lifecycle_stage"] != "active":
+            raise HandfulError(
+                f"MLflow's experiment {PREFIX + model} is deleted",
+                "restore it, or delete it for good with: mlflow gc",
+            )
+        return str(found["experiment_id"])
+
+    def _make(self, model: str) -> str:
+        try:
+            return str(self._rest.post(f"{_API}/experiments/create", {"name": PREFIX + model})["experiment_id"])
+        except HandfulError:
+            # Somebody else may have made it a moment ago.
+            if (number := self._number(model)) is None:
+                raise
+            return number
+
+
+def _now() -> int:
+    return round(time.time() * _MILLISECONDS)
+
+
+def _artifact_path(uri: str) -> str:
+    """A run's place in MLflow's artifact proxy."""
+    parts = urlsplit(uri)
+    if parts.scheme != "mlflow-artifacts":
+        raise HandfulError(
+            f"MLflow keeps artifacts at {parts.scheme or uri}:, which it does not pass on",
+            "start MLflow with --artifacts-destination, and delete the experiment that has another place",
+        )
+    if not (path := parts.path.strip("/")):
+        raise NotMlflowError(uri)
+    return path

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import pytest
+
+from fakes.registry import FakeMlflow
+from handful_core.errors import HandfulError, UnavailableError
+from handful_core.registry.monitoring import MonitoringExperiments
+from support.monitoring_suite import TAGS, MonitoringSuite
+
+
+@pytest.fixture
+def mlflow() -> FakeMlflow:
+    return FakeMlflow()
+
+
+@pytest.fixture
+def experiments(mlflow: FakeMlflow) -> MonitoringExperiments:
+    return MonitoringExperiments("http://mlflow", attempts=1, transport=mlflow.transport())
+
+
+class TestOnTheFake(MonitoringSuite):
+    """The suite on the stand-in that unit tests use."""
+
+
+def test_a_deleted_experiment_is_told(mlflow: FakeMlflow, experiments: MonitoringExperiments) -> None:
+    experiments.create("fingers", "a name", TAGS)
+    mlflow.monitoring.experiments["monitoring/fingers"]["lifecycle_stage"] = "deleted"
+    with pytest.raises(HandfulError, match="monitoring/fingers is deleted: restore it"):
+        list(experiments.runs("fingers", TAGS))
+
+
+def test_artifacts_that_are_not_passed_on_are_told(mlflow: FakeMlflow, experiments: MonitoringExperiments) -> None:
+    mlflow.monitoring.scheme = "s3"
+    with pytest.raises(HandfulError, match="keeps artifacts at s3:, which it does not pass on"):
+        experiments.create("fingers", "a name", TAGS)
+
+
+def test_mlflow_that_is_away_is_away(mlflow: FakeMlflow, experiments: MonitoringExperiments) -> None:
+    mlflow.away = True
+    for ask in (experiments.models, experiments.server_time, lambda: list(experiments.runs("fingers", TAGS))):
+        with pytest.raises(UnavailableError):
+            ask()
+
+
+def test_two_replicas_that_make_the_experiment_at_once_share_it(
+    mlflow: FakeMlflow, experiments: MonitoringExperiments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask, asked = MonitoringExperiments._number, []
+
+    def late(self: MonitoringExperiments, model: str) -> str | None:
+        asked.append(model)
+        if len(asked) > 1:
+            return ask(self, model)
+        mlflow.monitoring._create(f"monitoring/{model}")  # The other one, between our question and our answer.
+        return None
+
+    monkeypatch.setattr(MonitoringExperiments, "_number", late)
+    run = experiments.create("fingers", "a name", TAGS)
+    assert [each.id for each in experiments.runs("fingers", TAGS)] == [run.id]
+    assert len(mlflow.monitoring.experiments) == 1
