@@ -11,13 +11,15 @@ from typing import Annotated, Any
 
 import typer
 
-from handful_core.console import print_json, print_table, say
-from handful_core.errors import HandfulError, NotFoundError, RefusedError
+from handful_core.console import out, print_json, print_table, say
+from handful_core.errors import NotFoundError, RefusedError
 from handful_core.settings import CoreSettings, load
 from handful_monitor.settings import MonitorSettings
 
 monitor = typer.Typer(help="See whether what a served model is asked and answers has changed.", no_args_is_help=True)
 
+_SECONDS = 60
+"""For one answer of MLflow."""
 Model = Annotated[str | None, typer.Argument(help="The model; all that have a prediction log if not given.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Check = Annotated[bool, typer.Option("--check", help="End with exit code 8 if anything has changed.")]
@@ -111,19 +113,16 @@ class Parts:
 @contextmanager
 def _opened() -> Iterator[Parts]:
     from handful_core.registry import Registry
-    from handful_core.registry.rest import Rest
-    from handful_monitor.experiment import MonitoringExperiments
+    from handful_core.registry.monitoring import MonitoringExperiments
     from handful_monitor.judge import Judge
     from handful_monitor.references import References
 
     core, settings = load(CoreSettings), load(MonitorSettings)
-    rest = Rest(core.mlflow_uri, 60, 3, None)
-    try:
-        with Registry(core.mlflow_uri, timeout=60) as registry:
-            judge = Judge(References(registry))
-            yield Parts(settings, core.home, MonitoringExperiments(rest), registry, judge)
-    finally:
-        rest.close()
+    with (
+        Registry(core.mlflow_uri, timeout=_SECONDS) as registry,
+        MonitoringExperiments(core.mlflow_uri, timeout=_SECONDS) as experiments,
+    ):
+        yield Parts(settings, core.home, experiments, registry, Judge(References(registry)))
 
 
 def _since(days: int) -> datetime:
@@ -140,15 +139,21 @@ def _show(documents: Sequence[Mapping[str, Any]], *, as_json: bool, check: bool)
         print_json(list(documents))
     else:
         rows = [
-            (d["model"], d["version"], d["source"] or "-", d["verdict"], d["window"]["rows"], _to(d), _line(d))
-            for d in documents
+            (d["model"], d["version"], d["source"] or "-", d["verdict"], d["window"]["rows"], _to(d)) for d in documents
         ]
-        print_table("Verdicts", ("model", "version", "source", "verdict", "rows", "to", "says"), rows)
+        print_table("Verdicts", ("model", "version", "source", "verdict", "rows", "to (UTC)"), rows)
+        for document in documents:
+            out.print(f"{_name(document)}: {_line(document)}", highlight=False, markup=False)
     changed = [d for d in documents if d["verdict"] == "changed"]
     if check and changed:
         raise RefusedError(
             f"{len(changed)} of {len(documents)} have changed", "see what, and label some of the new images"
         )
+
+
+def _name(document: Mapping[str, Any]) -> str:
+    source = document["source"]
+    return f"{document['model']} version {document['version']}" + (f", source {source}" if source else "")
 
 
 def _to(document: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ def main(data: Path, target: Path) -> None:
     """Draw the report.
 
     Args:
-        data: JSON with `numbers` and `words`, the names of columns, and with `reference` and `current`, which hold them.
+        data: JSON with `numbers` and `words`, names of columns, and with `reference` and `current`, which hold them.
         target: the HTML file.
     """
     import pandas as pd

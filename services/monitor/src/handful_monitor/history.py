@@ -1,7 +1,7 @@
 """Verdicts in MLflow: what was said before, and which segments it was about.
 
-A run of the model's experiment for each stream and day, with `verdicts/<time>.json` for each verdict, `verdict.json` and
-perhaps `report.html` of the newest one, and how each feature went as metrics.
+A run of the model's experiment for each stream and day, with `verdicts/<time>.json` for each verdict, `verdict.json`
+and perhaps `report.html` of the newest one, and how each feature went as metrics.
 """
 
 from __future__ import annotations
@@ -12,12 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from handful_core.registry.monitoring import DAY, KIND, MonitoringExperiments, MonitoringRun
 from handful_monitor.domain.verdict import State, Stream, Verdict
-from handful_monitor.experiment import MonitoringExperiments, MonitoringRun
-from handful_monitor.log import DAY
 
-KIND = "verdict"
-REPORT_KIND = "monitor-report"
+_VERDICTS, _REPORTS = {KIND: "verdict"}, {KIND: "monitor-report"}
 _VERSION, _SOURCE, _VERDICT = "handful.version", "handful.source", "handful.verdict"
 _FOLDER = "verdicts"
 REPORT, VERDICT = "report.html", "verdict.json"
@@ -40,7 +38,7 @@ class VerdictHistory:
     def newest(self, since: datetime) -> Mapping[Stream, Mapping[str, Any]]:
         """The newest verdict of each stream, as JSON."""
         found: dict[Stream, Mapping[str, Any]] = {}
-        for run in self._runs(since):
+        for run in reversed(list(self._runs(since))):
             stream = self._stream(run)
             if stream not in found and (names := run.files(_FOLDER)):
                 found[stream] = json.loads(run.read(f"{_FOLDER}/{names[-1]}"))
@@ -48,7 +46,7 @@ class VerdictHistory:
 
     def all(self, since: datetime) -> Iterator[tuple[Stream, Mapping[str, Any]]]:
         """Every verdict, those of a stream in the order of time."""
-        for run in reversed(list(self._runs(since))):
+        for run in self._runs(since):
             for name in run.files(_FOLDER):
                 yield self._stream(run), json.loads(run.read(f"{_FOLDER}/{name}"))
 
@@ -67,9 +65,9 @@ class VerdictHistory:
     def keep_report(self, verdict: Verdict, html: bytes | None) -> None:
         """Keep a verdict that somebody asked for: a run of its own, which `watch` does not count."""
         stream = verdict.stream
-        tags = {_VERSION: stream.version, _SOURCE: stream.source, _VERDICT: verdict.state.value}
+        tags = {**_REPORTS, _VERSION: stream.version, _SOURCE: stream.source, _VERDICT: verdict.state.value}
         name = " ".join(filter(None, ("report", f"version {stream.version}", stream.source)))
-        run = self._experiments.create(self._model, REPORT_KIND, name, tags)
+        run = self._experiments.create(self._model, name, tags)
         self._show(run, verdict, html)
         run.end()
 
@@ -85,18 +83,18 @@ class VerdictHistory:
 
     def _run_of_today(self, stream: Stream, now: datetime) -> MonitoringRun:
         day = now.date().isoformat()
-        for run in self._experiments.runs(self._model, KIND):
-            if run.tags.get(DAY) == day and self._stream(run) == stream:
+        for run in self._experiments.runs(self._model, {**_VERDICTS, DAY: day}):
+            if self._stream(run) == stream:
                 return run
         name = " ".join(filter(None, (f"version {stream.version}", stream.source, day)))
-        tags = {DAY: day, _VERSION: stream.version, _SOURCE: stream.source}
-        run = self._experiments.create(self._model, KIND, name, tags)
+        tags = {**_VERDICTS, DAY: day, _VERSION: stream.version, _SOURCE: stream.source}
+        run = self._experiments.create(self._model, name, tags)
         run.end()
         return run
 
     def _runs(self, since: datetime) -> Iterator[MonitoringRun]:
         first = (since - timedelta(days=1)).date().isoformat()
-        return (run for run in self._experiments.runs(self._model, KIND) if run.tags.get(DAY, "") >= first)
+        return (run for run in self._experiments.runs(self._model, _VERDICTS) if run.tags.get(DAY, "") >= first)
 
     def _stream(self, run: MonitoringRun) -> Stream:
         return Stream(self._model, run.tags.get(_VERSION, ""), run.tags.get(_SOURCE, ""))

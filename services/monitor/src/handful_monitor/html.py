@@ -44,7 +44,7 @@ def draw_report(python: Path | None, profile: Profile, rows: Sequence[LogRow]) -
     if python is None or not python.is_file():
         raise ConfigError(
             f"there is no Evidently at {python}" if python else "Evidently is not installed",
-            "run scripts/evidently once, or set HANDFUL_MONITOR_EVIDENTLY to a Python that has it",
+            "run PYTHONPATH=scripts python3 -m installer evidently, or set HANDFUL_MONITOR_EVIDENTLY to its Python",
         )
     with tempfile.TemporaryDirectory(prefix="handful-report-") as name:
         data, target = Path(name) / "data.json", Path(name) / "report.html"
@@ -60,7 +60,7 @@ def draw_report(python: Path | None, profile: Profile, rows: Sequence[LogRow]) -
         )
         if done.returncode or not target.is_file():
             last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-            raise HandfulError(f"Evidently failed ({last})", "run scripts/evidently to install it again")
+            raise HandfulError(f"Evidently failed ({last})", "see its words with --debug, or leave --html out")
         return target.read_bytes()
 
 

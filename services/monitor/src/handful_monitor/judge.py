@@ -7,7 +7,7 @@ from datetime import datetime
 
 from handful_core.errors import HandfulError, UnavailableError
 from handful_core.profile import LogRow
-from handful_monitor.domain.comparison import LEAST_ROWS
+from handful_monitor.domain import LEAST_ROWS
 from handful_monitor.domain.verdict import Stream, Verdict, decide
 from handful_monitor.domain.window import Window
 from handful_monitor.references import AcceptedVersion, References

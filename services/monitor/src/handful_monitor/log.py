@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import quote, unquote
 
-from handful_core.errors import DataError, HandfulError
+from handful_core.errors import DataError
 from handful_core.profile import LogRow, read_rows
 from handful_core.profile.rows import SUFFIX
-from handful_monitor.experiment import MonitoringExperiments
+from handful_core.registry.monitoring import DAY, KIND, PREDICTION_LOG, MonitoringExperiments
 
-KIND = "prediction-log"
-DAY = "handful.day"
 _FOLDER = "log"
 _log = logging.getLogger(__name__)
 
@@ -50,8 +49,8 @@ class PredictionLog:
 
     def __init__(self, model: str, home: Path, experiments: MonitoringExperiments | None) -> None:
         self._model = model
-        self._spool = spool(home, model)
-        self._cache = home / "monitoring" / ".cache" / model
+        self._home = home
+        self._cache = home / "monitoring" / ".segments" / quote(model, safe="")
         self._experiments = experiments
 
     def segments(self, since: datetime) -> Iterator[Segment]:
@@ -64,7 +63,8 @@ class PredictionLog:
             UnavailableError: MLflow does not answer.
         """
         seen = set()
-        for path in sorted(self._spool.glob(f"*{SUFFIX}")):
+        waiting = _spool(self._home, self._model)
+        for path in sorted(waiting.glob(f"*{SUFFIX}")) if waiting else ():
             seen.add(path.name)
             yield Segment(path.name, path)
         if self._experiments is not None:
@@ -73,7 +73,7 @@ class PredictionLog:
     def _from_mlflow(self, experiments: MonitoringExperiments, since: datetime, seen: set[str]) -> Iterator[Segment]:
         # A replica's clock, and the day that it is elsewhere, may be another one.
         first = (since - timedelta(days=1)).date().isoformat()
-        for run in experiments.runs(self._model, KIND):
+        for run in experiments.runs(self._model, {KIND: PREDICTION_LOG}):
             if run.tags.get(DAY, "9999") < first:
                 continue
             for name in run.files(_FOLDER):
@@ -95,13 +95,12 @@ class PredictionLog:
                 path.unlink(missing_ok=True)
 
 
-def spool(home: Path, model: str) -> Path:
-    """Where a server on this machine keeps a model's segments."""
-    if model in {"", ".", ".."} or "/" in model or "\\" in model:
-        raise HandfulError(f"{model!r} is no name of a model")
-    return home / "monitoring" / model / _FOLDER
-
-
 def spooled_models(home: Path) -> list[str]:
     """Models with segments on this machine."""
-    return sorted(folder.parent.name for folder in (home / "monitoring").glob(f"*/{_FOLDER}") if folder.is_dir())
+    return sorted(unquote(folder.parent.name) for folder in (home / "monitoring").glob(f"*/{_FOLDER}"))
+
+
+def _spool(home: Path, model: str) -> Path | None:
+    """Where a server on this machine keeps a model's segments. Names that are no folder's are quoted."""
+    folders = (home / "monitoring").glob(f"*/{_FOLDER}")
+    return next((folder for folder in folders if unquote(folder.parent.name) == model), None)

@@ -12,8 +12,8 @@ from typing import Protocol
 
 from handful_core.errors import HandfulError
 from handful_core.profile import LogRow
+from handful_core.registry.monitoring import MonitoringExperiments
 from handful_monitor.domain.verdict import State, Verdict
-from handful_monitor.experiment import MonitoringExperiments
 from handful_monitor.history import VerdictHistory
 from handful_monitor.html import draw_report, find_evidently
 from handful_monitor.judge import Judge, NewestRows

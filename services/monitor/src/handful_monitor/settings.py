@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from handful_monitor.domain.comparison import LEAST_ROWS
+from handful_monitor.domain import LEAST_ROWS
 
 
 class MonitorSettings(BaseSettings):

@@ -10,15 +10,14 @@ import numpy as np
 from scipy.stats import betabinom, wasserstein_distance
 
 from handful_core.profile import Feature, FeatureValue
+from handful_monitor.domain import LEAST_ROWS
 from handful_monitor.domain.columns import Bins, Column
 from handful_monitor.domain.effective import Floats, autocorrelation_time, independent_rows
 from handful_monitor.domain.null import NullDistributions, Statistic, distance, on_grid, p_value, threshold
 from handful_monitor.domain.window import Window
 
-LEAST_ROWS = 200
-"""Fewer rows give no verdict."""
 LEAST_EFFECTIVE = 25
-"""Nor do rows that are worth fewer independent ones."""
+"""Rows that are worth fewer independent ones give no verdict either."""
 ERROR_RATE = 0.005
 """How often a window in which nothing has changed may differ in any feature at all."""
 _BODY, _TAIL = 1.25, 10.0
@@ -136,7 +135,9 @@ class Reference:
         factor = _BODY if feature.kind == "continuous" else 1.0
         body = _Test(statistic, value, min(1.0, factor * p_value(null, value)), factor, null)
         tails = self._tails(feature, column, rows) if feature.kind == "continuous" else ()
-        return min((body, *tails), key=lambda test: test.p), rows
+        # No bootstrap gives a smaller p-value: where it is reached, a shift of everything says more than its tail.
+        least = _BODY / (1 + len(null))
+        return min((body, *tails), key=lambda test: max(test.p, least)), rows
 
     def _tails(self, feature: Feature, column: Column, rows: float) -> tuple[_Test, ...]:
         """Rows beyond nearly all of the reference's, which a few strange pictures among many usual ones are."""

@@ -27,7 +27,7 @@ def independent_rows(weights: Floats, rows: Sequence[Hashable]) -> float:
         From 1 to n; 0 without rows.
     """
     _, groups = np.unique([hash(row) for row in rows], return_inverse=True)
-    return kish(np.bincount(groups, weights=weights))
+    return kish(np.asarray(np.bincount(groups, weights=weights), np.float64))
 
 
 def kish(weights: Floats) -> float:

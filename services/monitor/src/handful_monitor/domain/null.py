@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from handful_monitor.domain.effective import Floats
 
+_Shares = NDArray[np.float64] | NDArray[np.float32]
 Statistic = Literal["kolmogorov-smirnov", "chi-square"]
 _GRID = 1.15
 """Numbers of rows are rounded down to powers of this: thresholds rise by less than 8 % thereby, and are made once."""
@@ -19,7 +20,7 @@ _KEPT = 20
 """Samples of so many numbers of rows are kept, and as many nulls for each of a hundred features."""
 
 
-def distance(statistic: Statistic, reference: Floats, window: Floats, rows: float, of: float) -> Floats:
+def distance(statistic: Statistic, reference: _Shares, window: _Shares, rows: float, of: float) -> Floats:
     """How far a window's shares are from the reference's.
 
     Args:

@@ -8,7 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from handful_monitor.domain.comparison import LEAST_EFFECTIVE, LEAST_ROWS, Comparison, FeatureComparison
+from handful_monitor.domain import LEAST_ROWS
+from handful_monitor.domain.comparison import LEAST_EFFECTIVE, Comparison, FeatureComparison
 from handful_monitor.domain.window import Window
 from handful_monitor.domain.words import say_change
 
