@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +14,9 @@ from handful_core.console import out, print_json, print_table, say
 from handful_core.errors import NotFoundError, RefusedError
 from handful_core.settings import CoreSettings, load
 from handful_monitor.settings import MonitorSettings
+
+if TYPE_CHECKING:
+    from handful_monitor.report import Parts
 
 monitor = typer.Typer(help="See whether what a served model is asked and answers has changed.", no_args_is_help=True)
 
@@ -93,29 +95,13 @@ def watch(
         go_round(watches.now, tell, every)
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What the commands work with."""
-
-    settings: MonitorSettings
-    home: Path
-    experiments: Any
-    registry: Any
-    judge: Any
-
-    def models(self, only: str | None) -> list[str]:
-        """The model that was named, or all that have a log."""
-        from handful_monitor.log import spooled_models
-
-        return [only] if only else sorted({*self.experiments.models(), *spooled_models(self.home)})
-
-
 @contextmanager
 def _opened() -> Iterator[Parts]:
     from handful_core.registry import Registry
     from handful_core.registry.monitoring import MonitoringExperiments
     from handful_monitor.judge import Judge
     from handful_monitor.references import References
+    from handful_monitor.report import Parts
 
     core, settings = load(CoreSettings), load(MonitorSettings)
     with (

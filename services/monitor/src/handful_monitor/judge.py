@@ -105,7 +105,8 @@ class Judge:
         notes: Collection[str],
     ) -> Verdict:
         window = Window.of(rows, accepted.reference.features if accepted else ())
-        return decide(stream, window, accepted and accepted.reference.compare(window), differed, notes)
+        comparison = accepted.reference.compare(window) if accepted else None
+        return decide(stream, window, comparison, differed, notes)
 
 
 def _of_package(rows: Sequence[LogRow], accepted: AcceptedVersion | None) -> tuple[Sequence[LogRow], list[str]]:

@@ -8,32 +8,35 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Protocol
 
 from handful_core.errors import HandfulError
 from handful_core.profile import LogRow
+from handful_core.registry import Registry
 from handful_core.registry.monitoring import MonitoringExperiments
 from handful_monitor.domain.verdict import State, Verdict
 from handful_monitor.history import VerdictHistory
 from handful_monitor.html import draw_report, find_evidently
 from handful_monitor.judge import Judge, NewestRows
-from handful_monitor.log import PredictionLog
+from handful_monitor.log import PredictionLog, spooled_models
 from handful_monitor.settings import MonitorSettings
 from handful_monitor.watch import Watch
 
 _log = logging.getLogger(__name__)
 
 
-class Parts(Protocol):
+@dataclass(frozen=True, slots=True)
+class Parts:
     """What the commands work with."""
 
     settings: MonitorSettings
     home: Path
     experiments: MonitoringExperiments
+    registry: Registry
     judge: Judge
 
     def models(self, only: str | None) -> list[str]:
         """The model that was named, or all that have a log."""
+        return [only] if only else sorted({*self.experiments.models(), *spooled_models(self.home)})
 
 
 @dataclass(frozen=True, slots=True)
