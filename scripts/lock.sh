@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Writes constraints.txt: one version of every package for all services and tools, on Python 3.11 to 3.13 and every system;
-# and scripts/installer/dvc.txt, the same for DVC's own environment.
+# and scripts/installer/dvc.txt and evidently.txt, the same for the environments of DVC and of Evidently.
 set -Eeuo pipefail
 
 usage() {
@@ -8,7 +8,7 @@ usage() {
 usage: scripts/lock.sh [--upgrade]
 
 Writes constraints.txt from the services' pyproject.toml and the groups of the top-level one, and
-scripts/installer/dvc.txt for DVC. Versions that still fit stay as they are; --upgrade takes the newest of all, --upgrade-package NAME of one.
+scripts/installer/dvc.txt for DVC and evidently.txt for Evidently. Versions that still fit stay as they are; --upgrade takes the newest of all, --upgrade-package NAME of one.
 TEXT
 }
 
@@ -36,3 +36,4 @@ compile() { # the file; packages on stdin, one a line
 printf '%s\n' "${services[@]}" | compile constraints.txt \
     --group pyproject.toml:install --group pyproject.toml:dev "${ours[@]}" "$@"
 printf '%s\n' dvc==3.67.1 dvc-s3==3.3.0 | compile scripts/installer/dvc.txt "$@"
+printf '%s\n' evidently==0.7.23 'pandas<3.1' | compile scripts/installer/evidently.txt "$@"

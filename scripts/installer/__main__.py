@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from console import print_error
 from installer.command import RESOURCE, InstallError
 from installer.environment import ensure_environment
+from installer.evidently import ensure_evidently
 from installer.layout import Layout
 from installer.packages import ensure_packages, ensure_uv
 from installer.programs import ensure_browser
@@ -18,6 +19,7 @@ _PARTS = {
     "services": "all that runs",
     "dev": "that and what checks and tests it",
     "tools": "only what installs",
+    "evidently": "what draws the monitor's reports, in .venv-evidently",
     "browser": "a Chromium for the tests, after dev; prints its path",
 }
 
@@ -52,7 +54,9 @@ def _install(layout: Layout, part: str) -> None:
         print(ensure_browser(layout))  # noqa: T201  # The result, alone on stdout.
         return
     ensure_environment(layout)
-    if part == "tools":
+    if part == "evidently":
+        ensure_evidently(layout)
+    elif part == "tools":
         ensure_uv(layout)
     else:
         ensure_packages(layout, part)

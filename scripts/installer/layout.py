@@ -40,6 +40,11 @@ class Layout:
         return self.root / "scripts" / "installer" / "dvc.txt"
 
     @property
+    def evidently_lock(self) -> Path:
+        """The locked versions of Evidently and what it needs."""
+        return self.root / "scripts" / "installer" / "evidently.txt"
+
+    @property
     def services(self) -> list[Path]:
         """The folders of the services that can be installed."""
         return sorted(project.parent for project in self.root.glob("services/*/pyproject.toml"))

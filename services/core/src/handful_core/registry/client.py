@@ -201,6 +201,22 @@ class Registry:
             left -= self._rest.download(f"{_ARTIFACTS}/{quote(str(name))}", path, left)
         return target
 
+    def download_package_file(self, version: Version, name: str, target: Path) -> None:
+        """Fetch one file of a version's model package, such as its manifest.
+
+        Raises:
+            MissingPackageError: the version's package has no such file, or cannot be fetched over HTTP.
+            DamagedPackageError: it is larger than a package may be.
+        """
+        path = PurePosixPath(self._artifact_path(version)) / PACKAGE_PATH / name
+        try:
+            self._rest.download(f"{_ARTIFACTS}/{quote(str(path))}", target, MAX_PACKAGE_BYTES)
+        except NotFoundError as error:
+            raise MissingPackageError(
+                f"the model package of {version.name} version {version.version} has no {name}",
+                "only versions that handful registered can be used",
+            ) from error
+
     @_parses_responses
     def _artifact_path(self, version: Version) -> str:
         """The path of a version's artifacts in MLflow's artifact proxy."""

@@ -63,9 +63,25 @@ class MonitoringRun:
         """
         self._rest.download(self._address(path), target, _MAX_BYTES)
 
+    def read(self, path: str) -> bytes:
+        """One of its artifacts.
+
+        Raises:
+            FileNotFoundError: it has none of this name.
+        """
+        with self._rest.open(self._address(path)) as file:
+            return file.read()
+
     def upload(self, path: str, content: bytes) -> None:
         """Write one of its artifacts: all of it, or nothing. A second time is the same as once."""
         self._rest.upload(self._address(path), iter([content]), len(content))
+
+    def log(self, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
+        """Add a point to each metric, and set tags."""
+        now = _now()
+        points = [{"key": k, "value": v, "timestamp": now, "step": now // _MILLISECONDS} for k, v in metrics.items()]
+        body = {"run_id": self.id, "metrics": points, "tags": [{"key": k, "value": v} for k, v in tags.items()]}
+        self._rest.send("POST", f"{_API}/runs/log-batch", body)
 
     def end(self) -> None:
         """Mark it as finished: more artifacts may still come."""

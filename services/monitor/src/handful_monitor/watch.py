@@ -1,0 +1,146 @@
+"""`handful monitor watch`: each segment is judged once for each of its streams, whatever is killed meanwhile."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from handful_core.errors import HandfulError, UnavailableError
+from handful_core.profile import LogRow
+from handful_monitor.domain.verdict import State, Stream, Verdict
+from handful_monitor.history import VerdictHistory
+from handful_monitor.judge import Judge, stream_of
+from handful_monitor.log import PredictionLog
+from handful_monitor.settings import MonitorSettings
+
+Report = Callable[[Verdict, Sequence[LogRow]], bytes | None]
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _StreamState:
+    """What is known of a stream between two passes."""
+
+    judged: set[str] = field(default_factory=set)
+    """Segments whose rows of this stream are in a verdict."""
+    differed: tuple[str, ...] = ()
+    """Features that differed in the newest window."""
+    pending: dict[str, tuple[str, LogRow]] = field(default_factory=dict)
+    """By id: rows that no verdict has judged, with their segments."""
+    last: float = float("-inf")
+    """When the newest verdict was made, by this process's steady clock."""
+
+
+class Watch:
+    """Judges what has come since the last verdict.
+
+    Args:
+        model: its name.
+        log: its segments.
+        history: where verdicts are kept.
+        judge: who compares.
+        settings: how large windows are.
+        report: draws a report of a verdict and its rows, or gives None.
+        clock: seconds that no change of the time of day disturbs.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        log: PredictionLog,
+        history: VerdictHistory,
+        judge: Judge,
+        settings: MonitorSettings,
+        report: Report = lambda *_: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._model, self._log, self._history, self._judge = model, log, history, judge
+        self._settings, self._report, self._clock = settings, report, clock
+        self._states: dict[Stream, _StreamState] = {}
+        self._read: set[str] = set()
+        self._ids: set[str] = set()
+        self._remembers = False
+
+    def once(self) -> Iterator[Verdict]:
+        """Read what is new and give each stream whose window is full its verdict.
+
+        Raises:
+            UnavailableError: MLflow does not answer; nothing is lost, the next pass goes on.
+        """
+        since = datetime.now(UTC) - timedelta(days=self._settings.days)
+        if not self._remembers:
+            self._remember(since)
+        self._collect(since)
+        self._log.forget(since)
+        for stream, state in sorted(self._states.items(), key=lambda item: str(item[0])):
+            waited = self._clock() - state.last >= 60 * self._settings.minutes
+            if len(state.pending) >= self._settings.rows and waited:
+                yield self._conclude(stream, state)
+
+    def _remember(self, since: datetime) -> None:
+        """What was judged before this process began."""
+        for stream, document in self._history.all(since):
+            state = self._states.setdefault(stream, _StreamState())
+            state.judged |= set(document.get("segments", ()))
+            if document["verdict"] != State.TOO_FEW.value:
+                state.differed = tuple(f["name"] for f in document["features"] if f["differs"])
+            state.pending = {id_: found for id_, found in state.pending.items() if found[0] not in state.judged}
+        self._remembers = True
+
+    def _collect(self, since: datetime) -> None:
+        for segment in self._log.segments(since):
+            if segment.name in self._read:
+                continue
+            rows = segment.rows()
+            if rows is None:
+                continue
+            for row in rows:
+                state = self._states.setdefault(stream_of(row), _StreamState())
+                if row.model != self._model or row.at < since or row.id in self._ids:
+                    continue
+                self._ids.add(row.id)
+                if segment.name not in state.judged:
+                    state.pending[row.id] = (segment.name, row)
+            self._read.add(segment.name)
+
+    def _conclude(self, stream: Stream, state: _StreamState) -> Verdict:
+        segments = sorted({segment for segment, _ in state.pending.values()})
+        rows = [row for _, row in state.pending.values()]
+        verdict = self._judge.next(stream, rows, state.differed)
+        try:
+            self._history.add(verdict, segments)
+        except HandfulError:
+            # It may be there all the same, its answer alone was lost: ask before the next one.
+            self._remembers = False
+            raise
+        state.judged |= set(segments)
+        state.pending.clear()
+        state.last = self._clock()
+        if verdict.state is not State.TOO_FEW:
+            state.differed = verdict.differing
+        try:
+            self._history.publish(verdict, self._report(verdict, rows))
+        except HandfulError as error:
+            _log.warning("the verdict on %s is kept, but not shown in MLflow: %s", stream, error)
+        return verdict
+
+
+def watch(watches: Callable[[], list[Watch]], tell: Callable[[Verdict], None], seconds: float) -> None:
+    """Go round for ever.
+
+    Args:
+        watches: the models that there are now.
+        tell: what to do with a verdict.
+        seconds: between two rounds.
+    """
+    while True:
+        try:
+            for one in watches():
+                for verdict in one.once():
+                    tell(verdict)
+        except UnavailableError as error:
+            _log.warning("%s: trying again in %.0f s", error, seconds)
+        time.sleep(seconds)
