@@ -69,9 +69,9 @@ class World:
         version = self.mlflow.register(self.package, name="squares")
         if self.promoted:
             self.mlflow.point("champion", version, name="squares")
-        steps = [("prepare", "26 images"), ("train", "2 epochs"), ("gate", "champion: there was no champion")]
+        steps = [("prepare", "26 images"), ("train", "2 epochs"), ("gate", "promoted: no version was champion before")]
         return {
-            "reason": "there was no champion",
+            "reason": "no version was champion before",
             "steps": [{"step": name, "seconds": 1.5, "result": result} for name, result in steps],
         }
 

@@ -30,7 +30,7 @@ class FakeProcess:
         type(self).arguments = tuple(arguments)
 
     def output(self) -> bytes:
-        return b'{"reason": "there was no champion"}'
+        return b'{"reason": "no version was champion before"}'
 
     def wait(self) -> int:
         return self.code
@@ -59,7 +59,7 @@ def _interrupt(plan: Plan, config: DetectionConfig = CONFIG, **state: Any) -> Pa
 
 
 def test_a_training_is_begun(plan: Plan, process: type[FakeProcess]) -> None:
-    assert train(plan, CONFIG) == {"reason": "there was no champion"}
+    assert train(plan, CONFIG) == {"reason": "no version was champion before"}
     assert process.arguments == ("train", "--config", "configs/sample.yaml", "--json")
     assert process.stopped
 

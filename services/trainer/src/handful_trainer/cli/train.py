@@ -93,7 +93,7 @@ def _next(outcome: TrainingOutcome) -> str:
     if outcome.promoted:
         return f"a running server takes version {outcome.version} up: handful predict photo.jpg --model {outcome.model}"
     return (
-        f"version {outcome.version} is not champion: the step gate says why\n"
+        f"version {outcome.version} was not promoted: the step gate says why\n"
         f"next: handful models {outcome.model}, or, to serve it all the same, "
         f"handful promote {outcome.model} {outcome.version}"
     )

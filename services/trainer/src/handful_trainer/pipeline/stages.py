@@ -45,7 +45,7 @@ from handful_trainer.tracking.system_metrics import SystemMetricsSampler
 if TYPE_CHECKING:
     from handful_trainer.packaging.build import BuiltPackage
 
-_OUTCOMES = {"promoted": "champion", "kept": "not champion", "undecided": "not decided"}
+_OUTCOMES = {"promoted": "promoted", "kept": "not promoted", "undecided": "not decided"}
 """What the gate's decision is called in the closing table."""
 
 

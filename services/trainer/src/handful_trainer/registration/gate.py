@@ -110,7 +110,7 @@ def _decide(registry: Registry, challenger: Candidate, dataset: PreparedDataset,
     score = challenger.evaluation.metrics()[gate.metric]
     champion = _champion(registry, challenger.version.name)
     if champion is None or champion.version == challenger.version.version:
-        reason = "there was no champion" if champion is None else "it is the champion already"
+        reason = "no version was champion before" if champion is None else "it is the champion already"
         return GateDecision("promoted", reason, gate.metric, gate.margin, score)
     try:
         rival = _evaluated(champion, dataset, gate.metric, registry)
