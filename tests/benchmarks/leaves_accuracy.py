@@ -150,7 +150,6 @@ def _handful(config: Any, core: Any) -> tuple[Predict, float]:
 def _timm(config: Any, dataset: Any) -> tuple[Predict, float]:
     """The loop of timm's train.py."""
     import torch
-    from handful_trainer.tasks.classification.weights import _with, lite0_weights
     from PIL import Image
     from timm.data import create_transform
     from timm.loss import LabelSmoothingCrossEntropy
@@ -161,6 +160,7 @@ def _timm(config: Any, dataset: Any) -> tuple[Predict, float]:
     from torchvision.datasets import ImageFolder
 
     from handful_trainer.tasks.classification.network import Network
+    from handful_trainer.tasks.classification.training.weights import _with, lite0_weights
 
     settings, began = config.training, time.process_time()
     torch.manual_seed(settings.seed)

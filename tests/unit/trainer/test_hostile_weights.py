@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from handful_trainer.tasks.classification.weights import _read
 
 from fakes.hostile import hostile_checkpoint, hostile_pickle
 from fakes.packages import build_package
 from handful_core.errors import ConfigError, DataError
 from handful_core.runtime.model import load_model
-from handful_trainer.tasks.classification import checkpoint as classification_checkpoint
 from handful_trainer.tasks.classification.network import read_weights
+from handful_trainer.tasks.classification.training import checkpoint as classification_checkpoint
+from handful_trainer.tasks.classification.training.weights import _read
 from handful_trainer.tasks.detection.export import write_checkpoint
 from handful_trainer.tasks.detection.parity import UltralyticsReference
 from handful_trainer.tasks.detection.settings import DetectionConfig
