@@ -89,7 +89,8 @@ def test_a_classifier_goes_all_the_way(trainer: Trainer, tmp_path: Path) -> None
     assert version.tags["gate.metric"] == "macro_f1"
     manifest = package.manifest
     assert (manifest.task, manifest.architecture, set(manifest.classes)) == ("classify", NETWORK, set(COLOURS))
-    assert {"model.onnx", "weights.safetensors", "golden.png", "seen.csv", "reference.npy"} == set(manifest.files)
+    ours = {"golden.png", "seen.csv", "reference.npy", "profile.json", "projection.npy"}
+    assert {"model.onnx", "weights.safetensors"} | ours == set(manifest.files)
     assert seen_by(package).complete
     assert len(seen_by(package).phashes) == 48
     places = (str(trainer.home.parent).encode(), str(Path.cwd()).encode())
