@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
@@ -136,6 +138,37 @@ def test_models_are_listed_with_their_runs_curves_and_classes(page, serving) -> 
     expect(classes.get_by_role("row").last).to_have_text("50.9000.450")
     link = page.get_by_role("link", name="Open in MLflow")
     assert (link.get_attribute("href") or "").endswith(f"/#/experiments/1/runs/{2:032x}?workflowType=machine_learning")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_table_wider_than_a_phone_is_shaded_where_there_is_more(page, serving, scheme) -> None:
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    page.set_viewport_size({"width": 390, "height": 844})
+    _open(page, serving, "models")
+    region = page.get_by_role("region", name="fingers")
+    assert _shaded(page, region) == (False, True)
+    found = Axe().run(page).response["violations"]
+    assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
+    # By the keyboard alone, to the end: nothing is hidden on the right any more.
+    region.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("(element) => element.scrollLeft > 0", arg=region.element_handle())
+    region.evaluate("(element) => (element.scrollLeft = 100)")
+    assert _shaded(page, region) == (True, True)
+    region.evaluate("(element) => (element.scrollLeft = element.scrollWidth)")
+    assert _shaded(page, region) == (True, False)
+    page.set_viewport_size({"width": 2000, "height": 844})
+    assert _shaded(page, region) == (False, False)
+
+
+def _shaded(page: Any, region: Any) -> tuple[bool, bool]:
+    """Whether the left and the right edge are darker than the card, in the table's uppermost line."""
+    page.evaluate("() => document.activeElement.blur()")
+    box = region.bounding_box()
+    shot = page.screenshot(clip={**box, "height": 3})
+    row = cv2.imdecode(np.frombuffer(shot, np.uint8), cv2.IMREAD_GRAYSCALE)[1].astype(int)
+    ground = np.median(row)
+    return bool(ground - row[2] > 10), bool(ground - row[-3] > 10)
 
 
 def test_the_gates_decision_is_shown_with_its_reason(page, serving) -> None:
