@@ -200,6 +200,7 @@ export const messages = {
     className: "Class",
     noClasses: "No version has metrics by class.",
     mlflow: "Open in MLflow",
+    epoch: "Epoch",
     curve: (name, first, last, steps) => `${name}: from ${first} to ${last} in ${steps} steps`,
     close: "Close",
   },

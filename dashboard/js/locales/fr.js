@@ -205,6 +205,7 @@ export const messages = {
     className: "Classe",
     noClasses: "Aucune version n’a de mesures par classe.",
     mlflow: "Ouvrir dans MLflow",
+    epoch: "Époque",
     curve: (name, first, last, steps) => `${name} : de ${first} à ${last} en ${steps} pas`,
     close: "Fermer",
   },

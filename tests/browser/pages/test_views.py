@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import cv2
@@ -138,6 +139,43 @@ def test_models_are_listed_with_their_runs_curves_and_classes(page, serving) -> 
     expect(classes.get_by_role("row").last).to_have_text("50.9000.450")
     link = page.get_by_role("link", name="Open in MLflow")
     assert (link.get_attribute("href") or "").endswith(f"/#/experiments/1/runs/{2:032x}?workflowType=machine_learning")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 390, 1440])
+def test_a_curve_has_labelled_axes_that_can_be_read(page, serving, width, scheme) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 844})
+    _open(page, serving, "models")
+    page.get_by_role("button", name="Curves and classes").nth(1).click()
+    curve = page.get_by_role("img", name="train/box_loss: from 2.000 to 0.450 in 3 steps")
+    expect(curve.locator("text.y")).to_have_text(["0", "0.5", "1", "1.5", "2"])
+    expect(curve.locator("text.x")).to_have_text(["0", "1", "2"])
+    expect(curve.locator("text.of")).to_have_text("Epoch")
+    frame = curve.bounding_box()
+    assert frame
+    boxes = [text.bounding_box() for text in curve.locator("text").all()]
+    assert [b for b in boxes if b["x"] < frame["x"] or b["x"] + b["width"] > frame["x"] + frame["width"]] == []
+    assert [b for b in boxes if b["y"] + b["height"] > frame["y"] + frame["height"] + 1] == []
+    # Letters are as high as in the rest of the page, and as far from the ground as WCAG wants of text.
+    shown = curve.locator("text.y").first.evaluate(
+        """(text) => ({ size: parseFloat(getComputedStyle(text).fontSize) * text.getScreenCTM().a,
+            ink: getComputedStyle(text).fill, ground: getComputedStyle(text.closest('.card')).backgroundColor })"""
+    )
+    assert shown["size"] >= 11
+    assert _contrast(shown["ink"], shown["ground"]) >= 4.5
+
+
+def _contrast(one: str, other: str) -> float:
+    """The contrast of two colours by WCAG 2.2, 1 to 21."""
+
+    def luminance(colour: str) -> float:
+        shares = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+        linear = [share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
