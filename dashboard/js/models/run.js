@@ -28,13 +28,13 @@ function curve([name, points]) {
   if (!drawn) return null;
   const known = points.map(([, value]) => value).filter(Number.isFinite);
   const [first, last] = [known[0], known.at(-1)].map(figure);
-  const label = text.curve(name, first, last, points.length);
+  const label = text.curve(messages.curveName(name), first, last, points.length);
   const drawing = svg(
     "svg",
     { viewBox: `0 0 ${SIZE.width} ${SIZE.height}`, role: "img", "aria-label": label },
     svg("g", { transform: `translate(${PLOT.left} ${PLOT.top})` }, ...axes(drawn), svg("polyline", { points: drawn.line })),
   );
-  return html("li", {}, html("span", { class: "name" }, name), html("b", {}, last), drawing);
+  return html("li", {}, html("span", { class: "name", title: name }, messages.curveName(name)), html("b", {}, last), drawing);
 }
 
 /** Ticks with their labels, a line across for each value, and what the steps are. */
