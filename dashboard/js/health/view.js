@@ -131,12 +131,12 @@ function counted(title, none, rows) {
 }
 
 function rejects(all) {
-  return sumByLabel(all, "handful_rejects_total", "reason").map(([reason, count]) => [reason.replaceAll("_", " "), count]);
+  return sumByLabel(all, "handful_rejects_total", "reason").map(([reason, count]) => [text.reason[reason] ?? reason.replaceAll("_", " "), count]);
 }
 
 function reloads(all) {
   return filterSamples(all, "handful_model_reloads_total").map(({ labels, value }) => [
-    [labels.model, text.outcome[labels.outcome] ?? labels.outcome, labels.reason].filter(Boolean).join(" · "),
+    [labels.model, text.outcome[labels.outcome] ?? labels.outcome, text.failure[labels.reason] ?? labels.reason].filter(Boolean).join(" · "),
     value,
   ]);
 }

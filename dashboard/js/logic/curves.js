@@ -1,23 +1,55 @@
 /** Lines of a run's metrics, and what versions reach by class. */
 
 const CLASS = /^test\/class\/(.+)\/([^/]+)$/;
+/** Parts of an axis: a tick more at most. */
+const MOST_TICKS = 4;
 const BEST_KNOWN = ["mAP50", "mAP50_95", "f1", "precision", "recall"];
 
 /**
- * The points of a line through [step, value] pairs, for a drawing of this size: the first step left, the least value at
- * the bottom. A line that never moves lies in the middle.
+ * A curve in a drawing of this size: the first step left, the least value at the bottom. The values' axis reaches to its
+ * outermost ticks. What never moves lies in the middle.
+ *
+ * @param points [step, value] pairs; values that are no numbers are left out.
+ * @returns {line: the points of a polyline, x and y: ticks, each {at, value}}; null where no value is a number.
  */
-export function polylinePoints(points, { width, height }, margin = 2) {
-  const [steps, values] = [points.map(([step]) => step), points.map(([, value]) => value)];
-  const across = scale(steps, width, margin);
-  const up = scale(values, height, margin);
-  return points.map(([step, value]) => `${across(step)},${round(height - up(value))}`).join(" ");
+export function plot(points, { width, height }) {
+  const known = points.filter(([, value]) => Number.isFinite(value));
+  if (!known.length) return null;
+  const steps = range(known.map(([step]) => step));
+  const values = range(known.map(([, value]) => value));
+  const size = tickSize(values, MOST_TICKS);
+  const reach = size ? { low: size * Math.floor(values.low / size), high: size * Math.ceil(values.high / size) } : values;
+  const across = scale(steps, width);
+  const up = scale(reach, height);
+  const down = (value) => round(height - up(value));
+  return {
+    line: known.map(([step, value]) => `${across(step)},${down(value)}`).join(" "),
+    x: ticks(steps, Math.max(1, tickSize(steps, MOST_TICKS))).map((value) => ({ at: across(value), value })),
+    y: ticks(reach, size).map((value) => ({ at: down(value), value })),
+  };
 }
 
-function scale(values, length, margin) {
-  const [low, high] = [Math.min(...values), Math.max(...values)];
+/** 1, 2 or 5 times a power of ten, so that so many ticks or one more cover the range; 0 where the range is a point. */
+export function tickSize({ low, high }, most) {
+  if (high === low) return 0;
+  const rough = (high - low) / most;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  return [1, 2, 5, 10].map((times) => times * power).find((size) => size >= rough * 0.999);
+}
+
+function ticks({ low, high }, size) {
+  if (high === low) return [low];
+  const [first, last] = [Math.ceil(low / size - 1e-6), Math.floor(high / size + 1e-6)];
+  return Array.from({ length: last - first + 1 }, (_, place) => Number(((first + place) * size).toPrecision(12)));
+}
+
+function range(values) {
+  return { low: Math.min(...values), high: Math.max(...values) };
+}
+
+function scale({ low, high }, length) {
   if (high === low) return () => round(length / 2);
-  return (value) => round(margin + ((value - low) / (high - low)) * (length - 2 * margin));
+  return (value) => round(((value - low) / (high - low)) * length);
 }
 
 function round(value) {

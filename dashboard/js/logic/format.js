@@ -3,6 +3,7 @@
 import { messages } from "../i18n.js";
 
 const DIGITS = new Intl.NumberFormat(messages.locale, { minimumFractionDigits: 3, maximumFractionDigits: 3 });
+const ROUND = new Intl.NumberFormat(messages.locale, { maximumFractionDigits: 6 });
 const DAY = new Intl.DateTimeFormat(messages.locale, { day: "numeric", month: "short", year: "numeric" });
 
 /** 0.934 → "93%". Only certainty itself is "100%", and only nothing is "0%". */
@@ -42,7 +43,17 @@ export function metric(value) {
 
 /** 0.974 → "0.974", 0.0000123 → "1.2e-5": a learning rate is not nothing. */
 export function figure(value) {
-  return value !== 0 && Math.abs(value) < 0.0005 ? value.toExponential(1) : metric(value);
+  return value !== 0 && Math.abs(value) < 0.0005 ? exponential(value, 1) : metric(value);
+}
+
+/** A round number beside an axis: 0.5 → "0.5", 0.0002 → "2e-4", 1500 → "1,500", 2000000 → "2e6". */
+export function tick(value) {
+  const far = value !== 0 && (Math.abs(value) < 0.001 || Math.abs(value) >= 100_000);
+  return far ? exponential(value).replace("+", "") : ROUND.format(value);
+}
+
+function exponential(value, digits) {
+  return value.toExponential(digits).replace(".", fixed(0.5, 1)[1]);
 }
 
 /** ISO 8601 → "21 Nov 2026"; nothing where it is no date. */

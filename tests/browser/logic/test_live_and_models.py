@@ -6,6 +6,8 @@ import struct
 import subprocess
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 METRICS = """# HELP x y
 # TYPE handful_rejects_total counter
@@ -64,9 +66,47 @@ def test_a_histogram_tells_mean_and_the_edges_of_its_buckets(script) -> None:
 
 
 def test_a_curve_fills_its_drawing_and_a_flat_one_lies_in_the_middle(run) -> None:
-    size = {"width": 104, "height": 54}
-    assert run("curves", "polylinePoints", [[0, 1.0], [1, 3.0], [2, 2.0]], size) == "2,52 52,2 102,27"
-    assert run("curves", "polylinePoints", [[0, 1.0], [4, 1.0]], size) == "2,27 102,27"
+    size = {"width": 100, "height": 50}
+    drawn = run("curves", "plot", [[0, 1.0], [1, 3.0], [2, 2.0]], size)
+    assert drawn["line"] == "0,50 50,0 100,25"
+    assert [tick["value"] for tick in drawn["y"]] == [1, 1.5, 2, 2.5, 3]
+    assert drawn["x"] == [{"at": 0, "value": 0}, {"at": 50, "value": 1}, {"at": 100, "value": 2}]
+    flat = run("curves", "plot", [[0, 1.0], [4, 1.0]], size)
+    assert (flat["line"], flat["y"]) == ("0,25 100,25", [{"at": 25, "value": 1}])
+
+
+def test_a_value_that_is_no_number_is_left_out_of_a_curve(run) -> None:
+    size = {"width": 100, "height": 50}
+    assert run("curves", "plot", [[1, 1.0], [2, None], [3, 2.0]], size)["line"] == "0,50 100,0"
+    assert run("curves", "plot", [[1, None]], size) is None
+    assert run("curves", "plot", [], size) is None
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@given(st.floats(-1e3, 1e3), st.floats(1e-3, 1e6), st.integers(0, 300), st.integers(1, 1000))
+def test_ticks_are_round_enclose_the_values_and_lie_on_the_axis(run, low, span, first, steps) -> None:
+    high = low + span
+    drawn = run("curves", "plot", [[first, low], [first + steps, high]], {"width": 200, "height": 100})
+    values, epochs = ([tick["value"] for tick in drawn[axis]] for axis in ("y", "x"))
+    size = values[1] - values[0]
+    assert values[0] <= low + 1e-3 * size
+    assert values[-1] >= high - 1e-3 * size
+    assert 3 <= len(values) <= 6
+    assert f"{size:.3e}"[:5] in {"1.000", "2.000", "5.000"}
+    assert [tick["at"] for tick in drawn["y"]] == pytest.approx(
+        [100 * (values[-1] - value) / (values[-1] - values[0]) for value in values], abs=0.06
+    )
+    assert epochs == [int(epoch) for epoch in epochs]
+    assert first <= epochs[0] <= epochs[-1] <= first + steps
+    assert 1 <= len(epochs) <= 5
+
+
+@pytest.mark.parametrize(
+    ("value", "label"),
+    [(0, "0"), (0.25, "0.25"), (-0.5, "-0.5"), (0.0002, "2e-4"), (0.00015, "1.5e-4"), (1500, "1,500"), (2e6, "2e6")],
+)
+def test_a_tick_is_short(run, value, label) -> None:
+    assert run("format", "tick", value) == label
 
 
 def test_versions_are_compared_by_the_metric_that_any_of_them_has(run) -> None:

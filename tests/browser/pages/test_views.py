@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+import cv2
+import httpx
+import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
@@ -11,7 +15,9 @@ from playwright.sync_api import expect
 from browser.scene import scene
 from browser.screen import Screen, file
 from fakes.packages import build_package, encode
+from handful_core.errors import PackageError
 from handful_serving.adapters.key_file import KeyFile
+from handful_serving.api.errors import _KINDS
 from handful_serving.domain.auth import ApiKey, digest_of
 from support.live_serving import LiveServing
 
@@ -123,6 +129,101 @@ def test_both_languages_have_the_same_words(browser, serving) -> None:
     page.close()
 
 
+SAME_IN_BOTH = {
+    "version": "v1",
+    "again": "a · 3 s",
+    "sum": "1 + 2",
+    "announce": "Total 7. more",
+    "task.classify": "classification",
+    "versionState.served": "",
+    "stage.total": "Total",
+    "live.none": "\N{EN DASH}",
+    "models.columns.version": "Version",
+    "models.columns.alias": "Alias",
+    "models.columns.actions": "Actions",
+    "health.stageColumns.images": "Images",
+    "health.stageColumns.slow": "p95",
+    "health.modelColumns.architecture": "Architecture",
+    "page.API": "API",
+    "metric.mAP50": "mAP@0.5",
+    "metric.mAP50_95": "mAP@0.5:0.95",
+    "metric.top1": "top-1",
+    "metric.top5": "top-5",
+    "metric.f1": "F1",
+}
+"""What a French visitor reads as an English one does, by key: each a French word, too, a name or a mark."""
+# Every text of both languages; of a function its own words, and of the metrics what they are called.
+_WORDS = """async (metrics) => {
+    const words = (value, path) => Object.entries(value).flatMap(([key, one]) =>
+        typeof one === 'object' ? words(one, `${path}${key}.`) : [[path + key, String(one)]]);
+    const [en, fr] = await Promise.all(['en', 'fr'].map(async (name) =>
+        (await import(`/js/locales/${name}.js`)).messages));
+    const { page, ...french } = fr;
+    const called = (messages) => Object.fromEntries(metrics.map((key) => [key, messages.metricName(key)]));
+    const flat = (messages, page) =>
+        Object.fromEntries(words({ ...messages, metricName: '', metric: called(messages), page }, ''));
+    const same = Object.fromEntries(Object.keys(page).map((key) => [key, key]));
+    const texts = [flat(en, same), flat(french, page)];
+    return texts.map(({ metricName, ...rest }) => rest);
+}"""
+METRICS = [
+    "mAP50",
+    "mAP50_95",
+    "count_accuracy",
+    "macro_f1",
+    "accuracy",
+    "top1",
+    "top5",
+    "f1",
+    "precision",
+    "recall",
+    "ece",
+]
+
+
+def test_no_word_is_left_in_english(page, serving) -> None:
+    page.goto(serving.url)
+    english, french = page.evaluate(_WORDS, METRICS)
+    assert english.keys() == french.keys()
+    assert len(french) > 250
+    same = {key for key, text in french.items() if text == english[key]}
+    assert same == SAME_IN_BOTH.keys()
+    assert [key for key, text in french.items() if not text.strip() and key not in SAME_IN_BOTH] == []
+    assert {key: french[key] for key in same if not french[key].startswith("(")}.items() <= SAME_IN_BOTH.items()
+
+
+def test_every_reason_that_the_server_counts_has_words_in_both_languages(page, serving) -> None:
+    page.goto(serving.url)
+    names = {name.replace("-", "_") for _, _, name, _ in _KINDS}
+    names |= {"client_gone", "queue_full", "deadline", "pending_bytes", "live_connections", "loading"}
+    kinds = {one.kind for one in (PackageError, *_kinds_below(PackageError)) if "kind" in vars(one)}
+    kinds |= {"time", "memory", "crash", "busy", "graph", "golden", "resource", "registry", "internal"}
+    for language in ("en", "fr"):
+        words = page.evaluate("async (name) => (await import(`/js/locales/${name}.js`)).messages.health", language)
+        assert words["reason"].keys() == names
+        assert words["failure"].keys() == kinds
+
+
+def _kinds_below(kind: type[PackageError]) -> list[type[PackageError]]:
+    return [found for below in kind.__subclasses__() for found in (below, *_kinds_below(below))]
+
+
+def test_a_french_visitor_reads_french_names_of_metrics_curves_and_refusals(browser, serving) -> None:
+    page = browser.new_context(locale="fr-FR").new_page()
+    _open(page, serving, "models")
+    expect(page.get_by_role("table", name="fingers")).to_contain_text("mAP@0.5 0,913")
+    page.get_by_role("button", name="Courbes et classes").nth(1).click()
+    curve = page.get_by_role("img", name="entraînement/perte des cadres : de 2,000 à 0,450 en 3 pas")
+    expect(curve.locator("text.of")).to_have_text("Époque")
+    expect(curve.locator("text.y")).to_have_text(["0", "0,5", "1", "1,5", "2"])
+    refused = httpx.post(f"{serving.url}/api/predict", files={"image": b"no image"}, timeout=60)
+    assert refused.status_code == 415
+    page.locator('[data-to="health"]').click()
+    expect(page.get_by_text("File d\N{RIGHT SINGLE QUOTATION MARK}attente", exact=True)).to_be_visible()
+    expect(page.get_by_role("table", name="Refus, par raison")).to_contain_text("pas une image")
+    page.context.close()
+
+
 def test_models_are_listed_with_their_runs_curves_and_classes(page, serving) -> None:
     _open(page, serving, "models")
     fingers = page.get_by_role("table", name="fingers")
@@ -136,6 +237,74 @@ def test_models_are_listed_with_their_runs_curves_and_classes(page, serving) -> 
     expect(classes.get_by_role("row").last).to_have_text("50.9000.450")
     link = page.get_by_role("link", name="Open in MLflow")
     assert (link.get_attribute("href") or "").endswith(f"/#/experiments/1/runs/{2:032x}?workflowType=machine_learning")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 390, 1440])
+def test_a_curve_has_labelled_axes_that_can_be_read(page, serving, width, scheme) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 844})
+    _open(page, serving, "models")
+    page.get_by_role("button", name="Curves and classes").nth(1).click()
+    curve = page.get_by_role("img", name="train/box_loss: from 2.000 to 0.450 in 3 steps")
+    expect(curve.locator("text.y")).to_have_text(["0", "0.5", "1", "1.5", "2"])
+    expect(curve.locator("text.x")).to_have_text(["0", "1", "2"])
+    expect(curve.locator("text.of")).to_have_text("Epoch")
+    frame = curve.bounding_box()
+    assert frame
+    boxes = [text.bounding_box() for text in curve.locator("text").all()]
+    assert [b for b in boxes if b["x"] < frame["x"] or b["x"] + b["width"] > frame["x"] + frame["width"]] == []
+    assert [b for b in boxes if b["y"] + b["height"] > frame["y"] + frame["height"] + 1] == []
+    # Letters are as high as in the rest of the page, and as far from the ground as WCAG wants of text.
+    shown = curve.locator("text.y").first.evaluate(
+        """(text) => ({ size: parseFloat(getComputedStyle(text).fontSize) * text.getScreenCTM().a,
+            ink: getComputedStyle(text).fill, ground: getComputedStyle(text.closest('.card')).backgroundColor })"""
+    )
+    assert shown["size"] >= 11
+    assert _contrast(shown["ink"], shown["ground"]) >= 4.5
+
+
+def _contrast(one: str, other: str) -> float:
+    """The contrast of two colours by WCAG 2.2, 1 to 21."""
+
+    def luminance(colour: str) -> float:
+        shares = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+        linear = [share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_table_wider_than_a_phone_is_shaded_where_there_is_more(page, serving, scheme) -> None:
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    page.set_viewport_size({"width": 390, "height": 844})
+    _open(page, serving, "models")
+    region = page.get_by_role("region", name="fingers")
+    assert _shaded(page, region) == (False, True)
+    found = Axe().run(page).response["violations"]
+    assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
+    # By the keyboard alone, to the end: nothing is hidden on the right any more.
+    region.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("(element) => element.scrollLeft > 0", arg=region.element_handle())
+    region.evaluate("(element) => (element.scrollLeft = 100)")
+    assert _shaded(page, region) == (True, True)
+    region.evaluate("(element) => (element.scrollLeft = element.scrollWidth)")
+    assert _shaded(page, region) == (True, False)
+    page.set_viewport_size({"width": 2000, "height": 844})
+    assert _shaded(page, region) == (False, False)
+
+
+def _shaded(page: Any, region: Any) -> tuple[bool, bool]:
+    """Whether the left and the right edge are darker than the card, in the table's uppermost line."""
+    page.evaluate("() => document.activeElement.blur()")
+    box = region.bounding_box()
+    shot = page.screenshot(clip={**box, "height": 3})
+    row = cv2.imdecode(np.frombuffer(shot, np.uint8), cv2.IMREAD_GRAYSCALE)[1].astype(int)
+    ground = np.median(row)
+    return bool(ground - row[2] > 10), bool(ground - row[-3] > 10)
 
 
 def test_the_gates_decision_is_shown_with_its_reason(page, serving) -> None:
