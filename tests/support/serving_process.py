@@ -47,6 +47,7 @@ class ServingProcess:
             "HANDFUL_SERVING_POLL_SECONDS": "0.2",
             "HANDFUL_SERVING_PORT": str(self.port),
             "HANDFUL_SERVING_INFERENCE_BACKEND": "onnxruntime",  # As where OpenVINO is not installed.
+            "HANDFUL_SERVING_PREDICTION_LOG": "false",  # It would write into the MLflow that a test compares.
         }
         with (self.root / "serving.log").open("ab") as log:
             self._process = subprocess.Popen(

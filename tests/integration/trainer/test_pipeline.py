@@ -40,7 +40,8 @@ def test_a_training_goes_all_the_way(trainer: Trainer) -> None:
     assert package.manifest.metrics["images"] == len(SCENES)
     assert package.manifest.counts, "and so an object is one box:"
     assert package.manifest.thresholds.class_agnostic is True
-    assert {"model.onnx", "weights.pt", "golden.png", "seen.csv"} == set(package.manifest.files)
+    files = {"model.onnx", "weights.pt", "golden.png", "seen.csv", "reference.npy", "profile.json", "projection.npy"}
+    assert files == set(package.manifest.files)
     _check_what_was_seen(trainer, package)
     places = (str(trainer.home.parent).encode(), str(Path.cwd()).encode())
     assert not [name for name in package.manifest.files if any(p in (package.root / name).read_bytes() for p in places)]
