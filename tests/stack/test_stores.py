@@ -53,14 +53,19 @@ def test_the_bucket_is_nobody_else_s(stack: Stack) -> None:
 def test_both_outlive_down_and_up(
     stack: Stack, ask: Callable[..., httpx.Response], predict: Callable[..., dict[str, Any]]
 ) -> None:
-    before = [_rows(stack, _VERSIONS), _rows(stack, _ALIASES), _objects(stack), predict()["version"]]
+    before, objects = [_rows(stack, _VERSIONS), _rows(stack, _ALIASES), predict()["version"]], _objects(stack)
     assert all(before)
+    assert objects
     assert stack.run_script("down").returncode == 0
     assert not stack.containers()
     done = stack.run_script("up", "--no-build")
     assert done.returncode == 0, done.stderr
     # Serving has its packages in a volume: it answers as soon as it is up.
-    assert [_rows(stack, _VERSIONS), _rows(stack, _ALIASES), _objects(stack), predict()["version"]] == before
+    assert [_rows(stack, _VERSIONS), _rows(stack, _ALIASES), predict()["version"]] == before
+    now = _objects(stack)
+    assert {path: now.get(path) for path in objects} == objects
+    # A server that ends sends the rest of its prediction log.
+    assert [path for path in set(now) - set(objects) if "/log/" not in path] == []
 
 
 def test_a_backup_is_the_starter_model_of_a_stack_of_which_nothing_is_left(
