@@ -28,9 +28,9 @@ _ROOM = 1 + QUEUE
 def serving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LiveServing]:
     real = Pipeline.prepare
 
-    def slow(*arguments: object) -> object:
+    def slow(*arguments: object, look: bool = False) -> object:
         time.sleep(WORK)
-        return real(*arguments)  # type: ignore[arg-type]
+        return real(*arguments, look=look)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Pipeline, "prepare", slow)
     settings = {"queue_size": QUEUE, "deadline_seconds": DEADLINE, "face_blur": "off"}
