@@ -114,9 +114,9 @@ def waiting(serving: LiveServing) -> float:
 def test_a_client_that_goes_away_frees_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     release, real = threading.Event(), Pipeline.prepare
 
-    def held(*arguments: object) -> object:
+    def held(*arguments: object, look: bool = False) -> object:
         release.wait(60)
-        return real(*arguments)  # type: ignore[arg-type]
+        return real(*arguments, look=look)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Pipeline, "prepare", held)
     head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: {len(HAND)}\r\n\r\n"
