@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,15 @@ from support.contents import files_in, rows_of
 from support.mlflow_server import MlflowServer
 
 _API = "/api/2.0/mlflow"
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mlflow]:
+    """A server of this file alone: the first test holds that it has what the backup has, and nothing else."""
+    mlflow = Mlflow.embedded(tmp_path_factory.mktemp("portable"))
+    mlflow.server.start()
+    yield mlflow
+    mlflow.server.kill()
 
 
 def _ask(server: MlflowServer, path: str, **query: str) -> dict[str, Any]:
