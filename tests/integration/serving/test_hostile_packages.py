@@ -53,8 +53,11 @@ class Registered:
         return register(self.mlflow, package.root, name, ["champion"])
 
     def version(self, name: str) -> dict[str, Any]:
-        """The newest version of a model, as serving lists it."""
-        found: dict[str, Any] = httpx.get(f"{self.serving.url}/models/{name}", timeout=30).json()["versions"][0]
+        """The newest version of a model, as serving lists it; its state is None before serving has read the registry."""
+        answer = httpx.get(f"{self.serving.url}/models/{name}", timeout=30)
+        if answer.status_code == 404:
+            return {"state": None}
+        found: dict[str, Any] = answer.raise_for_status().json()["versions"][0]
         return found
 
     def is_refused(self) -> bool:
@@ -100,10 +103,8 @@ def test_a_restart_meets_it_no_more(registered: Registered) -> None:
     until(registered.is_refused, "the refusal")
     assert registered.probes() == 2, "of the good one, and of this one"
     serving.stop()
-    began = time.monotonic()
     serving.start()
     until(registered.is_refused, "the refusal")
-    assert time.monotonic() - began < 30
     assert registered.probes() == 2, "neither was tried again"
     assert predict(serving.url)["count"] == 7
     noted = json.loads((serving.root / "home" / "cache" / "models" / "probe.json").read_text())
