@@ -219,7 +219,7 @@ def test_a_french_visitor_reads_french_names_of_metrics_curves_and_refusals(brow
     refused = httpx.post(f"{serving.url}/api/predict", files={"image": b"no image"}, timeout=60)
     assert refused.status_code == 415
     page.locator('[data-to="health"]').click()
-    expect(page.get_by_text("File d\N{RIGHT SINGLE QUOTATION MARK}attente", exact=True)).to_be_visible()
+    expect(page.get_by_role("term").filter(has_text="File d\N{RIGHT SINGLE QUOTATION MARK}attente")).to_be_visible()
     expect(page.get_by_role("table", name="Refus, par raison")).to_contain_text("pas une image")
     page.context.close()
 

@@ -130,7 +130,7 @@ def test_ctrl_c_ends_in_order(trainer: Trainer) -> None:
     trainer.wait_for(lambda: len(trainer.epochs_logged()) >= 1, process)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, err
     assert out == ""
     assert "handful train --resume" in err
     assert "Traceback" not in err
