@@ -131,6 +131,8 @@ def test_from_nothing_to_a_served_model(world: World, options: Options, capsys: 
     assert "predict: 1 of 6 test images counted as labelled, 4 ms each" in shown.err
     assert all(name in shown.out for name in names)
     assert f"http://127.0.0.1:{options.port}/docs" in shown.out
+    assert "run it again without --exit" in shown.err, "its servers end"
+    assert "another terminal" not in shown.err
     assert world.servers.events == ["started", "up", "ended"]
 
 

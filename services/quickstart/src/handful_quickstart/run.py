@@ -119,7 +119,10 @@ def _run(options: Options, config: TrainingConfig | None, steps: Steps) -> None:
             steps.show()
             _show_addresses(plan)
             if plan.stay:
+                say("next, in another terminal: source .venv/bin/activate, then `handful predict photo.jpg`")
                 servers.stay()
+            else:
+                say("next: run it again without --exit, and the servers stay up at these addresses")
 
 
 def _prepare(plan: Plan, config: TrainingConfig, steps: Steps) -> PreparedDataset:
@@ -254,4 +257,3 @@ def _show_addresses(plan: Plan) -> None:
     }
     for what, address in where.items():
         out.print(f"{what:<10} {address}", highlight=False)
-    say("next, in another terminal: source .venv/bin/activate, then `handful predict photo.jpg` or `handful models`")
