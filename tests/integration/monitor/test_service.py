@@ -164,7 +164,7 @@ def test_where_the_rounds_end_the_server_ends_too(served: WatchedModel, monkeypa
 
 
 def test_a_model_that_fails_does_not_stop_the_others(
-    served: WatchedModel, monitor: MonitorProcess, watched: WatchedModel, mlflow: MlflowServer, tmp_path: Path
+    monitor: MonitorProcess, watched: WatchedModel, mlflow: MlflowServer, tmp_path: Path
 ) -> None:
     other = WatchedModel(mlflow.uri, tmp_path / "other")
     other.ship(other.segment(features(300, 1)))

@@ -29,6 +29,7 @@ from handful_monitor.traffic import TrafficCounter, step_of
 NOW = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
 CAMERA = Stream("fingers", "3", "camera-1")
 RUN = RunReference("7", "abc")
+RUN_PAGE = "http://mlflow.example/#/experiments/7/runs/{}/artifacts"
 
 
 def document(verdict: str = "changed", rows: int = 250, **features: float) -> dict[str, Any]:
@@ -88,8 +89,9 @@ def test_the_newest_verdict_stands_whatever_order_they_come_in(http: TestClient,
     (found,) = http.get("/verdicts").json()["verdicts"]
     assert (found["verdict"], found["at"]) == ("changed", "2026-11-29T12:00:00Z")
     assert found["links"] == {
-        "verdict": "http://mlflow.example/#/experiments/7/runs/abc/artifacts/verdict.json", "report": None,
-    }  # fmt: skip
+        "verdict": f"{RUN_PAGE.format('abc')}/verdict.json?workflowType=machine_learning",
+        "report": None,
+    }
     assert "segments" not in found
     history = http.get("/verdicts/history", params={"model": "fingers", "version": "3", "source": "camera-1"}).json()
     assert history["history"] == [
@@ -102,7 +104,7 @@ def test_a_report_is_linked(http: TestClient, standing: Standing) -> None:
     standing.keep_report(CAMERA, RunReference("7", "def"))
     standing.keep(CAMERA, NOW, document(), RUN)
     (found,) = http.get("/verdicts").json()["verdicts"]
-    assert found["links"]["report"] == "http://mlflow.example/#/experiments/7/runs/def/artifacts/report.html"
+    assert found["links"]["report"] == f"{RUN_PAGE.format('def')}/report.html?workflowType=machine_learning"
 
 
 def test_what_is_older_than_the_days_is_forgotten(http: TestClient, standing: Standing, clock: Clock) -> None:

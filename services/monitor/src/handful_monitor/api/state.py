@@ -13,6 +13,9 @@ from handful_monitor.settings import MonitorSettings
 from handful_monitor.standing import RunReference, Standing
 from handful_monitor.traffic import TrafficCounter
 
+_VIEW = "workflowType=machine_learning"
+"""MLflow opens in its view for language models otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class ApiState:
@@ -41,7 +44,7 @@ class ApiState:
 
     def page_of(self, run: RunReference, file: str) -> str:
         """A file of a run, in MLflow's own pages."""
-        return f"{self.mlflow_page}/#/experiments/{run.experiment_id}/runs/{run.run_id}/artifacts/{file}"
+        return f"{self.mlflow_page}/#/experiments/{run.experiment_id}/runs/{run.run_id}/artifacts/{file}?{_VIEW}"
 
 
 async def _state(request: Request) -> ApiState:
