@@ -46,7 +46,6 @@ export const monitoring = {
     absent: {
       title: "No monitor is running",
       detail: "It compares what your models see with what they were accepted on, and says when that has changed. Start it with one of these:",
-      commands: ["docker compose --profile monitoring up --wait", "handful monitor watch --port 8002"],
     },
     starting: { title: "The monitor has just started", detail: "It reads the log first. This page notices by itself when it is done." },
     away: {
@@ -57,7 +56,6 @@ export const monitoring = {
     empty: {
       title: "Nothing to compare yet",
       detail: "Ask a model something: what it answers counts here some minutes later. Give each camera a name, so that it is compared by itself:",
-      commands: ['curl -F image=@photo.jpg "http://127.0.0.1:8000/predict?source=camera-1"'],
     },
   },
 
@@ -67,6 +65,7 @@ export const monitoring = {
     gatheringMore: (rows, needed) => `${rows} of ${needed} answers wait for the next verdict.`,
     tooFewRows: (rows) => `Only ${answers(rows)}: too few to say anything.`,
     tooSimilar: (rows, different) => `${answers(rows)} show only about ${different} different pictures: a camera may be stuck, or a client sends the same picture again and again.`,
+    more: (count) => `And ${count} more, see below.`,
     once: (says) => `In the newest answers alone: ${says}. It counts as a change if the next ones say so, too.`,
     since: (when, count) => (count === 1 ? `First said on ${when}.` : `Since ${when}, ${count} verdicts in a row.`),
     window: (rows, when) => `The newest one, on ${when}, looked at ${answers(rows)}.`,

@@ -94,7 +94,6 @@ export const monitoring = {
     absent: {
       title: "Aucun moniteur ne tourne",
       detail: "Il compare ce que voient vos modèles avec ce sur quoi ils ont été acceptés, et dit quand cela a changé. Lancez-le par l’une de ces commandes :",
-      commands: ["docker compose --profile monitoring up --wait", "handful monitor watch --port 8002"],
     },
     starting: { title: "Le moniteur vient de démarrer", detail: "Il lit d’abord le journal. Cette page remarque d’elle-même quand il a fini." },
     away: {
@@ -105,7 +104,6 @@ export const monitoring = {
     empty: {
       title: "Rien encore à comparer",
       detail: "Demandez quelque chose à un modèle : ses réponses comptent ici quelques minutes plus tard. Donnez un nom à chaque caméra, pour qu’elle soit comparée à part :",
-      commands: ['curl -F image=@photo.jpg "http://127.0.0.1:8000/predict?source=camera-1"'],
     },
   },
 
@@ -115,6 +113,7 @@ export const monitoring = {
     gatheringMore: (rows, needed) => `${rows} réponses sur ${needed} attendent le prochain verdict.`,
     tooFewRows: (rows) => `Seulement ${answers(rows)} : trop peu pour en dire quelque chose.`,
     tooSimilar: (rows, different) => `${answers(rows)} ne montrent qu’environ ${different} images différentes : une caméra est peut-être figée, ou un client envoie toujours la même image.`,
+    more: (count) => `Et ${count} de plus, voir plus bas.`,
     once: (says) => `Dans les dernières réponses seulement : ${says}. Cela compte comme un changement si les suivantes le disent aussi.`,
     since: (when, count) => (count === 1 ? `Dit pour la première fois le ${when}.` : `Depuis le ${when}, ${count} verdicts de suite.`),
     window: (rows, when) => `Le dernier, le ${when}, a regardé ${answers(rows)}.`,

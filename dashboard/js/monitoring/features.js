@@ -7,6 +7,8 @@ import { html, svg } from "../view/dom.js";
 import { card } from "../view/table.js";
 
 const SIZE = { width: 280, height: 84 };
+/** Rows without a value are told of where their part has moved by so much. */
+const LEAST_MISSING = 0.02;
 const text = messages.monitoring.features;
 const { name: nameOf, says } = messages.monitoring;
 
@@ -45,6 +47,8 @@ function figure(feature) {
 function numbers(feature) {
   const { name, then, now, histogram } = feature;
   const [before, after] = [value(then), value(now)];
+  const [gone, goes] = [feature.then_missing, feature.now_missing];
+  const matters = Math.abs(goes - gone) >= LEAST_MISSING;
   return html(
     "div",
     {},
@@ -52,8 +56,8 @@ function numbers(feature) {
     html(
       "dl",
       { class: "pair" },
-      html("div", { class: "then" }, html("dt", {}, text.then), html("dd", {}, before), missing(feature.then_missing)),
-      html("div", { class: "now" }, html("dt", {}, text.now), html("dd", {}, after), missing(feature.now_missing)),
+      html("div", { class: "then" }, html("dt", {}, text.then), html("dd", {}, before), matters ? missing(gone) : null),
+      html("div", { class: "now" }, html("dt", {}, text.now), html("dd", {}, after), matters ? missing(goes) : null),
     ),
   );
 }
@@ -63,7 +67,7 @@ function value(number) {
 }
 
 function missing(share) {
-  return share ? html("dd", { class: "missing" }, text.missing(percent(share))) : null;
+  return html("dd", { class: "missing" }, text.missing(percent(share)));
 }
 
 function columns(histogram, label) {

@@ -9,6 +9,8 @@ import { className, stateBadge, streamTitle } from "./streams.js";
 const text = messages.monitoring;
 /** Verdicts that are drawn: about a day's, with one every quarter of an hour. */
 const MOST_PAST = 96;
+/** Changes that are said at the top: all are shown below. */
+const MOST_SAID = 4;
 
 export function verdictCard(stream, history) {
   const { state, verdict } = stream;
@@ -30,10 +32,14 @@ function sentences({ state, verdict, rows, needed }) {
   if (state === "gathering") return [text.verdict.gathering(rows, needed)];
   const { changed, once } = sortFeatures(verdict);
   const notes = verdict.notes ?? [];
-  if (state === "changed") return [...changed.map(said), ...notes];
+  if (state === "changed") return [...changed.slice(0, MOST_SAID).map(said), ...more(changed.length - MOST_SAID), ...notes];
   const differs = once.slice(0, 1).map((feature) => text.verdict.once(text.says(feature)));
   if (state === "steady") return [text.verdict.steady, ...differs, ...notes];
   return tooFew(verdict.window, notes);
+}
+
+function more(count) {
+  return count > 0 ? [text.verdict.more(count)] : [];
 }
 
 function said(feature) {
@@ -75,8 +81,12 @@ function past(history) {
   const changes = shown.filter(({ verdict }) => verdict === "changed").length;
   return [
     html("h3", {}, text.history.title),
-    html("ul", { class: "past", "aria-hidden": "true", "data-part": "past" }, ...marks),
-    html("p", { class: "ends", "aria-hidden": "true" }, html("span", {}, moment(shown[0].at)), html("span", {}, moment(shown.at(-1).at))),
+    html(
+      "div",
+      { class: "timeline", "aria-hidden": "true" },
+      html("ul", { class: "past", "data-part": "past" }, ...marks),
+      html("p", { class: "ends" }, html("span", {}, moment(shown[0].at)), html("span", {}, moment(shown.at(-1).at))),
+    ),
     html("p", { class: "remark" }, text.history.count(changes, shown.length)),
   ];
 }
