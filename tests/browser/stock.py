@@ -59,7 +59,7 @@ def stock_monitor(monitor: LiveMonitor) -> None:
     for place, hours in enumerate((5.0, 4.5, 4.0)):
         monitor.say(CAMERA, hours, seed=place)
     for place, hours in enumerate((1.5, 1.0, 0.5)):
-        monitor.say(CAMERA, hours, seed=10 + place, brightness=-0.17, score_mean=-0.12, five=6)
+        monitor.say(CAMERA, hours, seed=10 + place, brightness=-0.17, score_mean=-0.12)
     monitor.standing.keep_report(CAMERA, RunReference("7", "1" * 32))
     monitor.say(LINE, 1, seed=20)
     monitor.standing.gather("fingers", {DOOR: 130, CAMERA: 80})
