@@ -12,7 +12,7 @@ import typer
 
 from handful_core import logs
 from handful_core.console import out, print_json, print_table, say
-from handful_core.errors import NotFoundError, RefusedError
+from handful_core.errors import ConfigError, NotFoundError, RefusedError
 from handful_core.listening import leave_signals_to_uvicorn, listen
 from handful_core.settings import CoreSettings, load
 from handful_monitor.settings import MonitorSettings
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 monitor = typer.Typer(help="See whether what a served model is asked and answers has changed.", no_args_is_help=True)
 
+_THIS_MACHINE = {"127.0.0.1", "localhost", "::1"}
 _SECONDS = 60
 """For one answer of MLflow."""
 Model = Annotated[str | None, typer.Argument(help="The model; all that have a prediction log if not given.")]
@@ -86,6 +87,8 @@ def watch(
     from handful_monitor.report import Watches
     from handful_monitor.watch import watch as go_round
 
+    if once and port:
+        raise ConfigError("--once ends after one round, --port answers until Ctrl-C", "leave one out")
     with _opened() as parts:
         if once:
             for one in Watches(parts, model).now():
@@ -111,6 +114,8 @@ def _listen(parts: Parts, model: str | None, every: float, port: int | None) -> 
             f"watching {model or 'all models'} of {parts.registry.uri}; verdicts at"
             f" http://{settings.host}:{listening.getsockname()[1]}/verdicts; Ctrl-C ends it"
         )
+        if settings.host not in _THIS_MACHINE:
+            say(f"it listens on {settings.host} and asks for no key: keep others away from this port")
         service.run(listening)
 
 
