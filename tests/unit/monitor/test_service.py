@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -24,6 +25,7 @@ from handful_monitor.domain.verdict import Stream
 from handful_monitor.prometheus import Prometheus
 from handful_monitor.settings import MonitorSettings
 from handful_monitor.standing import RunReference, Standing
+from handful_monitor.standing_file import StandingFile
 from handful_monitor.traffic import TrafficCounter, step_of
 
 NOW = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
@@ -135,6 +137,66 @@ def test_while_mlflow_is_away_what_is_known_is_said_and_since_when(
     assert (len(history["history"]), history["stale_since"]) == (1, "2026-11-29T12:00:00Z")
     standing.end_round()
     assert http.get("/verdicts").json()["stale_since"] is None
+
+
+def test_what_stood_outlives_the_process_while_mlflow_is_away(
+    http: TestClient, standing: Standing, clock: Clock, tmp_path: Path
+) -> None:
+    old = Standing(7, clock)
+    old.keep(CAMERA, NOW - timedelta(hours=1), document("steady", brightness=0.5), RUN)
+    old.keep(CAMERA, NOW, document("changed", brightness=2.0), RUN)
+    old.keep_report(CAMERA, RUN)
+    StandingFile(tmp_path / "new" / "file.json", old).write()
+    StandingFile(tmp_path / "new" / "file.json", standing).restore()
+    assert [(one.newest, one.history) for one in standing.known()] == [(one.newest, one.history) for one in old.known()]
+    standing.end_round("MLflow does not answer", mlflow_up=False)
+    assert _samples(http)["handful_drift_changed", ("fingers", "3", "camera-1")] == 1
+    assert len(http.get("/verdicts").json()["verdicts"]) == 1
+    standing.end_round()
+    assert http.get("/verdicts").json()["verdicts"] == [], "MLflow no longer has it"
+
+
+def test_mlflow_s_own_words_replace_what_was_restored(standing: Standing, clock: Clock, tmp_path: Path) -> None:
+    old = Standing(7, clock)
+    old.keep(CAMERA, NOW, document("changed", brightness=2.0), RUN)
+    StandingFile(tmp_path / "file.json", old).write()
+    StandingFile(tmp_path / "file.json", standing).restore()
+    standing.keep(CAMERA, NOW - timedelta(hours=2), document("steady", brightness=0.5), RUN)
+    standing.end_round()
+    (found,) = standing.newest()
+    assert found.document["verdict"] == "steady"
+
+
+def test_a_newer_verdict_counts_more_than_what_was_restored_even_if_no_round_is_ok(
+    standing: Standing, clock: Clock, tmp_path: Path
+) -> None:
+    old = Standing(7, clock)
+    old.keep(CAMERA, NOW - timedelta(hours=1), document("changed", brightness=2.0), RUN)
+    StandingFile(tmp_path / "file.json", old).write()
+    StandingFile(tmp_path / "file.json", standing).restore()
+    standing.keep(CAMERA, NOW - timedelta(hours=3), document("steady"), RUN)
+    standing.end_round("another model cannot be read")
+    assert [one.document["verdict"] for one in standing.newest()] == ["changed"], "MLflow is read from the oldest on"
+    standing.keep(CAMERA, NOW, document("steady"), RUN)
+    assert [one.document["verdict"] for one in standing.newest()] == ["steady"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"[]", b"{}", b'{"schema": 2}', b'{"schema": 1, "streams": [{}]}', b'{"schema": 1, "streams": 3}', b"\xff"],
+)
+def test_a_damaged_file_keeps_nobody_from_judging(standing: Standing, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "file.json").write_bytes(content)
+    StandingFile(tmp_path / "file.json", standing).restore()
+    assert standing.newest() == []
+
+
+def test_a_file_that_cannot_be_written_is_told(
+    standing: Standing, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    StandingFile(tmp_path / "file" / "verdicts.json", standing).write()
+    assert "cannot be written" in caplog.text
 
 
 def test_mlflow_that_was_never_there_is_stale_since_the_start(http: TestClient, standing: Standing) -> None:

@@ -16,6 +16,7 @@ from handful_monitor.domain.verdict import Verdict
 from handful_monitor.prometheus import Prometheus
 from handful_monitor.report import Parts, Watches
 from handful_monitor.standing import Standing
+from handful_monitor.standing_file import StandingFile
 from handful_monitor.traffic import TrafficCounter
 from handful_monitor.watch import Watch, watch
 
@@ -41,6 +42,8 @@ class Service:
     def __init__(self, parts: Parts, model: str | None, tell: Callable[[Verdict], None], every: float) -> None:
         settings = parts.settings
         self._standing, traffic = Standing(settings.days), TrafficCounter(settings.days)
+        self._file = StandingFile(parts.home / "monitoring" / ".verdicts.json", self._standing)
+        self._file.restore()
         self._watches = Watches(parts, model, self._standing, traffic)
         self._tell, self._every = tell, every
         self._stop, self._ended_by_itself = threading.Event(), threading.Event()
@@ -86,3 +89,5 @@ class Service:
         for one in watches:
             self._standing.gather(one.model, one.gathering())
         self._standing.end_round(str(failure or ""), mlflow_up=not isinstance(failure, UnavailableError))
+        if failure is None:
+            self._file.write()

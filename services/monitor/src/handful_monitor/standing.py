@@ -6,7 +6,7 @@ One thread judges and writes here, others read: what they get does not change un
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -59,6 +59,14 @@ class StandingVerdict:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownStream:
+    """All that is known of a stream; `history` has the newest verdict last."""
+
+    newest: StandingVerdict
+    history: tuple[PastVerdict, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Rounds:
     """How the rounds went.
 
@@ -98,6 +106,7 @@ class Standing:
         self._age, self._clock = timedelta(days=days), clock
         self._lock = threading.Lock()
         self._known: dict[Stream, _Known] = {}
+        self._restored: dict[Stream, _Known] = {}
         self._gathering: dict[str, Mapping[Stream, int]] = {}
         self._rounds = Rounds()
 
@@ -116,6 +125,24 @@ class Standing:
         with self._lock:
             self._known.setdefault(stream, _Known()).report = run
 
+    def restore(self, streams: Iterable[KnownStream]) -> None:
+        """Know what stood before this process began, until MLflow has been asked for all: half of it would mislead."""
+        with self._lock:
+            for one in streams:
+                history = {past.at: past for past in one.history}
+                self._restored[one.newest.stream] = _Known(one.newest, history, one.newest.report)
+
+    def known(self) -> list[KnownStream]:
+        """All that is known of each stream."""
+        return [KnownStream(newest, tuple(self.history(newest.stream))) for newest in self.newest()]
+
+    def _of(self, stream: Stream) -> _Known:
+        """What was restored, while MLflow has not said anything newer."""
+        known, restored = self._known.get(stream) or _Known(), self._restored.get(stream)
+        if restored is None or restored.newest is None:
+            return known
+        return restored if known.newest is None or known.newest.at < restored.newest.at else known
+
     def gather(self, model: str, rows: Mapping[Stream, int]) -> None:
         """So many rows of a model's streams wait for a verdict."""
         with self._lock:
@@ -130,6 +157,8 @@ class Standing:
         """
         now = self._clock()
         with self._lock:
+            if not failure:
+                self._restored.clear()
             before = self._rounds
             self._rounds = Rounds(
                 before.ok + (not failure), before.failed + bool(failure), now,
@@ -147,7 +176,7 @@ class Standing:
         with self._lock:
             found = [
                 StandingVerdict(each.stream, each.at, each.document, each.run, known.report)
-                for known in self._known.values()
+                for known in map(self._of, {**self._known, **self._restored})
                 if (each := known.newest) is not None and each.at >= since
             ]
         return sorted(found, key=lambda one: _order(one.stream))
@@ -156,9 +185,7 @@ class Standing:
         """A stream's verdicts of the days, the newest last."""
         since = self._clock() - self._age
         with self._lock:
-            known = self._known.get(stream)
-            if known is None:
-                return []
+            known = self._of(stream)
             known.history = {at: past for at, past in known.history.items() if at >= since}
             return sorted(known.history.values(), key=lambda past: past.at)
 
