@@ -62,7 +62,7 @@ def _in_first(candidates: Tensor, margin: tuple[int, int], side: int) -> Tensor:
         margin: right and down.
         side: the longer one of the first look.
     """
-    centre, size, scores = candidates.split([2, 2, candidates.shape[1] - 4], dim=1)
+    centre, size, scores = candidates[:, :2], candidates[:, 2:4], candidates[:, 4:]
     large = size.amax(dim=1, keepdim=True) * 2 >= LARGE * side
     shift = centre.new_tensor(margin).view(1, 2, 1)
     return torch.cat([(centre - shift) * 2, size * 2, scores * large], dim=1)
