@@ -14,7 +14,7 @@ from commands.process import exec_command
 from console import print_error
 from installer.__main__ import main as install
 from installer.layout import Layout
-from installer.programs import ensure_browser, ensure_postgres, ensure_wine
+from installer.programs import ensure_actionlint, ensure_browser, ensure_postgres, ensure_wine
 
 _TEXT = """
 Installs Handful and its test tools, then runs ruff, mypy, import-linter, deptry, shellcheck, and pytest with coverage.
@@ -38,6 +38,7 @@ def test(parser: ScriptParser, argv: list[str]) -> int:
     layout = Layout.of_this_checkout()
     if code := install(["dev"]):
         return code
+    ensure_actionlint(layout)
     os.environ["CHROMIUM"] = os.environ.get("CHROMIUM") or ensure_browser(layout)
     if not options.fast:
         ensure_postgres()
