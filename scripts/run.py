@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from commands import jobs, pipeline, quickstart, stack, tests
+from commands import demo, jobs, menu, pipeline, quickstart, stack, tests
 from commands.parser import ScriptParser
 
 COMMANDS: Mapping[str, Callable[[ScriptParser, list[str]], int]] = {
@@ -23,6 +23,8 @@ COMMANDS: Mapping[str, Callable[[ScriptParser, list[str]], int]] = {
     "pipeline": pipeline.pipeline,
     "quickstart": quickstart.quickstart,
     "test": tests.test,
+    "menu": menu.menu,
+    "demo": demo.demo,
 }
 
 
