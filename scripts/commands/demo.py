@@ -124,18 +124,12 @@ def _wait(pause: bool) -> None:
 def _servers(layout: Layout, port: str) -> Iterator[bool]:
     """MLflow and serving with both starter models; false if they didn't start. They are stopped at the end."""
     log = _FOLDER / "servers.log"
-    command: list[str | Path] = [
-        layout.tool("handful"),
-        "quickstart",
-        "--no-train",
-        "--starter",
-        "fingers,leaves",
-        "--port",
-        port,
-    ]
+    words = ["quickstart", "--no-train", "--starter", "fingers,leaves", "--port", port]
     print_status(f"starting the servers; what they say is in {log}")
     with log.open("wb") as output:
-        started = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+        started = subprocess.Popen(
+            [layout.tool("handful"), *words], stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
         try:
             yield _is_ready(started, f"http://127.0.0.1:{port}/health/ready", log)
         finally:

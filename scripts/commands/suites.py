@@ -43,6 +43,6 @@ def run_benchmarks(layout: Layout) -> int:
     codes = []
     for name in _BENCHMARKS:
         print_status(f"tests/benchmarks/{name} --quick")
-        command = [layout.python, ROOT / "tests" / "benchmarks" / name, "--quick"]
+        command: list[str | Path] = [layout.python, ROOT / "tests" / "benchmarks" / name, "--quick"]
         codes.append(subprocess.run(command, check=False, cwd=ROOT).returncode)
     return next(filter(None, codes), 0)
