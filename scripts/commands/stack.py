@@ -45,15 +45,18 @@ def serve(parser: ScriptParser, argv: list[str]) -> int:
     parser.add_argument("--reload", action="store_true", help="for developers: only the server, anew for each change")
     parser.add_argument("--port", metavar="N", help="with --embedded or --reload: port of the API, 8000")
     parser.add_argument("--mlflow-port", metavar="N", help="with --embedded: port of MLflow, 5000 or the next free one")
+    parser.add_argument("--monitor", action="store_true", help="with --embedded: start the monitor, too")
     options = parser.parse_args(argv)
     if options.reload:
         if options.embedded or options.mlflow_port or options.no_build:
             parser.error("--reload goes with --port alone: MLflow has to run already")
         return serve_reloading(options.port)
     if options.embedded:
-        return serve_embedded(options.port, options.mlflow_port)
+        return serve_embedded(options.port, options.mlflow_port, monitor=options.monitor)
     if options.port or options.mlflow_port:
         parser.error("--port and --mlflow-port are for --embedded: the stack's ports are in .env")
+    if options.monitor:
+        parser.error("--monitor is for --embedded: the stack has it with docker compose --profile monitoring up --wait")
     return guarded(lambda: stack.up(DockerCli(ROOT), ROOT, ("serving", "dashboard"), build=not options.no_build))
 
 
