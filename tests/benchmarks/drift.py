@@ -20,12 +20,14 @@ windows of 15 minutes without a change, then windows of darker images until it s
 windows: a Kolmogorov-Smirnov test (chi-square for words) of each feature at 0.05, and, where it is installed,
 Evidently's DataDriftPreset, where any column drifted and where half of them did, as its default has it.
 
-Answers are computed once and kept in --cache. --seed 7 is for reports, others are for trying.
+Answers are computed once and kept in --cache. Ctrl-C ends it with what was measured so far: `windows` says how many.
+--seed 7 is for reports, others are for trying.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import os
@@ -153,9 +155,10 @@ def _splits(task: tuple[range, Any, dict[str, list[Row]], list[list[str]], argpa
     material = Material(features, columns, [set(names) for names in labels])
     counts: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
     null, neighbours = NullDistributions(), _neighbours(material)
-    for number in part:
-        Split(number, material, neighbours, null, counts, words).run()
-        print(f"split {number + 1} of {_SPLITS}", file=sys.stderr)
+    with contextlib.suppress(KeyboardInterrupt):
+        for number in part:
+            Split(number, material, neighbours, null, counts, words).run()
+            print(f"split {number + 1} of {_SPLITS}", file=sys.stderr)
     return {name: dict(cells) for name, cells in counts.items()}
 
 

@@ -84,19 +84,19 @@ class NullDistributions:
         n, m = on_grid(rows), max(1, int(of))
         key = (statistic, places.tobytes(), n, m, replicates)
         if key not in self._nulls:
-            window = self._sample(n, replicates, "window")[:, places]
-            reference = self._sample(m, replicates, "reference")[:, places]
+            window = self._sample(n, replicates, "window")[places].T
+            reference = self._sample(m, replicates, "reference")[places].T
             self._nulls[key] = np.sort(distance(statistic, reference, window, n, m))
             _drop(self._nulls, _NULLS)
         return self._nulls[key]
 
     def _sample(self, rows: int, replicates: int, role: str) -> NDArray[np.float32]:
-        """(replicates, cells): cumulative shares of samples."""
+        """(cells, replicates): cumulative shares of samples. A feature needs few of the cells: these lie together."""
         key = (rows, replicates, role)
         if key not in self._samples:
             random = np.random.default_rng([self._seed, rows, len(role)])
             cells = random.multinomial(rows, np.full(_CELLS, 1 / _CELLS), replicates)
-            self._samples[key] = np.cumsum(cells, axis=1, dtype=np.float32) / np.float32(rows)
+            self._samples[key] = np.ascontiguousarray(np.cumsum(cells, axis=1, dtype=np.float32).T) / np.float32(rows)
             _drop(self._samples, _KEPT)
         self._samples.move_to_end(key)
         return self._samples[key]
