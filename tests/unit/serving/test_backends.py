@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from handful_core.errors import ConfigError
 from handful_core.package import Golden, Package, write_package
 from handful_core.package.archive import describe_files
 from handful_core.package.errors import GoldenError
+from handful_core.runtime.execution import Execution
 from handful_core.runtime.model import VisionModel, load_model
 from handful_core.runtime.onnx import OnnxSession
 from handful_core.runtime.openvino import is_installed
@@ -24,17 +26,17 @@ from handful_core.settings import load
 from handful_core.vision.decode import Pixels
 from handful_core.vision.preprocess import Floats
 from handful_serving.adapters.backend_benchmark import (
-    Backend,
     BackendChoice,
     BenchmarkCache,
     Latency,
     benchmark_backends,
     choose_backend,
 )
-from handful_serving.adapters.backends import BenchmarkedOpener, model_opener
+from handful_serving.adapters.backends import Benchmark, BenchmarkedOpener, model_opener
 from handful_serving.settings import ServingSettings
 from support.serving_app import make_app, running
 
+ORT, OPENVINO = Execution("onnxruntime"), Execution("openvino")
 needs_openvino = pytest.mark.skipif(not is_installed(), reason="OpenVINO is not installed: pip install openvino")
 
 
@@ -63,11 +65,23 @@ class FixedLatencies:
         self.openvino = openvino
         self.runs = 0
 
-    def __call__(self, models: Mapping[Backend, VisionModel], pixels: Pixels, threads: int) -> dict[Backend, Latency]:
-        assert list(models) == ["onnxruntime", "openvino"]
+    def __call__(
+        self, models: Mapping[Execution, VisionModel], pixels: Pixels, threads: int
+    ) -> dict[Execution, Latency]:
+        assert list(models) == [ORT, OPENVINO]
         assert [model.backend for model in models.values()] == ["onnxruntime", "openvino"]
         self.runs += 1
-        return {"onnxruntime": Latency(10, 10), "openvino": Latency(self.openvino, self.openvino)}
+        return {ORT: Latency(10, 10), OPENVINO: Latency(self.openvino, self.openvino)}
+
+
+def opener(
+    threads: int, cache: BenchmarkCache, other: type[OnnxSession], benchmark: Benchmark, **settings: Any
+) -> BenchmarkedOpener:
+    """With a session in OpenVINO's slot."""
+    sessions = {"onnxruntime": OnnxSession, "openvino": other}
+    return BenchmarkedOpener(
+        threads, cache, benchmark=benchmark, sessions=lambda execution: sessions[execution.backend], **settings
+    )
 
 
 @pytest.fixture
@@ -85,7 +99,7 @@ def folder(tmp_path: Path) -> Path:
     ],
 )
 def test_openvino_is_kept_only_if_it_is_clearly_faster(openvino: Latency, chosen: str) -> None:
-    choice = choose_backend(Latency(10, 5), openvino)
+    choice = choose_backend({ORT: Latency(10, 5), OPENVINO: openvino})
     assert choice.backend == chosen
     assert f"OpenVINO {openvino.alone:.1f} ms alone, {openvino.together:.1f} ms an image under load" in choice.why
     assert "ONNX Runtime 10.0 ms alone, 5.0 ms" in choice.why
@@ -98,24 +112,22 @@ def test_a_package_is_measured_twice_on_a_machine(
     runs, told = FixedLatencies(openvino=5), []
     for _ in range(4):
         caplog.clear()
-        assert (
-            BenchmarkedOpener(2, BenchmarkCache(tmp_path / "backends.json"), Other, runs)(folder).backend == "openvino"
-        )
+        assert opener(2, BenchmarkCache(tmp_path / "backends.json"), Other, runs)(folder).backend == "openvino"
         assert "fingers runs in openvino (ONNX Runtime 10.0 ms alone" in caplog.text
         told.append("measured once more when it is loaded again" in caplog.text)
     assert runs.runs == 2
     assert told == [True, False, False, False]
     cache = BenchmarkCache(tmp_path / "backends.json")
-    BenchmarkedOpener(1, cache, Other, runs)(folder)  # With other threads it may be otherwise.
+    opener(1, cache, Other, runs)(folder)  # With other threads it may be otherwise.
     assert runs.runs == 3
-    BenchmarkedOpener(2, cache, Other, runs)(build_package(tmp_path / "another", sharpness=5.0).root)
+    opener(2, cache, Other, runs)(build_package(tmp_path / "another", sharpness=5.0).root)
     assert runs.runs == 4
 
 
 def test_the_slower_one_is_let_go_and_that_is_remembered(tmp_path: Path, folder: Path) -> None:
     cache, runs = BenchmarkCache(tmp_path / "backends.json"), FixedLatencies(openvino=9.5)
     for _ in range(3):
-        assert BenchmarkedOpener(2, cache, Other, runs)(folder).backend == "onnxruntime"
+        assert opener(2, cache, Other, runs)(folder).backend == "onnxruntime"
     assert runs.runs == 2
 
 
@@ -124,7 +136,7 @@ def test_a_choice_of_a_busy_moment_does_not_stay(tmp_path: Path, folder: Path) -
     runs = []
     for latency in (9.9, 5, 5, 9.9):
         latencies = FixedLatencies(openvino=latency)
-        runs.append(BenchmarkedOpener(2, cache, Other, latencies)(folder).backend)
+        runs.append(opener(2, cache, Other, latencies)(folder).backend)
     assert runs == ["onnxruntime", "openvino", "openvino", "openvino"]
     assert latencies.runs == 0, "two measurements agreed: that is settled"
 
@@ -134,7 +146,7 @@ def test_a_backend_that_misses_the_golden_answer_is_not_taken(
 ) -> None:
     caplog.set_level(logging.INFO)
     runs = FixedLatencies(openvino=1)
-    model = BenchmarkedOpener(2, BenchmarkCache(tmp_path / "backends.json"), Inexact, runs)(folder)
+    model = opener(2, BenchmarkCache(tmp_path / "backends.json"), Inexact, runs)(folder)
     assert (model.backend, runs.runs) == ("onnxruntime", 0)
     assert "OpenVINO: model fingers does not give the expected answer on its golden image" in caplog.text
 
@@ -147,27 +159,27 @@ def test_without_a_golden_image_there_is_nothing_to_hold_it_to(tmp_path: Path) -
     manifest = empty.manifest.model_copy(update={"golden": Golden(image="golden.png")})
     empty = write_package(empty.root, manifest.model_copy(update={"files": describe_files(empty.root)}))
     for package in (none, empty):
-        model = BenchmarkedOpener(2, BenchmarkCache(tmp_path / "backends.json"), Other, runs)(package.root)
+        model = opener(2, BenchmarkCache(tmp_path / "backends.json"), Other, runs)(package.root)
         assert (model.backend, runs.runs) == ("onnxruntime", 0)
 
 
 def test_what_was_chosen_and_works_no_more_is_measured_again(tmp_path: Path, folder: Path) -> None:
     cache, runs = BenchmarkCache(tmp_path / "backends.json"), FixedLatencies(openvino=5)
-    BenchmarkedOpener(2, cache, Other, runs)(folder)
-    assert BenchmarkedOpener(2, cache, Inexact, runs)(folder).backend == "onnxruntime"
-    assert BenchmarkedOpener(2, cache, Other, runs)(folder).backend == "onnxruntime"  # As noted now.
+    opener(2, cache, Other, runs)(folder)
+    assert opener(2, cache, Inexact, runs)(folder).backend == "onnxruntime"
+    assert opener(2, cache, Other, runs)(folder).backend == "onnxruntime"  # As noted now.
 
 
 def test_an_openvino_that_cannot_be_loaded_keeps_nothing_down(tmp_path: Path, folder: Path) -> None:
     cache, runs = BenchmarkCache(tmp_path / "backends.json"), FixedLatencies(openvino=5)
-    assert BenchmarkedOpener(2, cache, Unloadable, runs)(folder).backend == "onnxruntime"
-    assert BenchmarkedOpener(2, cache, Other, runs)(folder).backend == "openvino"  # Once it can, it is measured.
+    assert opener(2, cache, Unloadable, runs)(folder).backend == "onnxruntime"
+    assert opener(2, cache, Other, runs)(folder).backend == "openvino"  # Once it can, it is measured.
 
 
 def test_a_bad_package_is_refused_as_ever(tmp_path: Path, folder: Path) -> None:
     damage(folder, "golden")
     with pytest.raises(GoldenError):
-        BenchmarkedOpener(2, BenchmarkCache(tmp_path / "backends.json"), Other, FixedLatencies(openvino=5))(folder)
+        opener(2, BenchmarkCache(tmp_path / "backends.json"), Other, FixedLatencies(openvino=5))(folder)
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"key": 1}', '{"key": {"backend": "tvm", "why": ""}}', "\udcff"])
@@ -195,15 +207,12 @@ def test_the_benchmark_tells_the_slower_one(folder: Path, tmp_path: Path, thread
             return super().run(tensor)
 
     package = build_package(tmp_path / "p")
-    models: dict[Backend, VisionModel] = {
-        "onnxruntime": load_model(package, 1),
-        "openvino": load_model(package, 1, Slow),
-    }
+    models = {ORT: load_model(package, 1), OPENVINO: load_model(package, 1, Slow)}
     latencies = benchmark_backends(models, picture({}), threads)
-    assert latencies["openvino"].alone >= 20
-    assert latencies["openvino"].together >= 20 / threads
-    assert 0 < latencies["onnxruntime"].alone < latencies["openvino"].alone
-    assert 0 < latencies["onnxruntime"].together < latencies["openvino"].together
+    assert latencies[OPENVINO].alone >= 20
+    assert latencies[OPENVINO].together >= 20 / threads
+    assert 0 < latencies[ORT].alone < latencies[OPENVINO].alone
+    assert 0 < latencies[ORT].together < latencies[OPENVINO].together
 
 
 def test_without_openvino_nothing_is_measured(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

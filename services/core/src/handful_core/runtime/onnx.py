@@ -85,6 +85,7 @@ class OnnxSession:
         threads: processors that one run may use.
         policy: decides how many threads a run gets; an `AdaptivePolicy` if None.
         run_seconds: a run that takes longer is ended.
+        graph: a file of the package's that is run in place of its own graph.
 
     Raises:
         GraphError: the file is no ONNX graph, or its input or output is not what the manifest says.
@@ -93,9 +94,15 @@ class OnnxSession:
     backend = "onnxruntime"
 
     def __init__(
-        self, package: Package, threads: int, policy: ThreadPolicy | None = None, run_seconds: float = RUN_SECONDS
+        self,
+        package: Package,
+        threads: int,
+        policy: ThreadPolicy | None = None,
+        run_seconds: float = RUN_SECONDS,
+        graph: str | None = None,
     ) -> None:
-        self._graph = OrtGraph(package.model_path, threads, policy, run_seconds)
+        path = package.root / graph if graph else package.model_path
+        self._graph = OrtGraph(path, threads, policy, run_seconds)
         self._manifest = package.manifest
         self._output = package.manifest.output.name
         self._input = package.manifest.input.name
