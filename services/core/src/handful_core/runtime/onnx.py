@@ -73,7 +73,7 @@ class OrtGraph:
         finally:
             self._policy.end(ticket, failed=outputs is None)
             if ticket.trim_memory:
-                _trim_heap()
+                trim_heap()
         return [np.asarray(output, np.float32) for output in outputs]
 
 
@@ -182,7 +182,7 @@ def _run_options(*, shrink_arena: bool) -> ort.RunOptions:
     return options
 
 
-def _trim_heap() -> None:
+def trim_heap() -> None:
     """Return freed memory to the system, where the C library is glibc.
 
     `free` alone gives back only the top of the heap: freed chunks below memory in use stay with the process.

@@ -17,6 +17,7 @@ from handful_core.runtime.cpus import instruction_sets, processor_name
 from handful_core.runtime.deadline import RUN_SECONDS
 from handful_core.runtime.execution import Backend, Execution, executions, session_maker
 from handful_core.runtime.model import VisionModel, load_model
+from handful_core.runtime.onnx import trim_heap
 from handful_core.runtime.openvino import installed_version, is_installed, require_openvino
 from handful_core.runtime.session import Session
 from handful_core.vision.decode import Pixels, decode_image
@@ -133,6 +134,7 @@ class BenchmarkedOpener:
                 model, choice = self._reuse(package, cached, [own, *others])
             else:
                 model, choice = self._measure(package, cached, [own, *others])
+                trim_heap()  # What the others took stays with this process otherwise.
             if choice != cached:
                 self._cache.put(key, choice)
         except ConfigError as error:  # OpenVINO cannot be loaded now. The benchmark runs once it can.

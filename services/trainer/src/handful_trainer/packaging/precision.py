@@ -200,6 +200,8 @@ def wanted(precision: Reduced | Literal["auto"]) -> list[Reduced]:
         if not is_installed():
             raise ConfigError("BF16 needs OpenVINO, which is not installed", "install it with: pip install openvino")
         raise ConfigError("this processor does not compute in BF16, so nothing can be proved here", "try int8")
+    if precision == "bf16":
+        return ["bf16"]
     return ["bf16", "int8"] if available else ["int8"]
 
 
