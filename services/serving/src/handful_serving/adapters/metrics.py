@@ -230,7 +230,7 @@ class ModelInfo(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """The samples."""
-        labels = ["model", "version", "task", "architecture", "digest", "backend", "state"]
+        labels = ["model", "version", "task", "architecture", "digest", "backend", "precision", "state"]
         info = GaugeMetricFamily("handful_model_info", "A model in memory.", labels=labels)
         memory = GaugeMetricFamily(
             "handful_model_memory_bytes", "What loading a model took.", labels=["model", "version"]
@@ -239,9 +239,8 @@ class ModelInfo(Collector):
             manifest = loaded.model.manifest
             state = "served" if self._is_champion(loaded.model_version) else "loaded"
             name = [loaded.model_version.name, str(loaded.model_version.version)]
-            info.add_metric(
-                [*name, manifest.task, manifest.architecture, loaded.digest[:12], loaded.model.backend, state], 1
-            )
+            how = [loaded.model.backend, loaded.model.precision]
+            info.add_metric([*name, manifest.task, manifest.architecture, loaded.digest[:12], *how, state], 1)
             memory.add_metric(name, loaded.memory)
         yield info
         yield memory
