@@ -1,7 +1,7 @@
 """Alertmanager's settings: those of configs/monitoring, with who is told of alerts as .env says.
 
-Alertmanager itself reads no variables. It gets a file in a volume that nobody else mounts: a webhook's address and a mail
-server's password are secrets.
+Alertmanager itself reads no variables. It gets a file in a volume of its own: a webhook's address and a mail server's
+password are secrets.
 """
 
 from __future__ import annotations
