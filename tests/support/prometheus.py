@@ -96,7 +96,7 @@ class Prometheus(_Server):
         assert PROMETHEUS, MISSING
         self.root.mkdir(parents=True, exist_ok=True)
         settings = yaml.safe_load((configs / "prometheus.yml").read_text(encoding="utf-8"))
-        settings["global"] |= {"scrape_interval": "1s", "evaluation_interval": "1s"}
+        settings["global"] |= {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "1s"}
         jobs = [job for job in settings["scrape_configs"] if _moved(job, addresses | {"localhost:9090": self.address})]
         for job in jobs:
             if "authorization" in job:

@@ -12,7 +12,7 @@ from typing import Any
 import promql_parser as promql
 import yaml
 
-_VARIABLES = {"$__rate_interval": "10s", "$model": ".*", "$source": ".*"}
+_VARIABLES = {"$__rate_interval": "1m", "$model": ".*", "$source": ".*"}
 _COMPARISONS = {"==", "!=", ">", "<", ">=", "<="}
 _SETS = {"and", "or", "unless"}
 

@@ -30,7 +30,7 @@ MODEL = "watched"
 DASHBOARD = "http://vision.example.com:8080"
 _HAND = encode(picture({(2, 3): "5"}))
 _USER = {"Authorization": "Bearer secret of user"}
-_LOAD_SECONDS = 8.0
+_LOAD_SECONDS = 6.0
 
 
 class Webhook:
