@@ -15,7 +15,13 @@ from commands.suites import PERFORMANCE, SUITES, explain, run_benchmarks
 from console import print_error
 from installer.__main__ import main as install
 from installer.layout import Layout
-from installer.programs import ensure_actionlint, ensure_browser, ensure_postgres, ensure_wine
+from installer.programs import (
+    ensure_actionlint,
+    ensure_browser,
+    ensure_postgres,
+    ensure_prometheus,
+    ensure_wine,
+)
 
 _TEXT = """
 Installs Handful and its test tools, then runs ruff, mypy, import-linter, deptry, shellcheck, and pytest with coverage.
@@ -57,6 +63,7 @@ def _install_programs(layout: Layout, *, servers: bool) -> None:
     os.environ["CHROMIUM"] = os.environ.get("CHROMIUM") or ensure_browser(layout)
     if servers:
         ensure_postgres()
+        ensure_prometheus()
         ensure_wine()
     os.environ["PATH"] = os.pathsep.join([str(layout.python.parent), os.environ.get("PATH", "")])
     os.chdir(ROOT)
