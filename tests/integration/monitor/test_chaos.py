@@ -26,7 +26,7 @@ from support.mlflow_server import MlflowServer
 from support.small_disk import fill, small_disk
 from support.watched_model import WatchedModel, features
 
-TURNS, ROWS = 16, 60
+TURNS, ROWS = 8, 60
 MEGABYTE = 1_000_000
 
 
