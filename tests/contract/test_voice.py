@@ -49,7 +49,6 @@ _NOT_REWRITTEN = frozenset(
         "docs/reference/configuration.md",
         "docs/reference/settings.md",
         "docs/serving.md",
-        "docs/training.md",
         "docs/windows.md",
         "models/README.md",
         "models/leaves.md",
