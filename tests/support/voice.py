@@ -18,7 +18,7 @@ _LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
 _ITEM = re.compile(r"^\s*(?:[-*+]|\d+\.)\s+")
 _ADMONITION = re.compile(r"^(?:!!!|\?\?\?)")
 _SENTENCE_END = re.compile(r"(?<=[.!?:])[)\"*_]*\s+(?=[^a-z])")
-_WORD = re.compile(r"[^\W_][\w'’.,/-]*")
+_WORD = re.compile(r"[^\W_][\w'.,/-]*")
 _YOU = re.compile(r"\b(?:you|your|yours|yourself)\b", re.IGNORECASE)
 
 
@@ -79,4 +79,4 @@ if __name__ == "__main__":
     for name in sys.argv[1:]:
         found = voice_of(Path(name).read_text(encoding="utf-8"))
         counts = f"{found.words_per_sentence:5.1f} {found.semicolons:6.1%} {found.you:5.1f} {found.long_lines:4d}"
-        print(f"{counts}  {name}")  # noqa: T201
+        print(f"{counts}  {name}")
