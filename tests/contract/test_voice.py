@@ -15,7 +15,6 @@ _YOU = 15.0
 _NOT_REWRITTEN = frozenset(
     {
         "CHANGELOG.md",
-        "CONTRIBUTING.md",
         "README.md",
         "docs/adr/0001-raw-heads-by-default.md",
         "docs/adr/0002-registry-over-rest.md",
@@ -37,7 +36,6 @@ _NOT_REWRITTEN = frozenset(
         "docs/adr/0018-splits-hold-still.md",
         "docs/adr/0019-stages-as-commands.md",
         "docs/dashboard.md",
-        "docs/glossary.md",
         "docs/monitoring.md",
         "docs/operations.md",
         "docs/reference/commands.md",
