@@ -28,11 +28,12 @@ _WORKERS = ("--numprocesses", "2")
 
 def test(parser: ScriptParser, argv: list[str]) -> int:
     """`scripts/test`."""
-    parser.usage = f"{parser.script} [--fast | --slow | --stack] [words for pytest]"
+    parser.usage = f"{parser.script} [--fast | --slow | --tutorial | --stack] [words for pytest]"
     parser.describe(_TEXT, _EPILOG.format(script=parser.script))
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--fast", action="store_true", help="only unit and contract tests, which start no server")
     group.add_argument("--slow", action="store_true", help="the tests that take minutes, too")
+    group.add_argument("--tutorial", action="store_true", help="only the tutorial's commands, in order, on a clone")
     group.add_argument("--stack", action="store_true", help="only the tests of the Compose stack, all of them")
     options, rest = parser.parse_known_args(argv)
     layout = Layout.of_this_checkout()
@@ -44,7 +45,7 @@ def test(parser: ScriptParser, argv: list[str]) -> int:
         ensure_wine()
     os.environ["PATH"] = os.pathsep.join([str(layout.python.parent), os.environ.get("PATH", "")])
     os.chdir(ROOT)
-    with_stack = options.stack or not (options.fast or rest)
+    with_stack = options.stack or not (options.fast or options.tutorial or rest)
     engine = TestDockerEngine() if with_stack and TestDockerEngine.is_available() else None
     if failed := _first_failing_check(layout):
         print_error(f"{failed} found faults, see above: nothing was tested")
@@ -63,6 +64,8 @@ def test(parser: ScriptParser, argv: list[str]) -> int:
 def _pytest_arguments(options: Namespace, rest: list[str]) -> list[str]:
     if options.fast:
         return ["-m", "unit or contract", *(rest or _WORKERS)]
+    if options.tutorial:
+        return ["tests/scripts/test_tutorial.py", "--slow", *rest]
     if options.stack:
         return ["tests/stack", "--slow", *rest]
     return [*(["--slow"] if options.slow else []), *(rest or (*_WORKERS, *_COVERAGE))]
