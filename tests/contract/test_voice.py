@@ -42,7 +42,6 @@ _NOT_REWRITTEN = frozenset(
         "docs/reference/configuration.md",
         "docs/reference/settings.md",
         "docs/serving.md",
-        "models/README.md",
         "models/leaves.md",
     }
 )
