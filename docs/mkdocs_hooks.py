@@ -28,7 +28,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
     """Turn links of the repository into links of the site, and those to its other files into their names."""
     name = page.file.src_uri
     source = next((path for path, there in _ELSEWHERE.items() if there == name), f"docs/{name}")
