@@ -37,16 +37,17 @@ _WORKERS = ("--numprocesses", "2")
 
 def test(parser: ScriptParser, argv: list[str]) -> int:
     """`scripts/test`."""
-    parser.usage = f"{parser.script} [word] [--fast | --slow | --stack] [words for pytest]"
+    parser.usage = f"{parser.script} [word] [--fast | --slow | --tutorial | --stack] [words for pytest]"
     parser.describe(_TEXT + explain(), _EPILOG.format(script=parser.script))
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--fast", action="store_true", help="only unit and contract tests, which start no server")
     group.add_argument("--slow", action="store_true", help="the tests that take minutes, too")
+    group.add_argument("--tutorial", action="store_true", help="only the tutorial's commands, in order, on a clone")
     group.add_argument("--stack", action="store_true", help="only the tests of the Compose stack, all of them")
     word, argv = (argv[0], argv[1:]) if argv and argv[0] in ("all", PERFORMANCE, *SUITES) else ("all", argv)
     options, rest = parser.parse_known_args(argv)
-    if word != "all" and (options.fast or options.slow or options.stack):
-        parser.error(f"--fast, --slow and --stack don't go with the word {word}")
+    if word != "all" and (options.fast or options.slow or options.tutorial or options.stack):
+        parser.error(f"--fast, --slow, --tutorial and --stack don't go with the word {word}")
     layout = Layout.of_this_checkout()
     if code := install(["dev"]):
         return code
@@ -89,6 +90,8 @@ def _check_and_test(layout: Layout, options: Namespace, rest: list[str]) -> int:
 def _pytest_arguments(options: Namespace, rest: list[str]) -> list[str]:
     if options.fast:
         return ["-m", "unit or contract", *(rest or _WORKERS)]
+    if options.tutorial:
+        return ["tests/scripts/test_tutorial.py", "--slow", *rest]
     if options.stack:
         return ["tests/stack", "--slow", *rest]
     return [*(["--slow"] if options.slow else []), *(rest or (*_WORKERS, *_COVERAGE))]

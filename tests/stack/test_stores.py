@@ -115,7 +115,7 @@ def test_a_backup_takes_the_place_of_the_starter_in_a_new_stack(
     assert "fingers|champion|1" in _rows(stack, _ALIASES)
     assert _rows(stack, _VERSIONS) != before[0]
     until(lambda: ask().is_success, "serving answers with the starter")
-    # The commands of docs/backup.md, After a loss.
+    # The commands of docs/howto/back-up-and-restore.md, After a loss.
     done = stack.run_script("import", "lost.zip")
     assert done.returncode == 0, done.stderr
     assert "gives way to the backup" in " ".join((done.stdout + done.stderr).split())

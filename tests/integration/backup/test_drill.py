@@ -1,4 +1,4 @@
-"""What docs/backup.md tells people to run, run with its own words."""
+"""What docs/howto/back-up-and-restore.md tells people to run, run with its own words."""
 
 from __future__ import annotations
 
@@ -24,16 +24,17 @@ from support.serving_process import ServingProcess
 _SEVEN = encode(picture({(2, 3): "5", (5, 6): "2"}))
 _EXACT = "--database sqlite:///drill.db --artifacts ./drill"
 _PORTABLE = "--way portable"
+_PAGE = Path("docs", "howto", "back-up-and-restore.md")
 
 
 def _commands(repository: Path, heading: str, after: str = "") -> str:
     """The commands below a heading of the page: the first block after some words."""
-    page = (repository / "docs" / "backup.md").read_text(encoding="utf-8")
-    section = page.partition(f"\n### {heading}\n")[2].partition("\n#")[0]
+    page = (repository / _PAGE).read_text(encoding="utf-8")
+    section = page.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     section = section.partition(after)[2] if after else section
-    block = re.search(r"(?:^    .+\n)+", section, re.MULTILINE)
+    block = re.search(r"^```bash\n(.+?)^```$", section, re.MULTILINE | re.DOTALL)
     assert block
-    return re.sub(r"^    ", "", block[0], flags=re.MULTILINE)
+    return block[1]
 
 
 @pytest.mark.parametrize("way", [_PORTABLE, _EXACT], ids=["portable", "exact"])
@@ -43,7 +44,7 @@ def test_the_drill_ends_with_the_backup_s_champion(
     shutil.copy(used_zip, tmp_path / "BACKUP.zip")
     (tmp_path / "photo.jpg").write_bytes(_SEVEN)
     commands = _commands(repository, "A restore drill")
-    page = (repository / "docs" / "backup.md").read_text(encoding="utf-8")
+    page = (repository / _PAGE).read_text(encoding="utf-8")
     assert commands.count(_PORTABLE) == 2
     assert f"write `{_EXACT}` instead of `{_PORTABLE}`, both times" in " ".join(page.split())
     commands = commands.replace(_PORTABLE, way)

@@ -1,0 +1,90 @@
+"""Pages read as people talk: short sentences, "you", no chains of semicolons, lines that fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support.voice import Voice, voice_of
+
+_WORDS = 15.0
+_SEMICOLONS = 0.01
+_YOU = 15.0
+"""Well-read manuals of the field have 18 to 20 per 1,000 words."""
+_NOT_REWRITTEN = frozenset(
+    {
+        "CHANGELOG.md",
+        "README.md",
+        "docs/adr/0001-raw-heads-by-default.md",
+        "docs/adr/0002-registry-over-rest.md",
+        "docs/adr/0003-journal-and-watchdog.md",
+        "docs/adr/0004-secrets-as-files.md",
+        "docs/adr/0005-faces-before-models.md",
+        "docs/adr/0006-keys-where-others-reach.md",
+        "docs/adr/0007-scripts-are-one-program.md",
+        "docs/adr/0008-backups-are-mlflows-tables.md",
+        "docs/adr/0009-openvino-by-measurement.md",
+        "docs/adr/0010-each-image-is-decoded.md",
+        "docs/adr/0011-adaptive-thread-spinning.md",
+        "docs/adr/0012-image-headers-by-hand.md",
+        "docs/adr/0013-bounds-in-uvicorns-protocols.md",
+        "docs/adr/0014-worker-processes.md",
+        "docs/adr/0015-plain-routes-for-images.md",
+        "docs/adr/0016-a-folder-for-each-task.md",
+        "docs/adr/0017-a-gate-on-unseen-images.md",
+        "docs/adr/0018-splits-hold-still.md",
+        "docs/adr/0019-stages-as-commands.md",
+        "docs/dashboard.md",
+        "docs/monitoring.md",
+        "docs/operations.md",
+        "docs/reference/commands.md",
+        "docs/reference/configuration.md",
+        "docs/reference/settings.md",
+        "docs/serving.md",
+        "models/leaves.md",
+    }
+)
+"""Pages still to be rewritten. Take a page off once its counts fit; none is put on."""
+
+
+def _pages(repository: Path) -> list[str]:
+    found = [*repository.glob("*.md"), *repository.glob("docs/**/*.md"), *repository.glob("models/*.md")]
+    return sorted(path.relative_to(repository).as_posix() for path in found)
+
+
+def _faults(name: str, voice: Voice) -> list[str]:
+    """What does not fit; decision records and generated pages address nobody."""
+    addresses = not name.startswith(("docs/adr/", "docs/reference/")) and name != "CHANGELOG.md"
+    checks = {
+        f"{voice.words_per_sentence:.1f} words a sentence, at most {_WORDS}": voice.words_per_sentence <= _WORDS,
+        f"{voice.semicolons:.1%} of the sentences with a semicolon, at most {_SEMICOLONS:.0%}": voice.semicolons
+        <= _SEMICOLONS,
+        f'{voice.you:.1f} times "you" per 1,000 words, at least {_YOU}': voice.you >= _YOU or not addresses,
+        f"{voice.long_lines} lines over 120 characters": not voice.long_lines,
+    }
+    return [text for text, fits in checks.items() if not fits]
+
+
+def test_pages_speak_plainly(repository: Path) -> None:
+    faults = {name: _faults(name, voice_of((repository / name).read_text("utf-8"))) for name in _pages(repository)}
+    wrong = {name: found for name, found in faults.items() if found and name not in _NOT_REWRITTEN}
+    assert not wrong
+
+
+def test_the_list_of_pages_to_rewrite_shrinks(repository: Path) -> None:
+    done = [name for name in _NOT_REWRITTEN if not _faults(name, voice_of((repository / name).read_text("utf-8")))]
+    assert not done, "these fit now: take them off the list"
+
+
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [
+        ("You run it. It ends.\n", Voice(2.5, 0.0, 200.0, 0)),
+        ("One; two. Your `a; b` is code.\n\n| a; b | c |\n|---|---|\n", Voice(3.0, 0.5, 1000 / 6, 0)),
+        (f"```\n{'x; ' * 60}\n```\n- {'word ' * 30}\n", Voice(30.0, 0.0, 0.0, 1)),
+        ("    indented; code\n\nSee [your page](a;b.md).\n", Voice(3.0, 0.0, 1000 / 3, 0)),
+    ],
+)
+def test_the_counts_are_right(page: str, expected: Voice) -> None:
+    assert voice_of(page) == expected
