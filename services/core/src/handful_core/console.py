@@ -33,6 +33,10 @@ _LINE_SECONDS = 30.0
 """How often a long step says how far it is, where there is no terminal."""
 
 
+_ESTIMATE_SECONDS = 300.0
+"""The time left is estimated by the steps of so long: a single one may take half a minute."""
+
+
 class _Progress(Progress):
     """A bar on a terminal; elsewhere a line from time to time."""
 
@@ -88,6 +92,7 @@ def progress(*more: ProgressColumn) -> Progress:
         console=err,
         disable=not err.is_terminal,
         transient=True,
+        speed_estimate_period=_ESTIMATE_SECONDS,
     )
 
 
