@@ -71,7 +71,7 @@ def _install_programs(layout: Layout, *, servers: bool) -> None:
 
 
 def _check_and_test(layout: Layout, options: Namespace, rest: list[str]) -> int:
-    with_stack = options.stack or not (options.fast or rest)
+    with_stack = options.stack or not (options.fast or options.tutorial or rest)
     engine = TestDockerEngine() if with_stack and TestDockerEngine.is_available() else None
     if failed := _first_failing_check(layout):
         print_error(f"{failed} found faults, see above: nothing was tested")
