@@ -131,6 +131,8 @@ class ServingSettings(BaseSettings):
     """Folder of the dashboard, which is then served at /; `handful serve` finds it in a working copy."""
     mlflow_page: str | None = None
     """Where browsers find MLflow's pages, for the dashboard's links; MLflow's address if not given."""
+    drain_seconds: float = Field(default=0, ge=0)
+    """How long the server goes on answering after SIGTERM, closing each connection, before it ends."""
     shutdown_seconds: int = Field(default=30, ge=1)
     """How long requests that were accepted may take to finish when the server ends."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
