@@ -28,12 +28,13 @@ _WORKERS = ("--numprocesses", "2")
 
 def test(parser: ScriptParser, argv: list[str]) -> int:
     """`scripts/test`."""
-    parser.usage = f"{parser.script} [--fast | --slow | --stack] [words for pytest]"
+    parser.usage = f"{parser.script} [--fast | --slow | --stack | --cluster] [words for pytest]"
     parser.describe(_TEXT, _EPILOG.format(script=parser.script))
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--fast", action="store_true", help="only unit and contract tests, which start no server")
     group.add_argument("--slow", action="store_true", help="the tests that take minutes, too")
     group.add_argument("--stack", action="store_true", help="only the tests of the Compose stack, all of them")
+    group.add_argument("--cluster", action="store_true", help="only the tests on a real Kubernetes: ../shared/cluster")
     options, rest = parser.parse_known_args(argv)
     layout = Layout.of_this_checkout()
     if code := install(["dev"]):
@@ -44,8 +45,8 @@ def test(parser: ScriptParser, argv: list[str]) -> int:
         ensure_wine()
     os.environ["PATH"] = os.pathsep.join([str(layout.python.parent), os.environ.get("PATH", "")])
     os.chdir(ROOT)
-    with_stack = options.stack or not (options.fast or rest)
-    engine = TestDockerEngine() if with_stack and TestDockerEngine.is_available() else None
+    with_stack = options.stack or not (options.fast or options.cluster or rest)
+    engine = TestDockerEngine() if (with_stack or options.cluster) and TestDockerEngine.is_available() else None
     if failed := _first_failing_check(layout):
         print_error(f"{failed} found faults, see above: nothing was tested")
         if engine:
@@ -65,6 +66,8 @@ def _pytest_arguments(options: Namespace, rest: list[str]) -> list[str]:
         return ["-m", "unit or contract", *(rest or _WORKERS)]
     if options.stack:
         return ["tests/stack", "--slow", *rest]
+    if options.cluster:
+        return ["tests/cluster", "--cluster", *rest]
     return [*(["--slow"] if options.slow else []), *(rest or (*_WORKERS, *_COVERAGE))]
 
 
