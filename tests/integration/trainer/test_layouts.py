@@ -26,15 +26,20 @@ from handful_trainer.tasks.detection.ultralytics import configure_ultralytics
 
 # Ultralytics traces the network in C++, where a warning that is raised as an error breaks off.
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("head", [OutputLayout.NMS_FREE, OutputLayout.NMS_IN_GRAPH])
-def test_a_layout_is_packaged_and_agrees_with_its_weights(tmp_path: Path, dataset: Path, head: OutputLayout) -> None:
+@pytest.mark.parametrize(
+    ("head", "second_look"),
+    [(OutputLayout.NMS_FREE, False), (OutputLayout.NMS_IN_GRAPH, False), (OutputLayout.RAW, True)],
+)
+def test_a_layout_is_packaged_and_agrees_with_its_weights(
+    tmp_path: Path, dataset: Path, head: OutputLayout, second_look: bool
+) -> None:
     configure_ultralytics(tmp_path)
     config = DetectionConfig.model_validate(
         {
             "model": {"family": "yolo26", "size": "n", "pretrained": False},
             "dataset": {"source": "yolo", "path": dataset},
             "training": {"imgsz": 64},
-            "package": {"head": head.value, "confidence": 0.001, "iou": 0.5},
+            "package": {"head": head.value, "confidence": 0.001, "iou": 0.5, "second_look": second_look},
         }
     )
     prepared = PreparedDataset.open(dataset)
@@ -49,6 +54,8 @@ def test_a_layout_is_packaged_and_agrees_with_its_weights(tmp_path: Path, datase
     assert built.parity.matched > 0
     manifest = built.package.manifest
     assert (manifest.output.head, manifest.thresholds.class_agnostic) == (head, True)
+    if second_look:
+        assert manifest.output.shape[2] == (64 + 16 + 4) * 2, "64 pixels, and 32 within 64"
     model = load_model(built.package)
     pixels = decode_image(prepared.images("test")[0].read_bytes())
     _, embedding = model.raw(pixels)

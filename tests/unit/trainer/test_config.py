@@ -70,6 +70,11 @@ def test_what_is_printed_reads_back_the_same(tmp_path: Path) -> None:
         (MINIMAL, ["training.epochs=1", "training.epochs.x=1"], ["epochs is a value, not a section"]),
         (MINIMAL, ["dataset.check=structure"], ["dataset does not fit: check: structure sees no pixels"]),
         (MINIMAL, ["package.head=nms_free"], ["training.yaml does not fit: package.head: nms_free needs model.family"]),
+        (
+            MINIMAL,
+            ["package.second_look=true", "package.head=nms_in_graph"],
+            ["training.yaml does not fit: package.second_look needs package.head: raw, not nms_in_graph"],
+        ),
         (MINIMAL, ["model.pretrained=yes"], ["model.pretrained", "yolo11n.pt"]),
         (MINIMAL, ["model.pretrained=null"], ["model.pretrained = None", "yolo11n.pt"]),
         (MINIMAL, ["training.cache=yes"], ["training.cache = True", "'ram' or 'disk'"]),

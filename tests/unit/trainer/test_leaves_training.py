@@ -316,7 +316,7 @@ def test_a_package_that_answers_otherwise_is_refused(leaves: PreparedDataset, tm
     with torch.no_grad():
         module.get_classifier().bias[0] += 5  # type: ignore[operator, union-attr, index]
     write_weights(module, network, tmp_path / "other.safetensors")
-    reference = ENGINE.reference(load_model(built.package), tmp_path / "other.safetensors")
+    reference = ENGINE.reference(job.config, load_model(built.package), tmp_path / "other.safetensors")
     with pytest.raises(RefusedError, match=r"\d first classes and \d prediction sets of 1 agree"):
         check_parity(reference, leaves.images("val"))
 

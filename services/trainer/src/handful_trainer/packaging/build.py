@@ -75,7 +75,7 @@ def build_package(
         manifest = manifest.model_copy(update={**fitted, "files": describe_files(folder)})
         model = _load(folder, manifest)
     images = job.dataset.images("val")
-    parity = check_parity(job.engine.reference(model, weights), images)
+    parity = check_parity(job.engine.reference(job.config, model, weights), images)
     golden = write_golden(model, images, folder)
     manifest = manifest.model_copy(update={"golden": golden, "files": describe_files(folder)})
     evaluation = job.task.evaluate(_load(folder, manifest), job.dataset, "test")

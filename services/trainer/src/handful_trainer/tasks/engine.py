@@ -165,8 +165,8 @@ class Engine(Protocol):
             Fields of the manifest; empty if there is nothing to decide.
         """
 
-    def reference(self, model: VisionModel, weights: Path) -> Reference:
-        """The weights, run by the engine itself, for the parity check."""
+    def reference(self, config: TrainingConfig, model: VisionModel, weights: Path) -> Reference:
+        """The weights, run by the engine itself as `config` has them packaged, for the parity check."""
 
     def quantize(self, package: Package, dataset: PreparedDataset, folder: Path, images: int) -> Variant:
         """Make an INT8 variant of a package and measure both.

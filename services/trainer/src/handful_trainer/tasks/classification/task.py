@@ -110,7 +110,7 @@ class LightningEngine:
 
         return fit_limits(model, dataset)
 
-    def reference(self, model: VisionModel, weights: Path) -> TorchReference:
+    def reference(self, config: TrainingConfig, model: VisionModel, weights: Path) -> TorchReference:  # noqa: ARG002
         """The weights, run by torch."""
         from handful_trainer.tasks.classification.export.parity import TorchReference
 

@@ -46,9 +46,10 @@ def add_embedding(path: Path, layer: int) -> ExtraOutput | None:
 
 def _feature_map(model: Any, layer: int) -> tuple[str, int] | None:
     """The one tensor (1, channels, rows, columns) that the layer hands on, and its channels."""
-    layers = {node.name: int(found[1]) for node in model.graph.node if (found := _LAYER.search(node.name))}
-    made = {name for node in model.graph.node if layers.get(node.name) == layer for name in node.output}
-    read = {name for node in model.graph.node if layers.get(node.name) != layer for name in node.input}
+    nodes = _first_look(model)
+    layers = {node.name: int(found[1]) for node in nodes if (found := _LAYER.search(node.name))}
+    made = {name for node in nodes if layers.get(node.name) == layer for name in node.output}
+    read = {name for node in nodes if layers.get(node.name) != layer for name in node.input}
     if len(made & read) != 1:
         return None
     (tensor,) = made & read
@@ -57,3 +58,16 @@ def _feature_map(model: Any, layer: int) -> tuple[str, int] | None:
             batch, *sizes = (dim.dim_value for dim in info.type.tensor_type.shape.dim)
             return (tensor, int(sizes[0])) if batch == 1 and len(sizes) == 3 and sizes[0] > 0 else None
     return None
+
+
+def _first_look(model: Any) -> list[Any]:
+    """The nodes that don't depend on the image at half the size: all of them, unless there is a second look."""
+    image = model.graph.input[0].name
+    second: set[str] = set()
+    nodes = []
+    for node in model.graph.node:
+        if second.intersection(node.input) or (node.op_type == "AveragePool" and image in node.input):
+            second.update(node.output)
+        else:
+            nodes.append(node)
+    return nodes

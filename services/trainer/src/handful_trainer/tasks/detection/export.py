@@ -6,7 +6,7 @@ import ast
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import onnx
 
@@ -16,6 +16,9 @@ from handful_trainer.tasks.detection.embedding import add_embedding
 from handful_trainer.tasks.detection.settings import DetectionConfig
 from handful_trainer.tasks.detection.ultralytics import open_network, read_checkpoint
 from handful_trainer.tasks.engine import WEIGHTS, ExportedGraph
+
+if TYPE_CHECKING:
+    from ultralytics import YOLO
 
 _PATHS = ("data", "model", "pretrained", "project", "save_dir")
 """Arguments that name a place on the machine that trained."""
@@ -49,19 +52,24 @@ def export(config: DetectionConfig, weights: Path, folder: Path, thresholds: Thr
     write_checkpoint(weights, plain)
     head = OutputLayout.RAW if config.package.head == "auto" else OutputLayout(config.package.head)
     target = folder / "model.onnx"
-    graph = export_onnx(plain, target, config.training.imgsz, head, thresholds.confidence, thresholds.iou)
+    network = open_network(plain)
+    if config.package.second_look:
+        from handful_trainer.tasks.detection.second_look import look_twice
+
+        look_twice(network.model)
+    graph = export_onnx(network, target, config.training.imgsz, head, thresholds.confidence, thresholds.iou)
     if not config.package.weights:
         plain.unlink()
     return graph
 
 
 def export_onnx(
-    weights: Path, target: Path, imgsz: int, head: OutputLayout, confidence: float, iou: float
+    model: YOLO, target: Path, imgsz: int, head: OutputLayout, confidence: float, iou: float
 ) -> ExportedGraph:
-    """Export weights as an FP32 graph of static shape.
+    """Export a network as an FP32 graph of static shape.
 
     Args:
-        weights: a `.pt` file.
+        model: with its weights, which were loaded from a file: Ultralytics writes the graph beside that.
         target: where the graph goes.
         imgsz: side of the square input, in pixels.
         head: the layout of the output.
@@ -71,7 +79,6 @@ def export_onnx(
     Raises:
         ConfigError: the network cannot be exported with this layout.
     """
-    model = open_network(weights)
     if head is OutputLayout.NMS_FREE and getattr(model.model.model[-1], "one2one_cv2", None) is None:
         raise ConfigError("this network has no NMS-free head", "set package.head to raw, or train yolo26")
     baked = {"conf": confidence, "iou": iou} if head is OutputLayout.NMS_IN_GRAPH else {}

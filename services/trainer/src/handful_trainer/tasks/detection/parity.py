@@ -24,12 +24,17 @@ class UltralyticsReference:
     Args:
         model: the package, loaded.
         weights: a `.pt` file.
+        second_look: the package looks twice, so the weights have to.
     """
 
-    def __init__(self, model: VisionModel, weights: Path) -> None:
+    def __init__(self, model: VisionModel, weights: Path, *, second_look: bool = False) -> None:
         manifest = model.manifest
         self._model = model
         self._yolo = open_network(weights)
+        if second_look:
+            from handful_trainer.tasks.detection.second_look import look_twice
+
+            look_twice(self._yolo.model)
         self._arguments = {
             "imgsz": [manifest.input.height, manifest.input.width],
             "nms": False if NMS_OPTION[manifest.output.head] is False else None,

@@ -162,6 +162,8 @@ class _Output(Section):
     """Threshold that serving uses by default; auto finds and counts best on the validation images."""
     iou: Unit = 0.7
     """Boxes of one class that overlap by more than this are one object."""
+    second_look: bool = False
+    """The graph looks at the image at half the size, too, for objects that fill it; a third slower. Raw heads only."""
     class_agnostic: bool | Literal["auto"] = "auto"
     """Boxes that overlap so are one object whatever their classes; auto: where classes are counted."""
 
@@ -192,6 +194,8 @@ class DetectionConfig(TrainingConfig):
     def _consistent(self) -> Self:
         if self.package.head == "nms_free" and self.model.family != "yolo26":
             raise ValueError("package.head: nms_free needs model.family: yolo26")
+        if self.package.second_look and self.package.head not in ("auto", "raw"):
+            raise ValueError(f"package.second_look needs package.head: raw, not {self.package.head}")
         return self
 
 

@@ -112,11 +112,11 @@ class UltralyticsEngine:
             fields["thresholds"] = model.manifest.thresholds.model_copy(update={"confidence": chosen})
         return fields
 
-    def reference(self, model: VisionModel, weights: Path) -> UltralyticsReference:
+    def reference(self, config: TrainingConfig, model: VisionModel, weights: Path) -> UltralyticsReference:
         """The weights, run by Ultralytics."""
         from handful_trainer.tasks.detection.parity import UltralyticsReference
 
-        return UltralyticsReference(model, weights)
+        return UltralyticsReference(model, weights, second_look=detection_config(config).package.second_look)
 
     def quantize(self, package: Package, dataset: PreparedDataset, folder: Path, images: int) -> Int8Variant:
         """Make an INT8 variant."""
