@@ -63,6 +63,8 @@ def deploy(parser: ScriptParser, argv: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     command, words = (argv[0], argv[1:]) if argv and not argv[0].startswith("-") else ("", argv)
     options = parser.parse_args(words)
+    if options.requests < 1 or options.seconds < 1:
+        parser.error("--requests and --seconds are numbers from 1 on")
     if command not in _COMMANDS:
         parser.error(f"there is no command {command}" if command else "name a command")
     if command == "build":
@@ -84,6 +86,8 @@ def _deploy(kubectl: Kubectl, options: Namespace) -> int:
     kubectl.require()
     starters = _starters(options.starter)
     manifests = render(_overlay(options))
+    checks.validate(kubectl.namespace, manifests)
+    print_status(f"delivering to {kubectl.context()}, namespace {kubectl.namespace}")
     release = Release(kubectl, options.seconds)
     before = release.live()
     colour = release.deploy(manifests, starters)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from compose.errors import ComposeError
+from compose.errors import CONFIG, ComposeError
 from delivery.kubectl import Kubectl, Manifest, render
 
 _VERBS = {
@@ -45,7 +45,7 @@ def look(kubectl: Kubectl, overlay: Path) -> Iterator[Check]:
     yield from _rights(kubectl)
     yield _metrics(kubectl)
     yield from _storage(kubectl)
-    yield from _examples(manifests)
+    yield from _settings(kubectl, manifests)
     yield _dry_run(kubectl, manifests)
 
 
@@ -81,12 +81,31 @@ def _storage(kubectl: Kubectl) -> Iterator[Check]:
         yield Check("storage", "broken", "no default StorageClass: mark one, or name one in your overlay")
 
 
-def _examples(manifests: Sequence[Manifest]) -> Iterator[Check]:
-    """Addresses that stand in the overlay `production` until you name yours."""
-    data = {name: value for each in manifests if each["kind"] == "ConfigMap" for name, value in each["data"].items()}
-    names = [name for name, value in data.items() if "example.com" in value]
+def _settings(kubectl: Kubectl, manifests: Sequence[Manifest]) -> Iterator[Check]:
+    try:
+        validate(kubectl.namespace, manifests)
+    except ComposeError as error:
+        yield Check("settings", "broken", str(error))
+
+
+def validate(namespace: str, manifests: Sequence[Manifest]) -> None:
+    """Refuse what cannot go well.
+
+    Args:
+        namespace: where it is to be delivered.
+        manifests: the rendered overlay.
+
+    Raises:
+        ComposeError: an address of the overlay `production` is still an example, or the namespace is another one.
+    """
+    maps = [each["data"] for each in manifests if each["kind"] == "ConfigMap"]
+    names = sorted({name for data in maps for name, value in data.items() if "example.com" in value})
     if names:
-        yield Check("settings", "broken", f"{', '.join(names)} names example.com: set yours in an overlay of your own")
+        raise ComposeError(f"{', '.join(names)} names example.com: set yours in an overlay of your own", CONFIG)
+    others = {each["metadata"].get("namespace", namespace) for each in manifests} - {namespace}
+    if others:
+        found = sorted(others)[0]
+        raise ComposeError(f"the overlay's namespace is {found}: add --namespace {found}", CONFIG)
 
 
 def _dry_run(kubectl: Kubectl, manifests: Sequence[Manifest]) -> Check:

@@ -40,8 +40,7 @@ def import_file(kubectl: Kubectl, path: Path, words: Sequence[str] = ()) -> None
     kubectl.apply([job])
     pod = _running_pod(kubectl, name)
     _send(kubectl, pod, path)
-    done = kubectl.run("wait", f"job/{name}", "--for=condition=Complete", "--timeout=600s", seconds=630)
-    if done.returncode:
+    if not _is_complete(kubectl, name):
         said = last_line(kubectl.run("logs", pod).stdout)
         raise ComposeError(f"{path.name} was not imported ({said}): see `kubectl logs {pod}`", FAILED)
 
@@ -56,6 +55,17 @@ def _running_pod(kubectl: Kubectl, job: str) -> str:
                 return str(pod["metadata"]["name"])
         time.sleep(1)
     raise ComposeError(f"the Job {job} does not start: see `kubectl describe job/{job}`", FAILED)
+
+
+def _is_complete(kubectl: Kubectl, job: str) -> bool:
+    """Wait until the Job has ended, and say whether it went well."""
+    while found := kubectl.find("job", job):
+        conditions = found.get("status", {}).get("conditions", ())
+        ended = {each["type"] for each in conditions if each["status"] == "True"} & {"Complete", "Failed"}
+        if ended:
+            return "Complete" in ended
+        time.sleep(1)
+    return False  # Somebody has removed it.
 
 
 def _send(kubectl: Kubectl, pod: str, path: Path) -> None:

@@ -42,6 +42,12 @@ class Kubectl:
         if done.returncode:
             raise ComposeError(f"the cluster does not answer ({last_line(done.stderr)}): see KUBECONFIG", UNAVAILABLE)
 
+    def context(self) -> str:
+        """The context's name; the cluster's pods have none."""
+        if "--context" in self._options:
+            return self._options[self._options.index("--context") + 1]
+        return self.run("config", "current-context").stdout.strip() or "the cluster of this pod"
+
     def version(self) -> str:
         """The cluster's version."""
         return str(json.loads(self.output("version", "--output", "json"))["serverVersion"]["gitVersion"])
@@ -106,7 +112,10 @@ class Kubectl:
         Raises:
             ComposeError: the cluster refuses one; the message says which, and why.
         """
-        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+        items = list(objects)
+        if not items:  # kubectl calls that an error.
+            return
+        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
         options = ["--dry-run=server"] if dry_run else []
         done = self.run("apply", *options, "--filename", "-", text=text, seconds=300)
         if done.returncode:

@@ -153,7 +153,11 @@ class Release:
         spec, annotations = autoscaler["spec"], autoscaler["metadata"].get("annotations", {})
         own = int(annotations.get(MIN_REPLICAS, spec["minReplicas"]))
         self._set_least(colour, min(max(own, self._replicas(live)), spec["maxReplicas"]))
-        self._await_ready(colour)
+        try:
+            self._await_ready(colour)
+        except ComposeError:
+            self._set_least(colour, own)
+            raise
         previous = {PREVIOUS: None if back else live}
         change = {"metadata": {"annotations": previous}, "spec": {"selector": {COLOUR: colour}}}
         self._kubectl.patch("service", "serving", change)
@@ -198,9 +202,11 @@ def _problem(report: dict[str, Any]) -> str:
     if not report["models"]:
         return "no model that it serves has a golden image"
     wrong = [f"{name}: {answer}" for name, answer in report["models"].items() if answer != "right"]
-    if wrong:
+    if wrong and "HTTP 401" not in wrong[0]:
         return wrong[0]
     if report["failed"] or report["wrong"]:
+        if any(error.startswith("HTTP 401") for error in report["errors"]):
+            return "it asks for an API key that is not known here: name one with --key-file"
         words = f"{report['failed']} of {report['requests']} requests failed, {report['wrong']} were answered wrongly"
         return f"{words}; {'; '.join(report['errors'])}"
     return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,26 @@ def test_an_overlay_that_there_is_not(monkeypatch: pytest.MonkeyPatch, capsys: p
     assert "they are gpu," in capsys.readouterr().err
     assert _run("deploy", "--starter", "cats") == 2
     assert "no starter model cats: fingers, leaves, or none" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--requests", "--seconds"])
+def test_a_number_that_asks_nothing(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        _run("test", option, "0")
+    assert ended.value.code == 2
+    assert "numbers from 1 on" in capsys.readouterr().err
+
+
+def test_production_without_addresses_of_yours(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if shutil.which("kubectl") is None:
+        pytest.skip("there is no kubectl: the manifests are not rendered")
+    monkeypatch.setattr(deploy.Kubectl, "require", lambda _: None)
+    assert _run("deploy", "--overlay", "production") == 2
+    assert capsys.readouterr().err == ("error: POSTGRES_HOST names example.com: set yours in an overlay of your own\n")
+    assert _run("deploy", "--namespace", "other") == 2
+    assert "the overlay's namespace is handful: add --namespace handful" in capsys.readouterr().err
 
 
 def test_import_needs_a_file(capsys: pytest.CaptureFixture[str]) -> None:

@@ -88,6 +88,7 @@ def test_what_was_tested_before_it_changed_was_not_tested(kubectl: FakeKubectl, 
     [
         ({"models": {"fingers/1": "right", "leaves/2": "HTTP 500"}}, "leaves/2: HTTP 500"),
         ({"models": {}}, "no model"),
+        ({"models": {"a/1": "HTTP 401 x"}, "failed": 1, "errors": ["HTTP 401 x"]}, "an API key that is not known here"),
         ({"failed": 1, "errors": ["HTTP 503"]}, "1 of 200 requests failed, 0 were answered wrongly; HTTP 503"),
         ({"wrong": 2, "errors": ["a box too many"]}, "0 of 200 requests failed, 2 were answered wrongly"),
     ],
@@ -140,6 +141,17 @@ def test_a_delivery_after_a_switch_goes_to_the_colour_that_does_not_answer(
     release.switch()
     assert release.deploy(manifests("handful/serving:3")) == "blue"
     assert _chosen(kubectl) == "green"
+
+
+def test_a_switch_that_finds_no_room_leaves_all_as_it_was(kubectl: FakeKubectl, release: Release) -> None:
+    release.deploy(manifests("handful/serving:2"))
+    release.test("green", 200)
+    kubectl.objects["deployment", "serving-blue"]["spec"]["replicas"] = 8
+    kubectl.failing = "deployment/serving-green"
+    with pytest.raises(ComposeError, match="is not ready"):
+        release.switch()
+    assert _chosen(kubectl) == "blue"
+    assert _least(kubectl, "green") == 2
 
 
 @pytest.mark.parametrize("action", ["switch", "rollback"])
