@@ -25,7 +25,7 @@ from handful_serving import __version__
 from handful_serving.adapters import memory
 from handful_serving.adapters.backends import model_opener
 from handful_serving.adapters.disk_cache import DiskCache
-from handful_serving.adapters.key_file import KeyFile
+from handful_serving.adapters.key_file import KeyFile, WithMetricsKey
 from handful_serving.adapters.metrics import Metrics
 from handful_serving.adapters.observers import Observers
 from handful_serving.adapters.prediction_log.log import PredictionLog
@@ -45,7 +45,7 @@ from handful_serving.api.security_headers import SecurityHeaders
 from handful_serving.api.state import AppState
 from handful_serving.concurrency.admission import AdmissionQueue
 from handful_serving.concurrency.threads import in_thread
-from handful_serving.domain.auth import Authenticator, RateLimiter
+from handful_serving.domain.auth import ApiKeyStore, Authenticator, RateLimiter
 from handful_serving.domain.catalog import Catalog
 from handful_serving.domain.loader import Dependencies
 from handful_serving.domain.model_manager import ModelManager
@@ -158,8 +158,7 @@ def _build(
     # One slot more than there are threads: its image waits in the pool, so a thread that is done begins with it at
     # once, without a turn of the event loop in between.
     queue = AdmissionQueue(threads + 1, settings.queue_size, settings.deadline_seconds)
-    metrics.watch(lambda: list(manager.store), catalog.is_champion, queue)
-    keys = KeyFile(settings.keys_file or core.home / "keys.json")
+    metrics.watch(manager, queue, core.home)
     return AppState(
         settings=settings,
         manager=manager,
@@ -167,12 +166,17 @@ def _build(
         rollout=rollout,
         model_status=ModelStatus(manager),
         metrics=metrics,
-        authenticator=Authenticator(keys, settings.keys_required),
+        authenticator=Authenticator(_keys(settings, core), settings.keys_required),
         rate_limiter=RateLimiter(settings.rate_per_minute),
         body_budget=BodyBudget(settings.max_body_bytes, settings.max_pending_bytes, settings.body_seconds),
         prediction_log=log,
         mlflow_page=(settings.mlflow_page or redact_credentials(core.mlflow_uri)).rstrip("/"),
     )
+
+
+def _keys(settings: ServingSettings, core: CoreSettings) -> ApiKeyStore:
+    keys = KeyFile(settings.keys_file or core.home / "keys.json")
+    return WithMetricsKey(keys, settings.metrics_key_file) if settings.metrics_key_file else keys
 
 
 def _probe(settings: ServingSettings, threads: int, cache: Path) -> Probe:

@@ -99,6 +99,8 @@ class ServingSettings(BaseSettings):
     """Whether API keys are asked for; `auto` does unless the server can be reached from this machine alone."""
     keys_file: Path | None = None
     """File of the hashed API keys, which `handful keys` writes; keys.json in the home folder if not given."""
+    metrics_key_file: Path | None = None
+    """File that holds one more key, in plain text, with which /metrics can be read and nothing else."""
     rate_per_minute: int | None = Field(default=None, ge=1)
     """Images a minute for each key that has no rate of its own, for all callers together where no keys are asked for;
     no limit if not given."""
