@@ -27,6 +27,7 @@ from handful_serving.adapters.backends import model_opener
 from handful_serving.adapters.disk_cache import DiskCache
 from handful_serving.adapters.key_file import KeyFile, WithMetricsKey
 from handful_serving.adapters.metrics import Metrics
+from handful_serving.adapters.monitor import Monitor
 from handful_serving.adapters.observers import Observers
 from handful_serving.adapters.prediction_log.log import PredictionLog
 from handful_serving.adapters.prediction_log.shipper import Shipper
@@ -39,7 +40,7 @@ from handful_serving.api.body import BodyBudget
 from handful_serving.api.dashboard import Dashboard, with_fallback
 from handful_serving.api.errors import Problem
 from handful_serving.api.request_ids import HEADER, RequestIds
-from handful_serving.api.routes import docs, health, live, models, predict, rollouts, v2
+from handful_serving.api.routes import docs, health, live, models, monitor, predict, rollouts, v2
 from handful_serving.api.security import KEY_HEADER
 from handful_serving.api.security_headers import SecurityHeaders
 from handful_serving.api.state import AppState
@@ -120,7 +121,7 @@ def _middleware(settings: ServingSettings, state: AppState) -> list[Middleware]:
 def _add_routes(app: FastAPI) -> None:
     # The first route that matches answers: these stand before the ones that only describe them.
     app.router.routes.extend([*predict.plain_routes(), *predict.plain_routes(_PREFIX)])
-    for module in (predict, live, models, rollouts, v2, health, docs):
+    for module in (predict, live, models, monitor, rollouts, v2, health, docs):
         app.include_router(module.router)
         app.include_router(module.router, prefix=_PREFIX, include_in_schema=False)
 
@@ -169,6 +170,7 @@ def _build(
         authenticator=Authenticator(_keys(settings, core), settings.keys_required),
         rate_limiter=RateLimiter(settings.rate_per_minute),
         body_budget=BodyBudget(settings.max_body_bytes, settings.max_pending_bytes, settings.body_seconds),
+        monitor=Monitor(settings.monitor),
         prediction_log=log,
         mlflow_page=(settings.mlflow_page or redact_credentials(core.mlflow_uri)).rstrip("/"),
     )
@@ -242,6 +244,7 @@ async def _running(state: AppState) -> AsyncIterator[None]:
         state.rollout.close()
         await state.manager.stop()
         state.predictor.close()
+        await state.monitor.close()
         if state.prediction_log:
             await in_thread(state.prediction_log.close)
 

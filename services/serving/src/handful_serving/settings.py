@@ -131,6 +131,8 @@ class ServingSettings(BaseSettings):
 
     dashboard_dir: Path | None = None
     """Folder of the dashboard, which is then served at /; `handful serve` finds it in a working copy."""
+    monitor: str = "http://127.0.0.1:8002"
+    """Address of the monitor, which the dashboard asks by way of this server; it need not be there."""
     mlflow_page: str | None = None
     """Where browsers find MLflow's pages, for the dashboard's links; MLflow's address if not given."""
     drain_seconds: float = Field(default=0, ge=0)
