@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from commands import deploy, jobs, pipeline, quickstart, stack, tests
+from commands import deploy, jobs, monitor, pipeline, quickstart, stack, tests
 from commands.parser import ScriptParser
 
 COMMANDS: Mapping[str, Callable[[ScriptParser, list[str]], int]] = {
@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, Callable[[ScriptParser, list[str]], int]] = {
     "import": jobs.import_,
     "pipeline": pipeline.pipeline,
     "deploy": deploy.deploy,
+    "monitor": monitor.monitor,
     "quickstart": quickstart.quickstart,
     "test": tests.test,
 }

@@ -46,7 +46,10 @@ def deploy(parser: ScriptParser, argv: list[str]) -> int:
     parser.usage = f"{parser.script} [options] COMMAND"
     parser.describe(_TEXT, _EPILOG)
     parser.add_argument(
-        "--overlay", metavar="NAME", default="single", help="single, production, gpu, or a folder of your own: single"
+        "--overlay",
+        metavar="NAME",
+        default="single",
+        help="single, production, gpu, monitoring, or your own folder: single",
     )
     parser.add_argument("--context", metavar="NAME", default="", help="context of your kubeconfig: the current one")
     parser.add_argument("--namespace", metavar="NAME", default="handful", help="the overlay's namespace: handful")
@@ -68,8 +71,13 @@ def deploy(parser: ScriptParser, argv: list[str]) -> int:
     if command not in _COMMANDS:
         parser.error(f"there is no command {command}" if command else "name a command")
     if command == "build":
-        return guarded(lambda: images.build(ROOT, options.registry, options.tag))
+        return guarded(lambda: _build(options))
     return guarded(lambda: _COMMANDS[command](Kubectl(options.namespace, options.context), options))
+
+
+def _build(options: Namespace) -> None:
+    names = images.built_for(render(_overlay(options)))
+    images.build(ROOT, names, options.registry, options.tag)
 
 
 def _check(kubectl: Kubectl, options: Namespace) -> int:

@@ -44,11 +44,14 @@ def serve(parser: ScriptParser, argv: list[str]) -> int:
     parser.add_argument("--embedded", action="store_true", help="without Docker: the servers of scripts/quickstart")
     parser.add_argument("--port", metavar="N", help="with --embedded: port of the API and the dashboard, 8000")
     parser.add_argument("--mlflow-port", metavar="N", help="with --embedded: port of MLflow, 5000 or the next free one")
+    parser.add_argument("--monitor", action="store_true", help="with --embedded: start the monitor, too")
     options = parser.parse_args(argv)
     if options.embedded:
-        return serve_embedded(options.port, options.mlflow_port)
+        return serve_embedded(options.port, options.mlflow_port, monitor=options.monitor)
     if options.port or options.mlflow_port:
         parser.error("--port and --mlflow-port are for --embedded: the stack's ports are in .env")
+    if options.monitor:
+        parser.error("--monitor is for --embedded: the stack has it with docker compose --profile monitoring up --wait")
     return guarded(lambda: stack.up(DockerCli(ROOT), ROOT, ("serving", "dashboard"), build=not options.no_build))
 
 

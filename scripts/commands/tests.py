@@ -14,7 +14,7 @@ from commands.process import exec_command
 from console import print_error
 from installer.__main__ import main as install
 from installer.layout import Layout
-from installer.programs import ensure_browser, ensure_postgres, ensure_wine
+from installer.programs import ensure_browser, ensure_postgres, ensure_prometheus, ensure_wine
 
 _TEXT = """
 Installs Handful and its test tools, then runs ruff, mypy, import-linter, deptry, shellcheck, and pytest with coverage.
@@ -42,6 +42,7 @@ def test(parser: ScriptParser, argv: list[str]) -> int:
     os.environ["CHROMIUM"] = os.environ.get("CHROMIUM") or ensure_browser(layout)
     if not options.fast:
         ensure_postgres()
+        ensure_prometheus()
         ensure_wine()
     os.environ["PATH"] = os.pathsep.join([str(layout.python.parent), os.environ.get("PATH", "")])
     os.chdir(ROOT)

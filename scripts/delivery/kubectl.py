@@ -14,6 +14,7 @@ from compose.errors import CONFIG, FAILED, UNAVAILABLE, ComposeError
 Manifest = dict[str, Any]
 """An object as Kubernetes' API has it."""
 _SECONDS = 120
+_NOT_INSTALLED = "kubectl is not installed: https://kubernetes.io/docs/tasks/tools tells how"
 
 
 class Kubectl:
@@ -35,9 +36,7 @@ class Kubectl:
             ComposeError: it is not, or does not. The message says what to do.
         """
         if shutil.which("kubectl") is None:
-            raise ComposeError(
-                "kubectl is not installed: https://kubernetes.io/docs/tasks/tools tells how", UNAVAILABLE
-            )
+            raise ComposeError(_NOT_INSTALLED, UNAVAILABLE)
         done = self.run("version", "--output", "json", "--request-timeout", "15s")
         if done.returncode:
             raise ComposeError(f"the cluster does not answer ({last_line(done.stderr)}): see KUBECONFIG", UNAVAILABLE)
@@ -158,6 +157,8 @@ def render(folder: Path) -> list[Manifest]:
     Raises:
         ComposeError: there is none, or it has a fault.
     """
+    if shutil.which("kubectl") is None:
+        raise ComposeError(_NOT_INSTALLED, UNAVAILABLE)
     built = subprocess.run(["kubectl", "kustomize", folder], capture_output=True, text=True, check=False)
     if built.returncode:
         raise ComposeError(f"{folder} cannot be built ({last_line(built.stderr)}): correct it", CONFIG)

@@ -1,6 +1,7 @@
 """Programs that the tests use.
 
-A Chromium for the dashboard, Postgres for the clusters of the backup's tests, Wine for the batch files.
+A Chromium for the dashboard, Postgres for the clusters of the backup's tests, Prometheus and Alertmanager for the tests
+of alerts, Wine for the batch files.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ _PRINT_CHROMIUM = (
 _DEBIAN_POSTGRES = Path("/usr/lib/postgresql")
 _POSTGRES_PACKAGE = "postgresql"
 _WINE_PACKAGE = "wine"
+_PROMETHEUS_PACKAGES = {"promtool": "prometheus", "amtool": "prometheus-alertmanager"}
+"""Program and the Debian package that has it."""
 
 
 def ensure_browser(layout: Layout) -> str:
@@ -67,6 +70,13 @@ def ensure_postgres() -> None:
     """Install Postgres if there is none. Without one its tests are skipped, so a failure does not stop."""
     if not find_postgres():
         _install_package(_POSTGRES_PACKAGE, "no Postgres, so its tests are skipped")
+
+
+def ensure_prometheus() -> None:
+    """Install Prometheus and Alertmanager if they are not there. Without them tests are skipped: no failure stops."""
+    for program, package in _PROMETHEUS_PACKAGES.items():
+        if shutil.which(program) is None:
+            _install_package(package, f"no {program}, so the tests of alerts are skipped")
 
 
 def ensure_wine() -> None:

@@ -15,10 +15,13 @@ _SECRETS = {
     "objects-secret": {"mlflow", "minio"},
     "mlflow-login": {"mlflow", "serving-blue", "export", "import", "monitor"},
     "serving-keys": {"serving-blue"},
+    "metrics-secret": {"serving-blue", "prometheus"},
+    "grafana-secret": {"grafana"},
+    "alerting-secret": {"alertmanager"},
 }
 """Who mounts a Secret: those who mount the volume of that name in Compose, and no other."""
 _PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
-_USERS = {"dashboard": 101, "postgres": 70}
+_USERS = {"dashboard": 101, "postgres": 70, "prometheus": 65534, "alertmanager": 65534, "grafana": 472}
 
 every_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
 

@@ -47,7 +47,7 @@ def test_a_cluster_that_does_not_answer(
 def test_an_overlay_that_there_is_not(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(deploy.Kubectl, "require", lambda _: None)
     assert _run("deploy", "--overlay", "tripple") == 2
-    assert "they are gpu," in capsys.readouterr().err
+    assert "they are gpu, monitoring," in capsys.readouterr().err
     assert _run("deploy", "--starter", "cats") == 2
     assert "no starter model cats: fingers, leaves, or none" in capsys.readouterr().err
 

@@ -99,6 +99,8 @@ class ServingSettings(BaseSettings):
     """Whether API keys are asked for; `auto` does unless the server can be reached from this machine alone."""
     keys_file: Path | None = None
     """File of the hashed API keys, which `handful keys` writes; keys.json in the home folder if not given."""
+    metrics_key_file: Path | None = None
+    """File that holds one more key, in plain text, with which /metrics can be read and nothing else."""
     rate_per_minute: int | None = Field(default=None, ge=1)
     """Images a minute for each key that has no rate of its own, for all callers together where no keys are asked for;
     no limit if not given."""
@@ -129,6 +131,8 @@ class ServingSettings(BaseSettings):
 
     dashboard_dir: Path | None = None
     """Folder of the dashboard, which is then served at /; `handful serve` finds it in a working copy."""
+    monitor: str = "http://127.0.0.1:8002"
+    """Address of the monitor, which the dashboard asks by way of this server; it need not be there."""
     mlflow_page: str | None = None
     """Where browsers find MLflow's pages, for the dashboard's links; MLflow's address if not given."""
     drain_seconds: float = Field(default=0, ge=0)

@@ -139,3 +139,13 @@ class Observer(Protocol):
     def registry_answered(self, *, reachable: bool) -> None:
         """The registry did or did not answer."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorAnswer:
+    """What the monitor said to a question that serving passed on."""
+
+    status: int
+    kind: str
+    """Content-Type."""
+    content: bytes
