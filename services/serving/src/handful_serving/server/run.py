@@ -22,6 +22,7 @@ def run(app: ASGIApp, settings: ServingSettings, listening: socket.socket) -> No
     """Answer requests until SIGINT or SIGTERM, and finish those that were accepted."""
     import uvicorn
 
+    from handful_serving.server.drain import DrainingServer
     from handful_serving.server.protocols import BoundedHttpProtocol, BoundedWebSocketProtocol
 
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # It logs its start in three lines.
@@ -37,7 +38,7 @@ def run(app: ASGIApp, settings: ServingSettings, listening: socket.socket) -> No
         ws_max_size=settings.live_frame_bytes + _FRAME_OVERHEAD,
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
-    uvicorn.Server(config).run(sockets=[listening])
+    DrainingServer(config, settings.drain_seconds).run(sockets=[listening])
     end_beside_hung_work()
 
 
