@@ -37,6 +37,21 @@ export function rollback(model) {
   return postJson(`api/models/${encodeURIComponent(model)}/rollback`, {});
 }
 
+/** The newest verdicts of the monitor. Throws a Problem of the kind "no-monitor" where none runs. */
+export function verdicts(signal) {
+  return request("monitor/verdicts", { signal });
+}
+
+/** The verdicts on a model's version and source, the newest last. */
+export function verdictHistory({ model, version, source }, signal) {
+  return request(withQuery("monitor/verdicts/history", { model, version, source }), { signal });
+}
+
+/** A model's requests and latency over so many hours. */
+export function traffic(model, hours, signal) {
+  return request(withQuery("monitor/requests", { model, hours }), { signal });
+}
+
 /** The server's measurements, as Prometheus reads them. */
 export async function metrics(signal) {
   const response = await send("api/metrics", { signal, accept: "text/plain" });

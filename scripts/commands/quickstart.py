@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from commands.parser import ScriptParser
+import shlex
+
+from commands.parser import ROOT, ScriptParser
 from commands.process import exec_command
 from installer.__main__ import main as install
 from installer.layout import Layout
@@ -25,6 +27,7 @@ def quickstart(parser: ScriptParser, argv: list[str]) -> int:
     parser.add_argument(_INSTALL_ONLY, action="store_true", help="stop after the installation")
     parser.add_argument("--retrain", action="store_true", help="train again, though a champion serves already")
     parser.add_argument("--no-train", action="store_true", help="start the servers alone; draw and train nothing")
+    parser.add_argument("--monitor", action="store_true", help="start the monitor, too, for the view Monitoring")
     parser.add_argument("--task", choices=("fingers", "leaves"), help="what is drawn and learnt: fingers")
     parser.add_argument(
         "-c", "--config", metavar="FILE", help="the training's configuration, instead of the task's own"
@@ -40,11 +43,23 @@ def quickstart(parser: ScriptParser, argv: list[str]) -> int:
     return exec_command([Layout.of_this_checkout().tool("handful"), "quickstart", *argv])
 
 
-def serve_embedded(port: str | None, mlflow_port: str | None) -> int:
+def serve_embedded(port: str | None, mlflow_port: str | None, *, monitor: bool = False) -> int:
     """Install, and start the servers alone: `scripts/serve --embedded`."""
     code = install(["services"])
     if code:
         return code
     ports = {"--port": port, "--mlflow-port": mlflow_port}
     given = [word for option, value in ports.items() if value for word in (option, value)]
+    given += ["--monitor"] if monitor else []
     return exec_command([Layout.of_this_checkout().tool("handful"), "quickstart", "--no-train", *given])
+
+
+def serve_reloading(port: str | None) -> int:
+    """Install, and start the server again for each change of its code: `scripts/serve --reload`."""
+    code = install(["dev"])
+    if code:
+        return code
+    layout = Layout.of_this_checkout()
+    command = [str(layout.tool("handful")), "serve", *(["--port", port] if port else [])]
+    watched = [ROOT / "services" / name / "src" for name in ("serving", "core")]
+    return exec_command([layout.tool("watchfiles"), "--filter", "python", shlex.join(command), *watched])

@@ -18,6 +18,9 @@ _PORT_VARIABLES = {
     "serving": "API_PORT",
     "mlflow": "MLFLOW_PORT",
     "minio": "MINIO_CONSOLE_PORT",
+    "prometheus": "PROMETHEUS_PORT",
+    "alertmanager": "ALERTMANAGER_PORT",
+    "grafana": "GRAFANA_PORT",
 }
 _GIB = 1 << 30
 _BYTES_TO_BUILD = 5 * _GIB

@@ -57,24 +57,36 @@ class DockerCli:
         Raises:
             ComposeError: Compose finds a fault in the files or in .env.
         """
+        config: dict[str, Any] = json.loads(self._read("--profile", "*", "config", "--format", "json"))
+        return config
+
+    def active(self, profiles: Sequence[str] = ()) -> frozenset[str]:
+        """The services that start with these profiles, and with those that .env names.
+
+        Raises:
+            ComposeError: as for `config`.
+        """
+        return frozenset(self._read(*profile_options(profiles), "config", "--services").split())
+
+    def _read(self, *argv: str) -> str:
         own = [] if (self._root / ".env").exists() else ["--env-file", ".env.example"]
-        done = self._query("compose", *own, "--profile", "*", "config", "--format", "json")
+        done = self._query("compose", *own, *argv)
         if done.returncode:
             raise ComposeError(f"Compose cannot read the stack ({_last_line(done.stderr)}): correct .env", CONFIG)
-        config: dict[str, Any] = json.loads(done.stdout)
-        return config
+        return done.stdout
 
     def compose(self, *argv: str, show: bool = True) -> int:
         """Run `docker compose` at the terminal, and return its exit code. Without `show`, only its errors are seen."""
         return run_attached(["docker", "compose", *argv], self._root, quiet=not show)
 
-    def build(self, *services: str) -> None:
+    def build(self, *services: str, profiles: Sequence[str] = ()) -> None:
         """Build the images of services, all of the stack's if none is named. Progress goes to stderr.
 
         Raises:
             ComposeError: it failed; Docker has said why.
         """
-        code = run_attached(["docker", "compose", "build", *services], self._root, on_stderr=True)
+        words = [*profile_options(profiles), "build", *services]
+        code = run_attached(["docker", "compose", *words], self._root, on_stderr=True)
         if code == INTERRUPTED:
             raise ComposeError("interrupted: nothing was started", INTERRUPTED)
         if code:
@@ -82,7 +94,7 @@ class DockerCli:
 
     def containers(self) -> list[dict[str, Any]]:
         """The stack's containers, stopped ones too."""
-        answer = self._query("compose", "ps", "--all", "--format", "json")
+        answer = self._query("compose", "--profile", "*", "ps", "--all", "--format", "json")
         text = answer.stdout.strip()
         if answer.returncode or not text:
             return []  # Nothing was ever started: that is no error here.
@@ -128,6 +140,11 @@ class DockerCli:
             raise ComposeError("Docker does not answer within a minute: start it again", UNAVAILABLE) from error
         except OSError as error:
             raise ComposeError(f"docker cannot be run ({error.strerror})", FAILED) from error
+
+
+def profile_options(profiles: Sequence[str]) -> list[str]:
+    """What Compose is told of profiles, before its command."""
+    return [word for profile in profiles for word in ("--profile", profile)]
 
 
 def _connection_error(stderr: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from compose.checks import check_disk, check_ports, published_ports
-from compose.docker import DockerCli
+from compose.docker import DockerCli, profile_options
 from compose.errors import FAILED, INTERRUPTED, ComposeError
 from compose.first_start import check_secrets, create_missing
 from console import print_error, print_status
@@ -20,52 +20,64 @@ _PAGES = {
     "serving": ("the API", "/docs"),
     "mlflow": ("MLflow", "/"),
     "minio": ("MinIO", "/"),
+    "grafana": ("Grafana", "/"),
+    "prometheus": ("Prometheus", "/"),
+    "alertmanager": ("Alertmanager", "/"),
 }
 _THIS_MACHINE = frozenset({"127.0.0.1", "::1"})
 _ALL_ADDRESSES = frozenset({"0.0.0.0", "::"})  # noqa: S104  # To be compared with.
 
 
-def prepare(docker: DockerCli, root: Path) -> dict[str, Any]:
+def prepare(docker: DockerCli, root: Path, profiles: tuple[str, ...] = ()) -> dict[str, Any]:
     """Check everything, then create what a first start needs.
 
     Returns:
-        The stack as Compose understands it.
+        What starts with these profiles, as Compose understands it.
 
     Raises:
         ComposeError: something is missing or wrong; then nothing was changed.
     """
     docker.require()
     config = docker.config()
+    active = docker.active(profiles)
+    starting = config | {"services": {name: words for name, words in config["services"].items() if name in active}}
     check_secrets(config, docker)
-    check_ports(config, docker)
+    check_ports(starting, docker)
     check_disk(config, docker, root)
     create_missing(config, root)
-    return config
+    return starting
 
 
-def up(docker: DockerCli, root: Path, services: tuple[str, ...] = (), *, build: bool = True) -> None:
+def up(
+    docker: DockerCli,
+    root: Path,
+    services: tuple[str, ...] = (),
+    *,
+    profiles: tuple[str, ...] = (),
+    build: bool = True,
+) -> None:
     """Start the stack, or some of its services and what they need, and wait until all are well.
 
     Raises:
         ComposeError: something is missing, or a container does not come up. What ran before runs on.
     """
-    config = prepare(docker, root)
+    config = prepare(docker, root, profiles)
     # If nothing ran before, a failed start leaves nothing running either; otherwise what ran is not ours to stop.
     before = {container["Name"] for container in docker.containers() if container["State"] == "running"}
     if build:
-        docker.build()
-    code = docker.compose("up", "--wait", "--wait-timeout", _START_SECONDS, *services)
+        docker.build(profiles=profiles)
+    code = docker.compose(*profile_options(profiles), "up", "--wait", "--wait-timeout", _START_SECONDS, *services)
     if code == INTERRUPTED:
         raise ComposeError("interrupted: what was started runs on, scripts/down stops it", INTERRUPTED)
     if code:
         reasons = _failure_reasons(docker)
         if not before:
-            docker.compose("down")
+            docker.compose(*profile_options(profiles), "down")
         for line in reasons:
             print_error(line)
         rest = "what ran before runs on" if before else "all is stopped again, the data is kept"
         raise ComposeError(f"the stack did not come up: {rest}", FAILED)
-    for line in (*_addresses(config, services), *_mlflow_login(config)):
+    for line in (*_addresses(config, services), *_mlflow_login(config), *_grafana_login(config, services)):
         print_status(line)
 
 
@@ -140,6 +152,13 @@ def _mlflow_login(config: dict[str, Any]) -> list[str]:
     if all(address in _THIS_MACHINE for address in addresses):
         return []
     return ["others reach MLflow, which asks for no password: set MLFLOW_AUTH=on in .env, or close its port"]
+
+
+def _grafana_login(config: dict[str, Any], services: tuple[str, ...]) -> list[str]:
+    if "grafana" not in config["services"] or (services and "grafana" not in services):
+        return []
+    show = "docker compose exec grafana cat /run/secrets/grafana/grafana_password"
+    return [f"Grafana's user is admin, and this shows the first password: {show}"]
 
 
 def _addresses(config: dict[str, Any], services: tuple[str, ...]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The models of the server that most tests share."""
+"""The models of the server that most tests share, and what the monitor says of them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from pathlib import Path
 
 from fakes.packages import build_package
 from fakes.registry import FakeMlflow
+from handful_monitor.domain.verdict import Stream
+from handful_monitor.standing import RunReference
+from support.live_monitor import LiveMonitor
 
 MAX_BODY = 1_000_000
 """Bytes that the server takes."""
@@ -46,3 +49,18 @@ def stock(mlflow: FakeMlflow, root: Path) -> None:
             "test/class/2/mAP50": [0.4 * number],
         }
     mlflow.register(leaves, "leaves", aliases=["champion"], tags={"task": "classify", "metrics.macro_f1": "0.93"})
+
+
+CAMERA, LINE, DOOR = (Stream("fingers", "2", source) for source in ("camera-1", "line-2", "door"))
+
+
+def stock_monitor(monitor: LiveMonitor) -> None:
+    """One camera's pictures have become darker, another's are as ever, and of a third there are too few yet."""
+    for place, hours in enumerate((5.0, 4.5, 4.0)):
+        monitor.say(CAMERA, hours, seed=place)
+    for place, hours in enumerate((1.5, 1.0, 0.5)):
+        monitor.say(CAMERA, hours, seed=10 + place, brightness=-0.17, score_mean=-0.12)
+    monitor.standing.keep_report(CAMERA, RunReference("7", "1" * 32))
+    monitor.say(LINE, 1, seed=20)
+    monitor.standing.gather("fingers", {DOOR: 130, CAMERA: 80})
+    monitor.standing.end_round()

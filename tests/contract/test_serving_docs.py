@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from fakes.registry import FakeMlflow
-from handful_serving.adapters.metrics import Metrics
 from handful_serving.api.errors import problem_names
 from handful_serving.settings import ServingSettings
 from support.serving_app import make_app
@@ -28,10 +27,10 @@ def test_every_setting_is_there_with_its_default(page: str) -> None:
         assert rows[name.upper()].strip() == default, name
 
 
-def test_every_metric_is_there(page: str) -> None:
-    metrics = {family.name for family in Metrics().registry.collect() if family.name.startswith("handful_")}
-    metrics |= {"handful_queue_length", "handful_images_in_work", "handful_model_info", "handful_model_memory_bytes"}
-    metrics |= {f"handful_prediction_log_{name}" for name in ("rows", "segments", "waiting_bytes")}
+def test_every_metric_is_there(page: str, tmp_path: Path) -> None:
+    app = make_app(tmp_path, FakeMlflow(), prediction_log=True)
+    families = app.state.serving.metrics.registry.collect()
+    metrics = {family.name for family in families if family.name.startswith("handful_")}
     assert set(re.findall(r"`(handful_[a-z_]+)`", page)) == metrics
 
 

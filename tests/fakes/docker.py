@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from compose.docker import DockerCli
+from compose.docker import DockerCli, profile_options
 from compose.errors import ComposeError
 
 
@@ -28,12 +29,19 @@ class FakeDockerCli(DockerCli):
     def config(self) -> dict[str, Any]:
         return self.stack
 
+    def active(self, profiles: Sequence[str] = ()) -> frozenset[str]:
+        services = self.stack["services"].items()
+        return frozenset(
+            name for name, words in services if not words.get("profiles") or {*words["profiles"]} & {*profiles}
+        )
+
     def compose(self, *argv: str, show: bool = True) -> int:
         self.calls.append(argv)
-        return self.codes.get(argv[0], 0)
+        command = argv[2] if argv[0] == "--profile" else argv[0]
+        return self.codes.get(command, 0)
 
-    def build(self, *services: str) -> None:
-        if self.compose("build", *services):
+    def build(self, *services: str, profiles: Sequence[str] = ()) -> None:
+        if self.compose(*profile_options(profiles), "build", *services):
             raise ComposeError("the images could not be built")
 
     def containers(self) -> list[dict[str, Any]]:

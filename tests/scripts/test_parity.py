@@ -108,7 +108,7 @@ def test_the_help_names_the_options_of_the_command_and_no_others(name: str, repo
     assert told - {"--help", "--install-only", "--debug"} == known
 
 
-@pytest.mark.parametrize("name", ["up", "down", "serve", "quickstart"])
+@pytest.mark.parametrize("name", ["up", "down", "serve", "quickstart", "monitor"])
 def test_an_unknown_option_is_told_in_one_line(name: str, repository: Path) -> None:
     done = _python(repository, f"{name}.sh", "--exot")
     assert done.returncode == 2

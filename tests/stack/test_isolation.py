@@ -20,7 +20,14 @@ for to, port in json.loads(os.environ["TARGETS"]):
         pass
 print(json.dumps(reached))
 """
-_GIVEN = {"postgres_password", "s3_access_key", "s3_secret_key", "mlflow_password"}
+_GIVEN = {
+    "postgres_password",
+    "s3_access_key",
+    "s3_secret_key",
+    "mlflow_password",
+    "alert_webhook",
+    "alert_smtp_password",
+}
 _STORES = {"postgres": 5432, "minio": 9000}
 Target = tuple[str, int]
 
@@ -131,6 +138,9 @@ def test_a_secret_is_seen_by_those_alone_that_need_it(stack: Stack) -> None:
                 users.setdefault(volume["source"], set()).add(name)
     assert users["database-secret"] == {"preflight", "postgres", "mlflow-migrate", "mlflow", "backup"}
     assert users["objects-secret"] == {"preflight", "minio", "minio-init", "mlflow"}
+    assert users["metrics-secret"] == {"preflight", "serving", "prometheus"}
+    assert users["grafana-secret"] == {"preflight", "grafana"}
+    assert users["alertmanager-config"] == {"preflight", "alertmanager"}
     assert users["mlflow-login"] == {"preflight", "mlflow", "serving", "starter", "trainer", "backup"}
     given = {
         name

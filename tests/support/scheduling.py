@@ -11,6 +11,7 @@ _GROUPED = (
     "tests/integration/trainer/",
     "tests/integration/serving/",
     "tests/integration/quickstart/",
+    "tests/integration/alerts/",
 )
 """Folders whose tests share servers that take long to start, those that take the longest first."""
 _LAST = "tests/browser/"

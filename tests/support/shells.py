@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-COMMANDS = ("up", "down", "train", "serve", "export", "import", "test", "quickstart", "pipeline")
+COMMANDS = ("up", "down", "train", "serve", "export", "import", "test", "quickstart", "pipeline", "monitor")
 KINDS = ("sh", "ps1", "bat")
 
 _SH = '#!/bin/sh\ncase "$1" in -c) exit {probe} ;; esac\nprintf "%s\\n" "$@" > "{log}"\nexit {code}\n'

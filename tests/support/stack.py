@@ -28,6 +28,7 @@ _OURS = (
     "BACKUP_DIR",
     "MODELS",
     "MLFLOW_",
+    "MONITOR_",
 )
 
 

@@ -1,5 +1,7 @@
 /** English: every word that the page says of its own accord, apart from those in index.html. */
 
+import { monitoring } from "./monitoring.en.js";
+
 const METRICS = {
   mAP50: "mAP@0.5",
   mAP50_95: "mAP@0.5:0.95",
@@ -27,7 +29,7 @@ export const messages = {
   byte: "B",
   percent: (number) => `${number}%`,
   otherLanguage: "Français",
-  views: { live: "Live", models: "Models", health: "Health" },
+  views: { live: "Live", models: "Models", monitoring: "Monitoring", health: "Health" },
   version: (number) => `v${number}`,
   metricName: (key) => METRICS[key] ?? key.replaceAll("_", " "),
   /** Of a metric as MLflow has it: "val/mAP50". */
@@ -284,6 +286,8 @@ export const messages = {
     },
     updated: (time) => `As of ${time}`,
   },
+
+  monitoring,
 
   copy: "Copy",
   copied: "Copied",

@@ -1,5 +1,7 @@
 /** Français : les mêmes mots que en.js, et ceux de index.html par leur texte anglais. */
 
+import { monitoring } from "./monitoring.fr.js";
+
 const METRICS = {
   mAP50: "mAP@0.5",
   mAP50_95: "mAP@0.5:0.95",
@@ -42,7 +44,7 @@ export const messages = {
   byte: "o",
   percent: (number) => `${number}\u202f%`,
   otherLanguage: "English",
-  views: { live: "En direct", models: "Modèles", health: "Santé" },
+  views: { live: "En direct", models: "Modèles", monitoring: "Suivi", health: "Santé" },
   version: (number) => `v${number}`,
   metricName: (key) => METRICS[key] ?? key.replaceAll("_", " "),
   curveName: (key) => key.split("/").map((name) => CURVES[name] ?? name).join("/"),
@@ -304,6 +306,8 @@ export const messages = {
     updated: (time) => `État de ${time}`,
   },
 
+  monitoring,
+
   copy: "Copier",
   copied: "Copié",
   copyFailed: "La copie a échoué",
@@ -312,6 +316,7 @@ export const messages = {
     "Try it": "Essayer",
     Live: "En direct",
     Models: "Modèles",
+    Monitoring: "Suivi",
     Health: "Santé",
     Views: "Vues",
     More: "Plus",

@@ -10,13 +10,14 @@ const BEST_KNOWN = ["mAP50", "mAP50_95", "f1", "precision", "recall"];
  * outermost ticks. What never moves lies in the middle.
  *
  * @param points [step, value] pairs; values that are no numbers are left out.
+ * @param low a value that the axis reaches down to, such as 0; null for the least of the values.
  * @returns {line: the points of a polyline, x and y: ticks, each {at, value}}; null where no value is a number.
  */
-export function plot(points, { width, height }) {
+export function plot(points, { width, height, low = null }) {
   const known = points.filter(([, value]) => Number.isFinite(value));
   if (!known.length) return null;
   const steps = range(known.map(([step]) => step));
-  const values = range(known.map(([, value]) => value));
+  const values = range([...known.map(([, value]) => value), ...(low === null ? [] : [low])]);
   const size = tickSize(values, MOST_TICKS);
   const reach = size ? { low: size * Math.floor(values.low / size), high: size * Math.ceil(values.high / size) } : values;
   const across = scale(steps, width);

@@ -4,6 +4,8 @@ import { messages } from "../i18n.js";
 
 const DIGITS = new Intl.NumberFormat(messages.locale, { minimumFractionDigits: 3, maximumFractionDigits: 3 });
 const ROUND = new Intl.NumberFormat(messages.locale, { maximumFractionDigits: 6 });
+const MOMENT = new Intl.DateTimeFormat(messages.locale, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+const THREE = new Intl.NumberFormat(messages.locale, { maximumSignificantDigits: 3 });
 const DAY = new Intl.DateTimeFormat(messages.locale, { day: "numeric", month: "short", year: "numeric" });
 
 /** 0.934 → "93%". Only certainty itself is "100%", and only nothing is "0%". */
@@ -60,4 +62,15 @@ function exponential(value, digits) {
 export function day(iso) {
   const date = new Date(iso ?? NaN);
   return Number.isNaN(date.getTime()) ? "" : DAY.format(date);
+}
+
+/** ISO 8601 → "29 Nov, 12:40", by the clock of whoever looks. */
+export function moment(iso) {
+  const date = new Date(iso ?? NaN);
+  return Number.isNaN(date.getTime()) ? "" : MOMENT.format(date);
+}
+
+/** A measured value as people compare it: 0.49817 → "0.498", 1234567 → "1,230,000". */
+export function measured(value) {
+  return THREE.format(value);
 }

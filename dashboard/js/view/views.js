@@ -6,6 +6,7 @@ import { html } from "./dom.js";
 const CODE = {
   live: () => import("../live/view.js"),
   models: () => import("../models/view.js"),
+  monitoring: () => import("../monitoring/view.js"),
   health: () => import("../health/view.js"),
 };
 const NAMES = ["try", ...Object.keys(CODE)];

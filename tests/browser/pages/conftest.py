@@ -9,17 +9,20 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from browser.screen import Screen
-from browser.stock import MAX_BODY, stock
+from browser.stock import MAX_BODY, stock, stock_monitor
+from support.live_monitor import LiveMonitor
 from support.live_serving import LiveServing
 
 
 @pytest.fixture(scope="session")
 def serving(tmp_path_factory: pytest.TempPathFactory, dashboard: Path) -> Iterator[LiveServing]:
-    """A server with the models of `stock`, loaded."""
+    """A server with the models of `stock`, loaded, and the monitor of `stock_monitor`."""
     root = tmp_path_factory.mktemp("serving")
-    live = LiveServing(root / "home", dashboard, {"max_body_bytes": MAX_BODY})
+    monitor = LiveMonitor()
+    live = LiveServing(root / "home", dashboard, {"max_body_bytes": MAX_BODY, "monitor": monitor.url})
     stock(live.mlflow, root)
-    with live:
+    stock_monitor(monitor)
+    with monitor, live:
         live.wait_until_ready()
         yield live
 

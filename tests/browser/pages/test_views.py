@@ -22,7 +22,13 @@ from handful_serving.domain.auth import ApiKey, digest_of
 from support.live_serving import LiveServing
 
 DATA = encode(scene({(1, 1): "5", (4, 4): "2"}))
-VIEWS = {"try": "Try a model on a picture", "live": "Live", "models": "Models", "health": "Health"}
+VIEWS = {
+    "try": "Try a model on a picture",
+    "live": "Live",
+    "models": "Models",
+    "monitoring": "Monitoring",
+    "health": "Health",
+}
 
 
 def _part(page: Any, name: str) -> Any:
@@ -36,11 +42,13 @@ def _open(page: Any, serving: LiveServing, name: str) -> None:
         expect(page.get_by_role("table").first).to_be_visible()
     if name == "health":
         expect(_part(page, "health-when")).not_to_be_empty()
+    if name == "monitoring":
+        expect(_part(page, "headline")).to_be_visible()
 
 
 def test_links_lead_to_each_view_and_back_goes_back(screen) -> None:
     page = screen.page
-    for name in ("live", "models", "health", "try"):
+    for name in ("live", "models", "monitoring", "health", "try"):
         link = page.locator(f'[data-to="{name}"]')
         link.focus()
         page.keyboard.press("Enter")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -18,6 +19,7 @@ from handful_core.errors import UnavailableError
 from handful_quickstart.plan import Plan
 from handful_quickstart.ports import is_free
 from handful_quickstart.servers import running_servers
+from support.mlflow_server import free_port
 
 
 def _gone(processes: list[psutil.Process], seconds: float = 20) -> bool:
@@ -44,6 +46,19 @@ def test_the_servers_answer_and_end(plan: Plan) -> None:
         assert len(processes) >= 4
     assert _gone(processes, 0)
     assert is_free(plan.port)
+
+
+def test_the_monitor_is_one_of_them_when_asked_for(plan: Plan) -> None:
+    with (plan.folder / "Procfile").open("a") as procfile:
+        procfile.write("monitor: exec python -m fakes.answering HANDFUL_MONITOR_PORT\n")
+    with running_servers(plan) as servers:
+        servers.wait_until_up()
+        assert not (plan.logs / "monitor.log").exists()
+    asked = replace(plan, monitor=True, monitor_port=free_port())
+    with running_servers(asked) as servers:
+        servers.wait_until_up()
+        assert httpx.get(asked.servers["monitor"], trust_env=False).is_success
+    assert is_free(asked.monitor_port)
 
 
 def test_each_server_has_its_log(plan: Plan) -> None:
@@ -93,6 +108,7 @@ from pathlib import Path
 from handful_quickstart.plan import Plan
 from handful_quickstart.process import signals_interrupt
 from handful_quickstart.servers import running_servers
+from support.mlflow_server import free_port
 folder, port, mlflow_port = sys.argv[1:]
 plan = Plan(Path(folder), Path(folder) / "var", Path("none"), int(port), int(mlflow_port))
 with signals_interrupt(), running_servers(plan) as servers:

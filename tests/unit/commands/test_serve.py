@@ -25,6 +25,15 @@ def test_the_embedded_servers_need_no_docker(started: list[str]) -> None:
     assert started == ["quickstart", "--no-train", "--port", "8010"]
 
 
+def test_the_monitor_is_one_of_them_when_asked_for(started: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert stack.serve(ScriptParser("serve.sh"), ["--embedded", "--monitor"]) == 0
+    assert started == ["quickstart", "--no-train", "--monitor"]
+    with pytest.raises(SystemExit) as ended:
+        stack.serve(ScriptParser("serve.sh"), ["--monitor"])
+    assert ended.value.code == 2
+    assert "docker compose --profile monitoring up --wait" in " ".join(capsys.readouterr().err.split())
+
+
 def test_an_installation_that_failed_starts_nothing(started: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quickstart, "install", lambda parts: 5)
     assert stack.serve(ScriptParser("serve.sh"), ["--embedded"]) == 5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from compose.errors import CONFIG, INTERRUPTED, ComposeError
 from compose.stack import ContainerJob, down, run_job, up
 from fakes.docker import FakeDockerCli
+from support.mlflow_server import free_port
 
 _TRAIN = ContainerJob("trainer", "train", built_by="trainer")
 _UP = ("up", "--wait", "--wait-timeout", "600")
@@ -25,6 +27,28 @@ def test_a_first_start_makes_settings_secrets_and_the_folder_of_exports(engine: 
     assert user == f"HANDFUL_UID={getattr(os, 'getuid', int)() or 10001}", (
         "exports belong to who runs this, never to root"
     )
+
+
+def test_a_profile_is_built_and_started_with_the_stack(
+    engine: FakeDockerCli, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = {"host_ip": "127.0.0.1", "target": 3000, "published": str(free_port())}
+    engine.stack["services"]["grafana"] = {"image": "grafana", "profiles": ["monitoring"], "ports": [port]}
+    up(engine, root, profiles=("monitoring",))
+    profile = ("--profile", "monitoring")
+    assert engine.calls == [(*profile, "build"), (*profile, *_UP)]
+    said = "".join(capsys.readouterr())
+    assert f"Grafana: http://127.0.0.1:{port['published']}/" in said
+    assert "docker compose exec grafana cat /run/secrets/grafana/grafana_password" in said
+
+
+def test_the_ports_of_a_profile_that_does_not_start_may_be_taken(engine: FakeDockerCli, root: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = {"host_ip": "127.0.0.1", "target": 3000, "published": str(taken.getsockname()[1])}
+        engine.stack["services"]["grafana"] = {"image": "grafana", "profiles": ["monitoring"], "ports": [port]}
+        up(engine, root)
+        with pytest.raises(ComposeError, match="set GRAFANA_PORT"):
+            up(engine, root, profiles=("monitoring",))
 
 
 def test_settings_that_are_there_stay(engine: FakeDockerCli, root: Path) -> None:

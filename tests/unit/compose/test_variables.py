@@ -12,6 +12,8 @@ _ANOTHERS = {
     "TRAINER_MEMORY": "16g",
     "BACKUP_PASSPHRASE_FILE": "./configs/no-backup-passphrase",
     "MLFLOW_PASSWORD_FILE": "./configs/no-secrets/mlflow_password",
+    "ALERT_WEBHOOK_FILE": "./configs/no-secrets/alert_webhook",
+    "ALERT_SMTP_PASSWORD_FILE": "./configs/no-secrets/alert_smtp_password",
     "SECRETS_DIR": "./configs/no-secrets",
 }
 """Defaults that differ on purpose: compose.gpu.yml's, and secrets that must be some file where none is named."""

@@ -16,6 +16,10 @@ _NAMES = {
     "objects-secret/s3_access_key",
     "objects-secret/s3_secret_key",
     "mlflow-login/credentials",
+    "metrics-secret/metrics_key",
+    "grafana-secret/grafana_password",
+    "grafana-secret/grafana_secret_key",
+    "alertmanager-config/alertmanager.yml",
 }
 
 
@@ -25,10 +29,15 @@ def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder, volumes = tmp_path / "given", tmp_path / "volumes"
     monkeypatch.setattr(preflight, "SECRETS", folder)
     monkeypatch.setattr(preflight, "VOLUMES", volumes)
-    for name in ("database-secret", "objects-secret", "mlflow-login", "postgres"):
-        (volumes / name).mkdir(parents=True)
+    template = Path(__file__).parents[3] / "configs" / "monitoring" / "alertmanager" / "alertmanager.yml"
+    monkeypatch.setattr(preflight, "ALERTING", template)
+    for name in ("postgres", *(path.partition("/")[0] for path in _NAMES)):
+        (volumes / name).mkdir(parents=True, exist_ok=True)
     folder.mkdir()
-    for name in ("postgres_password", "s3_access_key", "s3_secret_key", "mlflow_password"):
+    for name in (
+        *("postgres_password", "s3_access_key", "s3_secret_key", "mlflow_password"),
+        *("alert_webhook", "alert_smtp_password"),
+    ):
         (folder / name).touch()
     return folder
 
@@ -43,10 +52,11 @@ def test_a_first_start_makes_them_and_the_next_keeps_them(given: Path, capsys: p
     made = _kept(given)
     assert set(made) == _NAMES
     said = capsys.readouterr().out
-    assert said.startswith("made the secrets postgres_password, s3_access_key, s3_secret_key, mlflow_password")
-    secrets = [made["database-secret/postgres_password"], made["objects-secret/s3_secret_key"]]
+    assert said.startswith("made the secrets postgres_password, s3_access_key, s3_secret_key, metrics_key, grafana_")
+    secrets = [text for path, text in made.items() if path.startswith(("metrics-secret", "grafana-secret"))]
+    secrets += [made["database-secret/postgres_password"], made["objects-secret/s3_secret_key"]]
     secrets.append(read_login(given.parent / "volumes" / "mlflow-login" / "credentials")[1])
-    assert len(set(secrets)) == 3
+    assert len(set(secrets)) == 6
     assert min(map(len, secrets)) >= 32
     assert not [secret for secret in secrets if secret in said]
     preflight.preflight()

@@ -11,6 +11,7 @@ import pytest
 from handful_core.errors import ConfigError, ResourceError
 from handful_quickstart import plan as plan_module
 from handful_quickstart.plan import Options, check
+from handful_quickstart.ports import is_free
 from support.mlflow_server import free_port
 
 _Usage = namedtuple("_Usage", "total used free")
@@ -44,6 +45,22 @@ def test_a_busy_port_is_told(options: Options) -> None:
 def test_one_port_for_both_is_told(options: Options) -> None:
     with pytest.raises(ConfigError, match="choose two ports"):
         check(_with(options, mlflow_port=options.port))
+
+
+def test_the_monitor_is_started_when_asked_for(options: Options) -> None:
+    without = check(options)
+    assert set(without.servers) == {"mlflow", "serve"}
+    assert "HANDFUL_MONITOR_PORT" not in without.environment({})
+    asked = check(_with(options, monitor=True))
+    assert set(asked.servers) == {"mlflow", "serve", "monitor"}
+    environment = asked.environment({})
+    assert environment["HANDFUL_MONITOR_PORT"] == str(asked.monitor_port)
+    assert environment["HANDFUL_SERVING_MONITOR"] == f"http://127.0.0.1:{asked.monitor_port}"
+    assert asked.monitor_port not in {asked.port, asked.mlflow_port}
+
+
+def test_the_monitor_gets_another_port_where_its_own_is_taken(options: Options) -> None:
+    assert check(_with(options, monitor=True, port=8002 if is_free(8002) else options.port)).monitor_port != 8002
 
 
 def test_another_folder_is_told(options: Options, tmp_path: Path) -> None:

@@ -39,10 +39,32 @@ def mlflow(tmp_path: Path) -> FakeMlflow:
 
 @pytest.fixture
 async def client(tmp_path: Path, mlflow: FakeMlflow) -> AsyncIterator[httpx.AsyncClient]:
-    keys = [key("user", "predict"), key("boss", "admin"), key("slow", "predict", rate=2)]
+    keys = [key("user", "predict"), key("boss", "admin"), key("prometheus", "metrics"), key("slow", "predict", rate=2)]
     KeyFile(tmp_path / "home" / "keys.json").write(keys)
     async with running(make_app(tmp_path, mlflow, auth="on", max_batch=4)) as asking:
         yield asking
+
+
+@pytest.mark.anyio
+async def test_the_key_of_a_file_reads_metrics_and_nothing_else(tmp_path: Path, mlflow: FakeMlflow) -> None:
+    file = tmp_path / "metrics_key"
+    file.write_text("secret of prometheus\n")
+    KeyFile(tmp_path / "home" / "keys.json").write([key("user", "predict")])
+    async with running(make_app(tmp_path, mlflow, auth="on", metrics_key_file=file)) as client:
+        assert (await client.get("/metrics", headers=as_key("prometheus"))).status_code == 200
+        assert (await client.get("/metrics", headers=as_key("user"))).status_code == 200
+        assert (await client.get("/metrics")).status_code == 401
+        refused = await client.post("/predict", content=HAND, headers=as_key("prometheus") | PNG)
+        assert (refused.status_code, refused.json()["type"]) == (403, "urn:handful:problem:forbidden")
+
+
+@pytest.mark.parametrize("content", [None, b"", b" \n", b"\xff"])
+def test_a_key_for_metrics_that_is_none_stops_the_start(tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "metrics_key"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(ConfigError, match="the key for metrics"):
+        make_app(tmp_path, FakeMlflow(), auth="on", metrics_key_file=file)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +97,7 @@ async def test_nothing_is_told_without_a_key(client: httpx.AsyncClient, path: st
         assert response.headers["www-authenticate"] == "Bearer"
         assert response.json()["type"] == "urn:handful:problem:no-key"
     assert (await client.get(path, headers=as_key("user"))).status_code == 200
+    assert (await client.get(path, headers=as_key("prometheus"))).status_code == (200 if path == "/metrics" else 403)
     assert (await client.get(path, headers={"X-API-Key": "secret of user"})).status_code == 200
 
 

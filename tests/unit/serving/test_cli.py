@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from handful_core.errors import ConfigError, ResourceError
+from handful_core.listening import listen
 from handful_core.settings import load
 from handful_serving import cli
-from handful_serving.server.run import listen
 from handful_serving.settings import ServingSettings
 
 

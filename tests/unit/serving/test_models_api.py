@@ -267,6 +267,9 @@ async def test_metrics(client: httpx.AsyncClient, mlflow: FakeMlflow, tmp_path: 
         'handful_model_reloads_total{model="fingers",outcome="ok",reason=""} 1.0',
         'handful_model_reloads_total{model="fingers",outcome="refused",reason="golden"} 1.0',
         "handful_registry_reachable 1.0",
+        'handful_champion_pending{model="fingers",reason="golden",version="3"} 1.0',
+        'handful_model_quality{metric="mAP50",model="fingers",version="2"} 0.5',
+        "handful_queue_capacity 32.0",
     ):
         assert line in lines
     info = [line for line in lines if line.startswith("handful_model_info{")]

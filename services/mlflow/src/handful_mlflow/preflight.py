@@ -12,6 +12,7 @@ from pathlib import Path
 
 from compose import secret_files
 from compose.errors import ComposeError
+from handful_mlflow.alerting import Receivers, render
 from handful_mlflow.credentials import login_text, read_login
 from handful_mlflow.errors import JobError
 from handful_mlflow.settings import SECRETS
@@ -21,6 +22,14 @@ DATABASE = "postgres_password"
 LOGIN_USER = "admin"
 """MLflow's first user, who may do everything."""
 _KEPT_IN = {DATABASE: "database-secret", "s3_access_key": "objects-secret", "s3_secret_key": "objects-secret"}
+_MADE_IN = {
+    "metrics_key": "metrics-secret",
+    "grafana_password": "grafana-secret",
+    "grafana_secret_key": "grafana-secret",
+}
+"""Secrets of the monitoring that nobody brings: Prometheus' key for serving, and Grafana's."""
+ALERTING = Path("/alertmanager/alertmanager.yml")
+"""Alertmanager's settings without receivers."""
 _PASSWORD, _CREDENTIALS = "mlflow_password", "credentials"  # Names of files.
 
 
@@ -28,10 +37,13 @@ def preflight() -> None:
     """Settle all secrets before anything is started with them.
 
     Raises:
-        JobError: a secret is a placeholder or too short, cannot be read or written, or the database's is lost.
+        JobError: a secret is a placeholder or too short, cannot be read or written, or the database's is lost; or
+            an alert's receiver is set wrongly.
     """
     try:
         made = [name for name, volume in _KEPT_IN.items() if _settle(name, VOLUMES / volume)]
+        made += [name for name, volume in _MADE_IN.items() if _make(VOLUMES / volume / name)]
+        _settle_alerting(VOLUMES / "alertmanager-config" / ALERTING.name)
         made += [_PASSWORD] if _settle_login(VOLUMES / "mlflow-login" / _CREDENTIALS) else []
     except ComposeError as error:
         raise JobError(str(error)) from error
@@ -66,6 +78,21 @@ def _settle(name: str, volume: Path) -> bool:
         )
     secret_files.write(kept, secret_files.random_value(name))
     return True
+
+
+def _make(kept: Path) -> bool:
+    """Make a secret that is not there; whether it was made."""
+    if kept.exists():
+        return False
+    secret_files.write(kept, secrets.token_hex(24))
+    return True
+
+
+def _settle_alerting(kept: Path) -> None:
+    """Write Alertmanager's settings, if they differ from what is there."""
+    text = render(ALERTING, Receivers.read(os.environ, SECRETS))
+    if not kept.exists() or kept.read_text(encoding="utf-8") != text:
+        secret_files.write(kept, text)
 
 
 def _settle_login(kept: Path) -> bool:

@@ -10,16 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from handful_core import logs
 from handful_core.console import out, print_json, print_table, say
-from handful_core.errors import NotFoundError, RefusedError
+from handful_core.errors import ConfigError, NotFoundError, RefusedError
+from handful_core.listening import leave_signals_to_uvicorn, listen
 from handful_core.settings import CoreSettings, load
 from handful_monitor.settings import MonitorSettings
 
 if TYPE_CHECKING:
+    from handful_monitor.domain.verdict import Verdict
     from handful_monitor.report import Parts
 
 monitor = typer.Typer(help="See whether what a served model is asked and answers has changed.", no_args_is_help=True)
 
+_THIS_MACHINE = {"127.0.0.1", "localhost", "::1"}
 _SECONDS = 60
 """For one answer of MLflow."""
 Model = Annotated[str | None, typer.Argument(help="The model; all that have a prediction log if not given.")]
@@ -75,24 +79,48 @@ def watch(
     model: Model = None,
     every: Annotated[float, typer.Option("--every", min=1, help="Seconds between two rounds.")] = 60,
     once: Annotated[bool, typer.Option("--once", help="One round, as for a timer of your own.")] = False,
+    port: Annotated[
+        int | None, typer.Option("--port", min=1, max=65535, help="Say what is known over HTTP, on this port.")
+    ] = None,
 ) -> None:
     """Give each version and source a verdict whenever its window is full, and keep it in MLflow."""
-    from handful_monitor.domain.verdict import Verdict
     from handful_monitor.report import Watches
     from handful_monitor.watch import watch as go_round
 
-    def tell(verdict: Verdict) -> None:
-        say(f"{verdict.stream}: {_line(verdict.document)}")
-
+    if once and port:
+        raise ConfigError("--once ends after one round, --port answers until Ctrl-C", "leave one out")
     with _opened() as parts:
-        watches = Watches(parts, model)
         if once:
-            for one in watches.now():
+            for one in Watches(parts, model).now():
                 for verdict in one.once():
-                    tell(verdict)
+                    _tell(verdict)
+            return
+        if port or parts.settings.port:
+            _listen(parts, model, every, port or parts.settings.port)
             return
         say(f"watching {model or 'all models'} of {parts.registry.uri}; Ctrl-C ends it")
-        go_round(watches.now, tell, every)
+        go_round(Watches(parts, model).now, _tell, every)
+
+
+def _listen(parts: Parts, model: str | None, every: float, port: int | None) -> None:
+    from handful_monitor.server import Service
+
+    settings = parts.settings
+    with listen(settings.host, port or 0) as listening:
+        logs.configure(settings.log_level)
+        service = Service(parts, model, _tell, every)
+        leave_signals_to_uvicorn()
+        say(
+            f"watching {model or 'all models'} of {parts.registry.uri}; verdicts at"
+            f" http://{settings.host}:{listening.getsockname()[1]}/verdicts; Ctrl-C ends it"
+        )
+        if settings.host not in _THIS_MACHINE:
+            say(f"it listens on {settings.host} and asks for no key: keep others away from this port")
+        service.run(listening)
+
+
+def _tell(verdict: Verdict) -> None:
+    say(f"{verdict.stream}: {_line(verdict.document)}")
 
 
 @contextmanager

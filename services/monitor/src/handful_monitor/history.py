@@ -14,11 +14,15 @@ from typing import Any
 
 from handful_core.registry.monitoring import DAY, KIND, MonitoringExperiments, MonitoringRun
 from handful_monitor.domain.verdict import State, Stream, Verdict
+from handful_monitor.standing import RunReference, Standing
 
 _VERDICTS, _REPORTS = {KIND: "verdict"}, {KIND: "monitor-report"}
 _VERSION, _SOURCE, _VERDICT = "handful.version", "handful.source", "handful.verdict"
+_REPORT = "handful.report"
+"""Tag of a run that has a report."""
 _FOLDER = "verdicts"
 REPORT, VERDICT = "report.html", "verdict.json"
+_TIME = "%Y%m%dT%H%M%S%fZ"
 _UNSAFE = re.compile(r"[^\w\-. /]")
 _STATES = {State.TOO_FEW: -1.0, State.STEADY: 0.0, State.CHANGED: 1.0}
 
@@ -29,11 +33,13 @@ class VerdictHistory:
     Args:
         model: its name.
         experiments: of MLflow.
+        standing: hears of every verdict that is read or kept; None if nobody wants to know.
     """
 
-    def __init__(self, model: str, experiments: MonitoringExperiments) -> None:
+    def __init__(self, model: str, experiments: MonitoringExperiments, standing: Standing | None = None) -> None:
         self._model = model
         self._experiments = experiments
+        self._standing = standing
 
     def newest(self, since: datetime) -> Mapping[Stream, Mapping[str, Any]]:
         """The newest verdict of each stream, as JSON."""
@@ -48,7 +54,11 @@ class VerdictHistory:
         """Every verdict, those of a stream in the order of time."""
         for run in self._runs(since):
             for name in run.files(_FOLDER):
-                yield self._stream(run), json.loads(run.read(f"{_FOLDER}/{name}"))
+                document = json.loads(run.read(f"{_FOLDER}/{name}"))
+                self._tell(run, name, document)
+                yield self._stream(run), document
+            if self._standing is not None and _REPORT in run.tags:
+                self._standing.keep_report(self._stream(run), _reference(run))
 
     def add(self, verdict: Verdict, segments: Sequence[str]) -> None:
         """Keep a verdict: one file, in one step, says what it is and which segments it is about.
@@ -60,7 +70,9 @@ class VerdictHistory:
         now = datetime.now(UTC)
         run = self._run_of_today(verdict.stream, now)
         content = json.dumps({**verdict.document, "segments": list(segments)}, indent=1, ensure_ascii=False).encode()
-        run.upload(f"{_FOLDER}/{now:%Y%m%dT%H%M%S%f}Z.json", content)
+        name = f"{now:{_TIME}}.json"
+        run.upload(f"{_FOLDER}/{name}", content)
+        self._tell(run, name, verdict.document)
 
     def keep_report(self, verdict: Verdict, html: bytes | None) -> None:
         """Keep a verdict that somebody asked for: a run of its own, which `watch` does not count."""
@@ -73,13 +85,22 @@ class VerdictHistory:
 
     def publish(self, verdict: Verdict, html: bytes | None = None) -> None:
         """Show a verdict in MLflow's page: `verdict.json`, metrics, and a report if there is one."""
-        self._show(self._run_of_today(verdict.stream, datetime.now(UTC)), verdict, html)
+        run = self._run_of_today(verdict.stream, datetime.now(UTC))
+        self._show(run, verdict, html)
+        if self._standing is not None and html is not None:
+            self._standing.keep_report(verdict.stream, _reference(run))
+
+    def _tell(self, run: MonitoringRun, name: str, document: Mapping[str, Any]) -> None:
+        if self._standing is not None:
+            at = datetime.strptime(name, f"{_TIME}.json").replace(tzinfo=UTC)
+            self._standing.keep(self._stream(run), at, document, _reference(run))
 
     def _show(self, run: MonitoringRun, verdict: Verdict, html: bytes | None) -> None:
         run.upload(VERDICT, json.dumps(verdict.document, indent=1, ensure_ascii=False).encode())
         if html is not None:
             run.upload(REPORT, html)
-        run.log(_metrics(verdict), {_VERDICT: verdict.state.value})
+        tags = {_VERDICT: verdict.state.value} | ({_REPORT: REPORT} if html is not None else {})
+        run.log(_metrics(verdict), tags)
 
     def _run_of_today(self, stream: Stream, now: datetime) -> MonitoringRun:
         day = now.date().isoformat()
@@ -98,6 +119,10 @@ class VerdictHistory:
 
     def _stream(self, run: MonitoringRun) -> Stream:
         return Stream(self._model, run.tags.get(_VERSION, ""), run.tags.get(_SOURCE, ""))
+
+
+def _reference(run: MonitoringRun) -> RunReference:
+    return RunReference(run.experiment_id, run.id)
 
 
 def _metrics(verdict: Verdict) -> dict[str, float]:

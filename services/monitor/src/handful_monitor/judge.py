@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from handful_core.errors import HandfulError, UnavailableError
 from handful_core.profile import LogRow
 from handful_monitor.domain import LEAST_ROWS
+from handful_monitor.domain.columns import Column
+from handful_monitor.domain.histogram import histogram
 from handful_monitor.domain.verdict import Stream, Verdict, decide
 from handful_monitor.domain.window import Window
 from handful_monitor.references import AcceptedVersion, References
+
+_DIRECTION = re.compile(r"embedding_\d+")
 
 
 def stream_of(row: LogRow) -> Stream:
@@ -106,7 +112,21 @@ class Judge:
     ) -> Verdict:
         window = Window.of(rows, accepted.reference.features if accepted else ())
         comparison = accepted.reference.compare(window) if accepted else None
-        return decide(stream, window, comparison, differed, notes)
+        verdict = decide(stream, window, comparison, differed, notes)
+        return _with_histograms(verdict, accepted, window) if accepted else verdict
+
+
+def _with_histograms(verdict: Verdict, accepted: AcceptedVersion, window: Window) -> Verdict:
+    """The verdict with `histogram` in each feature, but for directions of an embedding: nobody can name them."""
+    columns = accepted.profile.columns
+    shown = [name for name in window.columns if not _DIRECTION.fullmatch(name)]
+    features = [
+        {**found, "histogram": histogram(Column.of(found["kind"], columns[name]), window.columns[name])}
+        if (name := found["name"]) in shown
+        else found
+        for found in verdict.document["features"]
+    ]
+    return replace(verdict, document={**verdict.document, "features": features})
 
 
 def _of_package(rows: Sequence[LogRow], accepted: AcceptedVersion | None) -> tuple[Sequence[LogRow], list[str]]:

@@ -19,6 +19,8 @@ from handful_monitor.html import draw_report, find_evidently
 from handful_monitor.judge import Judge, NewestRows
 from handful_monitor.log import PredictionLog, spooled_models
 from handful_monitor.settings import MonitorSettings
+from handful_monitor.standing import Standing
+from handful_monitor.traffic import TrafficCounter
 from handful_monitor.watch import Watch
 
 _log = logging.getLogger(__name__)
@@ -82,10 +84,15 @@ class Watches:
     Args:
         parts: what they work with.
         only: one model; None for all, those that come later as well.
+        standing: hears of every verdict, if somebody wants to know.
+        traffic: hears of every row, in the same way.
     """
 
-    def __init__(self, parts: Parts, only: str | None) -> None:
+    def __init__(
+        self, parts: Parts, only: str | None, standing: Standing | None = None, traffic: TrafficCounter | None = None
+    ) -> None:
         self._parts, self._only = parts, only
+        self._standing, self._traffic = standing, traffic
         self._known: dict[str, Watch] = {}
 
     def now(self) -> list[Watch]:
@@ -98,8 +105,9 @@ class Watches:
     def _make(self, model: str) -> Watch:
         parts = self._parts
         log = PredictionLog(model, parts.home, parts.experiments)
-        history = VerdictHistory(model, parts.experiments)
-        return Watch(model, log, history, parts.judge, parts.settings, self._report)
+        history = VerdictHistory(model, parts.experiments, self._standing)
+        count = self._traffic.count if self._traffic else lambda _: None
+        return Watch(model, log, history, parts.judge, parts.settings, self._report, count=count)
 
     def _report(self, verdict: Verdict, rows: Sequence[LogRow]) -> bytes | None:
         """A report of what has changed, where Evidently is installed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -17,6 +17,7 @@ from handful_monitor.log import PredictionLog
 from handful_monitor.settings import MonitorSettings
 
 Report = Callable[[Verdict, Sequence[LogRow]], bytes | None]
+Count = Callable[[Iterable[LogRow]], None]
 _log = logging.getLogger(__name__)
 
 
@@ -45,6 +46,7 @@ class Watch:
         settings: how large windows are.
         report: draws a report of a verdict and its rows, or gives None.
         clock: seconds that no change of the time of day disturbs.
+        count: hears of each row once.
     """
 
     def __init__(
@@ -56,9 +58,10 @@ class Watch:
         settings: MonitorSettings,
         report: Report = lambda *_: None,
         clock: Callable[[], float] = time.monotonic,
+        count: Count = lambda _: None,
     ) -> None:
         self._model, self._log, self._history, self._judge = model, log, history, judge
-        self._settings, self._report, self._clock = settings, report, clock
+        self._settings, self._report, self._clock, self._count = settings, report, clock, count
         self._states: dict[Stream, _StreamState] = {}
         self._read: set[str] = set()
         self._ids: set[str] = set()
@@ -80,6 +83,15 @@ class Watch:
             if len(state.pending) >= self._settings.rows and waited:
                 yield self._conclude(stream, state)
 
+    @property
+    def model(self) -> str:
+        """Whose rows it judges."""
+        return self._model
+
+    def gathering(self) -> Mapping[Stream, int]:
+        """How many rows of each stream wait for a verdict."""
+        return {stream: len(state.pending) for stream, state in self._states.items()}
+
     def _remember(self, since: datetime) -> None:
         """What was judged before this process began."""
         for stream, document in self._history.all(since):
@@ -97,13 +109,16 @@ class Watch:
             rows = segment.rows()
             if rows is None:
                 continue
+            new = []
             for row in rows:
                 state = self._states.setdefault(stream_of(row), _StreamState())
                 if row.model != self._model or row.at < since or row.id in self._ids:
                     continue
                 self._ids.add(row.id)
+                new.append(row)
                 if segment.name not in state.judged:
                     state.pending[row.id] = (segment.name, row)
+            self._count(new)
             self._read.add(segment.name)
 
     def _conclude(self, stream: Stream, state: _StreamState) -> Verdict:
@@ -128,19 +143,45 @@ class Watch:
         return verdict
 
 
-def watch(watches: Callable[[], list[Watch]], tell: Callable[[Verdict], None], seconds: float) -> None:
-    """Go round for ever.
+def watch(
+    watches: Callable[[], list[Watch]],
+    tell: Callable[[Verdict], None],
+    seconds: float,
+    ended: Callable[[HandfulError | None, list[Watch]], None] = lambda *_: None,
+    wait: Callable[[float], object] = time.sleep,
+) -> None:
+    """Go round until `wait` gives something true.
 
     Args:
         watches: the models that there are now.
         tell: what to do with a verdict.
         seconds: between two rounds.
+        ended: hears of each round what went wrong in it, and whom it was about.
+        wait: waits so many seconds.
     """
     while True:
-        try:
-            for one in watches():
+        ended(*_go_round(watches, tell, seconds))
+        if wait(seconds):
+            return
+
+
+def _go_round(
+    watches: Callable[[], list[Watch]], tell: Callable[[Verdict], None], seconds: float
+) -> tuple[HandfulError | None, list[Watch]]:
+    failure: HandfulError | None = None
+    there: list[Watch] = []
+    try:
+        there = watches()
+        for one in there:
+            try:
                 for verdict in one.once():
                     tell(verdict)
-        except UnavailableError as error:
-            _log.warning("%s: trying again in %.0f s", error, seconds)
-        time.sleep(seconds)
+            except UnavailableError:
+                raise
+            except HandfulError as error:  # It is this model's: the others go on.
+                _log.error("%s: %s", one.model, error)
+                failure = error
+    except HandfulError as error:
+        _log.warning("%s: trying again in %.0f s", error, seconds)
+        failure = error
+    return failure, there

@@ -29,6 +29,10 @@ def quickstart(
     no_train: Annotated[
         bool, typer.Option("--no-train", help="Start the servers with what is in the registry; draw and train nothing.")
     ] = False,
+    monitor: Annotated[
+        bool,
+        typer.Option("--monitor", help="Start the monitor, too: the dashboard's view Monitoring shows what it says."),
+    ] = False,
     task: Annotated[Task, typer.Option("--task", help="What is drawn and learnt.")] = Task.FINGERS,
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="The training's YAML file, instead of the task's own.")
@@ -68,6 +72,7 @@ def quickstart(
             retrain=retrain,
             train=not no_train,
             stay=not exit_,
+            monitor=monitor,
         )
     )
 

@@ -17,7 +17,15 @@ from filelock import FileLock, Timeout
 
 from handful_core.errors import ConfigError, ResourceError
 from handful_core.registry.starters import DEFAULT_STARTERS
-from handful_quickstart.ports import API_PORT, LOCALHOST, MLFLOW_PORT, free_mlflow_port, require_free
+from handful_quickstart.ports import (
+    API_PORT,
+    LOCALHOST,
+    MLFLOW_PORT,
+    MONITOR_PORT,
+    free_mlflow_port,
+    free_monitor_port,
+    require_free,
+)
 
 PROCFILE = "Procfile"
 _OTHER_MLFLOWS = ("MLFLOW_", "HANDFUL_BACKUP_")
@@ -39,6 +47,7 @@ class Options:
         retrain: train although a champion serves already.
         train: draw a dataset and train on it, where there is no champion; else the servers alone are started.
         stay: keep the servers up until Ctrl-C.
+        monitor: start the monitor beside the other servers.
     """
 
     folder: Path
@@ -50,6 +59,7 @@ class Options:
     retrain: bool = False
     train: bool = True
     stay: bool = True
+    monitor: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,7 @@ class Plan(Options):
 
     port: int = API_PORT
     mlflow_port: int = MLFLOW_PORT
+    monitor_port: int = MONITOR_PORT
 
     @property
     def api(self) -> str:
@@ -68,6 +79,12 @@ class Plan(Options):
     def mlflow(self) -> str:
         """Address of MLflow."""
         return f"http://{LOCALHOST}:{self.mlflow_port}"
+
+    @property
+    def servers(self) -> dict[str, str]:
+        """What is started: names as the Procfile has them, and where each says that it is up."""
+        started = {"mlflow": f"{self.mlflow}/health", "serve": f"{self.api}/health/live"}
+        return started | ({"monitor": f"http://{LOCALHOST}:{self.monitor_port}/health"} if self.monitor else {})
 
     @property
     def logs(self) -> Path:
@@ -97,6 +114,14 @@ class Plan(Options):
             "MLFLOW_ARTIFACTS_DESTINATION": str(store / "artifacts"),
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             "MLFLOW_DISABLE_TELEMETRY": "true",
+            **(self._monitor_environment() if self.monitor else {}),
+        }
+
+    def _monitor_environment(self) -> dict[str, str]:
+        return {
+            "HANDFUL_SERVING_MONITOR": f"http://{LOCALHOST}:{self.monitor_port}",
+            "HANDFUL_MONITOR_HOST": LOCALHOST,
+            "HANDFUL_MONITOR_PORT": str(self.monitor_port),
         }
 
 
@@ -130,19 +155,22 @@ def check(options: Options) -> Plan:
         What to do, with the ports.
 
     Raises:
-        ConfigError: this is not Handful's folder, or serving is not installed.
+        ConfigError: this is not Handful's folder, or a server is not installed.
         ResourceError: a port is in use, the disk is full, or the home folder cannot be written.
     """
     if not (options.folder / PROCFILE).is_file():
         raise ConfigError(f"{options.folder} has no {PROCFILE}", "run this in Handful's own folder")
-    if not entry_points(group="handful.commands", name="serve"):
-        raise ConfigError("serving is not installed", "run scripts/quickstart.sh, which installs it")
+    for command, what in {"serve": "serving", **({"monitor": "the monitor"} if options.monitor else {})}.items():
+        if not entry_points(group="handful.commands", name=command):
+            raise ConfigError(f"{what} is not installed", "run scripts/quickstart.sh, which installs it")
     _check_home(options.home)
     port = require_free(options.port or API_PORT, "--port")
     mlflow_port = require_free(options.mlflow_port, "--mlflow-port") if options.mlflow_port else free_mlflow_port()
     if port == mlflow_port:
         raise ConfigError(f"--port and --mlflow-port are both {port}", "choose two ports")
-    values: dict[str, Any] = asdict(options) | {"port": port, "mlflow_port": mlflow_port}
+    monitor_port = free_monitor_port({port, mlflow_port}) if options.monitor else MONITOR_PORT
+    values: dict[str, Any] = asdict(options)
+    values |= {"port": port, "mlflow_port": mlflow_port, "monitor_port": monitor_port}
     return Plan(**values)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Collection
 
 import psutil
 
@@ -13,6 +14,7 @@ from handful_core.errors import ResourceError
 LOCALHOST = "127.0.0.1"
 API_PORT = 8000
 MLFLOW_PORT = 5000
+MONITOR_PORT = 8002
 _TRIES = 10
 
 
@@ -53,6 +55,20 @@ def free_mlflow_port() -> int:
             return port
     raise ResourceError(
         f"the ports {MLFLOW_PORT} to {MLFLOW_PORT + _TRIES - 1} are all in use", "choose another with --mlflow-port"
+    )
+
+
+def free_monitor_port(taken: Collection[int]) -> int:
+    """The monitor's usual port, or the next free one: nobody asks there but serving.
+
+    Args:
+        taken: ports that other servers are about to take.
+    """
+    for port in range(MONITOR_PORT, MONITOR_PORT + _TRIES):
+        if port not in taken and is_free(port):
+            return port
+    raise ResourceError(
+        f"the ports {MONITOR_PORT} to {MONITOR_PORT + _TRIES - 1} are all in use", "end what listens on one of them"
     )
 
 

@@ -253,7 +253,8 @@ def _show_addresses(plan: Plan) -> None:
         "dashboard": plan.api,
         "API": f"{plan.api}/docs",
         "MLflow": f"{plan.mlflow}/#/models?workflowType=machine_learning",
+        **({"monitoring": f"{plan.api}/#monitoring"} if plan.monitor else {}),
         "logs": plan.logs,
     }
     for what, address in where.items():
-        out.print(f"{what:<10} {address}", highlight=False)
+        out.print(f"{what:<11} {address}", highlight=False)

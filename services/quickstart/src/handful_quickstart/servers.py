@@ -1,4 +1,4 @@
-"""The servers, MLflow and serving: started, watched and stopped."""
+"""The servers, MLflow, serving and perhaps the monitor: started, watched and stopped."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _START_SECONDS = 300
 
 
 class Servers:
-    """MLflow and serving, as the Procfile says.
+    """MLflow, serving and perhaps the monitor, as the Procfile says.
 
     Args:
         plan: where they listen and write.
@@ -31,13 +31,13 @@ class Servers:
         self._processes = processes
 
     def wait_until_up(self) -> None:
-        """Wait until both answer.
+        """Wait until all answer.
 
         Raises:
             UnavailableError: one ended, or does not answer in time.
         """
         until = time.monotonic() + _START_SECONDS
-        for name, url in (("mlflow", f"{self._plan.mlflow}/health"), ("serve", f"{self._plan.api}/health/live")):
+        for name, url in self._plan.servers.items():
             while not _answers(url):
                 self.check()
                 if time.monotonic() > until:
@@ -82,7 +82,8 @@ def running_servers(plan: Plan) -> Iterator[Servers]:
     processes: dict[str, ChildProcess] = {}
     try:
         for name, command in _commands(plan.folder / PROCFILE):
-            processes[name] = _start(name, command, plan)
+            if name != "monitor" or plan.monitor:
+                processes[name] = _start(name, command, plan)
         yield Servers(plan, processes)
     finally:
         with signals_ignored():

@@ -25,8 +25,9 @@ from handful_serving import __version__
 from handful_serving.adapters import memory
 from handful_serving.adapters.backends import model_opener
 from handful_serving.adapters.disk_cache import DiskCache
-from handful_serving.adapters.key_file import KeyFile
+from handful_serving.adapters.key_file import KeyFile, WithMetricsKey
 from handful_serving.adapters.metrics import Metrics
+from handful_serving.adapters.monitor import Monitor
 from handful_serving.adapters.observers import Observers
 from handful_serving.adapters.prediction_log.log import PredictionLog
 from handful_serving.adapters.prediction_log.shipper import Shipper
@@ -39,13 +40,13 @@ from handful_serving.api.body import BodyBudget
 from handful_serving.api.dashboard import Dashboard, with_fallback
 from handful_serving.api.errors import Problem
 from handful_serving.api.request_ids import HEADER, RequestIds
-from handful_serving.api.routes import docs, health, live, models, predict, rollouts, v2
+from handful_serving.api.routes import docs, health, live, models, monitor, predict, rollouts, v2
 from handful_serving.api.security import KEY_HEADER
 from handful_serving.api.security_headers import SecurityHeaders
 from handful_serving.api.state import AppState
 from handful_serving.concurrency.admission import AdmissionQueue
 from handful_serving.concurrency.threads import in_thread
-from handful_serving.domain.auth import Authenticator, RateLimiter
+from handful_serving.domain.auth import ApiKeyStore, Authenticator, RateLimiter
 from handful_serving.domain.catalog import Catalog
 from handful_serving.domain.loader import Dependencies
 from handful_serving.domain.model_manager import ModelManager
@@ -120,7 +121,7 @@ def _middleware(settings: ServingSettings, state: AppState) -> list[Middleware]:
 def _add_routes(app: FastAPI) -> None:
     # The first route that matches answers: these stand before the ones that only describe them.
     app.router.routes.extend([*predict.plain_routes(), *predict.plain_routes(_PREFIX)])
-    for module in (predict, live, models, rollouts, v2, health, docs):
+    for module in (predict, live, models, monitor, rollouts, v2, health, docs):
         app.include_router(module.router)
         app.include_router(module.router, prefix=_PREFIX, include_in_schema=False)
 
@@ -141,8 +142,15 @@ def _build(
     threads = settings.threads or available_cpus()
     cache = settings.cache_dir or core.home / "cache" / "models"
     disk_cache = DiskCache(cache, settings.cache_versions)
-    open_model = open_model or model_opener(settings.inference_backend, threads, cache, settings.run_seconds)
     package_probe = _probe(settings, threads, cache) if probe else None
+    open_model = open_model or model_opener(
+        settings.inference_backend,
+        threads,
+        cache,
+        settings.run_seconds,
+        precision=settings.inference_precision,
+        passed=package_probe.passed if package_probe else None,
+    )
     dependencies = Dependencies(
         # One attempt: the watcher polls again by itself, and a request should not wait for three.
         registry=registry or Registry(core.mlflow_uri, timeout=settings.registry_timeout, attempts=1),
@@ -158,8 +166,7 @@ def _build(
     # One slot more than there are threads: its image waits in the pool, so a thread that is done begins with it at
     # once, without a turn of the event loop in between.
     queue = AdmissionQueue(threads + 1, settings.queue_size, settings.deadline_seconds)
-    metrics.watch(lambda: list(manager.store), catalog.is_champion, queue)
-    keys = KeyFile(settings.keys_file or core.home / "keys.json")
+    metrics.watch(manager, queue, core.home)
     return AppState(
         settings=settings,
         manager=manager,
@@ -167,17 +174,24 @@ def _build(
         rollout=rollout,
         model_status=ModelStatus(manager),
         metrics=metrics,
-        authenticator=Authenticator(keys, settings.keys_required),
+        authenticator=Authenticator(_keys(settings, core), settings.keys_required),
         rate_limiter=RateLimiter(settings.rate_per_minute),
         body_budget=BodyBudget(settings.max_body_bytes, settings.max_pending_bytes, settings.body_seconds),
+        monitor=Monitor(settings.monitor),
         prediction_log=log,
         mlflow_page=(settings.mlflow_page or redact_credentials(core.mlflow_uri)).rstrip("/"),
     )
 
 
+def _keys(settings: ServingSettings, core: CoreSettings) -> ApiKeyStore:
+    keys = KeyFile(settings.keys_file or core.home / "keys.json")
+    return WithMetricsKey(keys, settings.metrics_key_file) if settings.metrics_key_file else keys
+
+
 def _probe(settings: ServingSettings, threads: int, cache: Path) -> Probe:
     limits = Limits(settings.probe_seconds, settings.run_seconds, _budget(settings))
-    return Probe(settings.inference_backend, threads, limits, ProbeRecord(cache / "probe.json"))
+    record = ProbeRecord(cache / "probe.json")
+    return Probe(settings.inference_backend, threads, limits, record, settings.inference_precision)
 
 
 def _pipeline(settings: ServingSettings, threads: int) -> Pipeline:
@@ -238,6 +252,7 @@ async def _running(state: AppState) -> AsyncIterator[None]:
         state.rollout.close()
         await state.manager.stop()
         state.predictor.close()
+        await state.monitor.close()
         if state.prediction_log:
             await in_thread(state.prediction_log.close)
 

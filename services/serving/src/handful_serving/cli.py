@@ -12,6 +12,7 @@ import typer
 from handful_core import logs
 from handful_core.console import say
 from handful_core.errors import redact_credentials
+from handful_core.listening import leave_signals_to_uvicorn, listen
 from handful_core.settings import CoreSettings, load
 from handful_serving.settings import ServingSettings
 
@@ -27,8 +28,6 @@ def serve(
     model: Annotated[str | None, typer.Option(help="The model of requests that name none.")] = None,
 ) -> None:
     """Serve the registry's champions, and the dashboard, until Ctrl-C."""
-    from handful_serving.server.run import listen
-
     settings = _settings(host=host, port=port, dashboard_dir=dashboard, default_model=model)
     with listen(settings.host, settings.port) as listening:
         _serve(settings, load(CoreSettings), listening)
@@ -53,7 +52,7 @@ def _serve(settings: ServingSettings, core: CoreSettings, listening: socket.sock
     from handful_serving.adapters.memory import share_heap
     from handful_serving.api.request_ids import RequestIdFilter
     from handful_serving.app import create_app
-    from handful_serving.server.run import leave_signals_to_uvicorn, run
+    from handful_serving.server.run import run
 
     share_heap()  # Before `create_app` starts threads: each of them would get a heap of its own.
     logs.configure(settings.log_level, as_json=settings.log_json)

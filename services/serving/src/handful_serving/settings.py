@@ -15,6 +15,7 @@ from handful_faces.privacy import Detector
 
 CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 InferenceBackend = Literal["auto", "onnxruntime", "openvino"]
+InferencePrecision = Literal["auto", "fp32"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 _ORIGIN = re.compile(r"https?://[^/?#\s]+")
 """As browsers send it. An origin with a path would never match, and nothing would say why."""
@@ -63,6 +64,8 @@ class ServingSettings(BaseSettings):
     """Processors for inference; all that this process may use if not given."""
     inference_backend: InferenceBackend = "auto"
     """What runs models: `onnxruntime`, `openvino`, or `auto`, the faster one if OpenVINO is installed."""
+    inference_precision: InferencePrecision = "auto"
+    """`auto`: the fastest of the precisions that a model's package allows; `fp32`: none below the package's own."""
     probe_seconds: float = Field(default=60, gt=0)
     """How long a new model may take, in a process of its own, to be opened and answer its golden image."""
     run_seconds: float = Field(default=30, gt=0)
@@ -99,6 +102,8 @@ class ServingSettings(BaseSettings):
     """Whether API keys are asked for; `auto` does unless the server can be reached from this machine alone."""
     keys_file: Path | None = None
     """File of the hashed API keys, which `handful keys` writes; keys.json in the home folder if not given."""
+    metrics_key_file: Path | None = None
+    """File that holds one more key, in plain text, with which /metrics can be read and nothing else."""
     rate_per_minute: int | None = Field(default=None, ge=1)
     """Images a minute for each key that has no rate of its own, for all callers together where no keys are asked for;
     no limit if not given."""
@@ -129,6 +134,8 @@ class ServingSettings(BaseSettings):
 
     dashboard_dir: Path | None = None
     """Folder of the dashboard, which is then served at /; `handful serve` finds it in a working copy."""
+    monitor: str = "http://127.0.0.1:8002"
+    """Address of the monitor, which the dashboard asks by way of this server; it need not be there."""
     mlflow_page: str | None = None
     """Where browsers find MLflow's pages, for the dashboard's links; MLflow's address if not given."""
     shutdown_seconds: int = Field(default=30, ge=1)
@@ -150,7 +157,7 @@ class ServingSettings(BaseSettings):
             return origins
         raise ValueError("an origin is written like https://vision.example.com, without a path")
 
-    @field_validator("log_level", "face_blur", "auth", "inference_backend", mode="before")
+    @field_validator("log_level", "face_blur", "auth", "inference_backend", "inference_precision", mode="before")
     @classmethod
     def _lower(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value

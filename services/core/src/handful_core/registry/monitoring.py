@@ -44,6 +44,7 @@ class MonitoringRun:
         self._rest = rest
         try:
             self.id: str = data["info"]["run_id"]
+            self.experiment_id: str = data["info"]["experiment_id"]
             self.tags: Mapping[str, str] = {tag["key"]: tag["value"] for tag in data.get("data", {}).get("tags", ())}
             uri = data["info"]["artifact_uri"]
         except (KeyError, TypeError, AttributeError) as error:

@@ -48,12 +48,23 @@ def say_change(found: FeatureComparison) -> str:
     if abs(gap) >= max(_GAP, abs(found.value) / 2):
         return f"{_title(found)} is missing in {now} of answers, in training in {then}"
     if found.statistic in _STRANGE:
-        return _STRANGE[found.statistic].format(share=found.value, name=_name(found))
+        return _beyond(found)
     if found.then is None or found.now is None or found.then == found.now:
         return f"{_title(found)} is distributed otherwise than in training"
     less = found.now < found.then
     known = _LESS_MORE.get(found.feature.name)
     return f"{known[not less] if known else _title(found) + (' is lower' if less else ' is higher')} than in training"
+
+
+def _beyond(found: FeatureComparison) -> str:
+    """Of rows beyond nearly all of the reference's: their part is what has changed, not the middle of all."""
+    known = _LESS_MORE.get(found.feature.name)
+    if known is None:
+        return _STRANGE[found.statistic].format(share=found.value, name=_name(found))
+    subject, rest = known[found.statistic == "rows above"].split(" ", 1)
+    if subject in {"Pictures", "Answers"}:
+        return f"{found.value:.0%} of {subject.lower()} {rest} than nearly all in training"
+    return f"In {found.value:.0%} of pictures {subject.lower()} {rest} than in nearly all of training"
 
 
 def _of_words(found: FeatureComparison) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from handful_core.errors import ConfigError, ResourceError
 from handful_core.files import write_atomically
-from handful_serving.domain.auth import ApiKey
+from handful_serving.domain.auth import ApiKey, ApiKeyStore, digest_of
 
 _log = logging.getLogger(__name__)
 _REFRESH_SECONDS = 1.0
@@ -81,6 +81,34 @@ class KeyFile:
             self._stamp = stamp
         except ConfigError as error:  # The keys that were read last stay valid: a broken file locks nobody out.
             _log.error("%s", error)
+
+
+class WithMetricsKey:
+    """Keys, and one more in a file of its own, with which a Prometheus reads the metrics.
+
+    Args:
+        keys: the others.
+        path: the file; it holds the key itself, and is read once.
+
+    Raises:
+        ConfigError: it cannot be read, or is empty.
+    """
+
+    def __init__(self, keys: ApiKeyStore, path: Path) -> None:
+        self._keys = keys
+        try:
+            secret = path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                f"the key for metrics {path} cannot be read ({error})", "correct HANDFUL_SERVING_METRICS_KEY_FILE"
+            ) from error
+        if not secret:
+            raise ConfigError(f"the key for metrics {path} is empty", "write a long random text into it")
+        self._own = ApiKey("metrics", digest_of(secret), frozenset({"metrics"}))
+
+    def find(self, digest: str) -> ApiKey | None:
+        """The key whose secret has this digest."""
+        return self._own if digest == self._own.digest else self._keys.find(digest)
 
 
 def _from_json(entry: dict[str, Any]) -> ApiKey:

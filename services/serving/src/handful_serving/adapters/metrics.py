@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
-from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
+from handful_serving.adapters.collectors import Container, Load, ModelInfo, PendingChampions
 from handful_serving.concurrency.admission import AdmissionQueue
+from handful_serving.domain.model_manager import ModelManager
 from handful_serving.domain.model_ref import ModelVersion
-from handful_serving.domain.model_store import LoadedModel
 from handful_serving.domain.prediction import PredictionResult
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -55,21 +55,16 @@ class Metrics:
             "handful_live_frames", "Live frames, by what became of them.", ["outcome"], registry=self.registry
         )
 
-    def watch(
-        self,
-        loaded: Callable[[], Iterable[LoadedModel]],
-        is_champion: Callable[[ModelVersion], bool],
-        queue: AdmissionQueue,
-    ) -> None:
-        """Add gauges that are read at each scrape: the models in memory, and how busy serving is.
+    def watch(self, manager: ModelManager, queue: AdmissionQueue, folder: Path) -> None:
+        """Add gauges that are read at each scrape.
 
         Args:
-            loaded: the models in memory.
-            is_champion: whether a version answers for its model.
+            manager: has the models.
             queue: where images wait.
+            folder: on the disk that must not run full.
         """
-        self.registry.register(ModelInfo(loaded, is_champion))
-        self.registry.register(Load(queue))
+        for collector in (ModelInfo(manager), PendingChampions(manager), Load(queue), Container(folder)):
+            self.registry.register(collector)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """A request was answered."""
@@ -212,48 +207,3 @@ def _classes_and_confidences(result: PredictionResult) -> list[tuple[int, float]
     if prediction.top is not None:
         return [prediction.top]
     return list(zip(prediction.detections.classes.tolist(), prediction.detections.scores.tolist(), strict=True))
-
-
-class ModelInfo(Collector):
-    """One sample for each model in memory, with its size.
-
-    Args:
-        loaded: the models in memory.
-        is_champion: whether a version answers for its model.
-    """
-
-    def __init__(
-        self, loaded: Callable[[], Iterable[LoadedModel]], is_champion: Callable[[ModelVersion], bool]
-    ) -> None:
-        self._loaded = loaded
-        self._is_champion = is_champion
-
-    def collect(self) -> Iterable[Metric]:
-        """The samples."""
-        labels = ["model", "version", "task", "architecture", "digest", "backend", "state"]
-        info = GaugeMetricFamily("handful_model_info", "A model in memory.", labels=labels)
-        memory = GaugeMetricFamily(
-            "handful_model_memory_bytes", "What loading a model took.", labels=["model", "version"]
-        )
-        for loaded in self._loaded():
-            manifest = loaded.model.manifest
-            state = "served" if self._is_champion(loaded.model_version) else "loaded"
-            name = [loaded.model_version.name, str(loaded.model_version.version)]
-            info.add_metric(
-                [*name, manifest.task, manifest.architecture, loaded.digest[:12], loaded.model.backend, state], 1
-            )
-            memory.add_metric(name, loaded.memory)
-        yield info
-        yield memory
-
-
-class Load(Collector):
-    """The queue's length and the images that are worked on."""
-
-    def __init__(self, queue: AdmissionQueue) -> None:
-        self._queue = queue
-
-    def collect(self) -> Iterable[Metric]:
-        """The samples."""
-        yield GaugeMetricFamily("handful_queue_length", "Images that wait.", value=self._queue.waiting)
-        yield GaugeMetricFamily("handful_images_in_work", "Images that are worked on.", value=self._queue.busy)

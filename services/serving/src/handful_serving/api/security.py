@@ -40,6 +40,10 @@ async def _predict_caller(request: Request, state: State) -> Caller:
     return authenticate(request, state)
 
 
+async def _metrics_caller(request: Request, state: State) -> Caller:
+    return state.authenticator.authenticate(read_api_key(request.headers), "metrics")
+
+
 async def _admin_caller(request: Request, state: State) -> Caller:
     if not state.authenticator.required:
         _check_local(request)
@@ -49,6 +53,8 @@ async def _admin_caller(request: Request, state: State) -> Caller:
 
 PredictCaller = Annotated[Caller, Depends(_predict_caller)]
 """The caller of a route that needs the scope predict."""
+MetricsCaller = Annotated[Caller, Depends(_metrics_caller)]
+"""The caller of a route that needs the scope metrics."""
 AdminCaller = Annotated[Caller, Depends(_admin_caller)]
 """The caller of a route that needs the scope admin."""
 

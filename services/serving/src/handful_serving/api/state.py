@@ -14,6 +14,7 @@ from handful_serving.api.body import BodyBudget
 from handful_serving.domain.auth import Authenticator, RateLimiter
 from handful_serving.domain.model_manager import ModelManager
 from handful_serving.domain.model_status import ModelStatus
+from handful_serving.domain.ports import MonitorAnswer
 from handful_serving.domain.predictor import Predictor
 from handful_serving.domain.rollout import Rollout
 from handful_serving.settings import ServingSettings
@@ -44,6 +45,18 @@ class ApiMetrics(Protocol):
         ...
 
 
+class MonitorPort(Protocol):
+    """The monitor, which may not be there."""
+
+    async def get(self, path: str, query: str) -> MonitorAnswer | None:
+        """Its answer; None where nobody listens."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connections."""
+        ...
+
+
 class Background(Protocol):
     """What works beside the requests, while the server runs."""
 
@@ -71,6 +84,7 @@ class AppState:
     body_budget: BodyBudget
     mlflow_page: str
     """Where people's browsers find MLflow."""
+    monitor: MonitorPort
     prediction_log: Background | None = None
     """None if it is off."""
     live_connections: set[object] = field(default_factory=set)

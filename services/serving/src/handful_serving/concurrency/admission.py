@@ -50,6 +50,11 @@ class AdmissionQueue:
         return len(self._waiters)
 
     @property
+    def capacity(self) -> int:
+        """Images that may wait."""
+        return self._max_waiting
+
+    @property
     def has_free_slot(self) -> bool:
         """An image could begin at once."""
         return self.busy < self._slots

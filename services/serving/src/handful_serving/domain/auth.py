@@ -12,8 +12,9 @@ from typing import Literal, Protocol
 
 from handful_serving.errors import ForbiddenError, RateError, UnauthorizedError
 
-Scope = Literal["predict", "admin"]
-SCOPES: tuple[Scope, ...] = ("predict", "admin")
+Scope = Literal["metrics", "predict", "admin"]
+SCOPES: tuple[Scope, ...] = ("metrics", "predict", "admin")
+"""Each includes those before it."""
 _PREFIX = "handful_"
 _BYTES = 32
 _MAX_BUCKETS = 10_000
@@ -28,11 +29,14 @@ class ApiKey:
     digest: str
     """sha256 of the secret. It is random and long: nothing slower is needed."""
     scopes: frozenset[Scope]
-    """An admin key may predict, too."""
     rate_per_minute: int | None = None
     """Images a minute; None for the server's own rate."""
     created: str = ""
     """UTC, ISO 8601."""
+
+    def allows(self, scope: Scope) -> bool:
+        """Whether one of its scopes is this one or includes it."""
+        return not self.scopes.isdisjoint(SCOPES[SCOPES.index(scope) :])
 
 
 class ApiKeyStore(Protocol):
@@ -99,8 +103,10 @@ class Authenticator:
         key = self._keys.find(digest_of(secret))
         if key is None:
             raise UnauthorizedError("the API key is not known here", "`handful keys list` on the server names the keys")
-        if scope not in key.scopes and "admin" not in key.scopes:
-            raise ForbiddenError(f"the API key {key.name} may not {scope}", f"use a key with the scope {scope}")
+        if not key.allows(scope):
+            raise ForbiddenError(
+                f"the API key {key.name} has not the scope {scope}", f"use a key with the scope {scope}"
+            )
         return Caller(key)
 
     def refresh(self, caller: Caller) -> Caller:

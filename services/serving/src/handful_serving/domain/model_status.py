@@ -52,6 +52,8 @@ class VersionSummary:
     dataset: str | None = None
     backend: str | None = None
     """What runs it: `onnxruntime` or `openvino`; None if it is not in memory."""
+    precision: str | None = None
+    """In which precision: `fp32`, `fp16`, `bf16` or `int8`; None if it is not in memory."""
     gate: GateSummary | None = None
     """None if it passed no gate."""
 
@@ -142,10 +144,11 @@ class ModelStatus:
             loaded=loaded is not None,
             state="served" if served else "loaded" if loaded else "refused" if failure else "available",
             reason=failure.reason if failure and not loaded else None,
-            metrics=_metrics(record.tags) or (_numbers(manifest.metrics) if manifest else {}),
+            metrics=metrics_of(record, manifest),
             architecture=record.tags.get("architecture") or (manifest.architecture if manifest else None),
             dataset=record.tags.get("dataset") or _dataset(manifest),
             backend=loaded.model.backend if loaded else None,
+            precision=loaded.model.precision if loaded else None,
             gate=_gate(record.tags),
         )
 
@@ -154,6 +157,11 @@ def _gate(tags: Mapping[str, str]) -> GateSummary | None:
     """The gate's tags, as far as they are the gate's."""
     decision = tags.get("gate.decision", "")
     return GateSummary(decision, tags.get("gate.reason", "")) if decision in _GATE_DECISIONS else None
+
+
+def metrics_of(record: Version, manifest: Manifest | None) -> dict[str, float]:
+    """A version's metrics: its tags', else its manifest's, as far as they are numbers."""
+    return _metrics(record.tags) or (_numbers(manifest.metrics) if manifest else {})
 
 
 def _metrics(tags: Mapping[str, str]) -> dict[str, float]:

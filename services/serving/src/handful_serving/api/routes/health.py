@@ -7,7 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from handful_serving.api.errors import problem_responses
 from handful_serving.api.schemas import LiveAnswer, ReadyAnswer, ReadyModel
-from handful_serving.api.security import PredictCaller
+from handful_serving.api.security import MetricsCaller
 from handful_serving.api.state import State
 
 router = APIRouter(tags=["health"])
@@ -36,6 +36,6 @@ async def ready(state: State) -> ReadyAnswer:
         200: {"description": "Prometheus' text format.", "content": {"text/plain": {"schema": {"type": "string"}}}},
     },
 )
-async def metrics(state: State, _: PredictCaller) -> Response:
+async def metrics(state: State, _: MetricsCaller) -> Response:
     """Requests, stages, models and the registry, for Prometheus."""
     return Response(generate_latest(state.metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -1,0 +1,2 @@
+@rem Starts, checks and stops what watches the Compose stack: the monitor, Prometheus, Alertmanager and Grafana.
+@"%~dp0lib\python.bat" monitor.bat %*
