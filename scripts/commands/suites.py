@@ -18,6 +18,10 @@ SUITES: Mapping[str, tuple[str, Sequence[str]]] = {
     "unit": ("unit and contract tests, which start no server", ["-m", "unit or contract"]),
     "api": ("the server: requests, models, limits", ["tests/unit/serving", "tests/integration/serving"]),
     "pipeline": ("the DVC pipeline", ["tests/unit/commands", "tests/integration/pipeline"]),
+    "tutorial": (
+        "the tutorial's commands, in order, on a clone: it installs and trains, so it takes long",
+        ["tests/scripts/test_tutorial.py", "--slow"],
+    ),
     "security": (
         "hostile packages, files and requests, keys, secrets",
         ["-k", "hostile or secret or origin or keys or bomb or password or passphrase or guard"],

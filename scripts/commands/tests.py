@@ -42,7 +42,6 @@ def test(parser: ScriptParser, argv: list[str]) -> int:
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--fast", action="store_true", help="only unit and contract tests, which start no server")
     group.add_argument("--slow", action="store_true", help="the tests that take minutes, too")
-    group.add_argument("--tutorial", action="store_true", help="only the tutorial's commands, in order, on a clone")
     group.add_argument("--stack", action="store_true", help="only the tests of the Compose stack, all of them")
     group.add_argument("--cluster", action="store_true", help="only the tests on a real Kubernetes: ../shared/cluster")
     word, argv = (argv[0], argv[1:]) if argv and argv[0] in ("all", PERFORMANCE, *SUITES) else ("all", argv)
@@ -91,8 +90,6 @@ def _check_and_test(layout: Layout, options: Namespace, rest: list[str]) -> int:
 def _pytest_arguments(options: Namespace, rest: list[str]) -> list[str]:
     if options.fast:
         return ["-m", "unit or contract", *(rest or _WORKERS)]
-    if options.tutorial:
-        return ["tests/scripts/test_tutorial.py", "--slow", *rest]
     if options.stack:
         return ["tests/stack", "--slow", *rest]
     if options.cluster:

@@ -22,6 +22,8 @@ _NOT_REWRITTEN = frozenset(
         "docs/adr/0008-backups-are-mlflows-tables.md",
         "docs/adr/0013-bounds-in-uvicorns-protocols.md",
         "docs/adr/0015-plain-routes-for-images.md",
+        "docs/adr/0020-precisions-by-proof.md",
+        "docs/alerts.md",
         "docs/dashboard.md",
         "docs/monitoring.md",
         "docs/operations.md",

@@ -150,7 +150,6 @@ def test_the_last_line_and_the_exit_code_are_pytests(checkout: FakeCheckout) -> 
         (["--fast"], "pytest -m unit or contract --numprocesses 2"),
         (["--fast", "-x"], "pytest -m unit or contract -x"),
         (["--slow"], "pytest --slow --numprocesses 2 --cov"),
-        (["--tutorial"], "pytest tests/scripts/test_tutorial.py --slow"),
         (["--stack"], "pytest tests/stack"),
         (["tests/unit", "-k", "a b"], "pytest tests/unit -k a b"),
     ],
@@ -238,7 +237,7 @@ def test_the_home_is_the_users_own(monkeypatch: pytest.MonkeyPatch, user: str) -
     assert docker_engine._own_home() == {"root": pwd.getpwnam("root").pw_dir}.get(user, "/")
 
 
-@pytest.mark.parametrize("words", [["--fast"], ["--tutorial"], ["tests/unit"]])
+@pytest.mark.parametrize("words", [["--fast"], ["tests/unit"]])
 def test_no_engine_is_started_for_tests_that_need_none(checkout: FakeCheckout, words: list[str]) -> None:
     _installed(checkout)
     _engine(checkout, "exit 0")

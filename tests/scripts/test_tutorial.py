@@ -1,4 +1,4 @@
-"""The tutorial's commands, as its pages have them, run in order on a clone: `scripts/test.sh --tutorial`.
+"""The tutorial's commands, as its pages have them, run in order on a clone: `scripts/test.sh tutorial`.
 
 A block of a page runs in the terminal that its title names, else in the second one, which stays one shell for the page.
 Ports are the only thing that is changed: the usual ones may be taken here.

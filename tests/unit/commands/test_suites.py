@@ -34,10 +34,10 @@ def test_a_word_chooses_tests(word: str, started: list[str]) -> None:
     assert started == ["--numprocesses", "2", *suites.SUITES[word][1], "--maxfail", "1"]
 
 
-def test_folders_of_words_are_there(repository: Path) -> None:
+def test_folders_and_files_of_words_are_there(repository: Path) -> None:
     folders = [path for _, words in suites.SUITES.values() for path in words if path.startswith("tests/")]
     assert folders
-    assert [path for path in folders if not (repository / path).is_dir()] == []
+    assert [path for path in folders if not (repository / path).exists()] == []
 
 
 def test_security_finds_the_tests_of_each_of_its_words(repository: Path) -> None:
