@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from commands import deploy, jobs, monitor, pipeline, quickstart, stack, tests
+from commands import demo, deploy, jobs, menu, monitor, pipeline, quickstart, stack, tests
 from commands.parser import ScriptParser
 
 COMMANDS: Mapping[str, Callable[[ScriptParser, list[str]], int]] = {
@@ -25,6 +25,8 @@ COMMANDS: Mapping[str, Callable[[ScriptParser, list[str]], int]] = {
     "monitor": monitor.monitor,
     "quickstart": quickstart.quickstart,
     "test": tests.test,
+    "menu": menu.menu,
+    "demo": demo.demo,
 }
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from commands.parser import ScriptParser
+import shlex
+
+from commands.parser import ROOT, ScriptParser
 from commands.process import exec_command
 from installer.__main__ import main as install
 from installer.layout import Layout
@@ -50,3 +52,14 @@ def serve_embedded(port: str | None, mlflow_port: str | None, *, monitor: bool =
     given = [word for option, value in ports.items() if value for word in (option, value)]
     given += ["--monitor"] if monitor else []
     return exec_command([Layout.of_this_checkout().tool("handful"), "quickstart", "--no-train", *given])
+
+
+def serve_reloading(port: str | None) -> int:
+    """Install, and start the server again for each change of its code: `scripts/serve --reload`."""
+    code = install(["dev"])
+    if code:
+        return code
+    layout = Layout.of_this_checkout()
+    command = [str(layout.tool("handful")), "serve", *(["--port", port] if port else [])]
+    watched = [ROOT / "services" / name / "src" for name in ("serving", "core")]
+    return exec_command([layout.tool("watchfiles"), "--filter", "python", shlex.join(command), *watched])

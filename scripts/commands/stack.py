@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from commands.parser import ROOT, ScriptParser
-from commands.quickstart import serve_embedded
+from commands.quickstart import serve_embedded, serve_reloading
 from compose import stack
 from compose.docker import DockerCli
 from compose.errors import INTERRUPTED, ComposeError
@@ -42,10 +42,15 @@ def serve(parser: ScriptParser, argv: list[str]) -> int:
     parser.describe(_SERVE)
     parser.add_argument("--no-build", action="store_true", help="take the images as they are")
     parser.add_argument("--embedded", action="store_true", help="without Docker: the servers of scripts/quickstart")
-    parser.add_argument("--port", metavar="N", help="with --embedded: port of the API and the dashboard, 8000")
+    parser.add_argument("--reload", action="store_true", help="for developers: only the server, anew for each change")
+    parser.add_argument("--port", metavar="N", help="with --embedded or --reload: port of the API, 8000")
     parser.add_argument("--mlflow-port", metavar="N", help="with --embedded: port of MLflow, 5000 or the next free one")
     parser.add_argument("--monitor", action="store_true", help="with --embedded: start the monitor, too")
     options = parser.parse_args(argv)
+    if options.reload:
+        if options.embedded or options.mlflow_port or options.no_build:
+            parser.error("--reload goes with --port alone: MLflow has to run already")
+        return serve_reloading(options.port)
     if options.embedded:
         return serve_embedded(options.port, options.mlflow_port, monitor=options.monitor)
     if options.port or options.mlflow_port:

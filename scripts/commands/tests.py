@@ -11,14 +11,23 @@ from pathlib import Path
 from commands.docker_engine import TestDockerEngine
 from commands.parser import ROOT, ScriptParser
 from commands.process import exec_command
+from commands.suites import PERFORMANCE, SUITES, explain, run_benchmarks
 from console import print_error
 from installer.__main__ import main as install
 from installer.layout import Layout
-from installer.programs import ensure_browser, ensure_postgres, ensure_prometheus, ensure_wine
+from installer.programs import (
+    ensure_actionlint,
+    ensure_browser,
+    ensure_postgres,
+    ensure_prometheus,
+    ensure_wine,
+)
 
 _TEXT = """
 Installs Handful and its test tools, then runs ruff, mypy, import-linter, deptry, shellcheck, and pytest with coverage.
 The Compose stack is tested too where a Docker engine answers, or can be started by ../shared/docker/engine.
+
+words:
 """
 _EPILOG = "Other words go to pytest, which then measures no coverage: {script} tests/unit/core -k manifest"
 _COVERAGE = ("--cov", "--cov-report=term:skip-covered")
@@ -28,24 +37,40 @@ _WORKERS = ("--numprocesses", "2")
 
 def test(parser: ScriptParser, argv: list[str]) -> int:
     """`scripts/test`."""
-    parser.usage = f"{parser.script} [--fast | --slow | --stack | --cluster] [words for pytest]"
-    parser.describe(_TEXT, _EPILOG.format(script=parser.script))
+    parser.usage = f"{parser.script} [word] [--fast | --slow | --stack | --cluster] [words for pytest]"
+    parser.describe(_TEXT + explain(), _EPILOG.format(script=parser.script))
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--fast", action="store_true", help="only unit and contract tests, which start no server")
     group.add_argument("--slow", action="store_true", help="the tests that take minutes, too")
     group.add_argument("--stack", action="store_true", help="only the tests of the Compose stack, all of them")
     group.add_argument("--cluster", action="store_true", help="only the tests on a real Kubernetes: ../shared/cluster")
+    word, argv = (argv[0], argv[1:]) if argv and argv[0] in ("all", PERFORMANCE, *SUITES) else ("all", argv)
     options, rest = parser.parse_known_args(argv)
+    if word != "all" and (options.fast or options.slow or options.stack or options.cluster):
+        parser.error(f"--fast, --slow, --stack and --cluster don't go with the word {word}")
     layout = Layout.of_this_checkout()
     if code := install(["dev"]):
         return code
+    if word == PERFORMANCE:
+        return run_benchmarks(layout)
+    _install_programs(layout, servers=not options.fast and word != "unit")
+    if word != "all":
+        return exec_command([layout.tool("pytest"), *_WORKERS, *SUITES[word][1], *rest])
+    return _check_and_test(layout, options, rest)
+
+
+def _install_programs(layout: Layout, *, servers: bool) -> None:
+    ensure_actionlint(layout)
     os.environ["CHROMIUM"] = os.environ.get("CHROMIUM") or ensure_browser(layout)
-    if not options.fast:
+    if servers:
         ensure_postgres()
         ensure_prometheus()
         ensure_wine()
     os.environ["PATH"] = os.pathsep.join([str(layout.python.parent), os.environ.get("PATH", "")])
     os.chdir(ROOT)
+
+
+def _check_and_test(layout: Layout, options: Namespace, rest: list[str]) -> int:
     with_stack = options.stack or not (options.fast or options.cluster or rest)
     engine = TestDockerEngine() if (with_stack or options.cluster) and TestDockerEngine.is_available() else None
     if failed := _first_failing_check(layout):

@@ -1,11 +1,12 @@
 """Programs that the tests use.
 
 A Chromium for the dashboard, Postgres for the clusters of the backup's tests, Prometheus and Alertmanager for the tests
-of alerts, Wine for the batch files.
+of alerts, Wine for the batch files, and actionlint for the workflows.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,7 @@ _PRINT_CHROMIUM = (
 _DEBIAN_POSTGRES = Path("/usr/lib/postgresql")
 _POSTGRES_PACKAGE = "postgresql"
 _WINE_PACKAGE = "wine"
+_ACTIONLINT = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12"
 _PROMETHEUS_PACKAGES = {"promtool": "prometheus", "amtool": "prometheus-alertmanager"}
 """Program and the Debian package that has it."""
 
@@ -83,6 +85,20 @@ def ensure_wine() -> None:
     """Install Wine on Linux if there is none. Without it the batch files are read, not run: no failure stops."""
     if sys.platform == "linux" and shutil.which("wine") is None:
         _install_package(_WINE_PACKAGE, "no Wine, so the batch files are read, not run")
+
+
+def ensure_actionlint(layout: Layout) -> None:
+    """Build actionlint with Go if there is none. Without Go the workflows are not linted: no failure stops."""
+    if shutil.which("actionlint") or layout.tool("actionlint").exists():
+        return
+    without = "no actionlint, so the workflows are not linted"
+    if shutil.which("go") is None:
+        print_status(f"{without}: install Go")
+        return
+    print_status("building actionlint with Go")
+    environment = os.environ | {"GOBIN": str(layout.python.parent)}
+    if subprocess.run(["go", "install", _ACTIONLINT], check=False, env=environment).returncode:
+        print_status(f"{without}: see above")
 
 
 def _install_package(package: str, without: str) -> None:

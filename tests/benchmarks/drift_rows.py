@@ -78,9 +78,9 @@ STRANGE = {"out of distribution": as_it_is, "out of distribution, made alike": m
 
 
 def load(
-    data: Path, cache: Path, images: int, jobs: int = 2
+    data: Path, cache: Path, images: int, jobs: int = 1
 ) -> tuple[tuple[Feature, ...], dict[str, list[Row]], list[list[str]]]:
-    """Everything that is measured on.
+    """Everything that is measured on. What is in the cache needs no model.
 
     Args:
         data: the folder that holds fingers-1500 and the others.
@@ -96,12 +96,20 @@ def load(
     kinds = {"usual": (usual, as_it_is), **{name: (usual, change) for name, change in CHANGES.items()}}
     kinds["other people"] = (_hands(data / "fingers-office-1000", images), as_it_is)
     kinds |= {name: (leaves, change) for name, change in STRANGE.items()}
-    with tempfile.TemporaryDirectory(prefix="handful-drift-") as folder:
-        package = starter(Path(folder), _hands(data / "fingers-315", 1000))
-        with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-            work = [(package.root, files, change, cache) for files, change in kinds.values()]
-            rows = dict(zip(kinds, pool.starmap(_rows, work, chunksize=1), strict=True))
-        return features_of_model(package.manifest), rows, _labels(data / "fingers-1500", usual)
+    kept = {kind: cached(cache, kind, files, change) for kind, (files, change) in kinds.items()}
+    if missing := [kind for kind, path in kept.items() if not path.is_file()]:
+        with tempfile.TemporaryDirectory(prefix="handful-drift-") as folder:
+            package = starter(Path(folder), _hands(data / "fingers-315", 1000))
+            with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+                work = [(package.root, *kinds[kind], kept[kind]) for kind in missing]
+                pool.starmap(_measure, work, chunksize=1)
+    contents = {kind: json.loads(path.read_text(encoding="utf-8")) for kind, path in kept.items()}
+    features = tuple(Feature(*feature) for feature in contents["usual"]["features"])
+    return (
+        features,
+        {kind: content["rows"] for kind, content in contents.items()},
+        _labels(data / "fingers-1500", usual),
+    )
 
 
 def starter(folder: Path, training: list[Path]) -> Package:
@@ -162,19 +170,21 @@ def _labels(folder: Path, files: list[Path]) -> list[list[str]]:
     return [[box["label"] for box in annotations[file.stem][0]["rectangles"]] for file in files]
 
 
-def _rows(root: Path, files: list[Path], change: Change, cache: Path) -> list[Row]:
-    package = read_folder(root)
-    measured_by = sorted(Path(features_of.__code__.co_filename).parent.glob("a*.py"))
+def cached(cache: Path, kind: str, files: list[Path], change: Change) -> Path:
+    """Where the answers to some images are kept: another model, change or measuring has another place."""
+    measured_by = sorted(Path(features_of.__code__.co_filename).parent.glob("[am]*.py"))
     code = "".join([inspect.getsource(change), *(path.read_text(encoding="utf-8") for path in measured_by)])
-    digests = [entry.sha256 for name, entry in sorted(package.manifest.files.items())]
-    key = hashlib.sha256("\0".join([code, *digests, *map(str, files)]).encode())
-    kept = cache / f"{key.hexdigest()[:20]}.json"
-    if not kept.is_file():
-        cache.mkdir(parents=True, exist_ok=True)
-        cv2.setNumThreads(1)
-        write_atomically(kept, json.dumps(list(_answers(load_model(package, 1), files, change))))
-    rows: list[Row] = json.loads(kept.read_text(encoding="utf-8"))
-    return rows
+    model = hashlib.sha256(STARTER.read_bytes()).hexdigest()
+    key = hashlib.sha256("\0".join([code, model, *(path.name for path in files)]).encode())
+    return cache / f"{kind.replace(' ', '-').replace(',', '')}-{key.hexdigest()[:12]}.json"
+
+
+def _measure(root: Path, files: list[Path], change: Change, target: Path) -> None:
+    cv2.setNumThreads(1)
+    model = load_model(read_folder(root), 1)
+    content = {"features": features_of_model(model.manifest), "rows": list(_answers(model, files, change))}
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(target, json.dumps(content))
 
 
 def _answers(model: VisionModel, files: list[Path], change: Change) -> Iterator[Row]:

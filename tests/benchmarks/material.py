@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from fakes.packages import allowing, proved
 from handful_core.package import (
     Input,
     Manifest,
@@ -22,9 +24,11 @@ from handful_core.package import (
     Producer,
     write_package,
 )
-from handful_core.package.archive import describe_files
+from handful_core.package.archive import describe_files, read_folder
 from handful_core.registry import Version
+from handful_core.runtime.model import load_model
 from handful_serving.adapters.disk_cache import DiskCache
+from handful_trainer.packaging.golden import write_golden
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,42 @@ def make(folder: Path) -> Material:
         packages[size] = write_package(root, _manifest(root, "detect", Input(width=size, height=size), raw, names))
     packages[224] = _classifier(folder / "package-224")
     return Material(weights, packages)
+
+
+def starter(folder: Path, size: int) -> Package:
+    """The starter model at 320 pixels, or exported from its weights at others. It may be served in BF16.
+
+    Whether that is proved is not what is timed; `handful package --precision` proves it.
+    """
+    root = folder / f"starter-{size}"
+    root.mkdir(parents=True)
+    with zipfile.ZipFile(Path(__file__).parents[2] / "models" / "starter.zip") as archive:
+        for name in archive.namelist():
+            if "/artifacts/package/" in name:
+                (root / Path(name).name).write_bytes(archive.read(name))
+    package = read_folder(root)
+    if size != package.manifest.input.width:
+        package = _exported(package, size)
+    return allowing(package, proved(golden={"score_gap": 0.1, "iou": 0.9}))
+
+
+def _exported(package: Package, size: int) -> Package:
+    from ultralytics import YOLO
+
+    exported = YOLO(package.root / "weights.pt").export(format="onnx", imgsz=size, opset=17, simplify=True)
+    shutil.move(exported, package.model_path)
+    manifest = package.manifest
+    resized = {
+        "input": manifest.input.model_copy(update={"width": size, "height": size}),
+        "output": manifest.output.model_copy(update={"shape": ()}),
+        "golden": None,
+    }
+    plain = manifest.model_copy(update=resized | {"files": describe_files(package.root)})
+    package = write_package(package.root, plain)
+    golden = write_golden(load_model(package), [package.root / "golden.png"], package.root)
+    return write_package(
+        package.root, plain.model_copy(update={"golden": golden, "files": describe_files(package.root)})
+    )
 
 
 def _classifier(root: Path) -> Package:

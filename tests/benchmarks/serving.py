@@ -3,6 +3,8 @@
     python tests/benchmarks/serving.py               # about fifteen minutes on two quiet processors
     python tests/benchmarks/serving.py --quick       # about three: does it work?
     python tests/benchmarks/serving.py --classifier  # a classifier at 224 pixels alone
+    python tests/benchmarks/serving.py --precision   # the starter model below FP32 alone
+    python tests/benchmarks/serving.py --precision --data DATASET   # what it loses on a prepared dataset, too
     python tests/benchmarks/serving.py --json        # figures and ratios for a program
 
 It starts all that it compares. Two are measured by turns, a few requests at a time, so that a machine that becomes
@@ -12,6 +14,7 @@ slower for a while changes both. Blurring is off but where it says otherwise.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import platform
@@ -19,6 +22,7 @@ import statistics
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -28,10 +32,10 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
 from asking import latency, prepared, throughput  # noqa: E402
-from material import Material, fill_cache, make, photograph  # noqa: E402
+from material import Material, fill_cache, make, photograph, starter  # noqa: E402
 from processes import Bare, Server, server  # noqa: E402
 
-from handful_core.runtime.cpus import available_cpus  # noqa: E402
+from handful_core.runtime.cpus import available_cpus, instruction_sets  # noqa: E402
 from handful_core.vision.decode import decode_reduced  # noqa: E402
 from support.mlflow_server import free_port  # noqa: E402
 
@@ -56,6 +60,8 @@ class Bench:
     seconds: float
     """Of a turn, when throughput is measured."""
     figures: dict[str, float] = field(default_factory=dict)
+    served: dict[str, str] = field(default_factory=dict)
+    """By size: the backend and precision that serving chose."""
     ratios: dict[str, float] = field(default_factory=dict)
     threads: int = field(default_factory=available_cpus)
 
@@ -129,6 +135,41 @@ def against_bare(bench: Bench, size: int, request: bytes) -> None:
         turns = bench.turns * bench.times // _AT_A_TIME // 2
         ours = partial(latency, own.port, request, _AT_A_TIME)
         bench.by_turns(f"p50 ms {size} spinning", ours, spinning, f"p50_{size}_over_spinning", turns)
+
+
+def below_fp32(bench: Bench, size: int, request: bytes) -> None:
+    """The starter model, in whatever serving chooses of FP32 and BF16, beside FP32 in ONNX Runtime alone."""
+    bench.material.packages[size] = package = starter(bench.folder, size)
+    with ExitStack() as stack:
+        own = bench.serving(stack, size, HANDFUL_SERVING_INFERENCE_BACKEND="auto", HANDFUL_SERVING_PROBE_SECONDS="300")
+        bare = Bare(package.model_path, bench.threads)
+        stack.callback(bare.close)
+        latency(own.port, request, 5)
+        bench.served[str(size)] = _served(own.port)
+        print(f"{size} px is served by {bench.served[str(size)]}", file=sys.stderr, flush=True)
+        bench.p50(f"{size} below fp32", own, bare, request, f"p50_{size}_below_fp32_over_bare")
+        bench.rate(f"{size} below fp32", own, bare, request, f"throughput_{size}_below_fp32_over_bare")
+        bench.figures[f"MB {size} below fp32"] = own.rss
+
+
+def _served(port: int) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/models") as answer:
+        version = json.load(answer)["models"][0]["versions"][0]
+    return f"{version['backend']} {version['precision']}"
+
+
+def lost(bench: Bench, data: Path) -> None:
+    """What the starter model loses in BF16, on a dataset's test images."""
+    from handful_trainer.dataset.prepared import PreparedDataset
+    from handful_trainer.packaging.precision import try_precisions, wanted
+
+    package = starter(bench.folder / "lost", 320)
+    dataset = PreparedDataset.open(data)
+    _, trials = try_precisions(package, dataset, bench.folder / "trial", wanted("bf16"), images=1)
+    for trial in trials:
+        low, high = trial.interval
+        found = {"points lost": trial.loss, "least": low, "most": high, "images": trial.images / 100}
+        bench.figures |= {f"{trial.name} {what}": 100 * value for what, value in found.items()}
 
 
 def against_usual(bench: Bench, request: bytes) -> None:
@@ -207,18 +248,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="How fast serving is.")
     parser.add_argument("--quick", action="store_true", help="few requests: does it work?")
     parser.add_argument("--classifier", action="store_true", help="a classifier at 224 pixels alone")
+    parser.add_argument("--precision", action="store_true", help="the starter model below FP32 alone")
+    parser.add_argument("--data", type=Path, help="a prepared dataset, whose test images say what BF16 loses")
     parser.add_argument("--json", action="store_true", help="figures and ratios as one JSON object")
     chosen = parser.parse_args()
+    if not chosen.precision and importlib.util.find_spec("litserve") is None:
+        parser.error("LitServe is not installed, which serving is compared with: pip install litserve")
     os.environ |= {"OMP_WAIT_POLICY": "passive", "YOLO_VERBOSE": "false", "YOLO_OFFLINE": "true"}
     with tempfile.TemporaryDirectory(prefix="handful-bench-") as name:
         folder = Path(name)
-        bench = Bench(folder, _quietly(folder), *((2, 12, 2.0) if chosen.quick else (6, 60, 8.0)))
+        material = Material(folder, {}) if chosen.precision else _quietly(folder)
+        bench = Bench(folder, material, *((2, 12, 2.0) if chosen.quick else (6, 60, 8.0)))
         small = prepared(photograph(640, 480))
-        classifier(bench, small)
+        if not chosen.precision:
+            classifier(bench, small)
+            if not chosen.classifier:
+                detectors(bench, small)
         if not chosen.classifier:
-            detectors(bench, small)
+            for size in (320, 640):
+                below_fp32(bench, size, small)
+            if chosen.data:
+                lost(bench, chosen.data)
     if chosen.json:
-        print(json.dumps({"processor": _processor(), "figures": bench.figures, "ratios": bench.ratios}, indent=2))
+        result = {"processor": _processor(), "instructions": instruction_sets(), "served": bench.served}
+        print(json.dumps(result | {"figures": bench.figures, "ratios": bench.ratios}, indent=2))
     else:
         _table(bench)
 
@@ -243,12 +296,18 @@ _WANTED = {
     "throughput_over_litserve": "wanted >= 1.1",
     "p50_over_litserve": "wanted <= 0.95",
     "p50_blur_over_plain": "wanted <= 1.5",
+    "p50_320_below_fp32_over_bare": "wanted <= 0.65 with BF16 or VNNI",
+    "p50_640_below_fp32_over_bare": "wanted <= 0.65 with BF16 or VNNI",
+    "throughput_320_below_fp32_over_bare": "wanted >= 1.4 with BF16 or VNNI",
+    "throughput_640_below_fp32_over_bare": "wanted >= 1.4 with BF16 or VNNI",
     "photo_12mp_over_full_decode": "wanted <= 0.6",
 }
 
 
 def _table(bench: Bench) -> None:
-    print(f"{_processor()}, {bench.threads} used\n")
+    print(f"{_processor()} ({instruction_sets()}), {bench.threads} used\n")
+    for size, how in bench.served.items():
+        print(f"{size} px is served by {how}")
     for name, value in bench.figures.items():
         print(f"{name:<32}{value:>10.2f}")
     print()

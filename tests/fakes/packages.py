@@ -39,6 +39,7 @@ from handful_core.package.archive import describe_files
 CLASSES = ("0", "1", "2", "3", "4", "5", "unknown")
 COUNTS = {name: int(name) for name in CLASSES[:6]}
 SHARPNESS = 6.0
+INT8 = "model.int8.onnx"
 GOLDEN_SQUARES = {(1, 1): "2", (5, 4): "5"}
 HEADS: tuple[Layout, ...] = ("raw", "nms_free", "nms_in_graph", "probabilities", "logits")
 DETECTORS: tuple[Layout, ...] = ("raw", "nms_free", "nms_in_graph")
@@ -167,6 +168,36 @@ def _limits(root: Path, classes: int, *, detects: bool) -> dict[str, Any]:
         "prediction_sets": PredictionSets(probability=0.2, images=20),
         "out_of_distribution": OutOfDistribution(distance=0.05),
     }
+
+
+def proved(precision: str = "bf16", backend: str = "openvino", **fields: Any) -> dict[str, Any]:
+    """What a manifest says of a precision that it allows; `fields` replace some of it."""
+    loss = {"metric": "mAP50_95", "value": 0.001, "interval": (-0.001, 0.003), "tolerance": 0.005, "images": 316}
+    entry = {
+        "precision": precision,
+        "backend": backend,
+        "model": INT8 if precision == "int8" else None,
+        "loss": loss,
+        "golden": {"score_gap": 0.05, "iou": 0.95},
+        "speed_up": 1.8,
+        "processor": "Some Processor",
+    }
+    return entry | fields
+
+
+def allowing(package: Package, *entries: Mapping[str, Any], int8: bytes | None = None) -> Package:
+    """The package, which allows these precisions (see `proved`).
+
+    Args:
+        package: is changed.
+        entries: of its manifest's `precisions`.
+        int8: the INT8 graph; a copy of the package's own if not given.
+    """
+    if any(entry["model"] for entry in entries):
+        (package.root / INT8).write_bytes(int8 or package.model_path.read_bytes())
+    fields = package.manifest.model_dump(mode="json")
+    fields |= {"precisions": list(entries), "files": describe_files(package.root)}
+    return write_package(package.root, Manifest.model_validate(fields))
 
 
 def damage(root: Path, kind: Damage) -> None:

@@ -13,7 +13,7 @@ from handful_core.profile import Feature
 from handful_monitor.domain.columns import MISSING, Bins, Column
 from handful_monitor.domain.comparison import Comparison, Reference, holm
 from handful_monitor.domain.effective import autocorrelation_time, independent_rows, kish
-from handful_monitor.domain.null import NullDistributions, distance, p_value, threshold
+from handful_monitor.domain.null import NullDistributions, distance, p_value, scale, threshold
 from handful_monitor.domain.window import Window, columns_of
 
 FEATURES = (
@@ -175,14 +175,15 @@ def test_weights_count_as_many_answers() -> None:
 
 def test_the_bootstrap_agrees_with_the_known_law() -> None:
     """Of a continuous number, the two-sample Kolmogorov-Smirnov statistic's law is known."""
-    null = NullDistributions(20_000).of("kolmogorov-smirnov", np.arange(1, 257) / 256, 304, 300)
-    effective = 304 * 300 / 604
-    for level in (0.1, 0.01, 0.001):
-        assert threshold(null, level) == pytest.approx(kstwo.isf(level, round(effective)), rel=0.06)
+    for rows in (60, 304, 5000):
+        null = NullDistributions().of("kolmogorov-smirnov", np.arange(1, 257) / 256, rows, 300, 20_000)
+        effective, unit = rows * 300 / (rows + 300), scale("kolmogorov-smirnov", rows, 300)
+        for level in (0.1, 0.01, 0.001):
+            assert unit * threshold(null, level) == pytest.approx(kstwo.isf(level, round(effective)), rel=0.06)
 
 
 def test_p_values_of_the_null_itself_are_uniform() -> None:
-    null = NullDistributions(2000).of("chi-square", np.array([0.5, 0.8, 1.0]), 250, 300)
+    null = NullDistributions().of("chi-square", np.array([0.5, 0.8, 1.0]), 250, 300, 2000)
     found = np.array([p_value(null, value) for value in null])
     assert found.min() <= 3 / 2001
     assert np.mean(found <= 0.05) == pytest.approx(0.05, abs=0.02)

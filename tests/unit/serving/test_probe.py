@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fakes.hostile import endless, hostile_package, hungry
-from fakes.packages import build_package, damage
+from fakes.packages import allowing, build_package, damage, proved
 from handful_core.errors import ResourceError
 from handful_core.package.errors import DamagedPackageError
 from handful_core.runtime.openvino import is_installed
@@ -71,6 +71,27 @@ def test_a_loop_without_an_end_is_ended(make: Callable[..., Counted], tmp_path: 
     after_a_restart = make()
     assert str(refused(after_a_restart, folder)) == str(error)
     assert after_a_restart.runs == 0
+
+
+def test_an_int8_graph_without_an_end_is_not_taken_and_the_package_is(tmp_path: Path) -> None:
+    hostile = hostile_package(tmp_path / "hostile", endless).model_path.read_bytes()
+    good = build_package(tmp_path / "package")
+    folder = allowing(good, proved("int8", "onnxruntime"), int8=hostile).root
+    probe = Counted("onnxruntime", 1, LIMITS, ProbeRecord(tmp_path / "probe.json"))
+    assert set(probe.check(folder)) == {"onnxruntime"}
+    assert set(probe.passed(folder)) == {"onnxruntime"}
+    opened = model_opener("onnxruntime", 1, tmp_path, passed=probe.passed)(folder)
+    assert (opened.backend, opened.precision) == ("onnxruntime", "fp32")
+
+
+def test_a_precision_that_passes_may_be_opened(tmp_path: Path) -> None:
+    folder = allowing(build_package(tmp_path / "package"), proved("int8", "onnxruntime")).root
+    record = ProbeRecord(tmp_path / "probe.json")
+    probe, plain = Counted("onnxruntime", 1, LIMITS, record), Counted("onnxruntime", 1, LIMITS, record, "fp32")
+    assert not probe.passed(folder)
+    for one, names in ((plain, {"onnxruntime"}), (probe, {"onnxruntime", "onnxruntime int8"})):
+        assert set(one.check(folder)) == names
+        assert set(one.passed(folder)) == names
 
 
 def test_a_process_that_does_not_end_by_itself_is_ended(

@@ -15,6 +15,7 @@ from handful_core.package.errors import DamagedPackageError, ManifestError
 from handful_core.profile import Profile, read_profile
 from handful_core.registry import Registry
 from handful_monitor.domain.comparison import Reference
+from handful_monitor.domain.null import NullDistributions
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class References:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._known: dict[tuple[str, str], AcceptedVersion] = {}
+        self._null = NullDistributions()
 
     def of(self, model: str, version: str) -> AcceptedVersion:
         """What a version was accepted on.
@@ -72,7 +74,8 @@ class References:
                     "register the version again",
                 )
             profile = read_profile(folder, manifest.profile)
-            return AcceptedVersion(sha256_of(folder / MANIFEST), profile, Reference(profile.features, profile.columns))
+            reference = Reference(profile.features, profile.columns, null=self._null)
+            return AcceptedVersion(sha256_of(folder / MANIFEST), profile, reference)
 
 
 def _manifest(path: Path) -> Manifest:

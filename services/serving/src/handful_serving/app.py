@@ -142,8 +142,15 @@ def _build(
     threads = settings.threads or available_cpus()
     cache = settings.cache_dir or core.home / "cache" / "models"
     disk_cache = DiskCache(cache, settings.cache_versions)
-    open_model = open_model or model_opener(settings.inference_backend, threads, cache, settings.run_seconds)
     package_probe = _probe(settings, threads, cache) if probe else None
+    open_model = open_model or model_opener(
+        settings.inference_backend,
+        threads,
+        cache,
+        settings.run_seconds,
+        precision=settings.inference_precision,
+        passed=package_probe.passed if package_probe else None,
+    )
     dependencies = Dependencies(
         # One attempt: the watcher polls again by itself, and a request should not wait for three.
         registry=registry or Registry(core.mlflow_uri, timeout=settings.registry_timeout, attempts=1),
@@ -183,7 +190,8 @@ def _keys(settings: ServingSettings, core: CoreSettings) -> ApiKeyStore:
 
 def _probe(settings: ServingSettings, threads: int, cache: Path) -> Probe:
     limits = Limits(settings.probe_seconds, settings.run_seconds, _budget(settings))
-    return Probe(settings.inference_backend, threads, limits, ProbeRecord(cache / "probe.json"))
+    record = ProbeRecord(cache / "probe.json")
+    return Probe(settings.inference_backend, threads, limits, record, settings.inference_precision)
 
 
 def _pipeline(settings: ServingSettings, threads: int) -> Pipeline:

@@ -15,6 +15,7 @@ from handful_faces.privacy import Detector
 
 CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 InferenceBackend = Literal["auto", "onnxruntime", "openvino"]
+InferencePrecision = Literal["auto", "fp32"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 _ORIGIN = re.compile(r"https?://[^/?#\s]+")
 """As browsers send it. An origin with a path would never match, and nothing would say why."""
@@ -63,6 +64,8 @@ class ServingSettings(BaseSettings):
     """Processors for inference; all that this process may use if not given."""
     inference_backend: InferenceBackend = "auto"
     """What runs models: `onnxruntime`, `openvino`, or `auto`, the faster one if OpenVINO is installed."""
+    inference_precision: InferencePrecision = "auto"
+    """`auto`: the fastest of the precisions that a model's package allows; `fp32`: none below the package's own."""
     probe_seconds: float = Field(default=60, gt=0)
     """How long a new model may take, in a process of its own, to be opened and answer its golden image."""
     run_seconds: float = Field(default=30, gt=0)
@@ -156,7 +159,7 @@ class ServingSettings(BaseSettings):
             return origins
         raise ValueError("an origin is written like https://vision.example.com, without a path")
 
-    @field_validator("log_level", "face_blur", "auth", "inference_backend", mode="before")
+    @field_validator("log_level", "face_blur", "auth", "inference_backend", "inference_precision", mode="before")
     @classmethod
     def _lower(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value

@@ -24,6 +24,7 @@ from handful_core.package.manifest import (
     SeenList,
     Thresholds,
 )
+from handful_core.package.precision import GoldenTolerance, Loss, ReducedPrecision
 from handful_core.package.seen import SEEN_FILE, SeenImages, seen_by
 
 __all__ = [
@@ -37,7 +38,9 @@ __all__ = [
     "FileEntry",
     "Golden",
     "GoldenDetection",
+    "GoldenTolerance",
     "Input",
+    "Loss",
     "Manifest",
     "OutOfDistribution",
     "Output",
@@ -46,6 +49,7 @@ __all__ = [
     "PredictionSets",
     "Producer",
     "ProfileSpec",
+    "ReducedPrecision",
     "SeenImages",
     "SeenList",
     "Thresholds",

@@ -19,6 +19,7 @@ from handful_core.package.limits import (
     OutOfDistribution,
     PredictionSets,
 )
+from handful_core.package.precision import ReducedPrecision
 
 SCHEMA_VERSION = "1.2"
 """Major and minor. A reader refuses another major, and ignores fields that a later minor added."""
@@ -175,6 +176,8 @@ class Manifest(Part):
     output: Output
     thresholds: Thresholds = Thresholds()
     precision: Literal["fp32", "fp16", "int8"] = "fp32"
+    precisions: tuple[ReducedPrecision, ...] = ()
+    """Lower ones that it may be run in, since each was proved to lose next to nothing (schema 1.2)."""
     opset: int = Field(ge=9)
     model: FileName = "model.onnx"
     weights: FileName | None = None
@@ -214,11 +217,13 @@ class Manifest(Part):
             raise ValueError(f"a model of task {self.task} cannot have a {self.output.head.value} output")
         golden, seen, unlike, profile = self.golden, self.seen, self.out_of_distribution, self.profile
         parts = [golden and golden.image, seen and seen.file, unlike and unlike.file]
-        named = [*parts, profile and profile.file, profile and profile.projection]
+        reduced = [each.model for each in self.precisions]
+        named = [*parts, *reduced, profile and profile.file, profile and profile.projection]
         needed = [self.model, self.weights, *named]
         if missing := [name for name in needed if name and name not in self.files]:
             raise ValueError(f"files does not list {', '.join(missing)}")
         self._check_limits()
+        self._check_precisions()
         if profile:
             self._check_profile(profile)
         if self.golden:
@@ -238,6 +243,17 @@ class Manifest(Part):
             raise ValueError("out_of_distribution needs output.embedding")
         if unlike and self.files[unlike.file].size > MAX_REFERENCE_BYTES:
             raise ValueError(f"{unlike.file} is larger than {MAX_REFERENCE_BYTES} bytes")
+
+    def _check_precisions(self) -> None:
+        if self.precisions and self.precision != "fp32":
+            raise ValueError(f"precisions are of FP32 packages, and this one is {self.precision}")
+        if self.precisions and self.golden is None:
+            raise ValueError("precisions need a golden image, to hold them to its answer")
+        if any(each.model == self.model for each in self.precisions):
+            raise ValueError("a reduced precision names the package's own graph as its")
+        pairs = [(each.backend, each.precision) for each in self.precisions]
+        if len(set(pairs)) != len(pairs):
+            raise ValueError("precisions name the same backend and precision twice")
 
     def _check_profile(self, profile: ProfileSpec) -> None:
         if (profile.projection is None) != (profile.directions == 0):

@@ -10,6 +10,10 @@ from pathlib import Path
 _CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
 _CGROUP_V1 = Path("/sys/fs/cgroup/cpu")
 _CPUINFO = Path("/proc/cpuinfo")
+_INSTRUCTION_SETS = {
+    *("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16"),
+    *("asimddp", "bf16", "i8mm", "sve"),
+}
 
 
 def available_cpus() -> int:
@@ -27,6 +31,19 @@ def processor_name() -> str:
         return platform.processor() or platform.machine()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
+
+
+def instruction_sets() -> str:
+    """Those that decide which precision is fast, as Linux names them; empty where the system does not tell.
+
+    Virtual machines often call all their processors alike.
+    """
+    try:
+        lines = _CPUINFO.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    flags = next((line.partition(":")[2].split() for line in lines if line.startswith(("flags", "Features"))), [])
+    return " ".join(sorted(flag for flag in flags if flag in _INSTRUCTION_SETS))
 
 
 def _quota() -> float | None:

@@ -9,13 +9,14 @@ from dataclasses import replace
 import numpy as np
 
 from handful_core.errors import DataError
-from handful_core.package import ExtraOutput, Golden, Manifest, OutputLayout, Package, PredictionSets
+from handful_core.package import ExtraOutput, Golden, GoldenTolerance, Manifest, OutputLayout, Package, PredictionSets
 from handful_core.package.errors import GoldenError, GraphError
 from handful_core.profile.projection import read_projection
 from handful_core.runtime.cpus import available_cpus
+from handful_core.runtime.execution import Execution, reduced_precision
 from handful_core.runtime.onnx import OnnxSession
 from handful_core.runtime.session import Session
-from handful_core.vision.agreement import MAX_SCORE_GAP, compare_detections
+from handful_core.vision.agreement import MAX_SCORE_GAP, MIN_IOU, Agreement, compare_detections
 from handful_core.vision.classification import explanation, in_set, softmax
 from handful_core.vision.decode import Pixels, decode_image
 from handful_core.vision.detections import Detections
@@ -24,6 +25,9 @@ from handful_core.vision.prediction import Prediction
 from handful_core.vision.preprocess import Floats, ResizeTransform, to_input
 from handful_core.vision.reference import read_reference
 
+_EXACT = GoldenTolerance(score_gap=MAX_SCORE_GAP, iou=MIN_IOU)
+"""Of a package's own precision, in every backend."""
+
 
 class VisionModel:
     """Runs a package. Safe to use from several threads at once.
@@ -31,14 +35,18 @@ class VisionModel:
     Args:
         package: a checked package.
         session: what runs its graph.
+        execution: how it does; in the package's own precision if None.
 
     Raises:
         DamagedPackageError: what the package says of the limits of its model cannot be read.
     """
 
-    def __init__(self, package: Package, session: Session) -> None:
+    def __init__(self, package: Package, session: Session, execution: Execution | None = None) -> None:
         self.package = package
         self._session = session
+        self._execution = execution
+        self.reduced = reduced_precision(package.manifest, execution) if execution else None
+        """What the package says of the precision that it is run in, if that is below its own."""
         unlike = package.manifest.out_of_distribution
         self._reference = read_reference(package, unlike) if unlike else None
         profile = package.manifest.profile
@@ -53,6 +61,16 @@ class VisionModel:
     def backend(self) -> str:
         """What runs its graph: `onnxruntime` or `openvino`."""
         return self._session.backend
+
+    @property
+    def execution(self) -> str:
+        """Backend and, if it is below the package's own, precision."""
+        return str(self._execution or self.backend)
+
+    @property
+    def precision(self) -> str:
+        """In which precision it is run: `fp32`, `fp16`, `bf16` or `int8`."""
+        return self.reduced.precision if self.reduced else self.manifest.precision
 
     def postprocess_options(self, confidence: float | None = None, iou: float | None = None) -> PostprocessOptions:
         """The manifest's options; a threshold that is not None replaces the manifest's."""
@@ -170,6 +188,7 @@ def load_model(
     package: Package,
     threads: int | None = None,
     session_factory: Callable[[Package, int], Session] = OnnxSession,
+    execution: Execution | None = None,
 ) -> VisionModel:
     """Load a package and run it on its golden image, or on a grey one: the first run is the slow one.
 
@@ -177,12 +196,13 @@ def load_model(
         package: a checked package.
         threads: processors that one prediction may use; all that this process may use if None.
         session_factory: what runs the graph.
+        execution: how it does; in the package's own precision if None.
 
     Raises:
         GraphError: the graph disagrees with the manifest.
         GoldenError: the prediction for the golden image is not the expected one.
     """
-    model = VisionModel(package, session_factory(package, threads or available_cpus()))
+    model = VisionModel(package, session_factory(package, threads or available_cpus()), execution)
     if package.manifest.golden is not None:
         check_golden(model, package.manifest.golden)
     else:
@@ -203,23 +223,35 @@ def check_golden(model: VisionModel, golden: Golden) -> None:
         raise GoldenError(
             f"the golden image of model {model.manifest.name} cannot be read ({error.message})"
         ) from error
-    prediction = model.predict(pixels, confidence=golden.confidence - MAX_SCORE_GAP)
-    if golden.probabilities is not None and prediction.probabilities is not None:
-        gap = float(np.max(np.abs(np.array(golden.probabilities, np.float32) - prediction.probabilities)))
-        agrees, how = gap <= MAX_SCORE_GAP, f"worst gap {gap:.4f}"
-    else:
-        expected = Detections(
-            np.array([d.box for d in golden.detections], np.float32).reshape(-1, 4),
-            np.array([d.confidence for d in golden.detections], np.float32),
-            np.array([d.class_id for d in golden.detections], np.int64),
-        )
-        agreement = compare_detections(expected, prediction.detections, golden.confidence)
-        agrees, how = agreement.ok, str(agreement)
-    if not agrees:
+    tolerance = model.reduced.golden if model.reduced else _EXACT
+    agreement = golden_agreement(model, golden, pixels, tolerance.score_gap)
+    if not agreement.within(tolerance.iou, tolerance.score_gap):
+        where = f" in {model.precision}" if model.reduced else ""
         raise GoldenError(
-            f"model {model.manifest.name} does not give the expected answer on its golden image ({how})",
+            f"model {model.manifest.name} does not give the expected answer on its golden image{where} ({agreement})",
             "package it again with the ONNX Runtime version that serves it",
         )
+
+
+def golden_agreement(model: VisionModel, golden: Golden, pixels: Pixels, score_gap: float) -> Agreement:
+    """How a model's prediction agrees with the golden image's expected one.
+
+    Args:
+        model: the model.
+        golden: what is expected.
+        pixels: the golden image.
+        score_gap: a box within this of the threshold may lack its partner.
+    """
+    prediction = model.predict(pixels, confidence=max(0.0, golden.confidence - score_gap))
+    if golden.probabilities is not None and prediction.probabilities is not None:
+        gap = float(np.max(np.abs(np.array(golden.probabilities, np.float32) - prediction.probabilities)))
+        return Agreement(matched=0, unmatched=0, worst_iou=1.0, worst_score_gap=gap)
+    expected = Detections(
+        np.array([d.box for d in golden.detections], np.float32).reshape(-1, 4),
+        np.array([d.confidence for d in golden.detections], np.float32),
+        np.array([d.class_id for d in golden.detections], np.int64),
+    )
+    return compare_detections(expected, prediction.detections, golden.confidence, score_gap)
 
 
 def _check_classes(found: Detections, manifest: Manifest) -> None:

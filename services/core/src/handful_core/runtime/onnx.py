@@ -73,7 +73,7 @@ class OrtGraph:
         finally:
             self._policy.end(ticket, failed=outputs is None)
             if ticket.trim_memory:
-                _trim_heap()
+                trim_heap()
         return [np.asarray(output, np.float32) for output in outputs]
 
 
@@ -85,6 +85,7 @@ class OnnxSession:
         threads: processors that one run may use.
         policy: decides how many threads a run gets; an `AdaptivePolicy` if None.
         run_seconds: a run that takes longer is ended.
+        graph: a file of the package's that is run in place of its own graph.
 
     Raises:
         GraphError: the file is no ONNX graph, or its input or output is not what the manifest says.
@@ -93,9 +94,15 @@ class OnnxSession:
     backend = "onnxruntime"
 
     def __init__(
-        self, package: Package, threads: int, policy: ThreadPolicy | None = None, run_seconds: float = RUN_SECONDS
+        self,
+        package: Package,
+        threads: int,
+        policy: ThreadPolicy | None = None,
+        run_seconds: float = RUN_SECONDS,
+        graph: str | None = None,
     ) -> None:
-        self._graph = OrtGraph(package.model_path, threads, policy, run_seconds)
+        path = package.root / graph if graph else package.model_path
+        self._graph = OrtGraph(path, threads, policy, run_seconds)
         self._manifest = package.manifest
         self._output = package.manifest.output.name
         self._input = package.manifest.input.name
@@ -175,7 +182,7 @@ def _run_options(*, shrink_arena: bool) -> ort.RunOptions:
     return options
 
 
-def _trim_heap() -> None:
+def trim_heap() -> None:
     """Return freed memory to the system, where the C library is glibc.
 
     `free` alone gives back only the top of the heap: freed chunks below memory in use stay with the process.

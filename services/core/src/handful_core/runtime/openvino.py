@@ -20,8 +20,6 @@ from handful_core.vision.preprocess import Floats
 
 _OPTIONS = {
     "PERFORMANCE_HINT": "LATENCY",
-    # Processors with AMX would compute in bfloat16, and miss the golden image's scores.
-    "INFERENCE_PRECISION_HINT": "f32",
     # Threads that stay on their processor stay there beside another program's, too, while others idle.
     "ENABLE_CPU_PINNING": False,
 }
@@ -62,32 +60,49 @@ def require_openvino() -> Any:
 
 
 class OpenVinoSession:
-    """A graph in OpenVINO, on the processor, in FP32, checked against its manifest.
+    """A graph in OpenVINO, on the processor, checked against its manifest.
 
     Args:
         package: the package whose model is loaded.
         threads: processors that one run may use.
         run_seconds: a run that takes longer is ended.
+        bf16: compute in BF16, which takes a processor that does.
+        graph: a file of the package's that is run in place of its own graph.
 
     Raises:
-        ConfigError: OpenVINO is not installed.
+        ConfigError: OpenVINO is not installed, or this processor does not compute in this precision.
         GraphError: OpenVINO cannot load the graph, or its input or output is not what the manifest says.
     """
 
     backend = "openvino"
 
-    def __init__(self, package: Package, threads: int, run_seconds: float = RUN_SECONDS) -> None:
+    def __init__(
+        self,
+        package: Package,
+        threads: int,
+        run_seconds: float = RUN_SECONDS,
+        *,
+        bf16: bool = False,
+        graph: str | None = None,
+    ) -> None:
         self._run_seconds = run_seconds
         self._stuck = False
         """A run did not end. OpenVINO cannot end a loop in a graph, so its threads work on, and no more are begun."""
         core = require_openvino().Core()
         self._manifest = package.manifest
+        path = package.root / graph if graph else package.model_path
+        if bf16 and not _computes_bf16(core):
+            raise ConfigError("this processor does not compute in BF16", "run the model in FP32")
         try:
-            options = _OPTIONS | {"INFERENCE_NUM_THREADS": threads}
-            self._graph = core.compile_model(core.read_model(package.model_path), "CPU", options)
+            # Of their own accord processors with AMX would always compute in bfloat16.
+            options = _OPTIONS | {
+                "INFERENCE_NUM_THREADS": threads,
+                "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
+            }
+            self._graph = core.compile_model(core.read_model(path), "CPU", options)
         except RuntimeError as error:
             raise GraphError(
-                f"{package.model_path.name} cannot be loaded by OpenVINO ({error})", "package the model again"
+                f"{path.name} cannot be loaded by OpenVINO ({error})", "package the model again"
             ) from error
         check_graph(_shapes(self._graph.inputs), _shapes(self._graph.outputs), self._manifest)
         self._idle: deque[Any] = deque()
@@ -130,6 +145,20 @@ class OpenVinoSession:
                 self._idle.append(request)
         check_outputs(outputs, self._manifest, extra)
         return outputs
+
+
+def _computes_bf16(core: Any) -> bool:
+    """Whether the processor does it by itself: what OpenVINO emulates elsewhere is slower than FP32."""
+    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def computes_bf16() -> bool:
+    """Whether this processor computes in BF16.
+
+    Raises:
+        ConfigError: OpenVINO is not installed.
+    """
+    return _computes_bf16(require_openvino().Core())
 
 
 def _too_long(seconds: float) -> RunTooLongError:

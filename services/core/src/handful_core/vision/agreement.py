@@ -28,7 +28,11 @@ class Agreement:
     @property
     def ok(self) -> bool:
         """Same boxes, same scores, within the tolerances."""
-        return self.unmatched == 0 and self.worst_iou >= MIN_IOU and self.worst_score_gap <= MAX_SCORE_GAP
+        return self.within(MIN_IOU, MAX_SCORE_GAP)
+
+    def within(self, iou: float, score_gap: float) -> bool:
+        """Same boxes, same scores, within these tolerances."""
+        return self.unmatched == 0 and self.worst_iou >= iou and self.worst_score_gap <= score_gap
 
     @property
     def severity(self) -> tuple[float, ...]:
@@ -42,10 +46,12 @@ class Agreement:
         )
 
 
-def compare_detections(expected: Detections, actual: Detections, confidence: float) -> Agreement:
-    """Pair the boxes of two predictions, each made with a threshold of `confidence - MAX_SCORE_GAP` or lower.
+def compare_detections(
+    expected: Detections, actual: Detections, confidence: float, score_gap: float = MAX_SCORE_GAP
+) -> Agreement:
+    """Pair the boxes of two predictions, each made with a threshold of `confidence - score_gap` or lower.
 
-    A pair has the same class and the highest overlap left. A box within `MAX_SCORE_GAP` of the threshold may lack its
+    A pair has the same class and the highest overlap left. A box within `score_gap` of the threshold may lack its
     partner, since a rounding error decides whether it is there.
     """
     overlap = box_iou(expected.boxes, actual.boxes)
@@ -55,7 +61,7 @@ def compare_detections(expected: Detections, actual: Detections, confidence: flo
         if max(expected.scores[i], actual.scores[j]) > confidence:
             worst_iou = min(worst_iou, float(overlap[i, j]))
             worst_gap = max(worst_gap, abs(float(expected.scores[i]) - float(actual.scores[j])))
-    surely = confidence + MAX_SCORE_GAP
+    surely = confidence + score_gap
     lonely_expected = np.delete(expected.scores, [i for i, _ in pairs])
     lonely_actual = np.delete(actual.scores, [j for _, j in pairs])
     unmatched = int((lonely_expected > surely).sum() + (lonely_actual > surely).sum())

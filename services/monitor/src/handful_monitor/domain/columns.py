@@ -8,7 +8,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from handful_core.profile import FeatureKind, FeatureValue
 from handful_monitor.domain.effective import Floats
@@ -74,14 +73,20 @@ class Bins:
 
     def cumulative(self, column: Column) -> Floats:
         """(bins,): the part of all rows in each bin and those before."""
-        shares = np.bincount(self.places(column), weights=column.weights, minlength=len(self.ends) + 1)
-        return np.asarray(np.cumsum(shares) / column.weights.sum())
+        return self.shares(self.places(column), column.weights)
 
-    def series(self, column: Column) -> Floats:
-        """(n, k), for autocorrelation: ranks of numbers, which no outlier rules, or one column for each word."""
-        if column.kind == "category":
-            return np.eye(len(self.ends) + 1)[self.places(column)]
-        return np.asarray(rankdata(column.values), np.float64)[:, None]
+    def shares(self, places: NDArray[np.int64], weights: Floats) -> Floats:
+        """The same, of rows whose bins are known."""
+        found = np.bincount(places, weights=weights, minlength=len(self.ends) + 1)
+        return np.asarray(np.cumsum(found) / weights.sum())
+
+    def series(self, places: NDArray[np.int64], kind: FeatureKind) -> Floats:
+        """(n, k), for autocorrelation: middle ranks of bins, which no outlier rules, or one column for each word."""
+        count = len(self.ends) + 1
+        if kind == "category":
+            return np.eye(count)[places]
+        filled = np.bincount(places, minlength=count)
+        return np.asarray((np.cumsum(filled) - filled / 2)[places], np.float64)[:, None]
 
 
 def _edges(values: Floats) -> Floats:

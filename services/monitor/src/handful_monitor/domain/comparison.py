@@ -13,7 +13,7 @@ from handful_core.profile import Feature, FeatureValue
 from handful_monitor.domain import LEAST_ROWS
 from handful_monitor.domain.columns import Bins, Column
 from handful_monitor.domain.effective import Floats, autocorrelation_time, independent_rows
-from handful_monitor.domain.null import NullDistributions, Statistic, distance, on_grid, p_value, threshold
+from handful_monitor.domain.null import NullDistributions, Statistic, distance, p_value, scale, threshold
 from handful_monitor.domain.window import Window
 
 LEAST_EFFECTIVE = 25
@@ -22,7 +22,10 @@ ERROR_RATE = 0.005
 """How often a window in which nothing has changed may differ in any feature at all."""
 _BODY, _TAIL = 1.25, 10.0
 """What p-values of a number's three tests are multiplied by: 1/1.25 + 2/10 of the error rate is all of it."""
+_ROOM = 1.2
+"""Times as many samples are drawn as the smallest p-value needs that Holm's first step asks for."""
 _TAIL_SHARE = 0.01
+_SIGNS = {"rows above": 1, "rows below": -1}
 LEAST_MEASURED = 100
 """Rows that must have a feature for it to be compared: a request with thresholds of its own has no usual answer."""
 _LEAST_SHIFT = 0.1
@@ -92,17 +95,30 @@ class Reference:
         features: those that are compared.
         columns: values by a feature's name, one for each image.
         error_rate: how often a window in which nothing has changed may differ.
+        null: what statistics are by chance: several references may share it.
     """
 
-    def __init__(self, features: Sequence[Feature], columns: Columns, error_rate: float = ERROR_RATE) -> None:
+    def __init__(
+        self,
+        features: Sequence[Feature],
+        columns: Columns,
+        error_rate: float = ERROR_RATE,
+        null: NullDistributions | None = None,
+    ) -> None:
         self.features = tuple(feature for feature in features if len(columns[feature.name]))
         self._error_rate = error_rate
         rows = list(zip(*(columns[feature.name] for feature in self.features), strict=True))
         self.effective = independent_rows(np.ones(len(rows)), rows)
         self._columns = {feature.name: Column.of(feature.kind, columns[feature.name]) for feature in self.features}
         self._bins = {name: Bins.of(column) for name, column in self._columns.items()}
-        # A p-value as small as Holm's first step asks for must be possible, with some room.
-        self._null = NullDistributions(replicates=int(2 * _BODY * max(1, len(self.features)) / error_rate))
+        self._shares = {name: self._bins[name].cumulative(column) for name, column in self._columns.items()}
+        self._cuts = {
+            (f.name, name): _cut(sign * self._columns[f.name].values)
+            for f in self.features if f.kind == "continuous" for name, sign in _SIGNS.items()
+        }  # fmt: skip
+        self._summaries = {name: _summary(column) for name, column in self._columns.items()}
+        self._replicates = int(_ROOM * _BODY * max(1, len(self.features)) / error_rate)
+        self._null = null or NullDistributions()
 
     def compare(self, window: Window) -> Comparison:
         """Hold a window against the reference.
@@ -124,14 +140,15 @@ class Reference:
 
     def _test(self, feature: Feature, window: Window) -> tuple[_Test, float]:
         """The test that speaks loudest, and the rows that the window is worth in it."""
-        column, reference, bins = window.columns[feature.name], self._columns[feature.name], self._bins[feature.name]
+        column, bins = window.columns[feature.name], self._bins[feature.name]
         # Not both: pictures that come twice, one after the other, would be counted down twice.
         distinct = window.effective * len(column) / window.rows
-        rows = max(1.0, min(distinct, len(column) / autocorrelation_time(bins.series(column))))
+        places = bins.places(column)
+        rows = max(1.0, min(distinct, len(column) / autocorrelation_time(bins.series(places, feature.kind))))
         statistic: Statistic = "chi-square" if feature.kind == "category" else "kolmogorov-smirnov"
-        then, now = bins.cumulative(reference), bins.cumulative(column)
-        null = self._null.of(statistic, then, rows, self.effective)
-        value = float(distance(statistic, then, now, on_grid(rows), int(self.effective)))
+        then, now = self._shares[feature.name], bins.shares(places, column.weights)
+        null = self._null.of(statistic, then, rows, self.effective, self._replicates)
+        value = float(distance(statistic, then, now, rows, self.effective))
         factor = _BODY if feature.kind == "continuous" else 1.0
         body = _Test(statistic, value, min(1.0, factor * p_value(null, value)), factor, null)
         tails = self._tails(feature, column, rows) if feature.kind == "continuous" else ()
@@ -141,34 +158,35 @@ class Reference:
 
     def _tails(self, feature: Feature, column: Column, rows: float) -> tuple[_Test, ...]:
         """Rows beyond nearly all of the reference's, which a few strange pictures among many usual ones are."""
-        reference, values = self._columns[feature.name].values, column.values
         found = []
-        for name, sign in (("rows above", 1), ("rows below", -1)):
-            cut, beyond = _cut(sign * reference)
-            share = float(column.weights[sign * values > cut].sum() / column.weights.sum())
-            p = float(_exceedances(beyond * self.effective, self.effective, rows).sf(np.floor(share * rows) - 1))
+        for name, sign in _SIGNS.items():
+            cut, beyond = self._cuts[feature.name, name]
+            share = float(column.weights[sign * column.values > cut].sum() / column.weights.sum())
+            law = _exceedances(beyond * self.effective, self.effective, rows)
+            # No more rows than usual are no sign of a change: that is quicker told than by how much.
+            p = float(betabinom.sf(np.floor(share * rows) - 1, *law)) if share > beyond else 1.0
             found.append(_Test(name, share, min(1.0, _TAIL * p), _TAIL, None))
         return tuple(found)
 
     def _conclude(
         self, feature: Feature, column: Column, test: _Test, p: float, level: float, rows: float
     ) -> FeatureComparison:
-        then, then_missing = _summary(self._columns[feature.name])
+        then, then_missing = self._summaries[feature.name]
         now, now_missing = _summary(column)
         differs = p <= self._error_rate and self._matters(feature, column)
-        limit = self._limit(feature, test, level, rows)
+        unit = scale(test.statistic, rows, self.effective) if test.null is not None else 1.0
+        value, limit = unit * test.value, unit * self._limit(feature, test, level, rows)
         return FeatureComparison(
-            feature, test.statistic, test.value, limit, p, differs, then, now, then_missing, now_missing, rows
+            feature, test.statistic, value, limit, p, differs, then, now, then_missing, now_missing, rows
         )
 
     def _limit(self, feature: Feature, test: _Test, level: float, rows: float) -> float:
         """What the statistic had to be to differ, at this number of rows and this place in Holm's order."""
         if test.null is not None:
             return threshold(test.null, level / test.factor)
-        sign = 1 if test.statistic == "rows above" else -1
-        _, beyond = _cut(sign * self._columns[feature.name].values)
+        _, beyond = self._cuts[feature.name, test.statistic]
         law = _exceedances(beyond * self.effective, self.effective, rows)
-        return float(law.isf(level / test.factor) + 1) / rows
+        return float(betabinom.isf(level / test.factor, *law) + 1) / rows
 
     def _matters(self, feature: Feature, column: Column) -> bool:
         reference = self._columns[feature.name]
@@ -203,13 +221,14 @@ def _cut(values: Floats) -> tuple[float, float]:
     return cut, float(np.mean(values >= cut))
 
 
-def _exceedances(beyond: float, of: float, rows: float) -> Any:
+def _exceedances(beyond: float, of: float, rows: float) -> tuple[int, float, float]:
     """How many of new rows are above the reference's k-th highest (Gumbel and von Schelling, 1950).
 
-    The part of the distribution above it follows a beta distribution, whatever the distribution is.
+    The part of the distribution above it follows a beta distribution, whatever the distribution is. So their number
+    follows a beta-binomial one, of which these are the parameters.
     """
     k = max(1.0, beyond)
-    return betabinom(max(1, int(rows)), k, max(1.0, of - k + 1))
+    return max(1, int(rows)), k, max(1.0, of - k + 1)
 
 
 def _shift(then: Floats, now: Floats, weights: Floats) -> float:

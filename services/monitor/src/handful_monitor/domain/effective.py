@@ -10,6 +10,7 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import irfft, next_fast_len, rfft
 
 Floats = NDArray[np.float64]
 _NOISE = 1.645
@@ -49,8 +50,9 @@ def autocorrelation_time(values: Floats) -> float:
         return 1.0
     centred = values - values.mean(axis=0)
     # Padded with zeros to twice the length, or the end would be correlated with the beginning.
-    spectrum = np.fft.rfft(centred, 2 * n, axis=0)
-    covariance = np.fft.irfft(np.abs(spectrum) ** 2, axis=0).sum(axis=1)[: n - n % 2]
+    size = next_fast_len(2 * n, real=True)
+    power = np.abs(rfft(centred, size, axis=0)) ** 2
+    covariance = irfft(power.sum(axis=1), size)[: n - n % 2]
     if covariance[0] <= 1e-12 * n:
         return 1.0
     pairs = (covariance / covariance[0]).reshape(-1, 2).sum(axis=1)

@@ -12,19 +12,23 @@ from handful_monitor.domain.effective import Floats
 
 _Shares = NDArray[np.float64] | NDArray[np.float32]
 Statistic = Literal["kolmogorov-smirnov", "chi-square"]
-_GRID = 1.15
-"""Numbers of rows are rounded down to powers of this: thresholds rise by less than 8 % thereby, and are made once."""
+_GRID = 2
+"""Samples are drawn at numbers of rows that are powers of this, and are made once. A statistic on its standard scale
+hardly depends on the number."""
 _CELLS = 256
 """Parts that the reference is drawn from: shares of bins are rounded to them."""
-_KEPT = 20
-"""Samples of so many numbers of rows are kept, and as many nulls for each of a hundred features."""
+_KEPT = 8
+"""Samples of so many numbers of rows are kept: 14 megabytes each with 45 features."""
+_NULLS = 2000
+"""Nulls that are kept: 100 kilobytes each at most."""
 
 
 def distance(statistic: Statistic, reference: _Shares, window: _Shares, rows: float, of: float) -> Floats:
-    """How far a window's shares are from the reference's.
+    """How far a window's shares are from the reference's, on a scale that hardly depends on the numbers of rows.
 
     Args:
-        statistic: the largest difference of the cumulative shares, or the chi-square statistic of homogeneity.
+        statistic: the largest difference of the cumulative shares, by its `scale`, or the chi-square statistic of
+            homogeneity.
         reference: (…, bins): cumulative shares, of which the last is 1.
         window: (…, bins): the same.
         rows: of the window.
@@ -35,11 +39,19 @@ def distance(statistic: Statistic, reference: _Shares, window: _Shares, rows: fl
     """
     gaps = window - reference
     if statistic == "kolmogorov-smirnov":
-        return np.asarray(np.abs(gaps).max(axis=-1))
+        return np.asarray(np.abs(gaps).max(axis=-1) / scale(statistic, rows, of))
     gaps, window, reference = (np.diff(each, axis=-1, prepend=0) for each in (gaps, window, reference))
     both = rows * window + of * reference
     squares = rows * of * gaps**2
     return np.asarray(np.divide(squares, both, out=np.zeros_like(both), where=both > 0).sum(axis=-1))
+
+
+def scale(statistic: str, rows: float, of: float) -> float:
+    """What `distance` divides the largest difference of the cumulative shares by (Stephens, 1970)."""
+    if statistic == "chi-square":
+        return 1.0
+    root = np.sqrt(rows * of / (rows + of))
+    return float(1 / (root + 0.12 + 0.11 / root))
 
 
 class NullDistributions:
@@ -50,17 +62,15 @@ class NullDistributions:
     each feature sees the bin.
 
     Args:
-        replicates: how often two samples are drawn.
         seed: of the draws.
     """
 
-    def __init__(self, replicates: int, seed: int = 0) -> None:
-        self._replicates = replicates
+    def __init__(self, seed: int = 0) -> None:
         self._seed = seed
-        self._samples: OrderedDict[tuple[int, str], NDArray[np.float32]] = OrderedDict()
-        self._nulls: OrderedDict[tuple[Statistic, bytes, int, int], Floats] = OrderedDict()
+        self._samples: OrderedDict[tuple[int, int, str], NDArray[np.float32]] = OrderedDict()
+        self._nulls: OrderedDict[tuple[Statistic, bytes, int, int, int], Floats] = OrderedDict()
 
-    def of(self, statistic: Statistic, cumulative: Floats, rows: float, of: float) -> Floats:
+    def of(self, statistic: Statistic, cumulative: Floats, rows: float, of: float, replicates: int) -> Floats:
         """The statistic's values without any change, rising.
 
         Args:
@@ -68,30 +78,32 @@ class NullDistributions:
             cumulative: (bins,): the reference's cumulative shares.
             rows: effective rows of the window.
             of: effective rows of the reference.
+            replicates: how often two samples are drawn.
         """
         places = _cells(cumulative)
         n, m = on_grid(rows), max(1, int(of))
-        key = (statistic, places.tobytes(), n, m)
+        key = (statistic, places.tobytes(), n, m, replicates)
         if key not in self._nulls:
-            window, reference = self._sample(n, "window")[:, places], self._sample(m, "reference")[:, places]
+            window = self._sample(n, replicates, "window")[places].T
+            reference = self._sample(m, replicates, "reference")[places].T
             self._nulls[key] = np.sort(distance(statistic, reference, window, n, m))
-            _drop(self._nulls, 100 * _KEPT)
+            _drop(self._nulls, _NULLS)
         return self._nulls[key]
 
-    def _sample(self, rows: int, role: str) -> NDArray[np.float32]:
-        """(replicates, cells): cumulative shares of samples."""
-        key = (rows, role)
+    def _sample(self, rows: int, replicates: int, role: str) -> NDArray[np.float32]:
+        """(cells, replicates): cumulative shares of samples. A feature needs few of the cells: these lie together."""
+        key = (rows, replicates, role)
         if key not in self._samples:
             random = np.random.default_rng([self._seed, rows, len(role)])
-            cells = random.multinomial(rows, np.full(_CELLS, 1 / _CELLS), self._replicates)
-            self._samples[key] = np.cumsum(cells, axis=1, dtype=np.float32) / np.float32(rows)
+            cells = random.multinomial(rows, np.full(_CELLS, 1 / _CELLS), replicates)
+            self._samples[key] = np.ascontiguousarray(np.cumsum(cells, axis=1, dtype=np.float32).T) / np.float32(rows)
             _drop(self._samples, _KEPT)
         self._samples.move_to_end(key)
         return self._samples[key]
 
 
 def on_grid(rows: float) -> int:
-    """The number of rows that thresholds are made for: at most so many."""
+    """The number of rows that samples are drawn with: at most so many."""
     if rows < 2:
         return 1
     return int(_GRID ** np.floor(np.log(rows * (1 + 1e-9)) / np.log(_GRID)) + 1e-9)

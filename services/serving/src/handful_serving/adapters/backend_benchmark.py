@@ -1,4 +1,4 @@
-"""Which backend runs a package faster on this machine: latencies, the choice, and the file that keeps it."""
+"""In which backend and precision a package is fastest here: latencies, the choice, the file that keeps it."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from handful_core.files import write_atomically
 from handful_core.runtime.benchmark import measure_in_turns
+from handful_core.runtime.execution import Backend, Execution, Reduced
 from handful_core.runtime.model import VisionModel
 from handful_core.vision.decode import Pixels
 
-Backend = Literal["onnxruntime", "openvino"]
-
 _log = logging.getLogger(__name__)
 MARGIN = 0.10
-"""OpenVINO takes more memory, so it is kept only if it saves at least this share of the time."""
+"""Another backend takes more memory and a lower precision loses a little, so each is kept only if it saves at least
+this share of the time of the one before it."""
 _NAMES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """How long a backend takes for an image, in milliseconds."""
+    """How long an image takes in a backend and precision, in milliseconds."""
 
     alone: float
     """One image at a time, with all threads."""
@@ -38,30 +38,45 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class BackendChoice:
-    """A backend, and the measurement that chose it."""
+    """A backend and a precision, and the measurement that chose them."""
 
     backend: Backend
     why: str
     settled: bool = False
     """Final. One benchmark may have met a busy machine, so a choice is settled once a second one agrees."""
+    reduced: Reduced | None = None
+    """The precision, if it is below the package's own."""
+
+    @property
+    def execution(self) -> Execution:
+        """What was chosen."""
+        return Execution(self.backend, self.reduced)
 
 
-def choose_backend(onnxruntime: Latency, openvino: Latency, previous: BackendChoice | None = None) -> BackendChoice:
-    """OpenVINO, if it is clearly faster for one image and no slower for many at once.
+def choose_backend(latencies: Mapping[Execution, Latency], previous: BackendChoice | None = None) -> BackendChoice:
+    """The first, unless another is clearly faster for one image and no slower for many at once.
 
     Args:
-        onnxruntime: its latency.
-        openvino: its latency.
+        latencies: of each execution, the one that costs least first: a later one has to beat the best before it.
         previous: the choice of the benchmark before this one.
     """
-    why = f"{_describe('onnxruntime', onnxruntime)}; {_describe('openvino', openvino)}"
-    faster = openvino.alone <= onnxruntime.alone * (1 - MARGIN) and openvino.together <= onnxruntime.together
-    backend: Backend = "openvino" if faster else "onnxruntime"
-    return BackendChoice(backend, why, settled=previous is not None and previous.backend == backend)
+    (chosen, best), *others = latencies.items()
+    for execution, latency in others:
+        if latency.alone <= best.alone * (1 - MARGIN) and latency.together <= best.together:
+            chosen, best = execution, latency
+    why = "; ".join(_describe(execution, latency) for execution, latency in latencies.items())
+    settled = previous is not None and previous.execution == chosen
+    return BackendChoice(chosen.backend, why, settled, chosen.reduced)
 
 
-def _describe(backend: Backend, latency: Latency) -> str:
-    return f"{_NAMES[backend]} {latency.alone:.1f} ms alone, {latency.together:.1f} ms an image under load"
+def _describe(execution: Execution, latency: Latency) -> str:
+    return f"{named(execution)} {latency.alone:.1f} ms alone, {latency.together:.1f} ms an image under load"
+
+
+def named(execution: Execution) -> str:
+    """As people write it."""
+    name = _NAMES[execution.backend]
+    return f"{name} {execution.reduced.upper()}" if execution.reduced else name
 
 
 _MAX_CHOICES = 200
@@ -111,14 +126,16 @@ _WARM_UP = 2
 _ROUNDS = 20
 _MIN_ROUNDS = 4
 _BUDGET_SECONDS = 3.0
-"""Of each of the two measurements. A model that is too slow for `_ROUNDS` in that time gets `_MIN_ROUNDS`."""
+"""Of each of the two measurements, for two models. One too slow for `_ROUNDS` in that time gets `_MIN_ROUNDS`."""
 
 
-def benchmark_backends(models: Mapping[Backend, VisionModel], pixels: Pixels, threads: int) -> dict[Backend, Latency]:
-    """Time one package in several backends, in turns, so that a busy moment meets all of them.
+def benchmark_backends(
+    models: Mapping[Execution, VisionModel], pixels: Pixels, threads: int
+) -> dict[Execution, Latency]:
+    """Time one package in several backends and precisions, in turns, so that a busy moment meets all of them.
 
     Args:
-        models: the package in each backend.
+        models: the package in each of them.
         pixels: (height, width, 3) uint8, BGR.
         threads: images that serving works on at once.
     """
@@ -128,23 +145,23 @@ def benchmark_backends(models: Mapping[Backend, VisionModel], pixels: Pixels, th
 
     alone = _measure(models, one)
     if threads == 1:
-        return {backend: Latency(ms, ms) for backend, ms in alone.items()}
+        return {execution: Latency(ms, ms) for execution, ms in alone.items()}
     with ThreadPoolExecutor(threads, thread_name_prefix="handful-benchmark") as pool:
 
         def many(model: VisionModel) -> None:
             list(pool.map(lambda _: model.predict(pixels), range(threads)))
 
         together = _measure(models, many)
-    return {backend: Latency(alone[backend], together[backend] / threads) for backend in models}
+    return {execution: Latency(alone[execution], together[execution] / threads) for execution in models}
 
 
-def _measure(models: Mapping[Backend, VisionModel], work: Callable[[VisionModel], None]) -> dict[Backend, float]:
+def _measure(models: Mapping[Execution, VisionModel], work: Callable[[VisionModel], None]) -> dict[Execution, float]:
     """Milliseconds of each: the lower quartile, since other programs make rounds longer and never shorter."""
     timings = measure_in_turns(
         [partial(work, model) for model in models.values()],
         warm_up=_WARM_UP,
         rounds=_ROUNDS,
-        budget=_BUDGET_SECONDS,
+        budget=_BUDGET_SECONDS * len(models) / 2,
         min_rounds=_MIN_ROUNDS,
     )
-    return {backend: times.percentile(25) for backend, times in zip(models, timings, strict=True)}
+    return {execution: times.percentile(25) for execution, times in zip(models, timings, strict=True)}

@@ -28,7 +28,7 @@ class ModelInfo(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """The samples."""
-        labels = [*_MODEL, "task", "architecture", "digest", "backend", "state"]
+        labels = [*_MODEL, "task", "architecture", "digest", "backend", "precision", "state"]
         info = GaugeMetricFamily("handful_model_info", "A model in memory.", labels=labels)
         size = GaugeMetricFamily("handful_model_memory_bytes", "What loading a model took.", labels=_MODEL)
         quality = GaugeMetricFamily(
@@ -50,7 +50,8 @@ class ModelInfo(Collector):
     def _description(self, loaded: LoadedModel) -> list[str]:
         manifest = loaded.model.manifest
         state = "served" if self._manager.catalog.is_champion(loaded.model_version) else "loaded"
-        return [manifest.task, manifest.architecture, loaded.digest[:12], loaded.model.backend, state]
+        how = [loaded.model.backend, loaded.model.precision, state]
+        return [manifest.task, manifest.architecture, loaded.digest[:12], *how]
 
 
 class PendingChampions(Collector):

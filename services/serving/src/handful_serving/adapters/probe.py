@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,14 +26,15 @@ import onnxruntime
 from handful_core.errors import ResourceError
 from handful_core.package.archive import MANIFEST, read_folder, sha256_of
 from handful_core.processes import NEW_PROCESS_GROUP
-from handful_core.runtime.cpus import processor_name
-from handful_core.runtime.openvino import installed_version, is_installed
+from handful_core.runtime.cpus import instruction_sets, processor_name
+from handful_core.runtime.openvino import installed_version
 from handful_serving import __version__
+from handful_serving.adapters.backends import installed_backends
 from handful_serving.adapters.probe_record import ProbeRecord, Verdict
 from handful_serving.domain.model_store import Model
 from handful_serving.domain.ports import OpenModel
 from handful_serving.errors import ProbeError
-from handful_serving.settings import InferenceBackend
+from handful_serving.settings import InferenceBackend, InferencePrecision
 
 _log = logging.getLogger(__name__)
 _AT_ONCE = 4
@@ -70,17 +71,26 @@ class Probe:
         threads: processors that one inference may use.
         limits: what a package may use.
         record: what came of earlier ones.
+        precision: whether those below a package's own are tried, too.
     """
 
-    def __init__(self, backend: InferenceBackend, threads: int, limits: Limits, record: ProbeRecord) -> None:
-        self._backends = _backends(backend)
+    def __init__(
+        self,
+        backend: InferenceBackend,
+        threads: int,
+        limits: Limits,
+        record: ProbeRecord,
+        precision: InferencePrecision = "auto",
+    ) -> None:
+        self._backends = installed_backends(backend)
+        self._precision = precision
         self._threads = threads
         self._limits = limits
         self._record = record
         self._places = threading.BoundedSemaphore(_AT_ONCE)
         versions = f"Handful {__version__}, ONNX Runtime {onnxruntime.__version__}"
         versions += f", OpenVINO {installed_version()}" if "openvino" in self._backends else ""
-        self._machine = f"{processor_name()}, {versions}"
+        self._machine = f"{processor_name()}, {instruction_sets()}, {versions}, {precision}"
 
     def check(self, folder: Path) -> Mapping[str, int]:
         """Try a package, unless it was tried on this machine before.
@@ -89,7 +99,7 @@ class Probe:
             folder: a package's.
 
         Returns:
-            Bytes of memory that it takes, by backend.
+            Bytes of memory that it takes, by backend and precision.
 
         Raises:
             PackageError: it is bad, or was found bad before.
@@ -106,6 +116,11 @@ class Probe:
         if verdict.refused:
             raise ProbeError(verdict.message, verdict.hint, verdict.kind)
         return verdict.memory
+
+    def passed(self, folder: Path) -> Collection[str]:
+        """In which backends and precisions a package gave its golden answer here, as far as that is noted."""
+        verdict = self._record.get(f"{sha256_of(folder / MANIFEST)}, {self._machine}")
+        return verdict.memory if verdict else ()
 
     def open(self, folder: Path, open_model: OpenModel) -> Model:
         """Open a package that has passed, and remember it if that ends this process.
@@ -156,6 +171,7 @@ class Probe:
         request = {
             "folder": str(folder),
             "backends": self._backends,
+            "reduced": self._precision == "auto",
             "threads": self._threads,
             "memory": self._limits.memory,
             "run_seconds": self._limits.run_seconds,
@@ -210,12 +226,6 @@ class Probe:
 
 
 _MORE_MEMORY = "register a smaller model, or raise HANDFUL_SERVING_MODEL_MEMORY_MB"
-
-
-def _backends(backend: InferenceBackend) -> list[str]:
-    if backend == "auto":
-        return ["onnxruntime", "openvino"] if is_installed() else ["onnxruntime"]
-    return [backend]
 
 
 def _await(process: subprocess.Popen[bytes], seconds: float) -> tuple[bool, float | None]:

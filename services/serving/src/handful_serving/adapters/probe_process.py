@@ -6,19 +6,15 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from handful_core.errors import ConfigError, PackageError
 from handful_core.package import Package
 from handful_core.package.archive import read_folder
+from handful_core.runtime.execution import Execution, executions, session_maker
 from handful_core.runtime.model import load_model
-from handful_core.runtime.onnx import OnnxSession
-from handful_core.runtime.openvino import OpenVinoSession
-from handful_core.runtime.session import Session
 from handful_serving.adapters.memory import resident
 
 _MAX_OUTPUT = 1 << 20
@@ -28,7 +24,6 @@ _POOLS, _STACK = 3, 8 << 20
 _NICENESS = 5
 """The processors are there for requests first."""
 _OUT_OF_MEMORY = ("failed to allocate memory", "bad_alloc", "bad allocation", "out of memory", "not enough memory")
-_SESSIONS: dict[str, Callable[..., Session]] = {"onnxruntime": OnnxSession, "openvino": OpenVinoSession}
 
 
 def main() -> None:
@@ -42,16 +37,15 @@ def main() -> None:
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
-    """The memory that a package took in each backend, or what is wrong with it."""
+    """The memory that a package took in each backend and precision, or what is wrong with it."""
     memory: dict[str, int] = {}
     try:
         package = read_folder(Path(request["folder"]))
-        for backend in request["backends"]:
-            try:
-                memory[backend] = _memory_of(package, backend, request["threads"], request["run_seconds"])
-            except (PackageError, ConfigError):
-                if backend == request["backends"][0]:
-                    raise  # Another backend, beside that one, is simply not taken.
+        first, *others = executions(package.manifest, request["backends"], reduced=request["reduced"])
+        memory[str(first)] = _memory_of(package, first, request["threads"], request["run_seconds"])
+        for other in others:  # One that fails is simply not taken.
+            with suppress(PackageError, ConfigError):
+                memory[str(other)] = _memory_of(package, other, request["threads"], request["run_seconds"])
     except (PackageError, ConfigError, MemoryError) as error:
         return {"error": _described(error)}
     return {"memory": memory}
@@ -91,9 +85,9 @@ def _lower(kind: int, value: int) -> None:
     resource.setrlimit(kind, (most, most))
 
 
-def _memory_of(package: Package, backend: str, threads: int, run_seconds: float) -> int:
+def _memory_of(package: Package, execution: Execution, threads: int, run_seconds: float) -> int:
     before = resident()
-    model = load_model(package, threads, partial(_SESSIONS[backend], run_seconds=run_seconds))
+    model = load_model(package, threads, session_maker(execution, run_seconds), execution)
     grown = resident() - before
     del model
     return max(0, grown)

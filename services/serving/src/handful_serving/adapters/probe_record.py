@@ -27,7 +27,7 @@ class Verdict:
     message: str = ""
     hint: str = ""
     memory: dict[str, int] = field(default_factory=dict)
-    """Bytes that it took, by backend."""
+    """Bytes that it took, by backend and precision: those that gave the golden answer."""
     memory_limit: int | None = None
     """Bytes that it might have taken."""
     seconds_limit: float = 0.0

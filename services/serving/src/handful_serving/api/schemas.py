@@ -153,6 +153,7 @@ class VersionAnswer(_Answer):
     architecture: str | None
     dataset: str | None
     backend: str | None = Field(description="What runs it: onnxruntime or openvino; null if it is not in memory.")
+    precision: str | None = Field(description="In which precision: fp32, fp16, bf16 or int8; null if not in memory.")
     state: Literal["served", "loaded", "available", "refused"]
     reason: str | None = Field(description="Why it was refused.")
     gate: GateAnswer | None = Field(description="What the gate decided; null if the version passed none.")

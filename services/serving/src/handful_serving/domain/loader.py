@@ -131,7 +131,7 @@ class Loader:
         async with self._alone() as alone:
             before = dependencies.resident()
             model = await in_thread(dependencies.open_model, entry.folder)
-            grown = dependencies.resident() - before if alone else tried.get(model.backend, 0)
+            grown = dependencies.resident() - before if alone else tried.get(model.execution, 0)
         package = model.package
         return model, max(grown, package.manifest.files[package.manifest.model].size)
 

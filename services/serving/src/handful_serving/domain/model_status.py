@@ -52,6 +52,8 @@ class VersionSummary:
     dataset: str | None = None
     backend: str | None = None
     """What runs it: `onnxruntime` or `openvino`; None if it is not in memory."""
+    precision: str | None = None
+    """In which precision: `fp32`, `fp16`, `bf16` or `int8`; None if it is not in memory."""
     gate: GateSummary | None = None
     """None if it passed no gate."""
 
@@ -146,6 +148,7 @@ class ModelStatus:
             architecture=record.tags.get("architecture") or (manifest.architecture if manifest else None),
             dataset=record.tags.get("dataset") or _dataset(manifest),
             backend=loaded.model.backend if loaded else None,
+            precision=loaded.model.precision if loaded else None,
             gate=_gate(record.tags),
         )
 

@@ -34,6 +34,16 @@ class Model(Protocol):
         """What runs its graph."""
         ...
 
+    @property
+    def precision(self) -> str:
+        """In which precision."""
+        ...
+
+    @property
+    def execution(self) -> str:
+        """Both, as probes name them."""
+        ...
+
     def predict(
         self, pixels: Pixels, confidence: float | None = None, iou: float | None = None, *, explain: bool = False
     ) -> Prediction:

@@ -114,7 +114,9 @@ OpenModel = Callable[[Path], Model]
 
 
 Probe = Callable[[Path], Mapping[str, int]]
-"""Try a package's folder in a process of its own, unless it was tried before: the memory it takes, by backend."""
+"""Try a package's folder in a process of its own, unless it was tried before.
+
+It gives the memory that the package takes, by backend and precision."""
 
 
 class Observer(Protocol):

@@ -20,10 +20,21 @@ if TYPE_CHECKING:
     from handful_core.package import Package
 
 
-class Precision(StrEnum):
-    """What a graph can be quantized to."""
+_HEADING = ("Beside FP32 in ONNX Runtime", ("", "points lost", "95 % interval", "images", "times as fast", ""))
+
+
+class Quantized(StrEnum):
+    """What a package's graph can be replaced with."""
 
     INT8 = "int8"
+
+
+class Precision(StrEnum):
+    """What a package can allow beside FP32."""
+
+    INT8 = "int8"
+    BF16 = "bf16"
+    AUTO = "auto"
 
 
 def package(
@@ -39,15 +50,35 @@ def package(
             "--config", "-c", help="With --run: how to package them; as the training's file said if not given."
         ),
     ] = None,
-    quantize: Annotated[Precision | None, typer.Option("--quantize", help="Make a variant of this precision.")] = None,
+    precision: Annotated[
+        Precision | None,
+        typer.Option(
+            "--precision",
+            help="Let the package be served in this precision, too, if it is proved to lose next to nothing; "
+            "auto: in each that is, and is faster here.",
+        ),
+    ] = None,
+    tolerance: Annotated[
+        float,
+        typer.Option(
+            "--tolerance",
+            min=0,
+            max=100,
+            help="With --precision: points of mAP@0.5:0.95 or of macro F1 that may be lost.",
+        ),
+    ] = 0.5,
+    quantize: Annotated[
+        Quantized | None, typer.Option("--quantize", help="Make a variant whose only graph has this precision.")
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(
             "--data",
-            help="With --quantize: the prepared dataset that calibrates and judges. With --run: the training's.",
+            help="With --precision and --quantize: the prepared dataset that calibrates and judges. With --run: the "
+            "training's.",
         ),
     ] = None,
-    images: Annotated[int, typer.Option(min=1, help="With --quantize: training images that calibrate.")] = 128,
+    images: Annotated[int, typer.Option(min=1, help="Training images that calibrate INT8.")] = 128,
     golden: Annotated[
         Path | None, typer.Option("--golden", help="A picture to test the model with, in place of one of the dataset.")
     ] = None,
@@ -60,14 +91,17 @@ def package(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Write a model package to a folder or ZIP file; with --quantize, an INT8 variant if it is as good and faster.
+    """Write a model package to a folder or ZIP file; with --precision, one that may be served in less than FP32.
 
-    With --run, the package is made from a training's weights.
+    With --quantize, an INT8 variant if it is as good and faster. With --run, the package is made from a training's
+    weights.
     """
     if output.exists():
         raise ResourceError(f"{output} exists already", "name a new folder or file")
-    if quantize is None and run is None and data is not None:
-        raise ConfigError("--data is for --quantize and --run", "leave it out, or add --quantize int8")
+    if quantize is not None and precision is not None:
+        raise ConfigError("--precision and --quantize make two different packages", "give one of the two")
+    if quantize is None and precision is None and run is None and data is not None:
+        raise ConfigError("--data is for --precision, --quantize and --run", "leave it out, or add --precision auto")
     if run is None and config is not None:
         raise ConfigError("--config is for --run", "name the training's folder, too, or leave it out")
     if run is not None and (package or model):
@@ -79,11 +113,17 @@ def package(
         _golden(found, golden) as pictured,
         _listing(pictured, seen) as opened,
     ):
-        result = _written(opened, output) if quantize is None else _quantized(opened, data, output, images, core.home)
+        if precision is not None:
+            result = _proved(opened, data, output, precision, images, tolerance / 100, core.home)
+        elif quantize is not None:
+            result = _quantized(opened, data, output, images, core.home)
+        else:
+            result = _written(opened, output)
     if as_json:
         print_json(result)
     else:
-        say(f"{output} holds {opened.manifest.name}, {result['precision']}")
+        allowed = "".join(f", {each['precision']} in {each['backend']}" for each in result["precisions"])
+        say(f"{output} holds {opened.manifest.name}, {result['precision']}{allowed}")
         say(f"next: handful predict photo.jpg --package {output}, or handful register {output}")
 
 
@@ -137,7 +177,36 @@ def _written(opened: Package, output: Path) -> dict[str, Any]:
         zip_package(opened, output)
     else:
         shutil.copytree(opened.root, output)
-    return {"output": str(output), "precision": opened.manifest.precision}
+    manifest = opened.manifest
+    allowed = [{"backend": each.backend, "precision": each.precision} for each in manifest.precisions]
+    return {"output": str(output), "precision": manifest.precision, "precisions": allowed}
+
+
+def _proved(
+    opened: Package, data: Path | None, output: Path, precision: Precision, images: int, tolerance: float, home: Path
+) -> dict[str, Any]:
+    """Written with the precisions that are proved; with `auto` that may be none."""
+    from handful_trainer.dataset.prepared import PreparedDataset
+    from handful_trainer.packaging.precision import FASTER, allow, try_precisions, wanted
+
+    if data is None:
+        raise ConfigError("--precision needs --data", "name the prepared dataset that the model was trained on")
+    dataset = PreparedDataset.open(data)
+    if dataset.task.engine is not None:
+        dataset.task.engine.configure(home)
+    automatic = precision is Precision.AUTO
+    with tempfile.TemporaryDirectory(prefix="handful-package-") as folder:
+        copy, trials = try_precisions(
+            opened, dataset, Path(folder) / "package", wanted(precision.value), images=images, tolerance=tolerance
+        )
+        taken = [each for each in trials if each.outcome == "allowed" and not (automatic and each.speed_up < FASTER)]
+        print_table(_HEADING[0], _HEADING[1], [trial.row(taken=trial in taken) for trial in trials])
+        for trial in trials:
+            say(f"{trial.name}: {trial.verdict(taken=trial in taken)}")
+        if not taken and not automatic:
+            reasons = "; ".join(f"{trial.name}: {trial.reason}" for trial in trials)
+            raise RefusedError(f"{precision.value} is not allowed: {reasons}", "keep FP32, or give more test images")
+        return {"trials": [trial.as_json() for trial in trials]} | _written(allow(copy, dataset, taken), output)
 
 
 def _quantized(opened: Package, data: Path | None, output: Path, images: int, home: Path) -> dict[str, Any]:

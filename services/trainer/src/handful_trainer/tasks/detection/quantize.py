@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-import logging
-import re
 import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import onnx
-from onnxruntime.quantization import (
-    CalibrationDataReader,
-    CalibrationMethod,
-    QuantFormat,
-    QuantType,
-    quantize_static,
-)
-from onnxruntime.quantization.shape_inference import quant_pre_process
-
 from handful_core.console import progress
-from handful_core.package import SCHEMA_VERSION, Manifest, Package, seen_by, write_package
+from handful_core.package import SCHEMA_VERSION, Package, seen_by, write_package
 from handful_core.package.archive import describe_files
 from handful_core.runtime.benchmark import measure_in_turns
 from handful_core.runtime.model import VisionModel, load_model
 from handful_core.vision.decode import Pixels, decode_image
-from handful_core.vision.preprocess import Floats, to_input
 from handful_trainer.dataset.image_hashes import seen_images
 from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.packaging.golden import write_golden
 from handful_trainer.packaging.profile import with_profile
+from handful_trainer.packaging.quantization import calibration_images, quantize_by_onnxruntime
 from handful_trainer.tasks.detection.evaluate import Evaluation, evaluate
 from handful_trainer.tasks.detection.limits import fit_limits
 
@@ -42,8 +26,6 @@ MAX_LOSS = 0.01
 """mAP@0.5:0.95 that an INT8 variant may lose."""
 _ROUNDS = 40
 _WARM_UP = 5
-_PART = re.compile(r"/model\.(\d+)/")
-"""Ultralytics numbers the parts of its networks; the last one is the head."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +92,12 @@ def quantize(package: Package, dataset: PreparedDataset, folder: Path, images: i
     manifest = package.manifest
     # Calibrating is a training, too: what calibrates has been seen.
     seen = (seen_by(package) | seen_images(dataset)).write(folder)
-    _quantize_graph(package, folder / manifest.model, _Calibration(manifest, dataset, images))
+    quantize_by_onnxruntime(package, folder / manifest.model, calibration_images(dataset, images))
     plain = manifest.model_copy(
         update={
             "schema_version": SCHEMA_VERSION,
             "precision": "int8",
+            "precisions": (),
             "weights": None,
             "golden": None,
             "seen": seen,
@@ -138,52 +121,6 @@ def quantize(package: Package, dataset: PreparedDataset, folder: Path, images: i
     return Int8Variant(written, evaluation, judged, ms, original_ms, *sizes)
 
 
-class _Calibration(CalibrationDataReader):  # type: ignore[misc]
-    """Training images, prepared as serving prepares them."""
-
-    def __init__(self, manifest: Manifest, dataset: PreparedDataset, images: int) -> None:
-        self._paths = iter(_spread(dataset.images("train"), images))
-        self._spec = manifest.input
-
-    def get_next(self) -> dict[str, Floats] | None:
-        path = next(self._paths, None)
-        if path is None:
-            return None
-        return {self._spec.name: to_input(decode_image(path.read_bytes()), self._spec)[0]}
-
-
-def _spread(paths: Sequence[Path], count: int) -> list[Path]:
-    """So many paths, evenly from first to last."""
-    places = np.linspace(0, len(paths) - 1, min(count, len(paths))).round().astype(int)
-    return [paths[i] for i in places]
-
-
-def _quantize_graph(package: Package, target: Path, calibration: _Calibration) -> None:
-    with tempfile.TemporaryDirectory(prefix="handful-int8-") as folder, _quiet():
-        prepared = Path(folder) / "prepared.onnx"
-        quant_pre_process(package.model_path, prepared, skip_symbolic_shape=True)
-        quantize_static(
-            prepared,
-            target,
-            calibration,
-            quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=["Conv"],
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            nodes_to_exclude=_head_nodes(prepared),
-            calibrate_method=CalibrationMethod.MinMax,
-        )
-
-
-def _head_nodes(graph: Path) -> list[str]:
-    """Names of the nodes that belong to the network's last part."""
-    names = [node.name for node in onnx.load(graph, load_external_data=False).graph.node]
-    parts = {name: int(found[1]) for name in names if (found := _PART.search(name))}
-    last = max(parts.values(), default=-1)
-    return [name for name, part in parts.items() if part == last]
-
-
 def _median_ms(one: VisionModel, other: VisionModel, pixels: Pixels) -> tuple[float, float]:
     """Median milliseconds of a prediction, of both."""
     works = [partial(model.predict, pixels) for model in (one, other)]
@@ -191,15 +128,3 @@ def _median_ms(one: VisionModel, other: VisionModel, pixels: Pixels) -> tuple[fl
         task = bar.add_task("timing INT8 and FP32", total=_WARM_UP + _ROUNDS)
         first, second = measure_in_turns(works, warm_up=_WARM_UP, rounds=_ROUNDS, after_round=lambda: bar.advance(task))
     return first.median, second.median
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """ONNX Runtime advises to prepare the graph, which was done."""
-    logger = logging.getLogger()
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
