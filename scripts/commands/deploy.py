@@ -55,6 +55,12 @@ def deploy(parser: ScriptParser, argv: list[str]) -> int:
     parser.add_argument("--namespace", metavar="NAME", default="handful", help="the overlay's namespace: handful")
     parser.add_argument("--registry", metavar="PLACE", default="", help="with build: such as ghcr.io/you/handful")
     parser.add_argument("--tag", metavar="TAG", default="", help="with build: the images' tag in the registry")
+    parser.add_argument(
+        "--version",
+        metavar="TAG",
+        default=os.environ.get("HANDFUL_VERSION", ""),
+        help="with deploy: version of the images; HANDFUL_VERSION, else that of the manifests",
+    )
     parser.add_argument("--starter", metavar="NAMES", default="fingers", help="starter models of a new installation")
     parser.add_argument("--switch", action="store_true", help="with deploy: let it answer once it has passed")
     parser.add_argument("--live", action="store_true", help="with test: the colour that answers")
@@ -94,6 +100,8 @@ def _deploy(kubectl: Kubectl, options: Namespace) -> int:
     kubectl.require()
     starters = _starters(options.starter)
     manifests = render(_overlay(options))
+    if options.version:
+        manifests = images.with_version(manifests, options.version)
     checks.validate(kubectl.namespace, manifests)
     print_status(f"delivering to {kubectl.context()}, namespace {kubectl.namespace}")
     release = Release(kubectl, options.seconds)

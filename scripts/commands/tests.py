@@ -37,7 +37,7 @@ _WORKERS = ("--numprocesses", "2")
 
 def test(parser: ScriptParser, argv: list[str]) -> int:
     """`scripts/test`."""
-    parser.usage = f"{parser.script} [word] [--fast | --slow | --tutorial | --stack | --cluster] [words for pytest]"
+    parser.usage = f"{parser.script} [word] [--fast | --slow | --stack | --cluster] [words for pytest]"
     parser.describe(_TEXT + explain(), _EPILOG.format(script=parser.script))
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--fast", action="store_true", help="only unit and contract tests, which start no server")
@@ -71,7 +71,7 @@ def _install_programs(layout: Layout, *, servers: bool) -> None:
 
 
 def _check_and_test(layout: Layout, options: Namespace, rest: list[str]) -> int:
-    with_stack = options.stack or not (options.fast or options.tutorial or options.cluster or rest)
+    with_stack = options.stack or not (options.fast or options.cluster or rest)
     engine = TestDockerEngine() if (with_stack or options.cluster) and TestDockerEngine.is_available() else None
     if failed := _first_failing_check(layout):
         print_error(f"{failed} found faults, see above: nothing was tested")

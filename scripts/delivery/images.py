@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from compose.docker import DockerCli, run_attached
-from compose.errors import FAILED, ComposeError
+from compose.errors import CONFIG, FAILED, ComposeError
 from console import print_status
 from delivery.kubectl import Manifest
 
@@ -29,6 +29,27 @@ def built_for(manifests: Iterable[Manifest]) -> list[str]:
     """Which of our images an overlay runs."""
     named = set(re.findall(r'"image": "(?:[^"]*/)?([a-z]+)[:@]', json.dumps(list(manifests))))
     return [name for name in BUILT_BY if name in named]
+
+
+def with_version(manifests: Iterable[Manifest], version: str) -> list[Manifest]:
+    """The same with another version of our images.
+
+    Args:
+        manifests: the rendered overlay.
+        version: a tag, such as 0.2.0.
+
+    Raises:
+        ComposeError: the images are named by digest, which says what runs.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", version):
+        raise ComposeError(f"{version!r} is no version of images: write it like 0.2.0", CONFIG)
+    ours = "|".join(BUILT_BY)
+    text = json.dumps(list(manifests))
+    if re.search(rf'"image": "[^"]*/(?:{ours})@', text):
+        raise ComposeError(f"{NAMES} names digests: leave the version out, or name tags there", CONFIG)
+    found = re.sub(rf'("image": "[^"]*/(?:{ours})):[^"]*?(-gpu)?"', rf'\g<1>:{version}\g<2>"', text)
+    changed: list[Manifest] = json.loads(found)
+    return changed
 
 
 def build(root: Path, names: Sequence[str], registry: str = "", tag: str = "") -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from compose.errors import ComposeError
-from delivery.images import BUILT_BY, NAMES, built_for, with_digests
+from delivery.images import BUILT_BY, NAMES, built_for, with_digests, with_version
 
 _DIGESTS = {name: f"ghcr.io/you/handful/{name}@sha256:{'0123456789abcdef' * 4}" for name in BUILT_BY}
 
@@ -38,6 +38,29 @@ def test_each_image_is_named_by_its_digest(repository: Path, tmp_path: Path) -> 
 )
 def test_only_what_an_overlay_runs_is_built(images: list[str], names: list[str]) -> None:
     assert built_for([{"spec": {"containers": [{"image": image}]}} for image in images]) == names
+
+
+def test_another_version() -> None:
+    images = [
+        "handful/serving:1",
+        "r.io:5000/a/mlflow:0.1.0",
+        "docker.io/library/postgres:17-alpine",
+        "handful/serving:1-gpu",
+    ]
+    changed = with_version([{"image": image} for image in images], "0.2.0")
+    assert [each["image"] for each in changed] == [
+        "handful/serving:0.2.0",
+        "r.io:5000/a/mlflow:0.2.0",
+        "docker.io/library/postgres:17-alpine",
+        "handful/serving:0.2.0-gpu",
+    ]
+
+
+def test_a_digest_says_what_runs() -> None:
+    with pytest.raises(ComposeError, match="names digests"):
+        with_version([{"image": _DIGESTS["serving"]}], "0.2.0")
+    with pytest.raises(ComposeError, match="no version of images"):
+        with_version([], 'x"y')
 
 
 def test_a_line_that_is_gone_is_told(repository: Path) -> None:
