@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 COMMANDS = (
-    "up", "down", "train", "serve", "export", "import", "test", "quickstart", "pipeline", "monitor", "deploy", "menu", "demo",
+    "up", "down", "train", "serve", "export", "import", "test", "quickstart", "pipeline", "monitor", "deploy", "menu",
+    "demo",
 )  # fmt: skip
 KINDS = ("sh", "ps1", "bat")
 
