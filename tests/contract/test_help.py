@@ -16,7 +16,7 @@ from handful_core.cli.main import build_app
 APP = build_app()
 ALL = list(commands(typer.main.get_command(APP)))
 WORDS = {"FILE", "FOLDER", "NAME", "NAMES", "MODEL", "BACKUP", "AGE", "ID", "PREFIX", "URL", "ADDRESS", "KEY=VALUE"}
-JARGON = re.compile(r"<[a-z]|\b(str|int|float|bool|TEXT|INTEGER|RANGE)\b|list\[|<=|>=|\{\w+\}")
+JARGON = re.compile(r"<[a-z]|list\[|\b(str|int|float|TEXT|INTEGER|RANGE)\b|(?<!/)\bPATH\b|<=|>=|\{\w+\}")
 
 
 @pytest.mark.parametrize("words", ALL, ids=" ".join)
