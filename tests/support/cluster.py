@@ -21,7 +21,9 @@ from support.mlflow_server import free_port
 ROOT = Path(__file__).parents[2]
 LAUNCHER = ROOT.parent / "shared" / "cluster" / "cluster"
 """Starts a cluster of one node on a machine that reaches no image registry."""
-_IMAGES = ("handful/serving:0.1.0", "handful/mlflow:0.1.0", "handful/dashboard:0.1.0", "handful/backup:0.1.0")
+_VERSION = "cluster-test"
+"""Of the images: those of another stack on this engine stay as they are."""
+_IMAGES = tuple(f"handful/{name}:{_VERSION}" for name in ("serving", "mlflow", "dashboard", "backup"))
 _PUBLIC = ("postgres:17-alpine", "pgsty/silo:RELEASE.2026-09-16T00-00-00Z")
 
 
@@ -35,7 +37,7 @@ class Cluster:
     @property
     def environment(self) -> dict[str, str]:
         """For kubectl, and for what calls it."""
-        return os.environ | {"KUBECONFIG": str(self.kubeconfig)}
+        return os.environ | {"KUBECONFIG": str(self.kubeconfig), "HANDFUL_VERSION": _VERSION}
 
     def run(self, *argv: str, text: str | None = None, seconds: float = 120) -> subprocess.CompletedProcess[str]:
         """`kubectl ARGUMENTS`, whatever comes of it."""
