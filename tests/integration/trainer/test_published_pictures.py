@@ -90,7 +90,7 @@ def _faces(pixels: Pixels) -> int:
 
 
 def _detail(face: Pixels) -> float:
-    """How far a face is from its own cells, in the mean: it was 28 to 39 at all sizes tried, and 7 for a blurred one."""
+    """How far a face is from its own cells, in the mean: 28 to 39 at all sizes tried, and 7 for a blurred one."""
     cells = cv2.resize(face, (_CELLS, _CELLS), interpolation=cv2.INTER_AREA)
     return float(
         np.abs(face.astype(float) - cv2.resize(cells, face.shape[1::-1], interpolation=cv2.INTER_LINEAR)).mean()
