@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from commands import demo, jobs, menu, monitor, pipeline, quickstart, stack, tests
+from commands import demo, deploy, jobs, menu, monitor, pipeline, quickstart, stack, tests
 from commands.parser import ScriptParser
 
 COMMANDS: Mapping[str, Callable[[ScriptParser, list[str]], int]] = {
@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, Callable[[ScriptParser, list[str]], int]] = {
     "export": jobs.export,
     "import": jobs.import_,
     "pipeline": pipeline.pipeline,
+    "deploy": deploy.deploy,
     "monitor": monitor.monitor,
     "quickstart": quickstart.quickstart,
     "test": tests.test,

@@ -17,7 +17,7 @@ from xdist.scheduler import LoadScopeScheduling
 from support.scheduling import FolderScheduling, sort_key
 
 _TESTS = Path(__file__).parent
-_MARKED = frozenset({"unit", "contract", "integration", "browser", "scripts", "stack"})
+_MARKED = frozenset({"unit", "contract", "integration", "browser", "scripts", "stack", "cluster"})
 _PILLOW_OPEN = Image.open
 _OURS = ("HANDFUL_", "MLFLOW_", "PICSELLIA_")
 
@@ -25,6 +25,7 @@ _OURS = ("HANDFUL_", "MLFLOW_", "PICSELLIA_")
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the tests that take minutes, too")
     parser.addoption("--stack", action="store_true", help="run the tests that take a Docker engine, too")
+    parser.addoption("--cluster", action="store_true", help="run the tests that take a Kubernetes, too")
     parser.addoption("--engine", type=Path, metavar="FOLDER", help="where scripts/test.sh notes how that engine starts")
 
 

@@ -216,9 +216,10 @@ def check_delivery(alertmanager: Endpoint, seconds: float = _SECONDS) -> str:
         ComposeError: it does not.
     """
     annotations = {"summary": "A test", "description": "scripts/monitor test sent this. It ends within a minute."}
-    ends = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 60))
+    starts, ends = (time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + later)) for later in (0, 60))
     labels = {"alertname": _TEST_ALERT, "severity": "warning"}
-    alertmanager.post("/api/v2/alerts", [{"labels": labels, "annotations": annotations, "endsAt": ends}])
+    alert = {"labels": labels, "annotations": annotations, "startsAt": starts, "endsAt": ends}
+    alertmanager.post("/api/v2/alerts", [alert])
     until = time.monotonic() + seconds
     while _TEST_ALERT not in [alert["labels"]["alertname"] for alert in alertmanager.get("/api/v2/alerts")]:
         if time.monotonic() > until:

@@ -37,16 +37,17 @@ _WORKERS = ("--numprocesses", "2")
 
 def test(parser: ScriptParser, argv: list[str]) -> int:
     """`scripts/test`."""
-    parser.usage = f"{parser.script} [word] [--fast | --slow | --stack] [words for pytest]"
+    parser.usage = f"{parser.script} [word] [--fast | --slow | --stack | --cluster] [words for pytest]"
     parser.describe(_TEXT + explain(), _EPILOG.format(script=parser.script))
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--fast", action="store_true", help="only unit and contract tests, which start no server")
     group.add_argument("--slow", action="store_true", help="the tests that take minutes, too")
     group.add_argument("--stack", action="store_true", help="only the tests of the Compose stack, all of them")
+    group.add_argument("--cluster", action="store_true", help="only the tests on a real Kubernetes: ../shared/cluster")
     word, argv = (argv[0], argv[1:]) if argv and argv[0] in ("all", PERFORMANCE, *SUITES) else ("all", argv)
     options, rest = parser.parse_known_args(argv)
-    if word != "all" and (options.fast or options.slow or options.stack):
-        parser.error(f"--fast, --slow and --stack don't go with the word {word}")
+    if word != "all" and any(vars(options).values()):
+        parser.error(f"options don't go with the word {word}: words for pytest do")
     layout = Layout.of_this_checkout()
     if code := install(["dev"]):
         return code
@@ -70,8 +71,8 @@ def _install_programs(layout: Layout, *, servers: bool) -> None:
 
 
 def _check_and_test(layout: Layout, options: Namespace, rest: list[str]) -> int:
-    with_stack = options.stack or not (options.fast or rest)
-    engine = TestDockerEngine() if with_stack and TestDockerEngine.is_available() else None
+    with_stack = options.stack or not (options.fast or options.cluster or rest)
+    engine = TestDockerEngine() if (with_stack or options.cluster) and TestDockerEngine.is_available() else None
     if failed := _first_failing_check(layout):
         print_error(f"{failed} found faults, see above: nothing was tested")
         if engine:
@@ -91,6 +92,8 @@ def _pytest_arguments(options: Namespace, rest: list[str]) -> list[str]:
         return ["-m", "unit or contract", *(rest or _WORKERS)]
     if options.stack:
         return ["tests/stack", "--slow", *rest]
+    if options.cluster:
+        return ["tests/cluster", "--cluster", *rest]
     return [*(["--slow"] if options.slow else []), *(rest or (*_WORKERS, *_COVERAGE))]
 
 

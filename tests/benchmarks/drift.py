@@ -116,7 +116,8 @@ def measure(words: argparse.Namespace) -> dict[str, Any]:
     """Everything, split by split."""
     began, processor = time.perf_counter(), time.process_time()
     features, rows, labels = load(words.data, words.cache, words.images, words.jobs)
-    parts = [range(first, _SPLITS, words.jobs) for first in range(words.jobs)]
+    splits = _SPLITS if words.windows or words.changes else 0
+    parts = [range(first, splits, words.jobs) for first in range(words.jobs)]
     tasks = [(part, features, rows, labels, words) for part in parts]
     if words.jobs == 1:
         found = [_splits(tasks[0])]

@@ -24,11 +24,17 @@ def _commands(text: str) -> list[list[str]]:
         block = _HERE_DOCUMENT.sub("", fenced or indented).replace("\\\n", " ")
         for line in block.splitlines():
             words = _words(line)
-            if "handful" in words:
-                words = words[words.index("handful") + 1 :]
+            calls = [index for index, word in enumerate(words) if word == "handful" and not _is_namespace(words, index)]
+            if calls:
+                words = words[calls[0] + 1 :]
                 ends = [index for index, word in enumerate(words) if word in _ENDS]
                 found.append(words[: ends[0]] if ends else words)
     return found
+
+
+def _is_namespace(words: list[str], index: int) -> bool:
+    """Kubernetes' namespace has the same name: `kubectl -n handful get pods`."""
+    return index > 0 and words[index - 1] in {"-n", "--namespace", "namespace"}
 
 
 def _words(line: str) -> list[str]:

@@ -55,6 +55,31 @@ def hostile_package(root: Path, harm: Callable[[onnx.ModelProto], None], **optio
 
 def endless(model: onnx.ModelProto) -> None:
     """Go through a loop 2^62 times before answering."""
+    model.graph.initializer.append(numpy_helper.from_array(np.int64(2**62), "rounds"))
+    _loop(model)
+
+
+def endless_on_white(model: onnx.ModelProto) -> None:
+    """Go through a loop for hours if the image is all white; any other is answered as ever."""
+    model.graph.node.extend(
+        [
+            helper.make_node("ReduceMin", ["images"], ["darkest"], keepdims=0),
+            helper.make_node("Greater", ["darkest", "grey"], ["is_white"]),
+            helper.make_node("Cast", ["is_white"], ["times"], to=TensorProto.INT64),
+            helper.make_node("Mul", ["times", "many"], ["rounds"]),
+        ]
+    )
+    model.graph.initializer.extend(
+        [
+            numpy_helper.from_array(np.float32(0.9), "grey"),
+            numpy_helper.from_array(np.int64(2**31 - 1), "many"),  # OpenVINO counts in 32 bits.
+        ]
+    )
+    _loop(model)
+
+
+def _loop(model: onnx.ModelProto) -> None:
+    """Multiply the answer by 1, `rounds` times."""
     shape = [dim.dim_value for dim in model.graph.output[0].type.tensor_type.shape.dim]
     state = [
         ("round", TensorProto.INT64, []),
@@ -70,9 +95,7 @@ def endless(model: onnx.ModelProto) -> None:
         [numpy_helper.from_array(np.float32(1), "one")],
     )
     _put_behind(model, helper.make_node("Loop", ["rounds", "yes", "plain"], ["output0"], body=body))
-    model.graph.initializer.extend(
-        [numpy_helper.from_array(np.int64(2**62), "rounds"), numpy_helper.from_array(np.bool_(True), "yes")]
-    )
+    model.graph.initializer.append(numpy_helper.from_array(np.bool_(True), "yes"))
 
 
 def hungry(megabytes: int = 4096) -> Callable[[onnx.ModelProto], None]:

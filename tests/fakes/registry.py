@@ -308,9 +308,13 @@ class FakeExperiments:
         if what == "runs/search":
             found = [run for run in self.runs.values() if self._matches(run, body)]
             return {"runs": found} if found else {}
-        if what in {"runs/update", "runs/delete"}:
+        if what in {"runs/update", "runs/delete", "runs/log-batch"}:
             if body["run_id"] not in self.runs:
                 raise _missing(f"Run with id={body['run_id']} not found")
+            if what == "runs/log-batch":
+                tags = self.runs[body["run_id"]]["data"]["tags"]
+                tags[:] = [tag for tag in tags if tag["key"] not in {new["key"] for new in body["tags"]}] + body["tags"]
+                return {}
             change = {"lifecycle_stage": "deleted"} if what == "runs/delete" else {"status": body["status"]}
             self.runs[body["run_id"]]["info"] |= change
             return {}

@@ -37,6 +37,18 @@ class MonitoringSuite:
         run.download("log/b.jsonl.gz", tmp_path / "b")
         assert (tmp_path / "b").read_bytes() == b"second"
 
+    def test_tags_are_set_and_a_file_is_removed(self, experiments: MonitoringExperiments) -> None:
+        run = experiments.create("changed", "a name", TAGS)
+        run.log({"rows": 250.0}, {"handful.verdict": "steady"})
+        run.log({}, {"handful.verdict": "changed"})
+        (found,) = experiments.runs("changed", TAGS)
+        assert (found.tags["handful.verdict"], found.tags[REPLICA]) == ("changed", "one")
+        run.upload("log/a.jsonl.gz", b"rows")
+        run.upload("log/b.jsonl.gz", b"rows")
+        run.remove("log/a.jsonl.gz")
+        run.remove("log/a.jsonl.gz")
+        assert run.files("log") == ["b.jsonl.gz"]
+
     def test_a_deleted_run_is_gone_with_its_files(self, experiments: MonitoringExperiments) -> None:
         run = experiments.create("deleted", "a name", TAGS)
         run.upload("log/a.jsonl.gz", b"rows")

@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
-COMMANDS = ("up", "down", "train", "serve", "export", "import", "test", "quickstart", "pipeline", "monitor")
+COMMANDS = (
+    "up", "down", "train", "serve", "export", "import", "test", "quickstart", "pipeline", "monitor", "deploy", "menu",
+    "demo",
+)  # fmt: skip
 KINDS = ("sh", "ps1", "bat")
 
 _SH = '#!/bin/sh\ncase "$1" in -c) exit {probe} ;; esac\nprintf "%s\\n" "$@" > "{log}"\nexit {code}\n'

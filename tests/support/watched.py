@@ -16,11 +16,11 @@ from typing import Any
 import httpx
 from websockets.sync.client import connect
 
-from fakes.monitor_metrics import FakeMonitor
 from fakes.packages import build_package, damage, encode, picture
 from handful_mlflow.alerting import Receivers, render
 from handful_serving.adapters.key_file import KeyFile
 from handful_serving.domain.auth import ApiKey, digest_of
+from support.monitor_metrics import MonitorMetrics
 from support.prometheus import Alertmanager, Prometheus
 from support.registering import register
 from support.serving_process import ServingProcess
@@ -64,7 +64,7 @@ class Watched:
     """All that runs."""
 
     serving: ServingProcess
-    monitor: FakeMonitor
+    monitor: MonitorMetrics
     prometheus: Prometheus
     alertmanager: Alertmanager
     webhook: Webhook = field(repr=False)
@@ -85,7 +85,7 @@ def watching(root: Path, mlflow: str, configs: Path) -> Iterator[Watched]:
     webhook = Webhook()
     serving = _serving(root, mlflow, key)
     try:
-        with FakeMonitor() as monitor:
+        with MonitorMetrics() as monitor:
             alertmanager.start(_settings(configs, webhook))
             addresses = {
                 "serving:8000": f"127.0.0.1:{serving.port}",
@@ -136,7 +136,7 @@ def _serving(root: Path, mlflow: str, key: Path) -> ServingProcess:
     return serving.start()
 
 
-def _load(serving: ServingProcess, monitor: FakeMonitor) -> None:
+def _load(serving: ServingProcess, monitor: MonitorMetrics) -> None:
     """Ask all kinds of things for some seconds."""
     end = time.monotonic() + _LOAD_SECONDS
     live = f"ws://127.0.0.1:{serving.port}/ws/predict"

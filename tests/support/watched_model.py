@@ -51,6 +51,11 @@ class WatchedModel:
         self.registry = Registry(uri, 60)
         self._written = 0
 
+    def close(self) -> None:
+        """The connections."""
+        self.experiments.close()
+        self.registry.close()
+
     def segment(self, rows: Sequence[dict[str, Any]], source: str = "", digest: str = "") -> tuple[str, bytes]:
         """A closed segment's name and content."""
         self._written += 1

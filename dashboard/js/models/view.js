@@ -113,11 +113,16 @@ function cells(model, version) {
     html("span", { class: "row" }, ...badges),
     metrics.join(" · "),
     version.gate && decision(model, version),
-    [version.architecture, version.dataset].filter(Boolean).join(" · "),
+    [version.architecture, below(version.precision), version.dataset].filter(Boolean).join(" · "),
     day(version.created),
     state,
     version.run_id ? html("code", { title: version.run_id }, version.run_id.slice(0, 8)) : null,
   ];
+}
+
+/** A precision below FP32, as people write it. */
+function below(precision) {
+  return precision === "fp32" ? null : precision?.toUpperCase();
 }
 
 /** The gate's decision, with its reason to open. */

@@ -65,9 +65,9 @@ def test_every_metric_that_is_asked_for_exists(watched: Watched) -> None:
 
 
 def test_only_what_is_wrong_fires(watched: Watched) -> None:
-    firing = {alert["labels"]["alertname"] for alert in watched.prometheus.get("alerts")["alerts"]}
-    assert "HandfulModelRefused" in firing
-    assert firing <= {"HandfulModelRefused", "HandfulModelPending"}
+    alerts = watched.prometheus.get("alerts")["alerts"]
+    # Others may be pending: a busy machine is slow, and an alert waits for ten minutes of that.
+    assert {one["labels"]["alertname"] for one in alerts if one["state"] == "firing"} == {"HandfulModelRefused"}
 
 
 def test_nothing_but_the_key_reads_the_metrics(watched: Watched) -> None:

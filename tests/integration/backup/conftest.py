@@ -84,6 +84,12 @@ def starter() -> Path:
 
 
 @pytest.fixture(scope="session")
+def leaves() -> Path:
+    """The starter model of leaves."""
+    return Path(__file__).parents[3] / "models" / "leaves.zip"
+
+
+@pytest.fixture(scope="session")
 def used(starter: Path, tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mlflow]:
     """What a quickstart leaves: the starter, and a model that took its place; no test may change it."""
     root = tmp_path_factory.mktemp("used")

@@ -51,6 +51,50 @@ def test_it_takes_the_place_of_the_starter_embedded(
     assert handful("verify", exact_zip, "--server", *begun.exact) == 0
 
 
+_GIVE_WAY = "the starter models, which nobody has used or changed, give way to the backup"
+
+
+def test_it_takes_the_place_of_two_starters(
+    embedded: Mlflow,
+    exact_zip: Path,
+    begun: Mlflow,
+    leaves: Path,
+    handful: Handful,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert handful("import", "--as-starter", leaves, *begun.exact) == 0
+    assert {row[1] for row in rows_of(begun.database)["registered_model_aliases"]} == {"fingers", "leaves"}
+    capsys.readouterr()
+    assert handful("import", exact_zip, *begun.exact) == 0
+    assert _GIVE_WAY in " ".join(capsys.readouterr().err.split())
+    _assert_is(begun, embedded)
+    assert files_in(Path(begun.artifacts)) == files_in(Path(embedded.artifacts))
+
+
+def test_a_second_starter_keeps_what_came_before_it(
+    begun: Mlflow, leaves: Path, exact_zip: Path, handful: Handful, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _touch(begun, _TOUCHES["a description"])
+    assert handful("import", "--as-starter", leaves, *begun.exact) == 0
+    _assert_nothing_is_lost(begun, exact_zip, handful, capsys)
+
+
+@pytest.mark.parametrize("again", ["fingers", "leaves"])
+def test_a_starter_that_comes_again_forgets_no_change(
+    again: str,
+    begun: Mlflow,
+    starter: Path,
+    leaves: Path,
+    exact_zip: Path,
+    handful: Handful,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert handful("import", "--as-starter", leaves, *begun.exact) == 0
+    _touch(begun, _TOUCHES["a description"])  # Of both.
+    assert handful("import", "--as-starter", {"fingers": starter, "leaves": leaves}[again], *begun.exact) == 0
+    _assert_nothing_is_lost(begun, exact_zip, handful, capsys)
+
+
 def _assert_is(here: Mlflow, there: Mlflow) -> None:
     after = rows_of(here.database)
     after["registered_model_aliases"].remove(_CROWNED)
@@ -98,13 +142,25 @@ _TOUCHES = {
 def test_nothing_of_anybodys_is_lost(
     touch: str, begun: Mlflow, exact_zip: Path, handful: Handful, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with closing(sqlite3.connect(begun.server.root / "mlflow.db")) as database:
-        assert database.execute(_TOUCHES[touch]).rowcount >= 1
+    _touch(begun, _TOUCHES[touch])
+    _assert_nothing_is_lost(begun, exact_zip, handful, capsys)
+
+
+def _touch(mlflow: Mlflow, statement: str) -> None:
+    with closing(sqlite3.connect(mlflow.server.root / "mlflow.db")) as database:
+        assert database.execute(statement).rowcount >= 1
         database.commit()
+
+
+def _assert_nothing_is_lost(
+    begun: Mlflow, exact_zip: Path, handful: Handful, capsys: pytest.CaptureFixture[str]
+) -> None:
     before, files = rows_of(begun.database), files_in(Path(begun.artifacts))
     capsys.readouterr()
     assert handful("import", exact_zip, *begun.exact) == 0
-    assert _GIVES_WAY not in " ".join(capsys.readouterr().err.split())
+    said = " ".join(capsys.readouterr().err.split())
+    assert _GIVES_WAY not in said
+    assert _GIVE_WAY not in said
     after = rows_of(begun.database)
     lost = {table: gone for table, rows in before.items() if (gone := [row for row in rows if row not in after[table]])}
     assert lost == {}

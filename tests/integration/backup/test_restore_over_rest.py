@@ -11,6 +11,8 @@ import httpx
 import pytest
 
 from fakes.packages import encode, picture
+from handful_backup.portable.model_writer import VersionWriter
+from handful_core.errors import UnavailableError
 from handful_core.registry import Registry
 from support.backed_up_mlflow import BUCKET, Handful, Mlflow
 from support.contents import files_in, objects_in, rows_of
@@ -56,6 +58,31 @@ def test_it_takes_the_place_of_the_starter_over_rest(
     assert handful("import", used_zip, server=begun.server) == 0
     assert "all of it is there already, nothing to do" in _said(capsys)
     assert _held(begun) == _held(used)
+
+
+def test_two_starters_give_way_though_the_second_was_broken_off(
+    used: Mlflow,
+    used_zip: Path,
+    begun: Mlflow,
+    leaves: Path,
+    handful: Handful,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(VersionWriter, "set_alias", _is_away)  # What is sent last.
+        assert handful("import", "--as-starter", leaves, server=begun.server) == 5
+    assert _held(begun)["versions"] == {("fingers", 1), ("leaves", 1)}
+    assert handful("import", "--as-starter", leaves, server=begun.server) == 0
+    assert _held(begun)["aliases"] == {("fingers", "champion", 1), ("leaves", "champion", 1)}
+    capsys.readouterr()
+    assert handful("import", used_zip, server=begun.server) == 0
+    assert "the starter models, which nobody has used or changed, give way to the backup" in _said(capsys)
+    assert _held(begun) == _held(used)
+
+
+def _is_away(*_: object) -> None:
+    raise UnavailableError("MLflow is away", "try again")
 
 
 def test_the_starter_of_both_servers_is_one_thing(

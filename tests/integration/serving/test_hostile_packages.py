@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
-from fakes.hostile import endless, hostile_package, hungry
-from fakes.packages import build_package
+from fakes.hostile import endless, endless_on_white, hostile_package, hungry
+from fakes.packages import build_package, encode
 from handful_core.package import Package
+from handful_core.runtime.openvino import is_installed
 from integration.serving.test_serving import Load, predict, until
 from support.registering import register
 from support.serving_process import ServingProcess
 
+needs_openvino = pytest.mark.skipif(not is_installed(), reason="OpenVINO is not installed: pip install openvino")
 Harm = Callable[[Path, str], Package]
 SETTINGS = {
     "HANDFUL_SERVING_MODEL_MEMORY_MB": "700",
@@ -125,6 +128,44 @@ def test_a_champion_that_takes_long_holds_up_no_other_one(registered: Registered
     until(lambda: registered.version(registered.other)["state"] == "served", "the other model")
     assert predict(serving.url, model=registered.other)["version"] == 1
     assert not registered.is_refused(), "it is still tried"
+
+
+def _endless_on_white(root: Path, name: str) -> Package:
+    return hostile_package(root, endless_on_white, name=name)
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", pytest.param("openvino", marks=needs_openvino)])
+def test_a_run_that_takes_too_long_is_given_up(registered: Registered, backend: str) -> None:
+    serving, slow = registered.serving, registered.bad
+    serving.stop()
+    serving.settings |= {"HANDFUL_SERVING_INFERENCE_BACKEND": backend, "HANDFUL_SERVING_RUN_SECONDS": "2"}
+    serving.start()
+    registered.add(slow, _endless_on_white)
+    until(lambda: registered.version(slow)["state"] == "served", "the slow model, whose golden image is not white")
+    assert predict(serving.url, model=slow)["count"] == 7
+    with Load(serving.url, clients=1) as load:
+        until(lambda: sum(load.answers.values()) >= 3, "answers")
+        began = time.monotonic()
+        answer = _ask_about_white(serving, slow)
+        assert time.monotonic() - began >= 2
+        assert (answer.status_code, answer.json()["type"]) == (503, "urn:handful:problem:model-refused")
+        assert "a run of the graph took longer than 2 s and was" in answer.json()["detail"]
+        seen = sum(load.answers.values())
+        until(lambda: sum(load.answers.values()) >= seen + 5, "answers of the other model")
+    assert load.failures == []
+    if backend == "onnxruntime":  # It ended the run, and the next is a new one.
+        assert predict(serving.url, model=slow)["count"] == 7
+    else:  # It cannot: its threads work on, so that no more are begun.
+        began = time.monotonic()
+        assert _ask_about_white(serving, slow).status_code == 503
+        assert time.monotonic() - began < 2
+    assert serving.stop() == 0
+
+
+def _ask_about_white(serving: ServingProcess, model: str) -> httpx.Response:
+    white = encode(np.full((64, 64, 3), 255, np.uint8))
+    files = {"image": ("white.png", white)}
+    return httpx.post(f"{serving.url}/predict", params={"model": model}, files=files, timeout=60)
 
 
 def _processes() -> str:

@@ -52,7 +52,7 @@ def test_an_option_of_everything_does_not_go_with_a_word(capsys: pytest.CaptureF
     with pytest.raises(SystemExit) as ended:
         tests.test(ScriptParser("test.sh"), ["api", "--stack"])
     assert ended.value.code == 2
-    assert "--fast, --slow and --stack don't go with the word api" in capsys.readouterr().err
+    assert "options don't go with the word api: words for pytest do" in capsys.readouterr().err
 
 
 def test_every_benchmark_runs_and_the_first_failure_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

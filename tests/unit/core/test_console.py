@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import io
+
 import pytest
+from rich.console import Console
 
 from handful_core import console
-from handful_core.console import Step, progress
+from handful_core.console import Step, print_table, progress
 from handful_core.errors import DataError
 
 
@@ -57,3 +60,17 @@ def test_a_short_step_says_nothing_without_a_terminal(capsys: pytest.CaptureFixt
     with progress() as bar:
         assert list(bar.track([1, 2, 3], description="reading")) == [1, 2, 3]
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_table_cuts_nothing(monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
+    run_id = "0123456789abcdef" * 2
+    shown = Console(file=io.StringIO(), width=60, force_terminal=terminal, color_system=None, soft_wrap=True)
+    monkeypatch.setattr(console, "out", shown)
+    print_table("Runs", ("run", "metrics"), [(run_id, f"mAP50 0.970, {run_id}"), ("b", "x " * 40)])
+    printed = shown.file.getvalue()  # type: ignore[attr-defined]
+    assert "\N{HORIZONTAL ELLIPSIS}" not in printed
+    if terminal:
+        assert max(map(len, printed.splitlines())) <= 60
+    else:
+        assert printed.count(run_id) == 2, "each on one line, to be copied or searched"

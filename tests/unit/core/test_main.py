@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -83,6 +84,44 @@ def test_the_tree_in_the_docstring_names_every_kind() -> None:
         if kind.__module__ == errors.__name__:
             line = next(line for line in (errors.__doc__ or "").splitlines() if f" {kind.__name__} " in line)
             assert f" {kind.exit_code} " in line
+
+
+class Panic(BaseException):
+    """As of Rust libraries: no Exception."""
+
+
+_BECOMES = [
+    RuntimeError("in C++"),
+    SystemError("returned a result with an exception set"),
+    ImportError("numpy._core.multiarray failed to import"),
+    AttributeError("partially initialized module"),
+    OSError(5, "the end of the file cannot be written"),
+    DataError("the worker ended"),
+    Panic("in Rust"),
+]
+
+
+@pytest.mark.parametrize("becomes", _BECOMES, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("chained", [True, False], ids=["chained", "not chained"])
+def test_ctrl_c_stays_ctrl_c_whatever_a_library_makes_of_it(
+    run: Callable[..., tuple[int, str, str]], becomes: BaseException, chained: bool
+) -> None:
+    def interrupted() -> None:
+        caught = None
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt as error:
+            caught = error
+        raise becomes from (caught if chained else None)
+
+    assert run("stop", stop=interrupted) == (130, "", "error: interrupted\n")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("error", _BECOMES[:-1], ids=lambda error: type(error).__name__)
+def test_without_it_the_same_errors_are_faults(run: Callable[..., tuple[int, str, str]], error: BaseException) -> None:
+    assert run("stop", stop=failing(KeyboardInterrupt()))[0] == 130
+    assert run("fail", fail=failing(error))[0] in {3, 6, 70}
 
 
 def test_square_brackets_are_shown_as_they_are(run: Callable[..., tuple[int, str, str]]) -> None:

@@ -95,6 +95,43 @@ def test_nobody_is_told_that_it_is_used(tmp_path: Path) -> None:
     assert not (tmp_path / "intel").exists()
 
 
+_STUCK = """
+import os, sys, time
+from pathlib import Path
+import numpy as np
+from fakes.hostile import endless_on_white, hostile_package
+from fakes.packages import build_package
+from handful_core.package.errors import RunTooLongError
+from handful_core.runtime.openvino import OpenVinoSession, stuck_runs
+
+slow = OpenVinoSession(hostile_package(Path(sys.argv[1]) / "slow", endless_on_white), 1, run_seconds=1)
+good = OpenVinoSession(build_package(Path(sys.argv[1]) / "good"), 1)
+black, white = np.zeros((1, 3, 64, 64), np.float32), np.ones((1, 3, 64, 64), np.float32)
+before = slow.run(black)
+for least, most in ((1, 30), (0, 0.5)):
+    began = time.monotonic()
+    try:
+        slow.run(white if most > 1 else black)
+    except RunTooLongError as error:
+        assert "took longer than 1 s and was given up" in str(error), error
+    else:
+        raise AssertionError("it answered")
+    assert least <= time.monotonic() - began < most
+    assert stuck_runs() == 1
+assert (good.run(black) == before).all()
+print("as it should be", flush=True)
+os._exit(0)  # By itself the interpreter would wait for OpenVINO's threads.
+"""
+
+
+@needs_openvino
+def test_a_run_that_cannot_be_ended_is_given_up_and_its_session_with_it(tmp_path: Path, repository: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(repository / "tests")}
+    words = [sys.executable, "-c", _STUCK, str(tmp_path)]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    assert done.stdout == "as it should be\n", done.stderr
+
+
 def test_where_it_is_missing_a_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(ConfigError) as caught:

@@ -9,8 +9,10 @@ import pytest
 from fakes.packages import build_package
 from fakes.registry import FakeMlflow
 from handful_core.errors import ConfigError, HandfulError, NotFoundError, UnavailableError
-from handful_core.package.errors import MissingPackageError
+from handful_core.package.archive import MAX_PACKAGE_FILES
+from handful_core.package.errors import DamagedPackageError, MissingPackageError
 from handful_core.registry import Registry, parse_reference
+from handful_core.registry import client as client_module
 from handful_core.registry.rest import NotMlflowError
 from support.registry_suite import RegistrySuite
 
@@ -193,6 +195,47 @@ def test_a_server_cannot_choose_where_files_are_written(
     mlflow.answer = lists
     with pytest.raises(MissingPackageError, match="MLflow lists a file with the name"):
         registry.download_package(version, tmp_path / "deep" / "target")
+
+
+def _hoard(mlflow: FakeMlflow, files: int, size: int) -> None:
+    """Let each version hold so many files of so many bytes, whatever was registered."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/artifacts"):
+            listed = [{"path": f"{number}.bin", "is_dir": False} for number in range(files)]
+            return httpx.Response(200, json={"files": listed})
+        return httpx.Response(200, content=bytes(size)) if request.url.path.endswith(".bin") else mlflow._route(request)
+
+    mlflow.answer = answer
+
+
+def test_more_files_than_a_package_has_are_not_fetched(mlflow: FakeMlflow, registry: Registry, tmp_path: Path) -> None:
+    mlflow.register(build_package(tmp_path / "package"), "model")
+    version = registry.version("model", 1)
+    _hoard(mlflow, MAX_PACKAGE_FILES + 1, 1)
+    with pytest.raises(DamagedPackageError, match=f"holds more than {MAX_PACKAGE_FILES} files: it is no model package"):
+        registry.download_package(version, tmp_path / "target")
+    assert not (tmp_path / "target").exists()
+    _hoard(mlflow, MAX_PACKAGE_FILES, 1)
+    assert len(list(registry.download_package(version, tmp_path / "target").iterdir())) == MAX_PACKAGE_FILES
+
+
+def test_more_bytes_than_a_package_has_are_not_fetched(
+    mlflow: FakeMlflow, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All files count together: each alone is small enough."""
+    monkeypatch.setattr(client_module, "MAX_PACKAGE_BYTES", 3000)
+    mlflow.register(build_package(tmp_path / "package"), "model")
+    version = registry.version("model", 1)
+    _hoard(mlflow, 4, 1000)
+    with pytest.raises(DamagedPackageError, match=r"3\.bin is larger than the 0 bytes that may still come"):
+        registry.download_package(version, tmp_path / "target")
+    monkeypatch.setattr(client_module, "MAX_PACKAGE_BYTES", 500)
+    with pytest.raises(DamagedPackageError, match="larger than the 500 bytes"):
+        registry.download_package_file(version, "0.bin", tmp_path / "one.bin")
+    assert (tmp_path / "one.bin").stat().st_size <= 500
+    _hoard(mlflow, 3, 100)
+    assert sum(path.stat().st_size for path in registry.download_package(version, tmp_path / "fits").iterdir()) == 300
 
 
 @pytest.mark.parametrize("uri", ["http://[::1", "http://host:port"])

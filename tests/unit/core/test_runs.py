@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import json
+from typing import Any
+
+import httpx
 import pytest
 
 from fakes.registry import FakeMlflow
@@ -30,3 +34,16 @@ def test_what_is_no_number_is_left_out(mlflow) -> None:
 def test_a_run_that_is_not_there_is_not_found(mlflow) -> None:
     with pytest.raises(NotFoundError):
         Registry("http://mlflow", transport=mlflow.transport()).run("ab")
+
+
+@pytest.mark.parametrize(("experiment", "asked"), [(None, ["1"]), ("fingers", ["1"]), ("monitoring/fingers", ["2"])])
+def test_what_monitoring_writes_by_itself_is_listed_only_by_name(experiment: str | None, asked: list[str]) -> None:
+    bodies: list[dict[str, Any]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        bodies.append(json.loads(request.content))
+        found = [{"experiment_id": "1", "name": "fingers"}, {"experiment_id": "2", "name": "monitoring/fingers"}]
+        return httpx.Response(200, json={"experiments": found} if "experiments/" in request.url.path else {})
+
+    assert Registry("http://mlflow", transport=httpx.MockTransport(answer)).runs(experiment) == []
+    assert bodies[-1]["experiment_ids"] == asked

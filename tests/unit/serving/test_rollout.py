@@ -49,6 +49,23 @@ async def test_a_canary_answers_its_share_and_the_same_callers(serving: ServingM
     predictor.close()
 
 
+async def test_a_caller_gets_the_same_version_from_every_replica(serving: ServingModels) -> None:
+    serving.register("champion")
+    serving.register("challenger", sharpness=8.0)
+    callers = [f"key {number}" for number in range(60)]
+    answered: list[list[int]] = []
+    for _ in range(2):
+        manager = serving.manager()
+        await manager.watcher.poll()
+        predictor = serving.predictor(manager, shares=TrafficSplit(canary=0.3))
+        await manager.find(ModelRef(alias="challenger"))
+        answers = [await predictor.predict(HAND, ModelRef(), caller=caller) for caller in callers]
+        answered.append([answer.model_version.version for answer in answers])
+        predictor.close()
+    assert answered[0] == answered[1]
+    assert set(answered[0]) == {1, 2}
+
+
 async def test_nobody_waits_for_a_challenger_that_is_being_loaded(serving: ServingModels) -> None:
     serving.register("champion")
     serving.register("challenger", sharpness=8.0)

@@ -162,13 +162,13 @@ def test_an_inference_that_hangs_does_not_hold_up_the_end_of_the_process() -> No
     words = (
         "import asyncio, threading, time\n"
         "from handful_serving.concurrency.threads import WorkerPool\n"
-        "from handful_serving.server.run import end_beside_hung_threads\n"
+        "from handful_serving.server.run import end_beside_hung_work\n"
         "async def hang():\n"
         "    pool = WorkerPool(1)\n"
         "    pool.run(lambda: time.sleep(600), lambda: None)\n"
         "    pool.close(0.1)\n"
         "asyncio.run(hang())\n"
-        "end_beside_hung_threads()\n"
+        "end_beside_hung_work()\n"
     )
     done = subprocess.run([sys.executable, "-c", words], timeout=60, check=False, capture_output=True, text=True)
     assert done.returncode == 0

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,12 +8,74 @@ from types import SimpleNamespace
 
 import pytest
 
-from handful_core.errors import UnavailableError
+from handful_core.errors import DataError, UnavailableError
+from handful_core.interruption import INTERRUPTION
 from handful_trainer.pipeline import stages
 from handful_trainer.pipeline.job import TrainingJob
 from handful_trainer.pipeline.run_folder import RunState, create_run, unfinished_run
+from handful_trainer.pipeline.signals import sigterm_raises
 from handful_trainer.tasks.detection import ultralytics
 from handful_trainer.tasks.detection.settings import DetectionConfig
+from handful_trainer.tracking import managed_run as managed_run_module
+
+
+class Marks:
+    """Stands for what tells MLflow: it remembers the marks of a run."""
+
+    def __init__(self, *_: object) -> None:
+        self.said: list[object] = []
+
+    def status(self, status: str) -> None:
+        self.said.append(status)
+
+    def tags(self, tags: dict[str, str]) -> None:
+        self.said.append(tags)
+
+    def close(self) -> bool:
+        return True
+
+    def done(self) -> None: ...
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("becomes", [RuntimeError, SystemError, ImportError, OSError, DataError])
+def test_an_interrupted_run_is_no_failed_one(
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals, becomes: type[Exception]
+) -> None:
+    marks = Marks()
+    monkeypatch.setattr(managed_run_module, "open_tracker", lambda *_: marks)
+    monkeypatch.setattr(managed_run_module, "RunReaper", Marks)
+    with (
+        INTERRUPTION.noted(),
+        sigterm_raises(),
+        pytest.raises(KeyboardInterrupt, match="what a library made of it"),
+        managed_run_module.managed_run("", "run", Path("journal")),
+    ):
+        _interrupt(number, becomes("what a library made of it"))
+    assert marks.said == ["RUNNING", "KILLED"]
+
+
+def _interrupt(number: signal.Signals, becomes: Exception) -> None:
+    try:
+        signal.raise_signal(number)
+    except KeyboardInterrupt:
+        raise becomes from None
+
+
+@pytest.mark.parametrize("error", [RuntimeError("x"), DataError("x")])
+def test_a_failed_run_is_no_interrupted_one(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    marks = Marks()
+    monkeypatch.setattr(managed_run_module, "open_tracker", lambda *_: marks)
+    monkeypatch.setattr(managed_run_module, "RunReaper", Marks)
+    with (
+        INTERRUPTION.noted(),
+        sigterm_raises(),
+        pytest.raises(type(error)),
+        managed_run_module.managed_run("", "run", Path("journal")),
+    ):
+        raise error
+    assert marks.said == ["RUNNING", {"failure": "x"}, "FAILED"]
+
 
 CONFIG = DetectionConfig.model_validate({"dataset": {"source": "sample"}})
 

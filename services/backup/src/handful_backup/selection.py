@@ -128,7 +128,7 @@ def _select_experiments(selection: Selection, source: Rows, selected: SelectedIt
     named = set(selection.experiments)
     ids = {r["experiment_id"]: r["name"] for r in source.rows("experiments") if not named or r["name"] in named}
     if missing := named - set(ids.values()):
-        raise NotFoundError(f"there is no experiment {min(missing)}", "see the names in MLflow's page")
+        raise NotFoundError(f"there is no experiment {min(missing)}", "list what there is with: handful runs")
     if named:
         selected.of("experiments").update(ids)
     runs, models = selected.of("runs"), selected.of("models")
@@ -155,7 +155,7 @@ def _select_model(reference: str, source: Rows, selected: SelectedItems) -> None
         found = [row for row in found if row["version"] == number]
     models = [r for r in source.rows("registered_models") if r["name"] == name]
     if not models or (not found and number is not None):
-        raise NotFoundError(f"there is no model {reference}", "see the names in MLflow's page")
+        raise NotFoundError(f"there is no model {reference}", "list what there is with: handful models")
     selected.of("registered").update(owner("registered_models", row) for row in models)
     selected.of("versions").update(owner("model_versions", row) for row in found)
     # A logged model's id begins with m-. The source of a copied version is `models:/NAME/NUMBER`.

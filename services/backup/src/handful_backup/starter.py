@@ -1,8 +1,9 @@
-"""The starter model while nobody has used it: a restored backup takes its place.
+"""The starter models while nobody has used them: a restored backup takes their place.
 
-An import of the starter marks what it brought with a tag of the registered model: a hash of all that the server then
+An import of a starter marks what it brought with a tag of the registered model: a hash of all that the server then
 holds. As long as the hash is right, nobody has added, changed or removed anything, so nothing of anybody's is lost if
-the starter goes. What serving and the monitor write by themselves, below `monitoring/`, does not count and stays.
+the starter goes. A second starter that comes beside an unused one renews the mark of both. What serving and the monitor
+write by themselves, below `monitoring/`, does not count and stays.
 """
 
 from __future__ import annotations
@@ -23,19 +24,28 @@ from handful_backup.plan import ImportJob
 from handful_backup.selection import Rows, SelectedItems
 from handful_backup.tables import ROOT_TABLES, Kind, Owner, owner
 
-STARTER_GIVES_WAY = "the starter model, which nobody has used or changed, gives way to the backup"
 _MONITORING = "monitoring/"
 _DEFAULT = ("0", "Default", "active")
 """The experiment that MLflow makes by itself, at its first start."""
 _COUNTED = ("runs", "logged_models", "registered_models")
 
+Owners = Mapping[Kind, set[Owner]]
+"""Things, by kind."""
+Counts = Mapping[str, int]
+"""How many rows each table in `_COUNTED` has."""
+
 
 class PeoplesRows:
-    """A server's rows without those of experiments that serving and the monitor write by themselves."""
+    """A server's rows without those of experiments that serving and the monitor write by themselves.
 
-    def __init__(self, source: Rows) -> None:
+    Args:
+        source: the server.
+        besides: what else is left out.
+    """
+
+    def __init__(self, source: Rows, besides: Owners | None = None) -> None:
         self._source = source
-        self._own = SelectedItems()
+        self._own = SelectedItems({kind: set(owners) for kind, owners in (besides or {}).items()})
         experiments = self._own.of("experiments")
         experiments.update(r["experiment_id"] for r in source.rows("experiments") if r["name"].startswith(_MONITORING))
         for kind in ("runs", "models"):
@@ -122,16 +132,48 @@ class StarterThings:
         return things
 
 
-def is_markable(job: ImportJob, source: Rows) -> bool:
-    """Whether a server holds exactly what an import of the starter brings: one model, and nothing else.
+def gives_way(things: StarterThings) -> str:
+    """The line that says so."""
+    if len(things.owners["registered"]) > 1:
+        return "the starter models, which nobody has used or changed, give way to the backup"
+    return "the starter model, which nobody has used or changed, gives way to the backup"
+
+
+def counts_before(source: Rows, stores: StoreResolver, besides: Owners | None = None) -> Counts | None:
+    """What a server holds before a starter is imported: other starters that nobody has used, or nothing marked.
+
+    Args:
+        source: the server.
+        stores: where its artifacts are.
+        besides: what an import of the same starter that was broken off has left.
+
+    Returns:
+        None if somebody has changed what another starter brought.
+    """
+    rows = PeoplesRows(source, besides)
+    if not any(row["key"] == STARTER for row in rows.rows("registered_model_tags")):
+        return dict.fromkeys(_COUNTED, 0)
+    mark = read_mark(rows)
+    if mark is None or mark_of(rows, stores) != mark:
+        return None
+    return _counts(rows)
+
+
+def is_markable(job: ImportJob, source: Rows, before: Counts | None) -> bool:
+    """Whether a server holds exactly what imports of starters bring: one model each, and nothing else.
 
     A backup of a whole server is never taken for a starter: it is somebody's.
+
+    Args:
+        job: the import, which is done.
+        source: the server.
+        before: what it held before, see `counts_before`.
     """
     manifest = job.backup.manifest
-    if "models" not in manifest.selection or job.selected is not None or job.policy.prefix:
+    if before is None or "models" not in manifest.selection or job.selected is not None or job.policy.prefix:
         return False
-    rows = PeoplesRows(source)
-    return all(sum(1 for _ in rows.rows(table)) == manifest.counts.get(table, 0) for table in _COUNTED)
+    expected = {table: before[table] + manifest.counts.get(table, 0) for table in _COUNTED}
+    return _counts(PeoplesRows(source)) == expected
 
 
 def may_replace_starter(job: ImportJob, source: Rows) -> bool:
@@ -150,6 +192,10 @@ def may_replace_starter(job: ImportJob, source: Rows) -> bool:
     rows = (row for row in job.backup.rows(table) if job.selected is None or job.selected.includes(table, row))
     brought = {(row["name"], row["alias"]) for row in rows}
     return {(row["name"], row["alias"]) for row in source.rows(table)} <= brought
+
+
+def _counts(rows: Rows) -> Counts:
+    return {table: sum(1 for _ in rows.rows(table)) for table in _COUNTED}
 
 
 def _run_count(rows: Rows) -> int:

@@ -33,6 +33,12 @@ _LINE_SECONDS = 30.0
 """How often a long step says how far it is, where there is no terminal."""
 
 
+_WIDEST = 10_000
+"""Columns of a table that goes into a file."""
+_ESTIMATE_SECONDS = 300.0
+"""The time left is estimated by the steps of so long: a single one may take half a minute."""
+
+
 class _Progress(Progress):
     """A bar on a terminal; elsewhere a line from time to time."""
 
@@ -88,6 +94,7 @@ def progress(*more: ProgressColumn) -> Progress:
         console=err,
         disable=not err.is_terminal,
         transient=True,
+        speed_estimate_period=_ESTIMATE_SECONDS,
     )
 
 
@@ -138,10 +145,12 @@ def print_json(value: Any) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A result for a person."""
+    """A result for a person. Nothing is cut: a terminal gets long words folded, a file gets long lines."""
     table = Table(title=title, title_justify="left", header_style="bold")
     for column in columns:
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
+    if not out.is_terminal:
+        out.width = _WIDEST
     out.print(table)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +17,7 @@ SIZE, STRENGTH, MARGIN = 320, 6, 0.1
 """What serving blurs with unless its settings say otherwise."""
 _SHEET_SIZE = 1920
 """Of a sheet that holds many pictures: its faces are small."""
+_PICTURE_IN_PAGE = re.compile(r"(?<=data:image/jpeg;base64,)[A-Za-z0-9+/=]+")
 
 
 def face_blur(
@@ -59,6 +62,26 @@ def blur_sheet(path: Path) -> None:
     pixels = np.asarray(read, np.uint8)
     if publishing_blur(_SHEET_SIZE)(pixels):
         cv2.imwrite(str(path), pixels)
+
+
+def blurred_page(page: str) -> str:
+    """An HTML page with the faces blurred in the JPEG pictures that it holds.
+
+    Raises:
+        BlurError: it could not be done.
+    """
+    return _PICTURE_IN_PAGE.sub(lambda found: _blurred_picture(found[0]), page)
+
+
+def _blurred_picture(text: str) -> str:
+    """A JPEG picture in base64, as it was if it has no face."""
+    read = cv2.imdecode(np.frombuffer(base64.b64decode(text), np.uint8), cv2.IMREAD_COLOR)
+    if read is None:
+        return text
+    pixels = np.asarray(read, np.uint8)
+    if not publishing_blur()(pixels):
+        return text
+    return base64.b64encode(cv2.imencode(".jpg", pixels)[1].tobytes()).decode()
 
 
 def _detector(detector: Detector, size: int, threads: int, yunet_model: Path | None) -> FaceDetector:

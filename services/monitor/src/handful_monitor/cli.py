@@ -29,8 +29,8 @@ _SECONDS = 60
 Model = Annotated[str | None, typer.Argument(help="The model; all that have a prediction log if not given.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Check = Annotated[bool, typer.Option("--check", help="End with exit code 8 if anything has changed.")]
-Version = Annotated[str | None, typer.Option("--version", help="Only this version.")]
-Source = Annotated[str | None, typer.Option("--source", help="Only this source: a camera or client.")]
+Version = Annotated[str | None, typer.Option("--version", metavar="NUMBER", help="Only this version.")]
+Source = Annotated[str | None, typer.Option("--source", metavar="NAME", help="Only this source: a camera or client.")]
 Days = Annotated[int | None, typer.Option("--days", min=1, help="Leave out what is older.")]
 
 
@@ -41,7 +41,9 @@ def report(
     source: Source = None,
     rows: Annotated[int | None, typer.Option("--rows", min=200, help="Answers in a window.")] = None,
     days: Days = None,
-    html: Annotated[Path | None, typer.Option("--html", help="Folder for Evidently's reports.")] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FOLDER", help="Folder for Evidently's reports.")
+    ] = None,
     keep: Annotated[bool, typer.Option("--log/--no-log", help="Keep the verdicts in MLflow.")] = True,
     check: Check = False,
     as_json: AsJson = False,

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from handful_core.errors import RefusedError
 from handful_core.registry.monitoring import DAY, KIND, MonitoringExperiments, MonitoringRun
 from handful_monitor.domain.verdict import State, Stream, Verdict
 from handful_monitor.standing import RunReference, Standing
@@ -40,6 +42,8 @@ class VerdictHistory:
         self._model = model
         self._experiments = experiments
         self._standing = standing
+        self._known: set[tuple[str, str]] = set()
+        """Runs and names of verdicts that this process has read or kept."""
 
     def newest(self, since: datetime) -> Mapping[Stream, Mapping[str, Any]]:
         """The newest verdict of each stream, as JSON."""
@@ -55,6 +59,7 @@ class VerdictHistory:
         for run in self._runs(since):
             for name in run.files(_FOLDER):
                 document = json.loads(run.read(f"{_FOLDER}/{name}"))
+                self._known.add((run.id, name))
                 self._tell(run, name, document)
                 yield self._stream(run), document
             if self._standing is not None and _REPORT in run.tags:
@@ -66,13 +71,33 @@ class VerdictHistory:
         Args:
             verdict: what was said.
             segments: whose rows it judged: they are never judged again.
+
+        Raises:
+            RefusedError: somebody else keeps verdicts on this stream; nothing was kept.
         """
         now = datetime.now(UTC)
+        self._refuse_others(verdict.stream, now)
         run = self._run_of_today(verdict.stream, now)
         content = json.dumps({**verdict.document, "segments": list(segments)}, indent=1, ensure_ascii=False).encode()
-        name = f"{now:{_TIME}}.json"
+        name = f"{now:{_TIME}}-{secrets.token_hex(3)}.json"
         run.upload(f"{_FOLDER}/{name}", content)
+        self._known.add((run.id, name))
+        try:
+            # Of two at the same moment, the later one sees the other's here.
+            self._refuse_others(verdict.stream, now)
+        except RefusedError:
+            run.remove(f"{_FOLDER}/{name}")
+            raise
         self._tell(run, name, verdict.document)
+
+    def _refuse_others(self, stream: Stream, now: datetime) -> None:
+        """Refuse if there are verdicts that this process neither read nor kept."""
+        for run in self._runs(now - timedelta(days=1)):
+            if self._stream(run) == stream and any((run.id, name) not in self._known for name in run.files(_FOLDER)):
+                raise RefusedError(
+                    f"another `handful monitor watch` judges {stream}: this one keeps no verdict of its own",
+                    "run one for each MLflow",
+                )
 
     def keep_report(self, verdict: Verdict, html: bytes | None) -> None:
         """Keep a verdict that somebody asked for: a run of its own, which `watch` does not count."""
@@ -92,7 +117,7 @@ class VerdictHistory:
 
     def _tell(self, run: MonitoringRun, name: str, document: Mapping[str, Any]) -> None:
         if self._standing is not None:
-            at = datetime.strptime(name, f"{_TIME}.json").replace(tzinfo=UTC)
+            at = datetime.strptime(re.split(r"[-.]", name)[0], _TIME).replace(tzinfo=UTC)
             self._standing.keep(self._stream(run), at, document, _reference(run))
 
     def _show(self, run: MonitoringRun, verdict: Verdict, html: bytes | None) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -83,16 +85,17 @@ class PredictionLog:
                 path = self._cache / name
                 if not path.is_file():
                     self._cache.mkdir(parents=True, exist_ok=True)
-                    part = path.with_suffix(".part")
+                    part = self._cache / f"{name}.{os.getpid()}.part"
                     run.download(f"{_FOLDER}/{name}", part)
                     part.replace(path)
                 yield Segment(name, path)
 
     def forget(self, before: datetime) -> None:
         """Remove what was fetched long ago."""
-        for path in self._cache.glob(f"*{SUFFIX}"):
-            if datetime.fromtimestamp(path.stat().st_mtime, UTC) < before:
-                path.unlink(missing_ok=True)
+        for path in self._cache.glob("*"):
+            with contextlib.suppress(FileNotFoundError):  # Another process had the same thought.
+                if datetime.fromtimestamp(path.stat().st_mtime, UTC) < before:
+                    path.unlink()
 
 
 def spooled_models(home: Path) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from handful_core.errors import HandfulError, UnavailableError
+from handful_core.errors import HandfulError, ResourceError, UnavailableError
 from handful_core.profile import LogRow
 from handful_monitor.domain.verdict import State, Stream, Verdict
 from handful_monitor.history import VerdictHistory
@@ -66,6 +66,9 @@ class Watch:
         self._read: set[str] = set()
         self._ids: set[str] = set()
         self._remembers = False
+        self._too_old: set[str] = set()
+        """Segments with rows that were left out for their age."""
+        self._since = datetime.min.replace(tzinfo=UTC)
 
     def once(self) -> Iterator[Verdict]:
         """Read what is new and give each stream whose window is full its verdict.
@@ -74,6 +77,12 @@ class Watch:
             UnavailableError: MLflow does not answer; nothing is lost, the next pass goes on.
         """
         since = datetime.now(UTC) - timedelta(days=self._settings.days)
+        if since < self._since:
+            # The clock was ahead: what was too old by it is not, and was perhaps judged.
+            self._read -= self._too_old
+            self._too_old.clear()
+            self._remembers = False
+        self._since = since
         if not self._remembers:
             self._remember(since)
         self._collect(since)
@@ -112,6 +121,8 @@ class Watch:
             new = []
             for row in rows:
                 state = self._states.setdefault(stream_of(row), _StreamState())
+                if row.at < since:
+                    self._too_old.add(segment.name)
                 if row.model != self._model or row.at < since or row.id in self._ids:
                     continue
                 self._ids.add(row.id)
@@ -181,6 +192,12 @@ def _go_round(
             except HandfulError as error:  # It is this model's: the others go on.
                 _log.error("%s: %s", one.model, error)
                 failure = error
+            except OSError as error:
+                failure = ResourceError(
+                    f"{error.filename or 'the disk'} cannot be used ({error.strerror})",
+                    "free disk space, or correct its permissions",
+                )
+                _log.error("%s: %s", one.model, failure)
     except HandfulError as error:
         _log.warning("%s: trying again in %.0f s", error, seconds)
         failure = error

@@ -35,7 +35,8 @@ def quickstart(
     ] = False,
     task: Annotated[Task, typer.Option("--task", help="What is drawn and learnt.")] = Task.FINGERS,
     config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="The training's YAML file, instead of the task's own.")
+        Path | None,
+        typer.Option("--config", "-c", metavar="FILE", help="The training's YAML file, instead of the task's own."),
     ] = None,
     port: Annotated[
         int | None,
@@ -48,6 +49,7 @@ def quickstart(
         str,
         typer.Option(
             "--starter",
+            metavar="NAMES",
             envvar="STARTER_MODEL",
             show_envvar=False,
             help="Starter models that an empty registry gets: fingers, leaves, both with a comma between, or none.",
@@ -79,8 +81,8 @@ def quickstart(
 
 def sample(
     directory: Annotated[Path, typer.Argument(help="A new folder.")],
-    images: Annotated[int | None, typer.Option(help="How many images to draw.", show_default="360")] = None,
-    size: Annotated[int | None, typer.Option(help="Their side in pixels.", show_default="224")] = None,
+    images: Annotated[int | None, typer.Option(help="How many images to draw; 360 if not given.")] = None,
+    size: Annotated[int | None, typer.Option(help="Their side in pixels; 224 if not given.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same images.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:

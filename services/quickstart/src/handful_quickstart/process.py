@@ -19,6 +19,7 @@ from typing import IO, Literal
 
 import psutil
 
+from handful_core.interruption import INTERRUPTION
 from handful_core.processes import NEW_PROCESS_GROUP
 
 _ENDING_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -173,6 +174,7 @@ def signals_ignored() -> Iterator[None]:
 def _interrupt(number: int, _: FrameType | None) -> None:
     for other in _ENDING_SIGNALS:  # One is enough: an impatient second one must not interrupt the cleaning up.
         signal.signal(other, signal.SIG_IGN)
+    INTERRUPTION.came = True
     raise KeyboardInterrupt(signal.Signals(number).name)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from handful_core.client import ServingClient
 from handful_core.console import Step, err, out, print_table, say
 from handful_core.errors import DataError, HandfulError, NotFoundError, UnavailableError
+from handful_core.interruption import INTERRUPTION
 from handful_core.registry import CHAMPION, Registry, Version
 from handful_core.registry.starters import STARTER_FILES, models_in_use, wanted_starters
 from handful_core.running import RunningServers, announced
@@ -89,7 +90,7 @@ def quickstart(options: Options) -> None:
     config = load_config(options.config) if options.train else None
     steps = Steps()
     try:
-        with signals_interrupt(), locked_home(options.home):
+        with signals_interrupt(), locked_home(options.home), INTERRUPTION.passed_on():
             _run(options, config, steps)
     except KeyboardInterrupt:
         say("interrupted; run it again, it takes up what is there")

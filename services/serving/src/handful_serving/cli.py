@@ -20,12 +20,17 @@ _log = logging.getLogger(__name__)
 
 
 def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on; 127.0.0.1 if not set.")] = None,
+    host: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Address to listen on; 127.0.0.1 if not set.")
+    ] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on; 8000 if not set.")] = None,
     dashboard: Annotated[
-        Path | None, typer.Option(exists=True, file_okay=False, help="Folder of the dashboard, to be served at /.")
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", exists=True, file_okay=False, help="Folder of the dashboard, to be served at /."
+        ),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="The model of requests that name none.")] = None,
+    model: Annotated[str | None, typer.Option(metavar="NAME", help="The model of requests that name none.")] = None,
 ) -> None:
     """Serve the registry's champions, and the dashboard, until Ctrl-C."""
     settings = _settings(host=host, port=port, dashboard_dir=dashboard, default_model=model)

@@ -24,7 +24,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON."
 def create(
     name: Name,
     scope: Annotated[
-        list[str] | None, typer.Option(help="metrics, predict (if not given) or admin; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            metavar="metrics|predict|admin", help="metrics, predict (if not given) or admin; may be repeated."
+        ),
     ] = None,
     rate: Annotated[int | None, typer.Option(min=1, help="Images a minute; the server's rate if not given.")] = None,
     as_json: AsJson = False,

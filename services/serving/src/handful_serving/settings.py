@@ -138,6 +138,8 @@ class ServingSettings(BaseSettings):
     """Address of the monitor, which the dashboard asks by way of this server; it need not be there."""
     mlflow_page: str | None = None
     """Where browsers find MLflow's pages, for the dashboard's links; MLflow's address if not given."""
+    drain_seconds: float = Field(default=0, ge=0)
+    """How long the server goes on answering after SIGTERM, closing each connection, before it ends."""
     shutdown_seconds: int = Field(default=30, ge=1)
     """How long requests that were accepted may take to finish when the server ends."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

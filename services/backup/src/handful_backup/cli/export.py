@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -43,7 +44,10 @@ from handful_core.errors import ConfigError
 from handful_core.settings import CoreSettings, load
 
 Out = Annotated[
-    str, typer.Option("--out", help="A file, a folder (its name is made), s3://BUCKET/PATH, or - for standard output.")
+    str,
+    typer.Option(
+        "--out", metavar="FILE", help="A file, a folder (its name is made), s3://BUCKET/PATH, or - for standard output."
+    ),
 ]
 _REPORTED = {"experiments": "experiments", "runs": "runs", "metrics": "metric points", "model_versions": "versions"}
 """Tables whose rows are counted in the last line, by their names there."""
@@ -55,7 +59,7 @@ def export(
     model: Models = None,
     newer_than: Newer = "",
     older_than: Older = "",
-    since: Annotated[str, typer.Option("--since", help="Only what changed since this backup.")] = "",
+    since: Annotated[str, typer.Option("--since", metavar="BACKUP", help="Only what changed since this backup.")] = "",
     keep: Annotated[int, typer.Option("--keep", help="Remove all but the newest backups in the folder.", min=0)] = 0,
     embedded: Embedded = False,
     way: ModeOption = Mode.AUTO,
@@ -86,6 +90,8 @@ def export(
             manifest = export_backup(source, target.stores, writer, job, progress)
     removed = rotate(location, keep, settings) if keep else []
     _report(manifest, location, removed, time.monotonic() - started, as_json=as_json)
+    if not as_json and location != STANDARD_STREAM:
+        say(f"next: {shlex.join(['handful', 'verify', location])} proves that it is whole")
 
 
 def _base(stack: ExitStack, since: str, settings: BackupSettings) -> BaseBackup | None:

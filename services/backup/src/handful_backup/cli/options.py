@@ -14,11 +14,18 @@ from handful_core.errors import ConfigError
 from handful_core.settings import load
 
 Database = Annotated[
-    str, typer.Option("--database", help="MLflow's database URL, for the exact way [HANDFUL_BACKUP_DATABASE_URL].")
+    str,
+    typer.Option(
+        "--database", metavar="URL", help="MLflow's database URL, for the exact way [HANDFUL_BACKUP_DATABASE_URL]."
+    ),
 ]
 Artifacts = Annotated[
     str,
-    typer.Option("--artifacts", help="MLflow's artifacts destination: a folder or s3://BUCKET; else by way of MLflow."),
+    typer.Option(
+        "--artifacts",
+        metavar="FOLDER",
+        help="MLflow's artifacts destination: a folder or s3://BUCKET; else by way of MLflow.",
+    ),
 ]
 ModeOption = Annotated[Mode, typer.Option("--way", help="exact (database), portable (REST), or exact where it can be.")]
 Embedded = Annotated[
@@ -27,16 +34,28 @@ Embedded = Annotated[
 ]
 PassphraseFile = Annotated[
     Path | None,
-    typer.Option("--passphrase-file", help="File of the passphrase [HANDFUL_BACKUP_PASSPHRASE, ..._PASSPHRASE_FILE]."),
+    typer.Option(
+        "--passphrase-file",
+        metavar="FILE",
+        help="File of the passphrase [HANDFUL_BACKUP_PASSPHRASE, ..._PASSPHRASE_FILE].",
+    ),
 ]
 Jobs = Annotated[int, typer.Option("--jobs", help="Transfers at the same time; 0 for the setting's.", min=0, max=64)]
-Experiments = Annotated[list[str] | None, typer.Option("--experiment", help="Only this experiment; may be repeated.")]
+Experiments = Annotated[
+    list[str] | None, typer.Option("--experiment", metavar="NAME", help="Only this experiment; may be repeated.")
+]
 Models = Annotated[
     list[str] | None,
-    typer.Option("--model", help="Only this model, with its runs: NAME, NAME@ALIAS or NAME/3; may be repeated."),
+    typer.Option(
+        "--model", metavar="NAME", help="Only this model, with its runs: NAME, NAME@ALIAS or NAME/3; may be repeated."
+    ),
 ]
-Newer = Annotated[str, typer.Option("--newer-than", help="Only runs that started less long ago: 12h, 30d, 2w.")]
-Older = Annotated[str, typer.Option("--older-than", help="Only runs that started longer ago: 12h, 30d, 2w.")]
+Newer = Annotated[
+    str, typer.Option("--newer-than", metavar="AGE", help="Only runs that started less long ago: 12h, 30d, 2w.")
+]
+Older = Annotated[
+    str, typer.Option("--older-than", metavar="AGE", help="Only runs that started longer ago: 12h, 30d, 2w.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 _SHORTEST = 12

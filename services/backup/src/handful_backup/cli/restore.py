@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from typing import Annotated
 
@@ -27,7 +28,7 @@ from handful_backup.cli.options import (
 from handful_backup.embedded import EmbeddedMlflow
 from handful_backup.errors import DatabaseModeUnavailableError
 from handful_backup.exact.importer import DatabaseImport
-from handful_backup.location import fetch_backup
+from handful_backup.location import STANDARD_STREAM, fetch_backup
 from handful_backup.mlflow_target import MlflowTarget, Mode, open_target
 from handful_backup.plan import ConflictPolicy, ImportJob, ImportPlan
 from handful_backup.portable.importer import RestImport
@@ -55,7 +56,10 @@ def restore(
     older_than: Older = "",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what exists by what the backup has.")] = False,
     rename_prefix: Annotated[
-        str, typer.Option("--rename-prefix", help="Make copies: put this before names of experiments and models.")
+        str,
+        typer.Option(
+            "--rename-prefix", metavar="PREFIX", help="Make copies: put this before names of experiments and models."
+        ),
     ] = "",
     as_starter: Annotated[
         bool, typer.Option("--as-starter", help="Mark a model of a new server: while unused, it gives way to a backup.")
@@ -87,6 +91,20 @@ def restore(
         with open_target(core, settings, mode, embedded=embedded) as target:
             plan = import_backup(target, job, mode, dry_run=dry_run, as_starter=as_starter)
     _report(plan, backup, time.monotonic() - started, dry_run=dry_run, as_json=as_json)
+    if not as_json and not as_starter and not plan.nothing_to_do:
+        whole = job.selected is None and not policy.prefix and backup != STANDARD_STREAM
+        say(_next(backup if whole else None, way, embedded=embedded, dry_run=dry_run))
+
+
+def _next(backup: str | None, way: Mode, *, embedded: bool, dry_run: bool) -> str:
+    """The command that comes next, in words; `backup` is None where a part was imported, or copies were."""
+    if dry_run:
+        return "next: the same without --dry-run"
+    if backup is None:
+        return "next: handful models lists what there is now"
+    options = ["--embedded"] if embedded else [] if way is Mode.AUTO else ["--way", way.value]
+    words = shlex.join(["handful", "verify", backup, "--server", *options])
+    return f"next: {words} proves that the server holds all of it"
 
 
 def import_backup(
@@ -141,9 +159,8 @@ def _import_over_rest(target: MlflowTarget, job: ImportJob, *, dry_run: bool, as
             if count and table not in REST_TABLES and not table.startswith("artifact"):
                 say(f"not carried this way: {table} ({count} rows)")
         if not dry_run:
-            rest_import.run(plan)
-            if as_starter:
-                rest_import.mark_as_starter()
+            run = rest_import.run_as_starter if as_starter else rest_import.run
+            run(plan)
         return plan
 
 

@@ -29,9 +29,10 @@ from handful_backup.increment import require_base
 from handful_backup.plan import ImportJob, ImportPlan
 from handful_backup.progress import Progress
 from handful_backup.starter import (
-    STARTER_GIVES_WAY,
     StarterThings,
+    counts_before,
     files_of,
+    gives_way,
     hash_of_files,
     is_markable,
     mark_of,
@@ -88,9 +89,10 @@ class DatabaseImport:
         # Sending takes long, and no transaction is open meanwhile: what others have written is compared once more.
         with self._database.transaction() as connection:
             starter = find_starter(connection, lock=True) if target.starter else None
+            before = counts_before(DatabaseSource(connection), self._stores) if self._as_starter else None
             written = DatabaseTarget(connection, self._job, starter.things if starter else None)
             written.write(progress)
-            if self._as_starter and is_markable(self._job, source := DatabaseSource(connection)):
+            if is_markable(self._job, source := DatabaseSource(connection), before):
                 write_mark(connection, mark_of(source, self._stores))
         if starter:
             self._remove_files(starter, written)
@@ -155,7 +157,7 @@ class DatabaseTarget:
         require_base(job.backup, set(connection.execute(sa.select(runs.columns["run_uuid"])).scalars()))
         self.plan = ImportPlan("exact")
         if starter:
-            self.plan.notes.append(STARTER_GIVES_WAY)
+            self.plan.notes.append(gives_way(starter))
         self.diff = compare_with_database(connection, self._metadata, job, self.plan, starter)
         self.translation = Translation(job.backup, self.diff)
         datasets = connection.execute(sa.select(self._metadata.tables["datasets"])).mappings()

@@ -19,7 +19,7 @@ from handful_backup.portable.server_state import Origins, ServerEntity, ServerSt
 from handful_backup.portable.staging import StagingDatabase
 from handful_backup.portable.starter import RestStarter
 from handful_backup.progress import Progress
-from handful_backup.starter import STARTER_GIVES_WAY
+from handful_backup.starter import gives_way
 from handful_backup.tables import Record
 from handful_backup.temp_cleanup import work_folder
 from handful_core.registry.rest import Rest
@@ -74,10 +74,11 @@ class RestImport:
         """Compare the backup with the server; a starter that nobody has used counts as not there."""
         self.find()
         plan = self._diff.make_plan()
-        if plan.nothing_to_do or not self._starter.replace_by(self._job, self._diff):
+        things = None if plan.nothing_to_do else self._starter.replace_by(self._job, self._diff)
+        if things is None:
             return plan
         plan = self._diff.make_plan()
-        plan.notes.insert(0, STARTER_GIVES_WAY)
+        plan.notes.insert(0, gives_way(things))
         return plan
 
     def find(self) -> None:
@@ -94,9 +95,11 @@ class RestImport:
         for row in staging.rows("registered_models"):
             reader.find_versions(row["name"], self._diff.versions(row["name"]))
 
-    def mark_as_starter(self) -> None:
-        """Tag what was brought as the starter, if the server has nothing else."""
-        self._starter.mark(self._job)
+    def run_as_starter(self, plan: ImportPlan) -> None:
+        """Do what the plan says, and tag what was brought as a starter, if the server has nothing of anybody's."""
+        before = self._starter.counts_before(self.state)
+        self.run(plan)
+        self._starter.mark(self._job, before)
 
     def run(self, plan: ImportPlan) -> None:
         """Do what the plan says.

@@ -1,4 +1,4 @@
-"""An untouched starter on a server that is asked over REST: found, marked, and removed for a restored backup."""
+"""Untouched starters on a server that is asked over REST: found, marked, and removed for a restored backup."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from handful_backup.portable.mlflow_api import API
 from handful_backup.portable.server_state import ServerState
 from handful_backup.portable.source import RestSource
 from handful_backup.starter import (
+    Counts,
+    Owners,
     StarterThings,
+    counts_before,
     files_of,
     has_unchanged_rows,
     hash_of_files,
@@ -21,6 +24,7 @@ from handful_backup.starter import (
     may_replace_starter,
     read_mark,
 )
+from handful_backup.tables import DEFAULT_WORKSPACE
 from handful_core.errors import NotFoundError
 from handful_core.registry.rest import Rest
 
@@ -39,10 +43,15 @@ class RestStarter:
         self._stores = stores
         self._jobs = jobs
 
-    def mark(self, job: ImportJob) -> None:
-        """Tag every registered model with the mark, if the server has nothing else."""
+    def counts_before(self, state: ServerState) -> Counts | None:
+        """What the server holds beside what an import that was broken off has left of the backup."""
         with RestSource(self._rest, self._jobs) as source:
-            if not is_markable(job, source):
+            return counts_before(source, self._stores, _things_in(state))
+
+    def mark(self, job: ImportJob, before: Counts | None) -> None:
+        """Tag every registered model with the mark, if the server has starters and nothing else."""
+        with RestSource(self._rest, self._jobs) as source:
+            if not is_markable(job, source, before):
                 return
             value = mark_of(source, self._stores).as_tag()
             names = [row["name"] for row in source.rows("registered_models")]
@@ -50,21 +59,21 @@ class RestStarter:
             body = {"name": name, "key": STARTER, "value": value}
             self._rest.send("POST", f"{API}/registered-models/set-tag", body)
 
-    def replace_by(self, job: ImportJob, diff: ImportDiff) -> bool:
-        """Note what the starter brought, if nobody has used it and the backup takes its place; whether it does."""
+    def replace_by(self, job: ImportJob, diff: ImportDiff) -> StarterThings | None:
+        """Note what the starter brought, if nobody has used it and the backup takes its place; else None."""
         if not self._is_marked():
-            return False
+            return None
         with RestSource(self._rest, self._jobs) as source:
             mark = read_mark(source)
             if mark is None or not may_replace_starter(job, source) or "traces" in source.not_carried():
-                return False
+                return None
             if not has_unchanged_rows(source, mark) or hash_of_files(files_of(source, self._stores)) != mark.files:
-                return False
+                return None
             things = StarterThings.of(source)
         diff.state.starter = things.owners
         for _, name in things.owners["registered"]:
             self._forget_model(diff, name)
-        return True
+        return things
 
     def delete_models(self, state: ServerState) -> None:
         """Delete the registered models: the backup's get their numbers and aliases. It is the last that is deleted."""
@@ -96,3 +105,15 @@ class RestStarter:
         state.stages = {key: stage for key, stage in state.stages.items() if key[0] != name}
         state.imported_without_stage = {key for key in state.imported_without_stage if key[0] != name}
         state.placeholders = [key for key in state.placeholders if key[0] != name]
+
+
+def _things_in(state: ServerState) -> Owners:
+    """What the server has of the backup, by its own ids."""
+    versions = {(DEFAULT_WORKSPACE, name, number) for (name, _), number in state.versions.items()}
+    return {
+        "experiments": {int(found.id) for found in state.experiments.values()},
+        "runs": {found.id for found in state.runs.values()},
+        "models": {found.id for found in state.models.values()},
+        "registered": {owner[:2] for owner in versions},
+        "versions": versions,
+    }

@@ -85,7 +85,7 @@ def _mlflow(uri: str) -> Check:
         with Registry(uri, timeout=3) as registry:
             models, address = registry.models(), registry.uri
         champions = sum("champion" in model.aliases for model in models)
-        return f"{address} answers: {len(models)} registered models, {champions} with a champion"
+        return f"{address} answers: registered models: {len(models)}, with a champion: {champions}"
 
     return _reached("mlflow", count, "start it (scripts/quickstart.sh does) or set HANDFUL_MLFLOW_URI")
 

@@ -11,10 +11,13 @@ from importlib.metadata import EntryPoint, entry_points
 
 import typer
 from typer.exceptions import TyperException
+from typer.models import CommandInfo
 
 from handful_core import __version__
+from handful_core.cli.help import PlainCommand, PlainGroup
 from handful_core.console import err
 from handful_core.errors import ConfigError, HandfulError, ResourceError
+from handful_core.interruption import INTERRUPTION
 
 GROUP = "handful.commands"
 """The entry-point group that an installed service adds its subcommands to: a function or a `typer.Typer`.
@@ -31,6 +34,7 @@ def build_app() -> typer.Typer:
     """The command with all subcommands that are installed."""
     app = typer.Typer(
         name="handful",
+        cls=PlainGroup,
         help="Take a vision model from labelled images to a served, watched model.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
@@ -47,12 +51,18 @@ def _add_commands(app: typer.Typer, group: str) -> None:
         if isinstance(command, typer.Typer):
             # A copy: the service's own object stays as it is, however often the command is built.
             inner = copy.copy(command)
-            inner.registered_commands = [*command.registered_commands]
+            inner.registered_commands = [_with_plain_help(each) for each in command.registered_commands]
             inner.registered_groups = [*command.registered_groups]
             _add_commands(inner, f"{group}.{entry.name}")
-            app.add_typer(inner, name=entry.name)
+            app.add_typer(inner, name=entry.name, cls=PlainGroup)
         else:
-            app.command(entry.name)(command)
+            app.command(entry.name, cls=PlainCommand)(command)
+
+
+def _with_plain_help(command: CommandInfo) -> CommandInfo:
+    plain = copy.copy(command)
+    plain.cls = PlainCommand
+    return plain
 
 
 def _load(entry: EntryPoint, group: str) -> typer.Typer | Callable[..., None]:
@@ -79,22 +89,31 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _run(argv: list[str], *, debug: bool) -> int:
-    try:
-        return int(build_app()(argv, prog_name="handful", standalone_mode=False) or 0)
-    except typer.Exit as error:
-        return error.exit_code
-    except TyperException as error:
+    with INTERRUPTION.noted():
+        try:
+            return int(build_app()(argv, prog_name="handful", standalone_mode=False) or 0)
+        except typer.Exit as error:
+            return error.exit_code
+        except (KeyboardInterrupt, typer.Abort):
+            return _fail("interrupted", _INTERRUPTED, debug=False)
+        except BaseException as error:  # The edge of the program: whatever came up, the user gets one line.
+            if INTERRUPTION.came and not isinstance(error, SystemExit):
+                return _fail("interrupted", _INTERRUPTED, debug=debug)
+            if not isinstance(error, Exception):
+                raise
+            return _failed(error, debug=debug)
+
+
+def _failed(error: Exception, *, debug: bool) -> int:
+    """Say what is wrong; the exit code."""
+    if isinstance(error, TyperException):
         return _usage_error(error, debug=debug)
-    except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted", _INTERRUPTED, debug=False)
-    except HandfulError as error:
+    if isinstance(error, HandfulError):
         return _fail(str(error), error.exit_code, debug=debug)
-    except OSError as error:
+    if isinstance(error, OSError):
         return _fail(str(_as_resource(error)), ResourceError.exit_code, debug=debug)
-    except Exception as error:  # The edge of the program: whatever came up, the user gets one line.
-        what = " ".join(f"{type(error).__name__}: {error}".split())
-        line = f"unexpected {what}; run it again with --debug for the trace"
-        return _fail(line, _INTERNAL, debug=debug)
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    return _fail(f"unexpected {what}; run it again with --debug for the trace", _INTERNAL, debug=debug)
 
 
 def _usage_error(error: TyperException, *, debug: bool) -> int:

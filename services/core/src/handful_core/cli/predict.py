@@ -27,13 +27,15 @@ def predict(
     files: Annotated[
         list[Path], typer.Argument(help="Images, videos, folders of them, and patterns such as 'photos/**/*.jpg'.")
     ],
-    package: Annotated[Path | None, typer.Option("--package", help="A model package: folder or ZIP file.")] = None,
-    server: Annotated[
-        str | None, typer.Option("--server", help="Address of a server; HANDFUL_SERVER if not given.")
+    package: Annotated[
+        Path | None, typer.Option("--package", metavar="FILE", help="A model package: folder or ZIP file.")
     ] = None,
-    model: Annotated[str | None, typer.Option("--model", help="Which model of the server.")] = None,
+    server: Annotated[
+        str | None, typer.Option("--server", metavar="URL", help="Address of a server; HANDFUL_SERVER if not given.")
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", metavar="NAME", help="Which model of the server.")] = None,
     version: Annotated[int | None, typer.Option("--version", help="Which version of it.")] = None,
-    alias: Annotated[str | None, typer.Option("--alias", help="Which alias of it.")] = None,
+    alias: Annotated[str | None, typer.Option("--alias", metavar="NAME", help="Which alias of it.")] = None,
     confidence: Annotated[
         float | None, typer.Option("--confidence", min=0, max=1, help="Lowest score that counts.")
     ] = None,
@@ -44,7 +46,8 @@ def predict(
     ] = False,
     every: Annotated[int, typer.Option("--every", min=1, help="Of a video, every so many frames.")] = 1,
     save: Annotated[
-        Path | None, typer.Option("--save", help="An empty folder for the pictures with their boxes or classes.")
+        Path | None,
+        typer.Option("--save", metavar="FOLDER", help="An empty folder for the pictures with their boxes or classes."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answers as JSON, one a line.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the answers as CSV, one object a row.")] = False,

@@ -77,6 +77,10 @@ class MonitoringRun:
         """Write one of its artifacts: all of it, or nothing. A second time is the same as once."""
         self._rest.upload(self._address(path), iter([content]), len(content))
 
+    def remove(self, path: str) -> None:
+        """Delete one of its artifacts; nothing happens if it has none of this name."""
+        self._rest.remove(self._address(path))
+
     def log(self, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
         """Add a point to each metric, and set tags."""
         now = _now()

@@ -214,7 +214,7 @@ class Rest:
     def _failure(self, response: httpx.Response) -> HandfulError:
         code, message = _error_of(response)
         if code == "RESOURCE_DOES_NOT_EXIST":
-            return NotFoundError(message, "list what there is in MLflow's page")
+            return NotFoundError(message, "list what there is with: handful models")
         if is_transient_status(response.status_code):
             return _TransientError(
                 f"MLflow at {self.uri} failed with status {response.status_code} ({message})", "look into its log"

@@ -59,6 +59,11 @@ def require_openvino() -> Any:
     return openvino
 
 
+def stuck_runs() -> int:
+    """Runs of this process that did not end. By itself the interpreter would wait for their end when it ends."""
+    return len(_STUCK)
+
+
 class OpenVinoSession:
     """A graph in OpenVINO, on the processor, checked against its manifest.
 

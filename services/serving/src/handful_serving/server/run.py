@@ -9,6 +9,7 @@ import sys
 
 from starlette.types import ASGIApp
 
+from handful_core.runtime.openvino import stuck_runs
 from handful_serving.concurrency.threads import hung_threads
 from handful_serving.settings import ServingSettings
 
@@ -21,6 +22,7 @@ def run(app: ASGIApp, settings: ServingSettings, listening: socket.socket) -> No
     """Answer requests until SIGINT or SIGTERM, and finish those that were accepted."""
     import uvicorn
 
+    from handful_serving.server.drain import DrainingServer
     from handful_serving.server.protocols import BoundedHttpProtocol, BoundedWebSocketProtocol
 
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # It logs its start in three lines.
@@ -36,14 +38,14 @@ def run(app: ASGIApp, settings: ServingSettings, listening: socket.socket) -> No
         ws_max_size=settings.live_frame_bytes + _FRAME_OVERHEAD,
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
-    uvicorn.Server(config).run(sockets=[listening])
-    end_beside_hung_threads()
+    DrainingServer(config, settings.drain_seconds).run(sockets=[listening])
+    end_beside_hung_work()
 
 
-def end_beside_hung_threads() -> None:
+def end_beside_hung_work() -> None:
     """End the process if an inference hangs: by itself the interpreter would wait for its thread, for ever."""
-    if hung := hung_threads():
-        _log.warning("ending, although %d images are still in work", len(hung))
+    if hung := len(hung_threads()) + stuck_runs():
+        _log.warning("ending, although %d images are still in work", hung)
         logging.shutdown()
         sys.stdout.flush()
         os._exit(0)

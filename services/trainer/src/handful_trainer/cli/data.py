@@ -26,16 +26,22 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON."
 
 @app.command()
 def prepare(
-    config: Annotated[Path, typer.Option("--config", "-c", help="The training's YAML file.")],
+    config: Annotated[Path, typer.Option("--config", "-c", metavar="FILE", help="The training's YAML file.")],
     overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="Override a setting: section.key=value. May be repeated.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a setting: section.key=value. May be repeated."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder to write to, instead of one in HANDFUL_HOME.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write to, instead of one in HANDFUL_HOME."),
     ] = None,
     splits: Annotated[
         Path | None,
-        typer.Option("--splits", help="Folder that remembers the splits of images, instead of one in HANDFUL_HOME."),
+        typer.Option(
+            "--splits",
+            metavar="FOLDER",
+            help="Folder that remembers the splits of images, instead of one in HANDFUL_HOME.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -64,15 +70,18 @@ def pull(
     dataset: Annotated[str, typer.Argument(help="The dataset's name in Picsellia; not needed with --config.")] = "",
     version: Annotated[str, typer.Argument(help="The version's name.")] = "",
     config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="A training's YAML file whose source is picsellia.")
+        Path | None,
+        typer.Option("--config", "-c", metavar="FILE", help="A training's YAML file whose source is picsellia."),
     ] = None,
     overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="Override a setting: section.key=value. May be repeated.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a setting: section.key=value. May be repeated."),
     ] = None,
-    organisation: Annotated[str, typer.Option(help="Name or id of the organisation.")] = "",
-    host: Annotated[str, typer.Option(help="Address of the platform.")] = "",
+    organisation: Annotated[str, typer.Option(metavar="NAME", help="Name or id of the organisation.")] = "",
+    host: Annotated[str, typer.Option(metavar="URL", help="Address of the platform.")] = "",
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder to pull into, instead of one in HANDFUL_HOME.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="FOLDER", help="Folder to pull into, instead of one in HANDFUL_HOME."),
     ] = None,
     accept_missing: Annotated[
         bool, typer.Option("--accept-missing", help="Go on without files that the platform does not have.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,12 +22,23 @@ if TYPE_CHECKING:
 
 def evaluate(
     data: Annotated[
-        Path, typer.Option("--data", help="A prepared dataset's folder, a data.yaml, or any FOLDER/SPLIT/CLASS/*.jpg.")
+        Path,
+        typer.Option(
+            "--data",
+            metavar="FOLDER",
+            help="A prepared dataset's folder, a data.yaml, or any FOLDER/SPLIT/CLASS/*.jpg.",
+        ),
     ],
-    package: Annotated[Path | None, typer.Option("--package", help="A model package: folder or ZIP file.")] = None,
-    model: Annotated[str | None, typer.Option("--model", help="models:/NAME@ALIAS or models:/NAME/VERSION.")] = None,
-    split: Annotated[str, typer.Option("--split", help="train, val or test.")] = "test",
-    output: Annotated[Path | None, typer.Option("--output", help="Folder for metrics.json and pictures.")] = None,
+    package: Annotated[
+        Path | None, typer.Option("--package", metavar="FILE", help="A model package: folder or ZIP file.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", metavar="MODEL", help="models:/NAME@ALIAS or models:/NAME/VERSION.")
+    ] = None,
+    split: Annotated[str, typer.Option("--split", metavar="train|val|test", help="train, val or test.")] = "test",
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FOLDER", help="Folder for metrics.json and pictures.")
+    ] = None,
     robustness: Annotated[
         bool,
         typer.Option(
@@ -52,6 +64,20 @@ def evaluate(
         print_json(answer)
     else:
         _show(result, noun)
+        say(f"next: {_next(package, model, data)}")
+
+
+def _next(package: Path | None, model: str | None, data: Path) -> str:
+    """The command that makes use of what was measured: of a version, or of a package that is none yet."""
+    if package is not None:
+        words = shlex.join(["handful", "register", str(package), "--data", str(data)])
+        return f"{words} makes a version of it, champion if it is better"
+    from handful_core.registry import parse_reference
+
+    name, version = parse_reference(model or "")
+    if isinstance(version, str):
+        return shlex.join(["handful", "predict", "photo.jpg", "--model", name, "--alias", version])
+    return f"{shlex.join(['handful', 'promote', name, str(version)])} makes it champion by hand"
 
 
 def _evaluated(package: Package, data: Path, split: str, home: Path, *, robustness: bool) -> tuple[Evaluation, str]:

@@ -38,16 +38,26 @@ class Precision(StrEnum):
 
 
 def package(
-    output: Annotated[Path, typer.Option("--output", "-o", help="A new folder, or a ZIP file by its name.")],
-    package: Annotated[Path | None, typer.Option("--package", help="A model package: folder or ZIP file.")] = None,
-    model: Annotated[str | None, typer.Option("--model", help="models:/NAME@ALIAS or models:/NAME/VERSION.")] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="A new folder, or a ZIP file by its name.")
+    ],
+    package: Annotated[
+        Path | None, typer.Option("--package", metavar="FILE", help="A model package: folder or ZIP file.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", metavar="MODEL", help="models:/NAME@ALIAS or models:/NAME/VERSION.")
+    ] = None,
     run: Annotated[
-        Path | None, typer.Option("--run", help="A training's folder, whose weights become a package.")
+        Path | None,
+        typer.Option("--run", metavar="FOLDER", help="A training's folder, whose weights become a package."),
     ] = None,
     config: Annotated[
         Path | None,
         typer.Option(
-            "--config", "-c", help="With --run: how to package them; as the training's file said if not given."
+            "--config",
+            "-c",
+            metavar="FILE",
+            help="With --run: how to package them; as the training's file said if not given.",
         ),
     ] = None,
     precision: Annotated[
@@ -74,18 +84,23 @@ def package(
         Path | None,
         typer.Option(
             "--data",
+            metavar="FOLDER",
             help="With --precision and --quantize: the prepared dataset that calibrates and judges. With --run: the "
             "training's.",
         ),
     ] = None,
     images: Annotated[int, typer.Option(min=1, help="Training images that calibrate INT8.")] = 128,
     golden: Annotated[
-        Path | None, typer.Option("--golden", help="A picture to test the model with, in place of one of the dataset.")
+        Path | None,
+        typer.Option(
+            "--golden", metavar="FILE", help="A picture to test the model with, in place of one of the dataset."
+        ),
     ] = None,
     seen: Annotated[
         list[Path] | None,
         typer.Option(
             "--seen",
+            metavar="FOLDER",
             help="A dataset that the model was trained on and that its list of seen images lacks. Repeat it for each.",
         ),
     ] = None,

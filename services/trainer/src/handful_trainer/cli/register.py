@@ -32,20 +32,25 @@ def register(
     package: Annotated[Path, typer.Argument(help="A model package: folder or ZIP file.")],
     data: Annotated[
         Path | None,
-        typer.Option("--data", help="Dataset whose test split decides at the gate; without it no alias moves."),
+        typer.Option(
+            "--data", metavar="FOLDER", help="Dataset whose test split decides at the gate; without it no alias moves."
+        ),
     ] = None,
     name: Annotated[
-        str | None, typer.Option("--name", help="Registered model; the package's own name if not given.")
+        str | None,
+        typer.Option("--name", metavar="NAME", help="Registered model; the package's own name if not given."),
     ] = None,
     experiment: Annotated[
-        str, typer.Option("--experiment", help="MLflow experiment of the run that is made.")
+        str, typer.Option("--experiment", metavar="NAME", help="MLflow experiment of the run that is made.")
     ] = "imports",
     run: Annotated[
-        str | None, typer.Option("--run", help="MLflow run that it belongs to; a new one if not given.")
+        str | None, typer.Option("--run", metavar="ID", help="MLflow run that it belongs to; a new one if not given.")
     ] = None,
     metric: Annotated[
         str | None,
-        typer.Option("--metric", help="What the gate compares; mAP50_95 for detectors, macro_f1 for classifiers."),
+        typer.Option(
+            "--metric", metavar="NAME", help="What the gate compares; mAP50_95 for detectors, macro_f1 for classifiers."
+        ),
     ] = None,
     margin: Annotated[float, typer.Option("--margin", help="By so much it must be better.", min=0, max=1)] = 0.005,
     min_images: Annotated[
@@ -59,12 +64,16 @@ def register(
         typer.Option(
             "--config",
             "-c",
+            metavar="FILE",
             help="A training's YAML file, for name, experiment and gate. The version joins the package's own run if it "
             "is there; of one package there is one version.",
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File for the result as JSON; one that is there is replaced.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="File for the result as JSON; one that is there is replaced."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -73,6 +82,7 @@ def register(
     from handful_trainer.config.loading import validated
     from handful_trainer.config.settings import MlflowConfig
     from handful_trainer.dataset.prepared import PreparedDataset
+    from handful_trainer.packaging.golden import without_faces
     from handful_trainer.registration.external import register_external_package
     from handful_trainer.tasks import get_task
     from handful_trainer.tracking.mlflow_calls import configure_client, existing_run
@@ -85,7 +95,9 @@ def register(
     if output is not None:
         _make_room(output)
     dataset = PreparedDataset.open(data) if data else None
-    with only_results_on_stdout(), open_package(package) as opened:
+    with only_results_on_stdout(), open_package(package) as found, without_faces(found) as opened:
+        if opened is not found:
+            say("the faces in its golden image are blurred: so it is not the same package any more")
         task = dataset.task if dataset else get_task(opened.manifest.task)
         if task.engine is not None:
             task.engine.configure(core.home)

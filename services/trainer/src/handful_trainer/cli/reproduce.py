@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -45,6 +46,9 @@ def reproduce(
         what = ", ".join(comparison.conditions) or "nothing that was logged: is the training deterministic?"
         raise RefusedError("the metrics are not the same", f"what differs: {what}")
     say("the same metrics, at every epoch")
+    if not as_json:
+        experiment = config.mlflow.experiment
+        say(f"next: {shlex.join(['handful', 'runs', '--experiment', experiment])} lists both; nothing was registered")
 
 
 def _show(comparison: RunComparison) -> None:

@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 
 
 def train(
-    config: Annotated[Path | None, typer.Option("--config", "-c", help="The training's YAML file.")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", metavar="FILE", help="The training's YAML file.")
+    ] = None,
     overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="Override a setting: section.key=value. May be repeated.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a setting: section.key=value. May be repeated."),
     ] = None,
     print_config: Annotated[
         bool, typer.Option("--print-config", help="Print the whole configuration and end.")
@@ -30,15 +33,19 @@ def train(
         bool, typer.Option("--dry-run", help="Train some batches, say what all of it would take, and end.")
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the newest unfinished training.")] = False,
-    run: Annotated[Path | None, typer.Option("--run", help="With --resume: the training's folder.")] = None,
+    run: Annotated[
+        Path | None, typer.Option("--run", metavar="FOLDER", help="With --resume: the training's folder.")
+    ] = None,
     data: Annotated[
-        Path | None, typer.Option("--data", help="The dataset that was prepared from this configuration.")
+        Path | None,
+        typer.Option("--data", metavar="FOLDER", help="The dataset that was prepared from this configuration."),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
             "--output",
             "-o",
+            metavar="FOLDER",
             help="A new folder for what the training leaves, instead of one in HANDFUL_HOME. A training of the same "
             "settings and data that did not end goes on.",
         ),

@@ -12,12 +12,17 @@ from handful_core.settings import CoreSettings, load
 
 
 def tune(
-    config: Annotated[Path, typer.Option("--config", "-c", help="The training's YAML file.")],
-    search: Annotated[Path, typer.Option("--search", "-s", help="YAML file of what is searched, and where.")],
+    config: Annotated[Path, typer.Option("--config", "-c", metavar="FILE", help="The training's YAML file.")],
+    search: Annotated[
+        Path, typer.Option("--search", "-s", metavar="FILE", help="YAML file of what is searched, and where.")
+    ],
     trials: Annotated[int, typer.Option(min=1, help="Trainings in all, those of an earlier call included.")] = 20,
-    name: Annotated[str | None, typer.Option(help="Name of the search; the same name goes on with it.")] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name of the search; the same name goes on with it.")
+    ] = None,
     overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="Override a setting: section.key=value. May be repeated.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a setting: section.key=value. May be repeated."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:

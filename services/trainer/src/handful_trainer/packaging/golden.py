@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -11,10 +13,11 @@ import numpy as np
 
 from handful_core.package import Golden, GoldenDetection, Package, write_package
 from handful_core.package.archive import describe_files
-from handful_core.runtime.model import VisionModel, load_model
+from handful_core.runtime.model import VisionModel, check_golden, load_model
 from handful_core.vision.decode import Pixels, decode_image
 from handful_core.vision.detections import Detections
 from handful_core.vision.prediction import Prediction
+from handful_faces import publishing_blur
 
 GOLDEN_FILE = "golden.png"
 _TRIED = 50
@@ -25,10 +28,14 @@ _MARGIN = 0.05
 def write_golden(model: VisionModel, images: Sequence[Path], folder: Path) -> Golden:
     """Choose the image with the clearest answer, write it as PNG, and return what it must give.
 
-    The picture is made no larger than the model's input: that is all the model sees of it.
+    The picture is made no larger than the model's input: that is all the model sees of it. Its faces are blurred, as
+    serving blurs them: a package travels, and MLflow keeps it.
+
+    Raises:
+        BlurError: faces could not be looked for.
     """
     confidence = model.manifest.thresholds.confidence
-    candidates = [_small(decode_image(path.read_bytes()), model) for path in images[:_TRIED]]
+    candidates = [_candidate(path, model) for path in images[:_TRIED]]
     pixels = max(candidates, key=lambda image: _clarity(model.predict(image, confidence / 2), confidence))
     cv2.imwrite(str(folder / GOLDEN_FILE), pixels)
     prediction = model.predict(pixels, confidence)
@@ -39,7 +46,7 @@ def write_golden(model: VisionModel, images: Sequence[Path], folder: Path) -> Go
 
 
 def with_golden(package: Package, picture: Path, folder: Path) -> Package:
-    """A copy of a package whose golden image is this picture, so that none of the dataset travels with it.
+    """A copy of a package whose golden image is this picture, blurred, so that none of the dataset travels with it.
 
     Args:
         package: is left as it is.
@@ -50,9 +57,32 @@ def with_golden(package: Package, picture: Path, folder: Path) -> Package:
         DataError: the picture cannot be read.
     """
     shutil.copytree(package.root, folder)
+    if before := package.manifest.golden:
+        (folder / before.image).unlink()
     golden = write_golden(load_model(package), [picture], folder)
     manifest = package.manifest.model_copy(update={"golden": golden, "files": describe_files(folder)})
     return write_package(folder, manifest)
+
+
+@contextmanager
+def without_faces(package: Package) -> Iterator[Package]:
+    """A package for the registry: itself, or a copy with the faces in its golden image blurred.
+
+    Raises:
+        GoldenError: the package does not give the expected answer on its golden image as it is.
+        BlurError: faces could not be looked for.
+    """
+    golden = package.manifest.golden
+    if golden is None or not _has_faces(package.root / golden.image):
+        yield package
+        return
+    check_golden(load_model(package), golden)
+    with tempfile.TemporaryDirectory(prefix="handful-package-") as folder:
+        yield with_golden(package, package.root / golden.image, Path(folder) / "package")
+
+
+def _has_faces(picture: Path) -> bool:
+    return publishing_blur()(decode_image(picture.read_bytes())) > 0
 
 
 def _clarity(prediction: Prediction, confidence: float) -> tuple[bool, bool, float]:
@@ -63,6 +93,12 @@ def _clarity(prediction: Prediction, confidence: float) -> tuple[bool, bool, flo
     sure = found.above(confidence)
     near = any(abs(score - confidence) < _MARGIN for score in found.scores.tolist())
     return (len(sure) > 0, not near, float(np.min(sure.scores)) if len(sure) else 0.0)
+
+
+def _candidate(path: Path, model: VisionModel) -> Pixels:
+    pixels = decode_image(path.read_bytes())
+    publishing_blur()(pixels)
+    return _small(pixels, model)
 
 
 def _small(pixels: Pixels, model: VisionModel) -> Pixels:

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import subprocess
 from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
@@ -13,7 +14,9 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from handful_core.runtime.cpus import available_cpus, processor_name
+from handful_faces import blurred_page
 from handful_trainer.dataset.prepared import PreparedDataset
+from handful_trainer.dataset.report.page import PAGE
 from handful_trainer.tasks.engine import Engine
 
 _MAX_DIGEST = 36
@@ -90,6 +93,21 @@ def write_environment(folder: Path) -> Path:
     (folder / "packages.txt").write_text(environment(), encoding="utf-8")
     if changes := git_changes():
         (folder / "changes.diff").write_bytes(changes)
+    return folder
+
+
+def write_report(dataset: PreparedDataset, folder: Path) -> Path:
+    """Write what a training logs of a dataset into `folder`: its report, and its page with faces blurred.
+
+    Raises:
+        BlurError: faces could not be looked for.
+    """
+    folder.mkdir(exist_ok=True)
+    numbers, page = dataset.root / "report.json", dataset.root / PAGE
+    if numbers.is_file():
+        shutil.copyfile(numbers, folder / numbers.name)
+    if page.is_file():
+        (folder / PAGE).write_text(blurred_page(page.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")
     return folder
 
 

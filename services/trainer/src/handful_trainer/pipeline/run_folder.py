@@ -74,6 +74,11 @@ class RunFolder:
         return self.path / "environment"
 
     @property
+    def report(self) -> Path:
+        """What MLflow gets of the dataset's report."""
+        return self.path / "report"
+
+    @property
     def began(self) -> float:
         """When the training began, in seconds as of `time.time()`."""
         return self.config.stat().st_mtime

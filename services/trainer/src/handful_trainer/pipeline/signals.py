@@ -8,6 +8,8 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
+from handful_core.interruption import INTERRUPTION
+
 
 class Terminated(KeyboardInterrupt):
     """The process was asked to end by SIGTERM."""
@@ -21,6 +23,7 @@ def sigterm_raises() -> Iterator[None]:
         return
 
     def end(number: int, _: FrameType | None) -> None:
+        INTERRUPTION.came = True
         raise Terminated(f"signal {number}")
 
     before = signal.signal(signal.SIGTERM, end)

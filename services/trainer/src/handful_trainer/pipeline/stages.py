@@ -211,9 +211,7 @@ def _describe(job: TrainingJob, tracker: Tracker) -> None:
     tracker.dataset(provenance.dataset_record(dataset), context="training")
     tracker.artifact(folder.config, "config")
     tracker.artifact(dataset.root / SPLITS_FILE, "config")
-    for name in ("report.json", "report.html"):
-        if (dataset.root / name).is_file():
-            tracker.artifact(dataset.root / name, "dataset")
+    tracker.artifact(provenance.write_report(dataset, folder.report), "dataset")
     tracker.artifact(provenance.write_environment(folder.environment), "environment")
 
 

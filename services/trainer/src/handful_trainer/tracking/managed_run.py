@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from handful_core.console import say
+from handful_core.interruption import INTERRUPTION
 from handful_trainer.tracking.reaper import RunReaper
 from handful_trainer.tracking.tracker import Tracker, open_tracker
 
@@ -24,6 +25,8 @@ def managed_run(
     drain: bool = False,
 ) -> Iterator[Tracker]:
     """Write a run that ends marked: FINISHED, FAILED with the reason as tag `failure`, or KILLED.
+
+    An error that Ctrl-C or SIGTERM brought up is no failure: it is passed on as a KeyboardInterrupt.
 
     The mark goes through the journal like all else. Where MLflow does not take it up in time, or this process is
     killed outright, a small process of its own marks the run: see `reaper`.
@@ -43,7 +46,8 @@ def managed_run(
     reaper = RunReaper(uri, run_id)
     ending, marked = "KILLED", False
     try:
-        yield tracker
+        with INTERRUPTION.passed_on():
+            yield tracker
         ending = "FINISHED"
         marked = _mark(tracker, ending)
         if drain:
