@@ -14,6 +14,7 @@ _ROOT = Path(__file__).resolve().parents[1]
 _ELSEWHERE = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "security.md",
     "models/README.md": "models/fingers.md",
     "models/leaves.md": "models/leaves.md",
 }

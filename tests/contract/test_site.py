@@ -64,7 +64,7 @@ def test_every_page_of_the_repository_is_on_the_site(site: Path, repository: Pat
     docs = repository / "docs"
     expected = {page.relative_to(docs).with_suffix(".html").as_posix() for page in docs.rglob("*.md")}
     expected = {name.removesuffix("README.html") + "index.html" if "README" in name else name for name in expected}
-    expected |= {"changelog.html", "contributing.html", "models/fingers.html", "models/leaves.html"}
+    expected |= {"changelog.html", "contributing.html", "security.html", "models/fingers.html", "models/leaves.html"}
     assert not {name for name in expected if not (site / name).is_file()}
 
 

@@ -16,12 +16,6 @@ _NOT_REWRITTEN = frozenset(
     {
         "CHANGELOG.md",
         "README.md",
-        "docs/adr/0002-registry-over-rest.md",
-        "docs/adr/0004-secrets-as-files.md",
-        "docs/adr/0007-scripts-are-one-program.md",
-        "docs/adr/0008-backups-are-mlflows-tables.md",
-        "docs/adr/0013-bounds-in-uvicorns-protocols.md",
-        "docs/adr/0015-plain-routes-for-images.md",
         "docs/adr/0020-precisions-by-proof.md",
         "docs/adr/0021-two-colours-by-one-manifest.md",
         "docs/alerts.md",

@@ -119,7 +119,7 @@ class Reader:
                 _wait_until_up(process, log)
                 yield
                 os.killpg(process.pid, signal.SIGINT)  # Ctrl-C reaches all that run in the terminal.
-                assert process.wait(60) == 130, log.read_text(encoding="utf-8")
+                assert process.wait(60) == 0, log.read_text(encoding="utf-8")
             finally:
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
