@@ -141,7 +141,7 @@ def test_a_secret_is_seen_by_those_alone_that_need_it(stack: Stack) -> None:
     assert users["metrics-secret"] == {"preflight", "serving", "prometheus"}
     assert users["grafana-secret"] == {"preflight", "grafana"}
     assert users["alertmanager-config"] == {"preflight", "alertmanager"}
-    assert users["mlflow-login"] == {"preflight", "mlflow", "serving", "starter", "trainer", "backup"}
+    assert users["mlflow-login"] == {"preflight", "mlflow", "serving", "monitor", "starter", "trainer", "backup"}
     given = {
         name
         for name, words in config["services"].items()
