@@ -36,11 +36,12 @@ class Interruption:
 
     @contextmanager
     def passed_on(self) -> Iterator[None]:
-        """Raise KeyboardInterrupt for an error that came up in the block after the interruption.
+        """Raise KeyboardInterrupt for an error that came up after an interruption of the block.
 
         Raises:
             KeyboardInterrupt: in place of the error.
         """
+        self.came = False  # One that ended another block says nothing of this one.
         try:
             yield
         except (KeyboardInterrupt, SystemExit):
