@@ -150,13 +150,24 @@ def counts_before(source: Rows, stores: StoreResolver, besides: Owners | None = 
     Returns:
         None if somebody has changed what another starter brought.
     """
-    rows = PeoplesRows(source, besides)
+    rows = PeoplesRows(source, besides and _without_shared_experiments(source, besides))
     if not any(row["key"] == STARTER for row in rows.rows("registered_model_tags")):
         return dict.fromkeys(_COUNTED, 0)
     mark = read_mark(rows)
     if mark is None or mark_of(rows, stores) != mark:
         return None
     return _counts(rows)
+
+
+def _without_shared_experiments(source: Rows, things: Owners) -> Owners:
+    """The things without the experiments that hold others', too: two starters may have one of the same name."""
+    shared = {
+        row["experiment_id"]
+        for kind in ("runs", "models")
+        for row in source.rows(ROOT_TABLES[kind])
+        if owner(ROOT_TABLES[kind], row) not in things[kind]
+    }
+    return {**things, "experiments": things["experiments"] - shared}
 
 
 def is_markable(job: ImportJob, source: Rows, before: Counts | None) -> bool:
