@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 _SERVER = """
 import asyncio, signal, socket, sys, uvicorn
 from handful_serving.server.drain import DrainingServer
-from handful_serving.server.run import leave_signals_to_uvicorn
+from handful_core.listening import leave_signals_to_uvicorn
 
 async def app(scope, receive, send):
     if scope["type"] != "http":

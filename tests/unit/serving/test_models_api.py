@@ -64,6 +64,7 @@ async def test_all_models_with_all_versions(client: httpx.AsyncClient, prefix: s
         "architecture": "tiny",
         "dataset": "squares",
         "backend": "onnxruntime",
+        "precision": "fp32",
         "state": "served",
         "reason": None,
         "gate": None,
@@ -182,7 +183,12 @@ async def test_after_a_start_without_mlflow_the_cache_is_told(tmp_path: Path, ml
     (fingers,) = found["models"]
     assert fingers["aliases"] == {"champion": 2}
     assert fingers["versions"][0] == before[0]
-    assert fingers["versions"][1] == before[1] | {"loaded": False, "state": "available", "backend": None}
+    assert fingers["versions"][1] == before[1] | {
+        "loaded": False,
+        "state": "available",
+        "backend": None,
+        "precision": None,
+    }
 
 
 async def test_a_slow_mlflow_is_not_waited_for(
