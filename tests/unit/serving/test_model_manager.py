@@ -692,10 +692,20 @@ async def test_what_a_package_took_in_its_first_run_counts_if_it_is_not_opened_a
     serving.register("champion", name="ants")
     serving.register("champion", name="bees")
     manager = serving.manager()
-    manager.dependencies = replace(manager.dependencies, probe=lambda _: {"onnxruntime": 123_456_789})
+    go, ants_open = threading.Event(), threading.Event()
+
+    def probe(folder: Path) -> dict[str, int]:
+        assert "bees" not in str(folder) or ants_open.wait(60), "the bees come second"
+        return {"onnxruntime": 123_456_789}
+
+    def on_open(folder: Path) -> None:
+        if "ants" in str(folder):
+            ants_open.set()
+            go.wait(60)
+
+    manager.dependencies = replace(manager.dependencies, probe=probe)
     manager._loader._dependencies = manager.dependencies
-    go = threading.Event()
-    serving.on_open = lambda folder: go.wait(60) and None if "ants" in str(folder) else None
+    serving.on_open = on_open
     polling = asyncio.ensure_future(manager.watcher.poll())
     while "bees" not in manager.catalog.champions:
         await asyncio.sleep(0.01)
