@@ -37,7 +37,7 @@ _ANY = frozenset({"0.0.0.0", "::"})  # noqa: S104  # To be compared with.
 
 def monitor(parser: ScriptParser, argv: list[str]) -> int:
     """`scripts/monitor`."""
-    parser.usage = f"{parser.script} COMMAND [options]"
+    parser.usage = f"{parser.script} [options] COMMAND"
     parser.describe(_TEXT)
     parser.add_argument("--no-build", action="store_true", help="with start: take the images as they are")
     parser.add_argument("--follow", action="store_true", help="with logs: go on until Ctrl-C")
