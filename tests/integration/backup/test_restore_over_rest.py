@@ -39,12 +39,13 @@ def begun(starter: Path, handful: Handful, tmp_path: Path) -> Iterator[Mlflow]:
 def test_it_takes_the_place_of_the_starter_over_rest(
     used: Mlflow, used_zip: Path, begun: Mlflow, handful: Handful, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    describe = {"name": "fingers", "version": "1", "description": "mine"}
-    _ask(begun, "PATCH", "model-versions/update", **describe)
+    version = {"name": "fingers", "version": "1"}
+    told = _ask(begun, "GET", "model-versions/get?name=fingers&version=1")["model_version"].get("description", "")
+    _ask(begun, "PATCH", "model-versions/update", **version, description="mine")
     capsys.readouterr()
     assert handful("import", used_zip, "--dry-run", server=begun.server) == 0
     assert _GIVES_WAY not in _said(capsys)
-    _ask(begun, "PATCH", "model-versions/update", **(describe | {"description": ""}))
+    _ask(begun, "PATCH", "model-versions/update", **version, description=told)
     # What serving notes of its own accord does not count, and stays.
     number = _ask(begun, "POST", "experiments/create", name="monitoring/fingers")["experiment_id"]
     noted = _ask(begun, "POST", "runs/create", experiment_id=number)["run"]["info"]["run_id"]
