@@ -58,8 +58,8 @@ def steps(port: str) -> tuple[Step, ...]:
         ),
         Step(
             "Monitoring",
-            "Serving logs numbers about its answers, never a picture. There are too few yet for a verdict.",
-            ("handful monitor report",),
+            "Serving logs numbers about its answers, never a picture. From 200 answers on, `handful monitor report` "
+            "says whether they have changed since the model was accepted.",
         ),
         Step(
             "Backup",
