@@ -20,7 +20,6 @@ _NOT_REWRITTEN = frozenset(
         "docs/adr/0021-two-colours-by-one-manifest.md",
         "docs/alerts.md",
         "docs/dashboard.md",
-        "docs/kubernetes.md",
         "docs/monitoring.md",
         "docs/operations.md",
         "docs/reference/commands.md",
