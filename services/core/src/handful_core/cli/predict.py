@@ -31,7 +31,7 @@ def predict(
         Path | None, typer.Option("--package", metavar="FILE", help="A model package: folder or ZIP file.")
     ] = None,
     server: Annotated[
-        str | None, typer.Option("--server", metavar="URL", help="Address of a server; HANDFUL_SERVER if not given.")
+        str | None, typer.Option("--server", metavar="URL", help="Address of a server. If not given, HANDFUL_SERVER.")
     ] = None,
     model: Annotated[str | None, typer.Option("--model", metavar="NAME", help="Which model of the server.")] = None,
     version: Annotated[int | None, typer.Option("--version", help="Which version of it.")] = None,
