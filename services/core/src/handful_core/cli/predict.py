@@ -59,7 +59,8 @@ def predict(
         ),
     ] = None,
     processes: Annotated[
-        int | None, typer.Option("--processes", min=1, help="Of a batch: so many at once; else one a processor.")
+        int | None,
+        typer.Option("--processes", min=1, help="Of a batch: so many at once. If not given, one a processor."),
     ] = None,
     ray: Annotated[
         str | None, typer.Option("--ray", metavar="ADDRESS", help="Of a batch: run it on this Ray cluster.")

@@ -106,9 +106,10 @@ def package(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Write a model package to a folder or ZIP file. With --precision, it may be served in less than FP32. With
-    --quantize, you get an INT8 variant if it is as good and faster. With --run, the package is made from a training's
-    weights.
+    """Write a model package to a folder or ZIP file.
+
+    With --precision, it may be served in less than FP32. With --quantize, you get an INT8 variant if it is as good and
+    faster. With --run, the package is made from a training's weights.
     """
     if output.exists():
         raise ResourceError(f"{output} exists already", "name a new folder or file")
