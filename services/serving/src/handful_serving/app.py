@@ -14,6 +14,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 
+from handful_core import __version__
 from handful_core.errors import redact_credentials
 from handful_core.registry import Registry
 from handful_core.registry.monitoring import MonitoringExperiments
@@ -21,7 +22,6 @@ from handful_core.runtime.cpus import available_cpus
 from handful_core.settings import CoreSettings
 from handful_core.vision.drawing import draw
 from handful_faces import face_blur
-from handful_serving import __version__
 from handful_serving.adapters import memory
 from handful_serving.adapters.backends import model_opener
 from handful_serving.adapters.disk_cache import DiskCache

@@ -2,8 +2,6 @@
 
 import os
 
-__version__ = "0.1.0"
-
 _SPINS = "10000"
 """How often a thread of OpenMP looks for work before it sleeps, about 0.1 ms. See tests/benchmarks/sharing.py.
 

@@ -31,7 +31,7 @@ def predict(
         str | None, typer.Option("--package", metavar="FILE", help="A model package: folder or ZIP file.")
     ] = None,
     server: Annotated[
-        str | None, typer.Option("--server", metavar="URL", help="Address of a server; HANDFUL_SERVER if not given.")
+        str | None, typer.Option("--server", metavar="URL", help="Address of a server. If not given, HANDFUL_SERVER.")
     ] = None,
     model: Annotated[str | None, typer.Option("--model", metavar="NAME", help="Which model of the server.")] = None,
     version: Annotated[int | None, typer.Option("--version", help="Which version of it.")] = None,
@@ -59,7 +59,8 @@ def predict(
         ),
     ] = None,
     processes: Annotated[
-        int | None, typer.Option("--processes", min=1, help="Of a batch: so many at once; else one a processor.")
+        int | None,
+        typer.Option("--processes", min=1, help="Of a batch: so many at once. If not given, one a processor."),
     ] = None,
     ray: Annotated[
         str | None, typer.Option("--ray", metavar="ADDRESS", help="Of a batch: run it on this Ray cluster.")
