@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from handful_core.vision.decode import decode_image
 from support.mlflow_server import MlflowServer
 
 _MACHINE = re.compile(rb"/(?:home|root|tmp|Users)/[\w.-]+")
+_CHECKOUT = re.compile(rb"/[\w./-]+/(?:services|\.venv)/")
 _MEGABYTES = 30
 
 
@@ -104,5 +106,7 @@ def test_it_carries_no_photo_and_no_path_of_a_machine(brought: dict[str, Package
     pictures = [path for path in paths if path.endswith((".jpg", ".jpeg", ".html"))]
     assert [path for path in pictures if not path.endswith("model-card/example.jpg")] == []  # The golden image again.
     assert [line for line in told if _MACHINE.search(line.encode())] == []
+    with ZipFile(backup) as archive:
+        assert [name for name in archive.namelist() if _CHECKOUT.search(archive.read(name))] == []
     carried = [package.root / file for file in package.manifest.files]
     assert [path.name for path in carried if _MACHINE.search(path.read_bytes())] == []
