@@ -54,7 +54,7 @@ def register(
             help="What the gate compares: mAP50_95 (detectors) or macro_f1 (classifiers) by default.",
         ),
     ] = None,
-    margin: Annotated[float, typer.Option("--margin", help="By so much it must be better.", min=0, max=1)] = 0.005,
+    margin: Annotated[float, typer.Option("--margin", help="How much better it has to be.", min=0, max=1)] = 0.005,
     min_images: Annotated[
         int,
         typer.Option(
