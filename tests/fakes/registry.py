@@ -357,7 +357,7 @@ class FakeExperiments:
 
 
 def _number(value: float) -> float | str:
-    """As protobuf's JSON has it: what is no finite number is a text."""
+    """As protobuf's JSON has it: what is not a finite number is a text."""
     return value if math.isfinite(value) else {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[str(value)]
 
 

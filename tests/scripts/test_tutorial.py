@@ -83,10 +83,13 @@ class Reader:
             What the second terminal said.
         """
         page = Tutorial.read(self._repository / "docs" / "tutorial" / name, (free_port(), free_port()))
+        started = time.monotonic()
         if page.before:
             self._run(page.before.replace("…", str(self._repository)), self._folder)
         with self._servers(page.servers):
-            return self._run(f"{page.beside}\n{then}\n", self.checkout)
+            said = self._run(f"{page.beside}\n{then}\n", self.checkout)
+        print(f"{name} took {time.monotonic() - started:.0f} s")  # `pytest -s` shows it.
+        return said
 
     def _run(self, commands: str, folder: Path) -> str:
         done = subprocess.run(

@@ -9,7 +9,7 @@ const BEST_KNOWN = ["mAP50", "mAP50_95", "f1", "precision", "recall"];
  * A curve in a drawing of this size: the first step left, the least value at the bottom. The values' axis reaches to its
  * outermost ticks. What never moves lies in the middle.
  *
- * @param points [step, value] pairs; values that are no numbers are left out.
+ * @param points [step, value] pairs; values that are not numbers are left out.
  * @param low a value that the axis reaches down to, such as 0; null for the least of the values.
  * @returns {line: the points of a polyline, x and y: ticks, each {at, value}}; null where no value is a number.
  */

@@ -9,7 +9,7 @@ const SIZE = { width: 280, height: 150 };
 const PLOT = { left: 58, top: 8, width: 208, height: 104 };
 
 /**
- * @param points [x, y] pairs; values that are no numbers are left out.
+ * @param points [x, y] pairs; values that are not numbers are left out.
  * @param label what a screen reader says.
  * @param across the name of the axis across.
  * @param low a value that the axis upwards reaches down to; null for the least.

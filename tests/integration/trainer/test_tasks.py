@@ -153,7 +153,7 @@ def test_a_classifier_from_elsewhere_is_judged_registered_gated_and_served(house
     assert few["reason"].endswith(f"handful promote {name} 3")
     refused = house.handful("register", str(package.root), "--data", str(folder), "--metric", "mAP50")
     assert refused.returncode == 2
-    assert "--metric mAP50 is none of macro_f1, accuracy, top5" in refused.stderr
+    assert "--metric mAP50 is not one of macro_f1, accuracy, top5" in refused.stderr
 
     serving = ServingProcess(tmp_path / "serving", house.uri).start()
     try:

@@ -123,5 +123,5 @@ def test_what_is_not_there_is_named(words: dict[str, Any], said: str) -> None:
 
 
 def test_an_age_needs_its_unit() -> None:
-    with pytest.raises(ConfigError, match="'30' is no age: write a number and h, d or w"):
+    with pytest.raises(ConfigError, match="'30' is not an age: write a number and h, d or w"):
         _choose(newer="30")

@@ -83,7 +83,7 @@ def test_a_list_lies_in_its_package(tmp_path: Path, name: str) -> None:
     [
         (b"", 0, "does not begin with sha256,phash"),
         (b"sha256;phash\n", 0, "does not begin with sha256,phash"),
-        (b"\xef\xbb\xbfsha256,phash\n", 0, "is no list of hashes"),
+        (b"\xef\xbb\xbfsha256,phash\n", 0, "is not a list of hashes"),
         (b"sha256,phash\n" + b"a" * 63 + b",\n", 1, "no sha256 and perceptual hash on line 2"),
         (b"sha256,phash\n" + b"A" * 64 + b",\n", 1, "on line 2"),
         (b"sha256,phash\n" + b"a" * 64 + b"\n", 1, "on line 2"),
@@ -94,7 +94,7 @@ def test_a_list_lies_in_its_package(tmp_path: Path, name: str) -> None:
         (b"sha256,phash\n" + b"a" * 64 + b",\n\n", 2, "on line 3"),
         (b"sha256,phash\n" + b"a" * 64 + b",\n", 2, "lists 1 images on 1 lines, the manifest says 2"),
         (b"sha256,phash\n" + (b"a" * 64 + b",\n") * 2, 2, "lists 1 images on 2 lines, the manifest says 2"),
-        (b"sha256,phash\n" + "é".encode() * 32 + b",\n", 1, "is no list of hashes"),
+        (b"sha256,phash\n" + "é".encode() * 32 + b",\n", 1, "is not a list of hashes"),
         (b"\x00" * 1000, 0, "does not begin"),
     ],
 )

@@ -49,7 +49,7 @@ def test_a_list_gives_the_classes_another_order(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not list apple, pear"):
         PreparedDataset.open(root)
     (root / "classes.txt").write_bytes(b"\xff\xfe\xff")
-    with pytest.raises(DataError, match="is no UTF-8 text"):
+    with pytest.raises(DataError, match="is not UTF-8 text"):
         PreparedDataset.open(root)
 
 
@@ -57,7 +57,7 @@ def test_a_list_gives_the_classes_another_order(tmp_path: Path) -> None:
     ("data_yaml", "words"),
     [
         (None, "has no data.yaml"),
-        ("names: [", "is no valid YAML"),
+        ("names: [", "is not valid YAML"),
         ("train: train/images", "has no list of class names"),
     ],
 )

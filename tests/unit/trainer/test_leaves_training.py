@@ -147,7 +147,7 @@ def test_a_training_that_gets_no_better_ends(leaves: PreparedDataset, tmp_path: 
 
 def test_a_loss_that_is_no_number_ends_it(leaves: PreparedDataset, tmp_path: Path) -> None:
     config = leaf_config(training={"lr": 1e30, "optimizer": "SGD", "warmup_epochs": 0})
-    with pytest.raises(DataError, match=r"the loss is no number any more: lower training\.lr"):
+    with pytest.raises(DataError, match=r"the loss is NaN or infinite: lower training\.lr"):
         trained(tmp_path, leaves, config)
 
 

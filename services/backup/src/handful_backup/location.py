@@ -76,7 +76,7 @@ def open_output(target: str, settings: BackupSettings) -> Iterator[IO[bytes]]:
     """
     if target == STANDARD_STREAM:
         if sys.stdout.isatty():
-            raise ConfigError("a ZIP file is nothing for a terminal", "send it on: handful export --out - > backup.zip")
+            raise ConfigError("a terminal cannot take a ZIP file", "send it on: handful export --out - > backup.zip")
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
     elif target.startswith("s3://"):

@@ -120,7 +120,7 @@ class _Window:
 def _milliseconds(age: str) -> int:
     match = _AGE.fullmatch(age)
     if match is None:
-        raise ConfigError(f"{age!r} is no age", "write a number and h, d or w, such as 12h, 30d or 2w")
+        raise ConfigError(f"{age!r} is not an age", "write a number and h, d or w, such as 12h, 30d or 2w")
     return int(match[1]) * _HOURS[match[2]] * 3_600_000
 
 

@@ -87,7 +87,7 @@ def load(kind: type[_Settings]) -> _Settings:
     """
     try:
         return kind()
-    except SettingsError as error:  # A list or mapping that is no JSON; the words name the field.
+    except SettingsError as error:  # A list or mapping that is not JSON; the words name the field.
         raise ConfigError(f"an environment variable is wrong ({error})", "correct or unset it") from None
     except ValidationError as error:
         first = error.errors(include_input=False)[0]

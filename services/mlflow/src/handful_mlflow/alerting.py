@@ -96,7 +96,7 @@ def _mail(given: Mapping[str, str], password: str) -> dict[str, str]:
     sender = sender or addresses[0]
     for name, address in (*(("ALERT_EMAIL_TO", address) for address in addresses), ("ALERT_EMAIL_FROM", sender)):
         if not _ADDRESS.fullmatch(address):
-            raise JobError(f"{name} has {address!r}, which is no mail address: correct it in .env")
+            raise JobError(f"{name} has {address!r}, which is not a mail address: correct it in .env")
     if bool(user) != bool(password):
         raise JobError("ALERT_SMTP_USER and ALERT_SMTP_PASSWORD_FILE go together: set both in .env, or neither")
     login = {"auth_username": user, "auth_password": password} if user else {}

@@ -38,7 +38,7 @@ class DatabaseSettings:
         """From `POSTGRES_*` and the secret `postgres_password`.
 
         Raises:
-            JobError: the port is no number, or the secret cannot be read.
+            JobError: the port is not a number, or the secret cannot be read.
         """
         port = environment.get("POSTGRES_PORT") or "5432"
         if not port.isdigit():

@@ -37,14 +37,14 @@ class ServingSettings(BaseSettings):
     port: int = Field(default=8000, ge=1, le=65535)
     """Port to listen on."""
     published_at: str | None = None
-    """Address under which others reach the server, where it is not `host`: a container's published port."""
+    """Address under which others reach the server, if it is not `host`: a container's published port."""
 
     default_model: str = "fingers"
     """The model of a request that names none, if it has a champion."""
     models: CommaSeparated = ()
     """Names of the models to serve, with commas between. If empty, every registered model."""
     poll_seconds: float = Field(default=2, gt=0)
-    """How often the registry is asked where its aliases point."""
+    """How often the registry is polled for its aliases."""
     registry_timeout: float = Field(default=5, gt=0)
     """Seconds to wait for one answer of MLflow."""
     cache_dir: Path | None = None
@@ -56,9 +56,9 @@ class ServingSettings(BaseSettings):
     model_memory_mb: int | None = Field(default=None, ge=1)
     """Megabytes that models may take in memory together. If not given, half of what this process may use."""
     canary_share: Fraction = 0
-    """Share of the requests that name no version and no alias which the alias `challenger` answers."""
+    """Share of the requests without a version or alias that go to the alias `challenger`."""
     shadow_share: Fraction = 0
-    """Share of those requests which the challenger is asked, too. Its answer is compared and never returned."""
+    """Share of those requests that the challenger gets, too. Its answer is compared and never returned."""
 
     threads: int | None = Field(default=None, ge=1)
     """Processors for inference. If not given, all that this process may use."""
@@ -119,10 +119,10 @@ class ServingSettings(BaseSettings):
     live_max_pixels: int = Field(default=2_100_000, ge=1)
     """Pixels of a live frame."""
     live_idle_seconds: float = Field(default=60, gt=0)
-    """A live connection that sends nothing for so long is closed."""
+    """A live connection that sends nothing for this long is closed."""
 
     prediction_log: bool = True
-    """Whether a sample of what is asked and answered is logged for monitoring: numbers, never a picture."""
+    """Whether a sample of requests and answers is logged for monitoring: numbers, never a picture."""
     prediction_log_rows: int = Field(default=30, ge=1, le=10_000)
     """Rows of the log a minute. More answers are sampled."""
     prediction_log_megabytes: int = Field(default=100, ge=1)
@@ -139,7 +139,7 @@ class ServingSettings(BaseSettings):
     mlflow_page: str | None = None
     """Where browsers find MLflow's pages, for the dashboard's links. If not given, MLflow's address."""
     drain_seconds: float = Field(default=0, ge=0)
-    """How long the server goes on answering after SIGTERM, closing each connection, before it ends."""
+    """How long the server still answers after SIGTERM, closing each connection, before it ends."""
     shutdown_seconds: int = Field(default=30, ge=1)
     """How long requests that were accepted may take to finish when the server ends."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

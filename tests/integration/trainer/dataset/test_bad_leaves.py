@@ -117,7 +117,7 @@ def test_a_label_in_no_class(leaves: Path, words: tuple[str, ...], capsys: pytes
     put(leaves / "Rust spots" / "1.jpg", 60)
     code, out, line = run(leaves, capsys, *words, classes=["healthy", "rust"])
     assert (code, out) == (3, "")
-    assert line.startswith("error: the label 'Rust spots' is none of the classes healthy, rust (1 labels")
+    assert line.startswith("error: the label 'Rust spots' is not one of the classes healthy, rust (1 labels")
 
 
 def test_two_labels_for_one_image(table: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -213,7 +213,7 @@ def test_turned_photos_are_written_upright(export: PicselliaExport, house: Path)
 
 def test_unknown_labels_are_refused_with_the_nearest_class(export: PicselliaExport, house: Path) -> None:
     export.add("odd", ("catt", 1, 1, 9, 9), ("cow", 1, 1, 9, 9), ("catt", 2, 1, 9, 9))
-    with pytest.raises(DataError, match=r"'catt' is none of .* \(2 boxes, in assets odd; 1 more.*did you mean 'cat'"):
+    with pytest.raises(DataError, match=r"'catt' is not one .* \(2 boxes, in assets odd; 1 more.*did you mean 'cat'"):
         prepare(config(export, path=export.write()), house)
     dataset = prepare(config(export, unknown_labels="drop"), house)
     assert dataset.report["unknown_labels"] == {"catt": 2, "cow": 1}
@@ -413,7 +413,7 @@ def test_foreign_datasets_can_be_opened(tmp_path: Path) -> None:
 def test_a_damaged_dataset_is_named(export: PicselliaExport, house: Path) -> None:
     dataset = prepare(config(export), house)
     (dataset.root / "report.json").write_text("{")
-    with pytest.raises(DataError, match=r"report\.json is no valid JSON"):
+    with pytest.raises(DataError, match=r"report\.json is not valid JSON"):
         PreparedDataset.open(dataset.root)
 
 

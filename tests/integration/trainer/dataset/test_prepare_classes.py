@@ -202,7 +202,7 @@ def test_a_class_with_one_image_and_one_of_a_configuration_without_any_are_told(
 
 def test_a_label_in_no_class_is_refused_or_left_out(leaves: Path, tmp_path: Path) -> None:
     put(leaves, "Rust spots/1.jpg", 60)
-    with pytest.raises(DataError, match=r"the label 'Rust spots' is none of the classes healthy, rust \(1 labels"):
+    with pytest.raises(DataError, match=r"the label 'Rust spots' is not one of the classes healthy, rust \(1 labels"):
         made(leaves, tmp_path / "var", classes=["healthy", "rust"])
     dataset = made(leaves, tmp_path / "var", classes=["healthy", "rust"], unknown_labels="drop")
     assert dataset.report["labels_dropped"] == {"unknown_label": 1, "several_labels": 0}

@@ -34,7 +34,7 @@ def test_every_known_defect_is_found(shared_data: Path, tmp_path: Path) -> None:
 
 def test_a_label_that_is_no_class_is_refused_by_default(shared_data: Path, tmp_path: Path) -> None:
     settings = DatasetConfig(source="picsellia-export", path=shared_data / "fingers-315", classes=CLASSES)
-    with pytest.raises(DataError, match="'thumbs-up' is none of the classes"):
+    with pytest.raises(DataError, match="'thumbs-up' is not one of the classes"):
         prepare(settings, tmp_path)
 
 

@@ -203,16 +203,16 @@ def test_iscrowd_is_read_in_the_words_of_all_tools(tmp_path: Path, value: Any, s
 @pytest.mark.parametrize(
     ("annotation", "words"),
     [
-        ({"bbox": "1 2 3 4"}, "bbox is no list of four numbers"),
+        ({"bbox": "1 2 3 4"}, "bbox is not a list of four numbers"),
         ({"bbox": [1, 2, None, 4]}, "bbox is missing"),
-        ({"bbox": [1, 2, float("nan"), 4]}, "bbox is no finite number"),
-        ({"bbox": {"x": 1}}, "bbox is no list of four numbers"),
+        ({"bbox": [1, 2, float("nan"), 4]}, "bbox is not a finite number"),
+        ({"bbox": {"x": 1}}, "bbox is not a list of four numbers"),
         ({"iscrowd": "perhaps"}, "iscrowd is a text, neither 0 nor 1"),
         ({"bbox": None, "segmentation": "M 1 2"}, "segmentation is a text, neither polygons nor a mask"),
-        ({"bbox": None, "segmentation": [[1, 2, 3]]}, "segmentation is no list of points"),
+        ({"bbox": None, "segmentation": [[1, 2, 3]]}, "segmentation is not a list of points"),
         ({"bbox": None, "segmentation": {"size": [48, 64]}}, "counts of its mask are neither a text nor whole numbers"),
-        ({"bbox": None, "segmentation": {"size": [48], "counts": []}}, "size of its mask is no pair"),
-        ({"bbox": None, "segmentation": {"size": [0, 0], "counts": []}}, "size of its mask is no pair"),
+        ({"bbox": None, "segmentation": {"size": [48], "counts": []}}, "size of its mask is not a pair"),
+        ({"bbox": None, "segmentation": {"size": [0, 0], "counts": []}}, "size of its mask is not a pair"),
         (
             {"bbox": None, "segmentation": {**RLE, "size": [64, 48]}},
             "its mask is one of 48 x 64",
@@ -225,7 +225,7 @@ def test_iscrowd_is_read_in_the_words_of_all_tools(tmp_path: Path, value: Any, s
         ({"bbox": None, "segmentation": {"size": [48, 64], "counts": "o"}}, "the counts of a mask break off"),
         ({"bbox": None, "segmentation": {"size": [48, 64], "counts": "ä"}}, "these are no counts of a mask"),
         ({"bbox": [0.1, 0.2, 0.5, 0.25]}, r"bbox is in shares of the image \(0.1, 0.2, 0.5, 0.25\)"),
-        ({"category_id": None}, "category_id is no whole number"),
+        ({"category_id": None}, "category_id is not a whole number"),
     ],
 )
 def test_damaged_records_are_refused_with_their_image(tmp_path: Path, annotation: Json, words: str) -> None:

@@ -122,11 +122,11 @@ def _set(*keys: Any, value: Any) -> Callable[[dict[str, Any]], None]:
         (_set("categories", 0, "id", value=2), "two categories with one id or name"),
         (_set("images", 0, value=[]), "image 1: a list where an object should be"),
         (_set("images", 0, "file_name", value="up/.."), "image 1: file_name 'up/..' names no file"),
-        (_set("images", 0, "id", value=1.5), "image a.jpg: id is no whole number"),
-        (_set("images", 0, "id", value=True), "image a.jpg: id is no whole number"),
-        (_set("annotations", 0, "bbox", value=[1, 2, 3]), "image a.jpg: bbox is no list of four numbers"),
+        (_set("images", 0, "id", value=1.5), "image a.jpg: id is not a whole number"),
+        (_set("images", 0, "id", value=True), "image a.jpg: id is not a whole number"),
+        (_set("annotations", 0, "bbox", value=[1, 2, 3]), "image a.jpg: bbox is not a list of four numbers"),
         (_set("annotations", 0, "bbox", value=[1, 2, "3", 4]), "image a.jpg: bbox is a text, not a number"),
-        (_set("annotations", 0, "category_id", value=None), "image a.jpg: category_id is no whole number"),
+        (_set("annotations", 0, "category_id", value=None), "image a.jpg: category_id is not a whole number"),
     ],
 )
 def test_a_wrong_entry_is_refused_with_its_image(

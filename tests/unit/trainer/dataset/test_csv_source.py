@@ -75,7 +75,7 @@ def test_text_of_another_encoding_is_read_with_a_warning(tmp_path: Path) -> None
     text = "image,label\na.jpg,Blüte\nb.jpg,ok\n"
     found = read(tmp_path, text.encode("cp1252"))
     assert labels(found)["a.jpg"] == ("Blüte",)
-    assert found.warnings == ("labels.csv is no UTF-8: it is read as Windows-1252, or set dataset.csv.encoding",)
+    assert found.warnings == ("labels.csv is not UTF-8: it is read as Windows-1252, or set dataset.csv.encoding",)
     assert labels(read(tmp_path, text.encode("cp437"), csv={"encoding": "cp437"}))["a.jpg"] == ("Blüte",)
 
 

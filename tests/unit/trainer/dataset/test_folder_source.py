@@ -114,7 +114,7 @@ def test_a_list_of_classes_gives_their_order(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not list ok"):
         read(root)
     (root / "classes.txt").write_bytes(b"\xff\xfe\xff")
-    with pytest.raises(DataError, match="is no UTF-8 text"):
+    with pytest.raises(DataError, match="is not UTF-8 text"):
         read(root)
 
 

@@ -93,5 +93,5 @@ def test_too_coarse_a_key_is_refused() -> None:
 
 
 def test_a_pattern_that_is_none_is_refused() -> None:
-    with pytest.raises(ValueError, match="it is no regular expression"):
+    with pytest.raises(ValueError, match="it is not a regular expression"):
         config(pattern="(")

@@ -82,7 +82,10 @@ def test_the_short_form_of_json_says_the_same(tmp_path: Path) -> None:
         ({"images": []}, "holds an object, not Label Studio's list of tasks"),
         ([3], "task 1: a number where an object should be"),
         ([{"data": 3, "annotations": []}], "task 1: data: a number"),
-        ([task("a.jpg", annotation({"type": "choices", "value": {"choices": "rust"}}))], "choices is no list of texts"),
+        (
+            [task("a.jpg", annotation({"type": "choices", "value": {"choices": "rust"}}))],
+            "choices is not a list of texts",
+        ),
         ([task("gone.jpg", annotation(choice("rust")))], r"none of the 1 images \(gone\.jpg\)"),
     ],
 )

@@ -95,8 +95,8 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b'{"a": [}', r"annotations\.json is no valid JSON: .* at line 1, column 8"),
-        (b'{"a": "\xff\xfe"}', "byte 7 is no UTF-8"),
+        (b'{"a": [}', r"annotations\.json is not valid JSON: .* at line 1, column 8"),
+        (b'{"a": "\xff\xfe"}', "byte 7 is not UTF-8"),
         (b"[" * 100_000, "nested too deeply"),
         (b"[]", "holds a list, not an object by asset id"),
         (b"", "line 1, column 1"),
@@ -120,7 +120,7 @@ def test_damaged_json_is_named_with_the_place(export: PicselliaExport, content: 
         ([{"status": "ACCEPTED", "polygons": [{"label": "cat", "polygon": 5}]}], "polygon is a number, not a list"),
         (
             [{"status": "ACCEPTED", "polygons": [{"label": "cat", "polygon": [[1]]}]}],
-            "polygon has a point that is no list",
+            "polygon has a point that is not a list",
         ),
         ([{"status": "ACCEPTED", "polygons": [{"label": "cat", "polygon": [[1, "a"]]}]}], "polygon is a text, not a"),
         ([{"status": "ACCEPTED", "polygons": [{"polygon": [[1, 2]]}]}], "label is missing"),
@@ -128,8 +128,8 @@ def test_damaged_json_is_named_with_the_place(export: PicselliaExport, content: 
         ([{"status": "ACCEPTED", "rectangles": [{"x": 1, "y": 1, "w": 1}]}], "h is missing"),
         ([{"status": "ACCEPTED", "rectangles": [{"x": "1", "y": 1, "w": 1, "h": 1}]}], "x is a text, not a number"),
         ([{"status": "ACCEPTED", "rectangles": [{"x": True, "y": 1, "w": 1, "h": 1}]}], "x is true or false"),
-        ([{"status": "ACCEPTED", "rectangles": [{"x": 1e999, "y": 1, "w": 1, "h": 1}]}], "x is no finite number"),
-        ([{"status": "ACCEPTED", "rectangles": [{"x": 1, "y": 1, "w": 1, "h": 10**400}]}], "h is no finite number"),
+        ([{"status": "ACCEPTED", "rectangles": [{"x": 1e999, "y": 1, "w": 1, "h": 1}]}], "x is not a finite number"),
+        ([{"status": "ACCEPTED", "rectangles": [{"x": 1, "y": 1, "w": 1, "h": 10**400}]}], "h is not a finite number"),
         ([{"status": "ACCEPTED", "rectangles": [{"x": 1, "y": 1, "w": 1, "h": 1, "label": None}]}], "label is missing"),
     ],
 )

@@ -84,7 +84,7 @@ def test_images_are_found_by_name_or_beside(tmp_path: Path) -> None:
         (thing("cat", BOX.replace("24", "wide")), "object 1: xmax is 'wide', no number"),
         (thing("cat", BOX.replace("24", "inf")), "object 1: xmax is 'inf', no number"),
         (thing("cat", "<polygon><x1>3</x1><y2>9</y2></polygon>"), "its polygon has no point 1"),
-        ("<object>", "is no valid XML"),
+        ("<object>", "is not valid XML"),
     ],
 )
 def test_a_wrong_file_is_refused_with_the_object(tmp_path: Path, objects: str, words: str) -> None:
@@ -97,10 +97,10 @@ def test_a_wrong_file_is_refused_with_the_object(tmp_path: Path, objects: str, w
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "is no valid XML"),
+        (b"", "is not valid XML"),
         (b"<html></html>", "holds <html>"),
         (b'<!DOCTYPE x [<!ENTITY a "aaaa">]><annotation>&a;</annotation>', "defines entities"),
-        (b"<?xml version='1.0' encoding='klingon'?><annotation/>", "is no valid XML"),
+        (b"<?xml version='1.0' encoding='klingon'?><annotation/>", "is not valid XML"),
         (b"<annotation><filename>..</filename></annotation>", "filename '..' is no name"),
     ],
 )

@@ -129,11 +129,11 @@ def test_quoted_keys_are_keys(tmp_path: Path) -> None:
         ("train: images\nnames: [a, b, a]\n", "names the class a 2 times"),
         ("train: images\nnames: {0: a, 2: b}\n", "number 1 is missing"),
         ("train: images\nnames: {0: a, 0: b}\n", "the key 0 is there twice"),
-        ("train: images\nnames: {0: a, x: b}\n", "keys that are no numbers"),
+        ("train: images\nnames: {0: a, x: b}\n", "keys that are not numbers"),
         ("train: images\nnames: [a, '']\n", "no list of class names"),
         ("train: images\nnames: [a, [b]]\n", "no list of class names"),
         ("train: images\nnames: [a]\nnc: 3\n", "names 1 classes and says that there are 3"),
-        ("train: images\nnames: [a]\nkpt_shape: 17\n", "a kpt_shape that is no pair of numbers"),
+        ("train: images\nnames: [a]\nkpt_shape: 17\n", "a kpt_shape that is not a pair of numbers"),
         ("training: images\nnames: [a]\n", "names no images; training are no names of splits"),
     ],
 )

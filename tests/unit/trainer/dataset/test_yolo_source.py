@@ -101,7 +101,7 @@ def test_a_class_that_has_no_name_is_an_unknown_label(tmp_path: Path) -> None:
     ("line", "words"),
     [
         ("0 0.5 0.5 0.5", "line 2 holds 4 numbers"),
-        ("cat 0.5 0.5 0.5 0.5", "line 2 holds something that is no number"),
+        ("cat 0.5 0.5 0.5 0.5", "line 2 holds something that is not a number"),
         ("0.5 0.5 0.5 0.5 0.5", "line 2 holds a number that does not fit"),
         ("0 nan 0.5 0.5 0.5", "line 2 holds a number that does not fit"),
         ("inf 0.5 0.5 0.5 0.5", "line 2 holds a number that does not fit"),
@@ -121,7 +121,7 @@ def test_a_wrong_line_is_named(tmp_path: Path, line: str, words: str) -> None:
         ("names: [cat]\ntrain: nowhere\n", "names nowhere, which does not exist"),
         ("names: {1: cat}\ntrain: images/train\n", "no list of class names"),
         ("- a\n", "does not describe a dataset"),
-        ("a: [\n", "no valid YAML"),
+        ("a: [\n", "not valid YAML"),
     ],
 )
 def test_a_wrong_data_yaml_is_refused(tmp_path: Path, content: str, words: str) -> None:

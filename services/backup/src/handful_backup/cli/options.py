@@ -24,7 +24,7 @@ Artifacts = Annotated[
     typer.Option(
         "--artifacts",
         metavar="FOLDER",
-        help="MLflow's artifacts destination: a folder or s3://BUCKET. If not given, by way of MLflow.",
+        help="MLflow's artifacts destination: a folder or s3://BUCKET. If not given, through MLflow.",
     ),
 ]
 ModeOption = Annotated[Mode, typer.Option("--way", help="exact (database), portable (REST), or exact where it can be.")]

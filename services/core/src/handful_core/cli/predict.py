@@ -44,7 +44,7 @@ def predict(
     explain: Annotated[
         bool, typer.Option("--explain", help="Show where in the image a classifier sees its class, if it can.")
     ] = False,
-    every: Annotated[int, typer.Option("--every", min=1, help="Of a video, every so many frames.")] = 1,
+    every: Annotated[int, typer.Option("--every", min=1, help="Of a video, only every Nth frame.")] = 1,
     save: Annotated[
         Path | None,
         typer.Option("--save", metavar="FOLDER", help="An empty folder for the pictures with their boxes or classes."),
@@ -55,12 +55,12 @@ def predict(
             "--batch",
             metavar="FOLDER",
             help="Answer a whole folder or s3://BUCKET/PREFIX into Parquet files in this folder (or s3://), faces "
-            "blurred. Takes up what did not end.",
+            "blurred. Continues an unfinished one.",
         ),
     ] = None,
     processes: Annotated[
         int | None,
-        typer.Option("--processes", min=1, help="Of a batch: so many at once. If not given, one a processor."),
+        typer.Option("--processes", min=1, help="Of a batch: how many at once. By default one a processor."),
     ] = None,
     ray: Annotated[
         str | None, typer.Option("--ray", metavar="ADDRESS", help="Of a batch: run it on this Ray cluster.")

@@ -90,7 +90,7 @@ def _text(path: Path) -> str:
     except OSError as error:
         raise _damaged(path, f"cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
-        raise _damaged(path, "is no list of hashes") from error
+        raise _damaged(path, "is not a list of hashes") from error
 
 
 def _entry(path: Path, number: int, line: str) -> tuple[str, int]:

@@ -105,7 +105,7 @@ def _row(content: Any) -> LogRow:
 
 
 def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is no number")
+    raise ValueError(f"{constant} is not a number")
 
 
 def _damaged(path: Path, why: str) -> DataError:

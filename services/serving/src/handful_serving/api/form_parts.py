@@ -194,7 +194,7 @@ def _of_base64(name: str, content: bytes) -> bytes:
     try:
         return binascii.a2b_base64(content)
     except binascii.Error as error:
-        raise bad_form(f"the field {name[:40]} is no base64 ({error})") from error
+        raise bad_form(f"the field {name[:40]} is not base64 ({error})") from error
 
 
 def _text(data: bytes) -> str:

@@ -116,7 +116,7 @@ def _elements(tensor: Tensor, binary: bytes, count: int) -> list[bytes]:
     try:
         return [base64.b64decode(text, validate=True) for text in data]
     except (binascii.Error, ValueError) as error:
-        raise BadRequestError("the data of image is no base64", "encode the image file") from error
+        raise BadRequestError("the data of image is not base64", "encode the image file") from error
 
 
 def _behind_lengths(binary: bytes, count: int) -> list[bytes]:
@@ -142,7 +142,7 @@ def _pixels(tensor: Tensor, binary: bytes, size: int) -> np.ndarray[Any, np.dtyp
             else np.asarray(tensor.data or [], np.uint8).reshape(-1)
         )
     except (ValueError, TypeError, OverflowError) as error:
-        raise BadRequestError(f"the data of image are no UINT8 values ({error})", "send 0 to 255") from error
+        raise BadRequestError(f"the data of image are not UINT8 values ({error})", "send 0 to 255") from error
     if values.size != size:
         raise BadRequestError(f"image has {values.size} values, its shape asks for {size}", "correct the shape")
     return values

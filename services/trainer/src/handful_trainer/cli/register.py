@@ -54,7 +54,7 @@ def register(
             help="What the gate compares: mAP50_95 (detectors) or macro_f1 (classifiers) by default.",
         ),
     ] = None,
-    margin: Annotated[float, typer.Option("--margin", help="By so much it must be better.", min=0, max=1)] = 0.005,
+    margin: Annotated[float, typer.Option("--margin", help="How much better it has to be.", min=0, max=1)] = 0.005,
     min_images: Annotated[
         int,
         typer.Option(
@@ -163,5 +163,5 @@ def _gate(task: Task, metric: str | None, margin: float, min_images: int) -> Gat
     from handful_trainer.config import GateConfig
 
     if metric is not None and metric not in task.metrics:
-        raise ConfigError(f"--metric {metric} is none of {', '.join(task.metrics)}", "choose one of them")
+        raise ConfigError(f"--metric {metric} is not one of {', '.join(task.metrics)}", "choose one of them")
     return GateConfig(metric=metric or task.metrics[0], margin=margin, min_images=min_images)

@@ -16,7 +16,7 @@ def tune(
     search: Annotated[
         Path, typer.Option("--search", "-s", metavar="FILE", help="YAML file of what is searched, and where.")
     ],
-    trials: Annotated[int, typer.Option(min=1, help="Trainings in all, those of an earlier call included.")] = 20,
+    trials: Annotated[int, typer.Option(min=1, help="Trainings in all, including those of an earlier call.")] = 20,
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="Name of the search. The same name continues it.")
     ] = None,

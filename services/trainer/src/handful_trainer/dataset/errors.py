@@ -18,7 +18,7 @@ class AnnotationError(DataError):
 
 
 class UnknownLabelError(DataError):
-    """Boxes carry a label that is none of the configured classes."""
+    """Boxes carry a label that is not one of the configured classes."""
 
 
 class EmptyDatasetError(DataError):

@@ -166,7 +166,7 @@ def _content(path: Path) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except ValueError as error:
-        raise DamagedFileError(f"{path} is no valid JSON ({error})", "prepare the dataset again") from None
+        raise DamagedFileError(f"{path} is not valid JSON ({error})", "prepare the dataset again") from None
     return report if isinstance(report, dict) else {}
 
 

@@ -91,7 +91,7 @@ class TogetherConfig(_Section):
         try:
             re.compile(value)
         except re.error as error:
-            raise ValueError(f"it is no regular expression: {error}") from None
+            raise ValueError(f"it is not a regular expression: {error}") from None
         return value
 
 
@@ -167,7 +167,7 @@ class DatasetConfig(_Section):
     they are whole are not, which is several times as fast for large datasets that are trusted: broken-off files are
     found all the same, but neither garbled pixels nor near-duplicates (keep_together.near_duplicates must be -1)."""
     unknown_labels: Literal["refuse", "drop"] = "refuse"
-    """What happens when a box has a label that is none of the classes."""
+    """What happens when a box has a label that is not one of the classes."""
     label_rows: Literal["auto", "boxes", "outlines"] = "auto"
     """What a line of more than five numbers in a YOLO label file is. auto: an outline, or a box with key points where
     data.yaml has a kpt_shape. Refused where it may be either. boxes: a box, and whatever stands behind it is passed

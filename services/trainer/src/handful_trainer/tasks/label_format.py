@@ -33,7 +33,7 @@ class DroppedLabel(Protocol):
 
     @property
     def reason(self) -> str:
-        """Why, in one word. `unknown_label`: it is none of the classes."""
+        """Why, in one word. `unknown_label`: it is not one of the classes."""
 
 
 class Labels(Protocol):

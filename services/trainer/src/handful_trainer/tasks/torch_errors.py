@@ -15,7 +15,7 @@ def translated_errors(if_no_number: str) -> Iterator[None]:
     """What a training library and torch raise, as lines that say what to do.
 
     Args:
-        if_no_number: what to do where the loss is no number any more.
+        if_no_number: what to do where the loss is NaN or infinite.
     """
     try:
         yield
@@ -36,5 +36,5 @@ def _translated(error: MemoryError | RuntimeError | OSError, if_no_number: str) 
     if getattr(error, "errno", None) == errno.ENOSPC or "file write failed" in words or "pytorchstreamwriter" in words:
         return ResourceError("the disk is full", "make room, then go on with handful train --resume")
     if "nan" in re.findall("[a-z]+", words):
-        return DataError("the loss is no number any more", if_no_number)
+        return DataError("the loss is NaN or infinite", if_no_number)
     return HandfulError(f"the training failed ({text.splitlines()[0] if text else type(error).__name__})")

@@ -71,7 +71,7 @@ def tune(config: TrainingConfig, search: SearchConfig, name: str, trials: int, h
     Raises:
         ConfigError: what is searched is no setting, or does nothing.
         ResourceError: a search of this name is running.
-        DataError: no trial came to an end.
+        DataError: no trial finished.
     """
     search = search.fitted(config)
     search.refuse_ineffective(config)
@@ -183,7 +183,7 @@ def _finish(study: Study, config: TrainingConfig, context: StudyContext) -> Stud
     from mlflow.tracking import MlflowClient
 
     if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-        raise DataError("no trial came to an end", "try more of them")
+        raise DataError("no trial finished", "try more of them")
     metric = engine_of(config.task).validation_metric
     target = context.folder / "best.yaml"
     target.write_text(to_yaml(with_values(config, study.best_params)), encoding="utf-8")

@@ -118,7 +118,7 @@ async def _read_json(request: Request, state: AppState, kind: type[_Model]) -> _
     """The JSON of a request's body; an empty body stands for {}.
 
     Raises:
-        BadRequestError: it is no JSON, or not what is asked for.
+        BadRequestError: it is not JSON, or not what is asked for.
     """
     with state.body_budget.body(request, _MAX_BYTES) as body:
         data = await body.read()

@@ -202,7 +202,7 @@ def translate_error(what: str, target: Target, error: Exception) -> HandfulError
             f"Picsellia at {target.host} does not find {what} ({target})", "check the names and the host"
         )
     if isinstance(error, requests.JSONDecodeError):
-        return UnavailableError(f"{target.host} answers with something that is no JSON", "check the host")
+        return UnavailableError(f"{target.host} answers with something that is not JSON", "check the host")
     if is_transient(error):
         reason = error.message if isinstance(error, PicselliaError) else type(error).__name__
         return UnavailableError(

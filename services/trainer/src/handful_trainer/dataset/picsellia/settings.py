@@ -74,7 +74,7 @@ class Target(NamedTuple):
         """What the configuration says, completed by the environment.
 
         Raises:
-            ConfigError: dataset or version is missing, or the host is no web address.
+            ConfigError: dataset or version is missing, or the host is not a web address.
         """
         for name, value in (("dataset", config.dataset), ("version", config.version)):
             if not value:
@@ -84,7 +84,9 @@ class Target(NamedTuple):
                 )
         host = (config.host or settings.host).rstrip("/")
         if not host.startswith(("https://", "http://")):
-            raise ConfigError(f"the Picsellia host {host!r} is no web address", "write it as https://app.picsellia.com")
+            raise ConfigError(
+                f"the Picsellia host {host!r} is not a web address", "write it as https://app.picsellia.com"
+            )
         return cls(host, config.organisation or settings.organisation, config.dataset, config.version)
 
     def __str__(self) -> str:

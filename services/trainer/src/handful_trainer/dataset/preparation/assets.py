@@ -170,7 +170,7 @@ def _refuse(unknown: Counter[str], assets: Sequence[Asset], class_ids: Mapping[s
     near = difflib.get_close_matches(label, class_ids, n=1)
     guess = f"did you mean {near[0]!r}? Correct the label, " if near else "correct the label, "
     raise UnknownLabelError(
-        f"the label {label!r} is none of the classes {', '.join(class_ids)} "
+        f"the label {label!r} is not one of the classes {', '.join(class_ids)} "
         f"({number} {noun}, in assets {few(where)}{more})",
         guess + f"add it to dataset.classes, or leave such {noun} out with dataset.unknown_labels=drop",
     )

@@ -44,7 +44,7 @@ def read_json(path: Path, what: str) -> Any:
 
     Raises:
         MissingSourceError: it does not exist.
-        DamagedFileError: it is no JSON, or an object has a key twice; the line names the place.
+        DamagedFileError: it is not JSON, or an object has a key twice; the line names the place.
     """
     try:
         return json.loads(path.read_bytes(), object_pairs_hook=_object)
@@ -59,9 +59,10 @@ def read_json(path: Path, what: str) -> Any:
         ) from None
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
-        raise DamagedFileError(f"{path} is no valid JSON: {error.msg} at {place}", "export it again") from None
+        raise DamagedFileError(f"{path} is not valid JSON: {error.msg} at {place}", "export it again") from None
     except UnicodeDecodeError as error:
-        raise DamagedFileError(f"{path} is no valid JSON: byte {error.start} is no UTF-8", "export it again") from None
+        told = f"{path} is not valid JSON: byte {error.start} is not UTF-8"
+        raise DamagedFileError(told, "export it again") from None
     except RecursionError:
         raise DamagedFileError(f"{path} is nested too deeply", "export it again") from None
     except ValueError:  # Python refuses numbers of thousands of digits.
@@ -99,7 +100,7 @@ def expect_number(where: str, key: str, value: Any) -> float:
     except OverflowError:
         result = math.inf
     if not math.isfinite(result):
-        raise AnnotationError(f"{where}: {key} is no finite number", "correct it, or export it again")
+        raise AnnotationError(f"{where}: {key} is not a finite number", "correct it, or export it again")
     return result
 
 
@@ -116,7 +117,7 @@ def optional_list(where: str, value: dict[str, Any], key: str) -> list[Any]:
 def expect_point(where: str, key: str, value: Any) -> tuple[float, float]:
     """A list of two numbers."""
     if not isinstance(value, list) or len(value) != 2:
-        raise AnnotationError(f"{where}: {key} has a point that is no list of two numbers", "export it again")
+        raise AnnotationError(f"{where}: {key} has a point that is not a list of two numbers", "export it again")
     return expect_number(where, key, value[0]), expect_number(where, key, value[1])
 
 

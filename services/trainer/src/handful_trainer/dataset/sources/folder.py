@@ -163,7 +163,7 @@ class ClassFolderSource:
         try:
             lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
         except UnicodeDecodeError:
-            raise DamagedFileError(f"{path} is no UTF-8 text", "write it again") from None
+            raise DamagedFileError(f"{path} is not UTF-8 text", "write it again") from None
         names = tuple(dict.fromkeys(line for line in lines if line))
         if not self._classes and (unlisted := [name for name in found if name not in names]):
             raise DamagedFileError(f"{path} does not list {', '.join(unlisted)}", "add them, or remove the folders")

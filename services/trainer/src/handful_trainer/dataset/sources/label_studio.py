@@ -118,7 +118,7 @@ def _labels_of_min(where: str, value: Any) -> list[str]:
 
 def _texts(where: str, value: Any) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(text, str) and text for text in value):
-        raise AnnotationError(f"{where}: choices is no list of texts", _HINT)
+        raise AnnotationError(f"{where}: choices is not a list of texts", _HINT)
     return value
 
 

@@ -35,7 +35,7 @@ _METRICS = {
 }
 """Ultralytics' names and ours: MLflow allows no brackets."""
 NO_NUMBER = "lower training.lr0, or look at the boxes of the dataset"
-"""What to do where the loss is no number any more."""
+"""What to do where the loss is NaN or infinite."""
 
 
 def train(job: TrainingJob, listener: TrainingListener, *, resume: bool) -> Path:

@@ -254,7 +254,7 @@ def read_id(where: str, key: str, value: Any) -> Id:
         return int(value)
     if isinstance(value, str) and (text := value.strip()):
         return int(text.partition(".")[0]) if _WHOLE.fullmatch(text) else text
-    raise AnnotationError(f"{where}: {key} is no whole number, nor a text", _HINT)
+    raise AnnotationError(f"{where}: {key} is not a whole number, nor a text", _HINT)
 
 
 def _reference(value: Any) -> Id | None:

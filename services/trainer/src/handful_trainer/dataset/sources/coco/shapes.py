@@ -30,7 +30,7 @@ def read_box(where: str, label: str, annotation: dict[str, Any], size: tuple[int
     crowd = _is_crowd(where, annotation.get("iscrowd"))
     given = annotation.get("bbox") or None
     if given is not None and (not isinstance(given, list) or len(given) != 4):
-        raise AnnotationError(f"{where}: bbox is no list of four numbers", _HINT)
+        raise AnnotationError(f"{where}: bbox is not a list of four numbers", _HINT)
     x, y, width, height = (expect_number(where, "bbox", value) for value in given or (0, 0, 0, 0))
     box = RawBox(label, x, y, width, height) if given else None
     if box is None or box.width <= 0 or box.height <= 0:
@@ -74,7 +74,7 @@ def _mask_size(where: str, mask: dict[str, Any]) -> tuple[int, int]:
     size = mask.get("size")
     if isinstance(size, list) and len(size) == 2 and all(type(side) is int and side > 0 for side in size):
         return size[0], size[1]
-    raise AnnotationError(f"{where}: the size of its mask is no pair of whole numbers above 0", _HINT)
+    raise AnnotationError(f"{where}: the size of its mask is not a pair of whole numbers above 0", _HINT)
 
 
 def _union(label: str, boxes: list[RawBox]) -> RawBox | None:
@@ -89,7 +89,7 @@ def _points(where: str, segmentation: list[Any]) -> Iterator[tuple[float, float]
         if isinstance(part, list) and part and all(isinstance(point, list) for point in part):
             part = list(itertools.chain.from_iterable(part))  # noqa: PLW2901
         if not isinstance(part, list) or len(part) % 2:
-            raise AnnotationError(f"{where}: segmentation is no list of points", _HINT)
+            raise AnnotationError(f"{where}: segmentation is not a list of points", _HINT)
         values = [expect_number(where, "segmentation", value) for value in part]
         yield from zip(values[::2], values[1::2], strict=True)
 

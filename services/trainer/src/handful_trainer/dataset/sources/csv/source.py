@@ -150,7 +150,7 @@ def _account_columns(table: Table, used: set[int | None], books: Books) -> None:
 
 def _warnings(table: Table, labels: Sequence[str]) -> Iterator[str]:
     if table.guessed:
-        yield f"{table.path.name} is no UTF-8: it is read as Windows-1252, or set dataset.csv.encoding"
+        yield f"{table.path.name} is not UTF-8: it is read as Windows-1252, or set dataset.csv.encoding"
     for word in sorted({label for label in labels if label.lower() in _MISSING}):
         number = labels.count(word)
         yield f"{number} rows have the label {word}, which is taken for a class: empty the cells if they have none"

@@ -51,7 +51,7 @@ def read_voc_file(path: Path) -> VocFile:
     try:
         root = ET.fromstring(content)  # noqa: S314 - without a DTD there is nothing to expand or to fetch
     except (ET.ParseError, ValueError, LookupError) as error:
-        raise DamagedFileError(f"{path} is no valid XML ({error})", "export it again") from None
+        raise DamagedFileError(f"{path} is not valid XML ({error})", "export it again") from None
     for element in root.iter():  # Some tools write <Object>, or a namespace.
         element.tag = element.tag.rpartition("}")[2].lower()
     if root.tag != "annotation":

@@ -128,7 +128,7 @@ def _lines(path: Path) -> list[str]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise DamagedFileError(f"{path} is no text in UTF-8", "save it as UTF-8") from None
+        raise DamagedFileError(f"{path} is not UTF-8 text", "save it as UTF-8") from None
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 

@@ -80,7 +80,7 @@ class YoloFolder:
         try:
             text = file.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError:
-            raise DamagedFileError(f"{file} is no list of images", "correct what data.yaml says") from None
+            raise DamagedFileError(f"{file} is not a list of images", "correct what data.yaml says") from None
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         resolve = _ListResolver(dict.fromkeys((file.parent, self.root)), lines)
         return [ListedImage(line, resolve(line)) for line in lines]
@@ -161,7 +161,7 @@ def _read(data_yaml: Path) -> dict[str, Any]:
     try:
         content = load_words(data_yaml.read_text(encoding="utf-8-sig"))
     except (YamlError, UnicodeDecodeError) as error:
-        raise DamagedFileError(f"{data_yaml} is no valid YAML ({error})", "correct it") from None
+        raise DamagedFileError(f"{data_yaml} is not valid YAML ({error})", "correct it") from None
     if not isinstance(content, dict):
         raise DamagedFileError(f"{data_yaml} does not describe a dataset", "it needs names:, train: and val:")
     return content
@@ -207,7 +207,7 @@ def _numbered(data_yaml: Path, names: dict[str, Any]) -> list[Any]:
     try:
         by_number = {int(number): name for number, name in names.items()}
     except ValueError:
-        raise DamagedFileError(f"{data_yaml} has names with keys that are no numbers", "number them from 0") from None
+        raise DamagedFileError(f"{data_yaml} has names with keys that are not numbers", "number them from 0") from None
     missing = next((number for number in range(len(names)) if number not in by_number), None)
     if missing is not None:
         raise DamagedFileError(
@@ -228,7 +228,7 @@ def _keypoints(data_yaml: Path, content: dict[str, Any]) -> int | None:
         return None
     if not (isinstance(shape, list) and len(shape) == 2 and all(str(n).isdecimal() for n in shape)):
         raise DamagedFileError(
-            f"{data_yaml} has a kpt_shape that is no pair of numbers", "write how many points, and 2 or 3: [17, 3]"
+            f"{data_yaml} has a kpt_shape that is not a pair of numbers", "write how many points, and 2 or 3: [17, 3]"
         )
     return int(shape[0]) * int(shape[1])
 

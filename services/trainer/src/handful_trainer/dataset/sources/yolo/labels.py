@@ -54,7 +54,7 @@ def _row(path: Path, line: int, words: list[str]) -> Row:
     try:
         class_id, *values = map(float, words)
     except ValueError:
-        raise AnnotationError(f"{where} holds something that is no number", _HINT) from None
+        raise AnnotationError(f"{where} holds something that is not a number", _HINT) from None
     if len(words) < _BOX:
         raise AnnotationError(f"{where} holds {len(words)} numbers", _HINT)
     if not (math.isfinite(class_id) and all(map(math.isfinite, values))) or class_id != int(class_id):

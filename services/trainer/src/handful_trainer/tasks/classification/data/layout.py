@@ -115,4 +115,4 @@ def _listed(root: Path) -> tuple[str, ...]:
     except FileNotFoundError:
         return ()
     except UnicodeDecodeError:
-        raise DamagedFileError(f"{root / CLASSES} is no UTF-8 text", "write it again") from None
+        raise DamagedFileError(f"{root / CLASSES} is not UTF-8 text", "write it again") from None

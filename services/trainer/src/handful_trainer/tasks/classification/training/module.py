@@ -98,12 +98,12 @@ class Classifier(lightning.LightningModule):
         Lightning validates as the last thing of an epoch.
 
         Raises:
-            DataError: the loss is no number any more.
+            DataError: the loss is NaN or infinite.
         """
         losses, answers = zip(*gathered((torch.stack(self._losses).cpu(), torch.cat(self._answers))), strict=True)
         trained = float(torch.stack(losses).mean())
         if not math.isfinite(trained):
-            raise DataError("the loss is no number any more", "lower training.lr, or look at the images")
+            raise DataError("the loss is NaN or infinite", "lower training.lr, or look at the images")
         logits = Share.joined(answers)
         truth = torch.tensor([class_id for _, class_id in self._data.val[: len(logits)]])
         self.epoch_metrics = {

@@ -128,7 +128,7 @@ def fit(
 
     Raises:
         KeyboardInterrupt: as it was raised: Lightning would end the process itself.
-        ConfigError: Lightning cannot train so on this machine.
+        ConfigError: Lightning cannot train this way on this machine.
     """
     place, precision = place or placement(config), config.training.precision
     try:
@@ -152,7 +152,8 @@ def fit(
             raise end.__context__ from None
         raise
     except MisconfigurationException as error:
-        raise ConfigError(f"Lightning cannot train so ({str(error).splitlines()[0]})", "see training.device") from error
+        told = f"Lightning cannot train this way ({str(error).splitlines()[0]})"
+        raise ConfigError(told, "see training.device") from error
 
 
 @contextlib.contextmanager
