@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
+from commands.embedded import embedded_mlflow
 from commands.parser import ROOT, ScriptParser
 from commands.process import exec_command
 from commands.stack import guarded
 from compose.docker import DockerCli
 from compose.stack import ContainerJob, run_job
+from console import print_status
 from installer.__main__ import main as install
 from installer.layout import Layout
 
@@ -84,14 +87,14 @@ def train(parser: ScriptParser, argv: list[str]) -> int:
 def export(parser: ScriptParser, argv: list[str]) -> int:
     """`scripts/export`."""
     parser.describe(_EXPORT)
-    return _run(parser, argv, ContainerJob("backup", "export", built_by="starter"), embedded="--embedded" in argv)
+    return _run(parser, argv, ContainerJob("backup", "export", built_by="starter"), embedded=_means_embedded(argv))
 
 
 def import_(parser: ScriptParser, argv: list[str]) -> int:
     """`scripts/import`."""
     parser.usage = f"{parser.script} [options] BACKUP"
     parser.describe(_IMPORT)
-    return _run(parser, argv, ContainerJob("backup", "import", built_by="starter"), embedded="--embedded" in argv)
+    return _run(parser, argv, ContainerJob("backup", "import", built_by="starter"), embedded=_means_embedded(argv))
 
 
 def _run(parser: ScriptParser, argv: list[str], job: ContainerJob, *, embedded: bool = False) -> int:
@@ -108,9 +111,27 @@ def _run(parser: ScriptParser, argv: list[str], job: ContainerJob, *, embedded: 
     return guarded(lambda: run_job(DockerCli(ROOT), ROOT, job, argv))
 
 
+def _means_embedded(argv: list[str]) -> bool:
+    """Whether the MLflow of scripts/quickstart is meant: by --embedded, or since it runs and the stack does not.
+
+    Else a backup would go into a stack that is started for it, and not to where the user is looking.
+    """
+    if "--embedded" in argv or {"-h", "--help"} & set(argv):
+        return "--embedded" in argv
+    address = embedded_mlflow(Path(os.environ.get("HANDFUL_HOME") or ROOT / "var"))
+    if address is None:
+        return False
+    if any(container["State"] == "running" for container in DockerCli(ROOT).containers()):
+        print_status(f"taking the stack's MLflow; for that of the quickstart at {address}, add --embedded")
+        return False
+    print_status(f"taking the MLflow of the quickstart, which runs at {address}")
+    return True
+
+
 def _run_here(command: str, argv: list[str]) -> int:
     """Run the command on this machine. It runs in Handful's folder, and files are those of the folder of the user."""
     if code := install(["services"]):
         return code
     words = [str(Path(word).resolve()) if Path(word).exists() else word for word in argv]
-    return exec_command([Layout.of_this_checkout().tool("handful"), command, *words])
+    embedded = [] if "--embedded" in argv else ["--embedded"]
+    return exec_command([Layout.of_this_checkout().tool("handful"), command, *embedded, *words])
