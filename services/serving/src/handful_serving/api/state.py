@@ -69,6 +69,13 @@ class Background(Protocol):
         ...
 
 
+class CaptureBackground(Background, Protocol):
+    """The same for pictures that are kept."""
+
+    mode: str
+    """Which, in one word."""
+
+
 @dataclass(frozen=True, slots=True)
 class AppState:
     """Everything that routes use."""
@@ -86,6 +93,8 @@ class AppState:
     """Where people's browsers find MLflow."""
     monitor: MonitorPort
     prediction_log: Background | None = None
+    """None if it is off."""
+    capture: CaptureBackground | None = None
     """None if it is off."""
     live_connections: set[object] = field(default_factory=set)
     json_readers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_JSON_READERS))
