@@ -278,9 +278,9 @@ def _cors(settings: ServingSettings) -> list[Middleware]:
         Middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST", "PUT"],
-            allow_headers=["Authorization", "Content-Type", KEY_HEADER, HEADER],
-            expose_headers=[HEADER, "Retry-After"],
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "If-Match", KEY_HEADER, HEADER],
+            expose_headers=["ETag", HEADER, "Retry-After"],
         )
     ]
 

@@ -14,7 +14,7 @@ from handful_serving.api.body import BodyBudget
 from handful_serving.domain.auth import Authenticator, RateLimiter
 from handful_serving.domain.model_manager import ModelManager
 from handful_serving.domain.model_status import ModelStatus
-from handful_serving.domain.ports import MonitorAnswer
+from handful_serving.domain.ports import MonitorAnswer, MonitorQuestion
 from handful_serving.domain.predictor import Predictor
 from handful_serving.domain.rollout import Rollout
 from handful_serving.settings import ServingSettings
@@ -50,6 +50,10 @@ class MonitorPort(Protocol):
 
     async def get(self, path: str, query: str) -> MonitorAnswer | None:
         """Its answer; None where nobody listens."""
+        ...
+
+    async def ask(self, question: MonitorQuestion) -> MonitorAnswer | None:
+        """The same for what may change something."""
         ...
 
     async def close(self) -> None:

@@ -170,3 +170,23 @@ class MonitorAnswer:
     kind: str
     """Content-Type."""
     content: bytes
+    revision: str = ""
+    """ETag, of what has one."""
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorQuestion:
+    """What is passed on to the monitor.
+
+    Attributes:
+        query: as the client sent it.
+        caller: name of the API key; "" where none is asked for.
+        revision: If-Match, if the client sent it.
+    """
+
+    method: str
+    path: str
+    query: str = ""
+    caller: str = ""
+    revision: str = ""
+    content: bytes = b""
