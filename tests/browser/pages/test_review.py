@@ -6,11 +6,13 @@ import re
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
@@ -19,6 +21,7 @@ from browser.scene import cell_box, scene
 from browser.screen import Screen, file
 from fakes.packages import build_package, encode
 from handful_core.review import CapturedPicture, ReviewedObject, ReviewStore, ScoredObject
+from handful_quickstart.sample import draw_scene
 from handful_serving.adapters.key_file import KeyFile
 from handful_serving.domain.auth import ApiKey, Scope, digest_of
 from support.captured import draw_leaf, draw_picture, draw_review, review_store
@@ -26,6 +29,8 @@ from support.live_monitor import LiveMonitor
 from support.live_serving import LiveServing
 
 SIDE = 320
+_BASE: dict[str, Any] = {"width": SIDE, "height": SIDE}
+_SEED = 11
 LEAVES = ("healthy", "rust", "mildew")
 
 
@@ -38,10 +43,10 @@ class Desk:
 
     def add(self, model: str = "fingers", **changes: Any) -> CapturedPicture:
         """Keep a picture of a square, which the model takes for a 3."""
-        jpeg = encode(scene({(1, 1): "4"})[:SIDE, :SIDE], ".jpg")
+        jpeg = changes.pop("jpeg", None) or encode(scene({(1, 1): "4"})[:SIDE, :SIDE], ".jpg")
         drawn = draw_leaf if model == "leaves" else draw_picture
         shown = {} if model == "leaves" else {"objects": (ScoredObject("3", 0.41, (40.0, 40.0, 120.0, 120.0)),)}
-        picture = drawn(model, version="1", width=SIDE, height=SIDE, at=datetime.now(UTC), **shown | changes)
+        picture = drawn(model, version="1", **_BASE | {"at": datetime.now(UTC)} | shown | changes)
         self.store.add(picture, jpeg)
         return picture
 
@@ -322,7 +327,6 @@ def test_axe_finds_nothing_and_nothing_sticks_out(page, desk: Desk, model: str, 
     page.set_viewport_size({"width": width, "height": 844})
     page.goto(f"{desk.serving.url}/?language={'fr' if scheme == 'dark' else 'en'}#review")
     expect(part(page, "review-picture")).to_be_visible()
-    page.screenshot(path=f"/tmp/rv_shot_{model}_{scheme}_{width}.png", full_page=True)
     page.locator(".review-keys summary").click()
     found = Axe().run(page).response["violations"]
     assert [f"{one['id']}: {[node['html'] for node in one['nodes']]}" for one in found] == []
@@ -333,6 +337,25 @@ def test_without_pictures_it_says_what_keeps_them(page, desk: Desk) -> None:
     desk.open(page, ready=False)
     expect(part(page, "review-says")).to_have_text("No picture has been kept.")
     expect(part(page, "review-notice")).to_contain_text("those the model is unsure of")
+
+
+def test_the_picture_of_the_documentation(
+    page, desk: Desk, request: pytest.FixtureRequest, repository: Path, tmp_path: Path
+) -> None:
+    """Taken anew into docs/img with the option --pictures, whatever its address."""
+    pixels, boxes = draw_scene(_SEED, 3, size=640)
+    seen = [ScoredObject(label, 0.58, (float(x1), float(y1), float(x2), float(y2))) for label, x1, y1, x2, y2 in boxes]
+    unsure = replace(seen[0], name="4", confidence=0.46)
+    desk.add(objects=(unsure, *seen[1:]), jpeg=encode(pixels, ".jpg"), width=640, height=640)
+    page.set_viewport_size({"width": 1440, "height": 900})
+    desk.open(page)
+    page.locator(".review-keys summary").click()
+    folder = repository / "docs" / "img" if request.config.getoption("pictures", None) else tmp_path
+    shot = cv2.imdecode(np.frombuffer(page.screenshot(), np.uint8), cv2.IMREAD_COLOR)
+    assert shot is not None
+    assert shot.shape == (900, 1440, 3)
+    cv2.imwrite(str(folder / "review.webp"), shot, [cv2.IMWRITE_WEBP_QUALITY, 84])
+    assert (folder / "review.webp").stat().st_size < 150_000
 
 
 @pytest.fixture
