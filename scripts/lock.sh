@@ -20,10 +20,11 @@ case ${1:-} in -h | --help) usage; exit 0 ;; esac
 cd "$root"
 [ -x .venv/bin/uv ] || install_handful tools
 
+declare -A extras=([core]='[batch,ray]' [trainer]='[lite0,precision]')
 services=() ours=()
 for project in services/*/pyproject.toml; do
     name=$(basename "$(dirname "$project")")
-    services+=("-e services/$name")
+    services+=("-e services/$name${extras[$name]:-}")
     ours+=(--no-emit-package "handful-$name")
 done
 compile() { # the file; packages on stdin, one a line

@@ -5,6 +5,7 @@ A test compares the pages with what this writes, so they are never out of date.
 
 from __future__ import annotations
 
+import textwrap
 import types
 import typing
 from collections.abc import Iterator, Sequence
@@ -72,7 +73,7 @@ def commands_page() -> str:
     ]
     for words, command in _commands(typer.main.get_command(build_app())):
         if not _children(command):
-            parts += [f"## `{' '.join(('handful', *words))}`", _plain(command.help or ""), _options(command)]
+            parts += [f"## `{' '.join(('handful', *words))}`", _paragraph(command.help or ""), _options(command)]
     return _page(parts)
 
 
@@ -87,7 +88,7 @@ def configuration_page() -> str:
         parts.append(f"## {title} (`task: {config.task}`)")
         for name, field in config.model_fields.items():
             if section := _section(field):
-                parts += [f"### `{name}`", _plain(section.__doc__ or ""), _keys(section)]
+                parts += [f"### `{name}`", _paragraph(section.__doc__ or ""), _keys(section)]
     return _page(parts)
 
 
@@ -204,6 +205,10 @@ def _value(value: Any) -> str:
 def _plain(text: str) -> str:
     """A docstring's first paragraphs as one line."""
     return " ".join(text.split("Args:", maxsplit=1)[0].replace("\f", " ").split())
+
+
+def _paragraph(text: str) -> str:
+    return textwrap.fill(_plain(text), 118, break_on_hyphens=False, break_long_words=False)
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

@@ -73,9 +73,13 @@ def _command(layout: Layout, part: str, backend: str) -> list[str | Path]:
     return [layout.tool("uv"), "pip", "install", *options, *locked, *torch, *tools, *services]
 
 
+_EXTRAS = {"core": "batch", "trainer": "lite0"}
+"""What a service gets besides: Parquet, which MLflow needs anyway, and what a classifier's training begins with."""
+
+
 def _with_extras(service: Path) -> str:
-    """A service as uv wants it named; the trainer with the weights that a classifier's training begins with."""
-    return f"{service}[lite0]" if service.name == "trainer" else str(service)
+    """A service as uv wants it named."""
+    return f"{service}[{_EXTRAS[service.name]}]" if service.name in _EXTRAS else str(service)
 
 
 def uv_environment() -> Mapping[str, str]:

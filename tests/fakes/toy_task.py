@@ -205,7 +205,7 @@ class ToyEngine:
     def fit_package(self, config: TrainingConfig, model: VisionModel, dataset: PreparedDataset) -> Mapping[str, object]:
         return {}
 
-    def reference(self, model: VisionModel, weights: Path) -> ToyReference:
+    def reference(self, config: TrainingConfig, model: VisionModel, weights: Path) -> ToyReference:
         """The means."""
         return ToyReference(model, weights)
 

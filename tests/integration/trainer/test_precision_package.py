@@ -42,7 +42,7 @@ def test_what_is_proved_is_in_the_package(tmp_path: Path, capfd: pytest.CaptureF
         (entry,) = package.manifest.precisions
         assert (entry.model, package.manifest.model, package.manifest.precision) == (INT8, "model.onnx", "fp32")
         assert entry.loss.interval == pytest.approx(tuple(trial["interval"]), abs=1e-6)
-        assert len(seen_by(package).phashes) == 200, "what calibrates has been seen"
+        assert len(seen_by(package).phashes) == 2 * len(SCENES), "what calibrates has been seen"
         assert [str(each) for each in executions(package.manifest, ["onnxruntime"])][1:] == ["onnxruntime int8"]
         execution = Execution("onnxruntime", "int8")
         assert load_model(package, 1, session_maker(execution), execution).precision == "int8"

@@ -21,7 +21,7 @@ from handful_core.package.archive import describe_files, sha256_of
 from handful_core.registry import Registry
 from handful_core.runtime.model import load_model
 from handful_trainer.tracking.managed_run import managed_run
-from handful_trainer.tracking.mlflow_calls import find_experiment, start_run
+from handful_trainer.tracking.mlflow_calls import ended_on_error, find_experiment, start_run
 from support.mlflow_server import MlflowServer
 from support.training import Trainer
 
@@ -179,3 +179,13 @@ def test_a_challenger_on_overlapping_data_is_compared_on_the_rest(
     tags = registry.version(trainer.name, "champion").tags
     assert (tags["gate.compared"], json.loads(tags["gate.left_out"])) == ("20", {"champion": 16})
     assert "20 of 36 test images are new to both (16 that champion 1 has seen left out)" in tags["gate.reason"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(KeyboardInterrupt(), "KILLED"), (OSError(28, "No space left on device"), "FAILED")]
+)
+def test_a_run_that_could_not_begin_is_ended(trainer: Trainer, error: BaseException, status: str) -> None:
+    run_id = start_run(trainer.uri, find_experiment(trainer.uri, trainer.name), "begun", {})
+    with pytest.raises(type(error)), ended_on_error(trainer.uri, run_id):
+        raise error
+    assert MlflowClient(trainer.uri).get_run(run_id).info.status == status

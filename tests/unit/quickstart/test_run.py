@@ -334,6 +334,14 @@ def test_a_failure_is_noted_and_goes_on_up(error: Exception) -> None:
     assert steps.done[0].result == "failed"
 
 
+@pytest.mark.parametrize(("train", "title"), [(True, "Quickstart"), (False, "Servers")])
+def test_the_table_is_named_after_what_was_asked(
+    world: World, options: Options, capsys: pytest.CaptureFixture[str], *, train: bool, title: str
+) -> None:
+    quickstart(replace(options, train=train))
+    assert title in capsys.readouterr().out
+
+
 def test_the_table_has_every_step(capsys: pytest.CaptureFixture[str]) -> None:
     steps = Steps()
     steps.add(Step("dataset", "320 images", 1.26))

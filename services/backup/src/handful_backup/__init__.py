@@ -1,3 +1,1 @@
 """All of an MLflow server in one ZIP file, and back: `handful export`, `handful import`, `handful verify`."""
-
-__version__ = "0.1.0"

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
-from handful_backup import __version__
 from handful_backup.archive import BackupWriter, Manifest
 from handful_backup.archive.rows import encode_canonically
 from handful_backup.artifact_export import ArtifactExport
@@ -18,6 +17,7 @@ from handful_backup.increment import DIGESTS, BaseBackup
 from handful_backup.progress import Progress
 from handful_backup.selection import SelectedItems, Selection, select
 from handful_backup.tables import INPUTS, input_run
+from handful_core import __version__
 
 _DIGESTED = ("runs", "params", "tags", "latest_metrics")
 """The tables that tell, with inputs and outputs, whether a run changed: nearly all that is logged changes one of them.

@@ -64,13 +64,13 @@ class Progress:
         self._bars.start()
         if self._task is not None:
             self._bars.remove_task(self._task)
-        self._task = self._bars.add_task(name, total=total)
+        self._task = self._bars.add_task(name, total=total, visible=total > 0)
 
     def grow(self, count: int) -> None:
         """More bytes are to come than were known."""
         if self._task is not None:
             total = self._bars.tasks[0].total or 0  # There is one task at most.
-            self._bars.update(self._task, total=total + count)
+            self._bars.update(self._task, total=total + count, visible=total + count > 0)
 
     def advance(self, count: int) -> None:
         """So many bytes are done."""

@@ -29,7 +29,7 @@ class BackupSettings(BaseSettings):
     """Locks and unlocks backups."""
 
     passphrase_file: Path | None = None
-    """A file that holds the passphrase and nothing else, such as a secret of Compose; an empty one is an error."""
+    """A file that holds the passphrase and nothing else, such as a secret of Compose. An empty one is an error."""
 
     jobs: int = Field(default=4, ge=1, le=64)
     """Downloads and uploads at the same time."""
@@ -37,7 +37,7 @@ class BackupSettings(BaseSettings):
     s3_endpoint_url: str = Field(
         default="", validation_alias=AliasChoices("HANDFUL_BACKUP_S3_ENDPOINT_URL", "MLFLOW_S3_ENDPOINT_URL")
     )
-    """The object store's address; empty for Amazon's own. Its keys are found where boto3 looks for them."""
+    """The object store's address, empty for Amazon's own. Its keys are found where boto3 looks for them."""
 
     @field_validator("s3_endpoint_url")
     @classmethod

@@ -1,3 +1,3 @@
 """What every Handful service shares. See docs/architecture.md."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -54,10 +54,10 @@ class CoreSettings(BaseSettings):
         default="http://127.0.0.1:5000",
         validation_alias=AliasChoices(*_MLFLOW_VARIABLES),
     )
-    """Address of the MLflow server; if it is not set, of the one that a quickstart runs in the home folder."""
+    """Address of the MLflow server. If not set, of the one that a quickstart runs in the home folder."""
 
     server: str = "http://127.0.0.1:8000"
-    """Address of the serving API, for commands that call it; if it is not set, of a running quickstart's."""
+    """Address of the serving API, for commands that call it. If not set, of a running quickstart's."""
 
     api_key: SecretStr | None = None
     """The key that these commands send, where the server asks for one."""

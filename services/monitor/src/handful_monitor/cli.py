@@ -26,7 +26,7 @@ monitor = typer.Typer(help="See whether what a served model is asked and answers
 _THIS_MACHINE = {"127.0.0.1", "localhost", "::1"}
 _SECONDS = 60
 """For one answer of MLflow."""
-Model = Annotated[str | None, typer.Argument(help="The model; all that have a prediction log if not given.")]
+Model = Annotated[str | None, typer.Argument(help="The model. If not given, all that have a prediction log.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Check = Annotated[bool, typer.Option("--check", help="End with exit code 8 if anything has changed.")]
 Version = Annotated[str | None, typer.Option("--version", metavar="NUMBER", help="Only this version.")]

@@ -31,17 +31,17 @@ class MonitorSettings(BaseSettings):
     """Address that `handful monitor watch` listens on, if it has a port."""
 
     port: int | None = Field(default=None, ge=1, le=65535)
-    """Port on which `handful monitor watch` says what it knows, over HTTP; if not given, it does not listen."""
+    """Port on which `handful monitor watch` tells its verdicts over HTTP. If not given, it does not listen."""
 
     prometheus: str | None = None
     """Address of a Prometheus that scrapes serving, for requests and latency over time. Without one, or while it does
     not answer, requests are counted from the log."""
 
     mlflow_page: str | None = None
-    """Where browsers find MLflow's pages, for links to verdicts and reports; MLflow's address if not given."""
+    """Where browsers find MLflow's pages, for links to verdicts and reports. If not given, MLflow's address."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The lowest level that is logged while it listens."""
 
     evidently: Path | None = None
-    """The Python that has Evidently, which draws reports in HTML; by default that of .venv-evidently beside .venv."""
+    """The Python that has Evidently, which draws reports in HTML. By default that of .venv-evidently beside .venv."""

@@ -27,7 +27,7 @@ def quickstart(
     exit_: Annotated[bool, typer.Option("--exit", help="End after the check, with status 0 or 1.")] = False,
     retrain: Annotated[bool, typer.Option("--retrain", help="Train again, though a champion serves already.")] = False,
     no_train: Annotated[
-        bool, typer.Option("--no-train", help="Start the servers with what is in the registry; draw and train nothing.")
+        bool, typer.Option("--no-train", help="Start the servers with what is in the registry. Draw and train nothing.")
     ] = False,
     monitor: Annotated[
         bool,
@@ -40,10 +40,11 @@ def quickstart(
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option("--port", min=1, max=65535, help="Port of the API and the dashboard; 8000 if not given."),
+        typer.Option("--port", min=1, max=65535, help="Port of the API and the dashboard. If not given, 8000."),
     ] = None,
     mlflow_port: Annotated[
-        int | None, typer.Option("--mlflow-port", min=1, max=65535, help="Port of MLflow; 5000 or the next free one.")
+        int | None,
+        typer.Option("--mlflow-port", min=1, max=65535, help="Port of MLflow. By default 5000, or the next free one."),
     ] = None,
     starter: Annotated[
         str,
@@ -81,8 +82,8 @@ def quickstart(
 
 def sample(
     directory: Annotated[Path, typer.Argument(help="A new folder.")],
-    images: Annotated[int | None, typer.Option(help="How many images to draw; 360 if not given.")] = None,
-    size: Annotated[int | None, typer.Option(help="Their side in pixels; 224 if not given.")] = None,
+    images: Annotated[int | None, typer.Option(help="How many images to draw. If not given, 360.")] = None,
+    size: Annotated[int | None, typer.Option(help="Their side in pixels. If not given, 224.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same images.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:

@@ -42,7 +42,13 @@ class QuickstartError(HandfulError):
 class Steps:
     """Shows each step when it ends, and all of them in a table."""
 
-    def __init__(self) -> None:
+    def __init__(self, title: str = "Quickstart") -> None:
+        """Begin.
+
+        Args:
+            title: what stands above the table.
+        """
+        self.title = title
         self.done: list[Step] = []
 
     @property
@@ -76,7 +82,7 @@ class Steps:
     def show(self) -> None:
         """The table."""
         rows = [(step.name, f"{step.seconds:.1f} s", step.result) for step in self.done]
-        print_table("Quickstart", ("step", "time", "result"), rows)
+        print_table(self.title, ("step", "time", "result"), rows)
 
 
 def quickstart(options: Options) -> None:
@@ -88,7 +94,7 @@ def quickstart(options: Options) -> None:
         QuickstartError: a step failed; the table says which.
     """
     config = load_config(options.config) if options.train else None
-    steps = Steps()
+    steps = Steps("Quickstart" if options.train else "Servers")
     try:
         with signals_interrupt(), locked_home(options.home), INTERRUPTION.passed_on():
             _run(options, config, steps)

@@ -1,3 +1,1 @@
 """Serves registered models."""
-
-__version__ = "0.1.0"

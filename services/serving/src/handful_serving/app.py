@@ -15,6 +15,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 
+from handful_core import __version__
 from handful_core.errors import ConfigError, redact_credentials
 from handful_core.registry import Registry
 from handful_core.registry.monitoring import REVIEW_PREFIX, MonitoringExperiments
@@ -23,7 +24,6 @@ from handful_core.runtime.cpus import available_cpus
 from handful_core.settings import CoreSettings
 from handful_core.vision.drawing import draw
 from handful_faces import face_blur
-from handful_serving import __version__
 from handful_serving.adapters import memory
 from handful_serving.adapters.backends import model_opener
 from handful_serving.adapters.capture.capture import PictureCapture

@@ -21,9 +21,9 @@ _log = logging.getLogger(__name__)
 
 def serve(
     host: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Address to listen on; 127.0.0.1 if not set.")
+        str | None, typer.Option(metavar="ADDRESS", help="Address to listen on. If not set, 127.0.0.1.")
     ] = None,
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on; 8000 if not set.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on. If not set, 8000.")] = None,
     dashboard: Annotated[
         Path | None,
         typer.Option(

@@ -27,10 +27,10 @@ def create(
         list[str] | None,
         typer.Option(
             metavar="metrics|predict|review|admin",
-            help="metrics, predict (if not given), review or admin; may be repeated.",
+            help="metrics, predict (the default), review or admin. You may repeat it.",
         ),
     ] = None,
-    rate: Annotated[int | None, typer.Option(min=1, help="Images a minute; the server's rate if not given.")] = None,
+    rate: Annotated[int | None, typer.Option(min=1, help="Images a minute. If not given, the server's rate.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a key and print it: only its hash is kept, so it is never shown again. It is good at once."""

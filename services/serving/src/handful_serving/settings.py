@@ -43,42 +43,42 @@ class ServingSettings(BaseSettings):
     default_model: str = "fingers"
     """The model of a request that names none, if it has a champion."""
     models: CommaSeparated = ()
-    """Names of the models to serve, with commas between; every registered model if empty."""
+    """Names of the models to serve, with commas between. If empty, every registered model."""
     poll_seconds: float = Field(default=2, gt=0)
     """How often the registry is asked where its aliases point."""
     registry_timeout: float = Field(default=5, gt=0)
     """Seconds to wait for one answer of MLflow."""
     cache_dir: Path | None = None
-    """Folder of the packages that were fetched; cache/models in the home folder if not given."""
+    """Folder of the packages that were fetched. If not given, cache/models in the home folder."""
     cache_versions: int = Field(default=10, ge=1)
     """Versions of a model that stay in the cache."""
     max_loaded: int = Field(default=4, ge=1)
-    """Models in memory at once. The default model's champion stays; of the others the least recently used goes."""
+    """Models in memory at once. The default model's champion stays. Of the others, the least recently used goes."""
     model_memory_mb: int | None = Field(default=None, ge=1)
-    """Megabytes that models may take in memory together; half of what this process may use if not given."""
+    """Megabytes that models may take in memory together. If not given, half of what this process may use."""
     canary_share: Fraction = 0
     """Share of the requests that name no version and no alias which the alias `challenger` answers."""
     shadow_share: Fraction = 0
-    """Share of those requests which the challenger is asked, too; its answer is compared and never returned."""
+    """Share of those requests which the challenger is asked, too. Its answer is compared and never returned."""
 
     threads: int | None = Field(default=None, ge=1)
-    """Processors for inference; all that this process may use if not given."""
+    """Processors for inference. If not given, all that this process may use."""
     inference_backend: InferenceBackend = "auto"
     """What runs models: `onnxruntime`, `openvino`, or `auto`, the faster one if OpenVINO is installed."""
     inference_precision: InferencePrecision = "auto"
-    """`auto`: the fastest of the precisions that a model's package allows; `fp32`: none below the package's own."""
+    """`auto`: the fastest of the precisions that a model's package allows. `fp32`: none below the package's own."""
     probe_seconds: float = Field(default=60, gt=0)
     """How long a new model may take, in a process of its own, to be opened and answer its golden image."""
     run_seconds: float = Field(default=30, gt=0)
-    """How long one run of a model may take; it is ended then, and its request gets 503."""
+    """How long one run of a model may take. It is ended then, and its request gets 503."""
     queue_size: int = Field(default=32, ge=0)
-    """Images that may wait for a processor; more are answered with 503."""
+    """Images that may wait for a processor. More are answered with 503."""
     deadline_seconds: float = Field(default=10, gt=0)
-    """How long an image may take with its wait; one that would take longer is answered with 503 at once."""
+    """How long an image may take with its wait. One that would take longer is answered with 503 at once."""
     max_body_bytes: int = Field(default=20_000_000, ge=1)
     """Bytes of a request's body."""
     max_pending_bytes: int = Field(default=400_000_000, ge=1)
-    """Bytes of all bodies that are being read or wait; more are answered with 503."""
+    """Bytes of all bodies that are being read or wait. More are answered with 503."""
     body_seconds: float = Field(default=30, gt=0)
     """How long a client may take to send a body."""
     max_pixels: int = Field(default=50_000_000, ge=1)
@@ -100,14 +100,14 @@ class ServingSettings(BaseSettings):
     """The file face_detection_yunet_2023mar.onnx, for `yunet`: it is not part of Handful."""
 
     auth: Literal["auto", "on", "off"] = "auto"
-    """Whether API keys are asked for; `auto` does unless the server can be reached from this machine alone."""
+    """Whether API keys are required. `auto`: unless only this machine can reach the server."""
     keys_file: Path | None = None
-    """File of the hashed API keys, which `handful keys` writes; keys.json in the home folder if not given."""
+    """File of the hashed API keys, which `handful keys` writes. If not given, keys.json in the home folder."""
     metrics_key_file: Path | None = None
     """File that holds one more key, in plain text, with which /metrics can be read and nothing else."""
     rate_per_minute: int | None = Field(default=None, ge=1)
-    """Images a minute for each key that has no rate of its own, for all callers together where no keys are asked for;
-    no limit if not given."""
+    """Images a minute for each key that has no rate of its own. Without keys, for all callers together. If not given,
+    no limit."""
     cors_origins: CommaSeparated = ()
     """Origins of pages elsewhere that may call the API, with commas between, such as https://vision.example.com."""
 
@@ -125,39 +125,39 @@ class ServingSettings(BaseSettings):
     prediction_log: bool = True
     """Whether a sample of what is asked and answered is logged for monitoring: numbers, never a picture."""
     prediction_log_rows: int = Field(default=30, ge=1, le=10_000)
-    """Rows of the log a minute; more answers are sampled."""
+    """Rows of the log a minute. More answers are sampled."""
     prediction_log_megabytes: int = Field(default=100, ge=1)
-    """Megabytes of rows that wait on this machine for MLflow; the oldest go when there are more."""
+    """Megabytes of rows that wait on this machine for MLflow. The oldest go when there are more."""
     prediction_log_days: int = Field(default=30, ge=0)
-    """Days that rows stay in MLflow; 0 for ever."""
+    """Days that rows stay in MLflow. 0 for ever."""
     prediction_log_segment_seconds: float = Field(default=300, gt=0)
     """How often rows are brought to MLflow."""
 
     capture: CaptureMode = Field(default="off", validation_alias=AliasChoices("HANDFUL_SERVING_CAPTURE", "CAPTURE"))
-    """Which pictures are kept for review, after the face blur: `off`, none; `unsure`, what the model is unsure of or a
-    challenger answers otherwise, and a share of the rest; `share`, that share alone; `all-of-source`, all from
+    """Which pictures are kept for review, after the face blur. `off`: none. `unsure`: what the model is unsure of or a
+    challenger answers differently, and a share of the rest. `share`: that share alone. `all-of-source`: all from
     `capture_sources`."""
     capture_share: Fraction = 0.01
-    """Share of all pictures that is kept whatever was answered, with `unsure` and `share`."""
+    """Share of all pictures that is kept at random, with `unsure` and `share`."""
     capture_threshold: Fraction = 0.5
     """How unsure the model has to be of a picture that `unsure` keeps."""
     capture_sources: CommaSeparated = ()
-    """Only pictures from these sources are kept, with commas between; from all if empty."""
+    """Only pictures from these sources are kept, with commas between. If empty, from all."""
     capture_daily: int = Field(default=100, ge=1, le=100_000)
     """Pictures of a model that this server keeps a day."""
     capture_megabytes: int = Field(default=200, ge=1)
-    """Megabytes of pictures that wait on this machine for MLflow; no more are kept then."""
+    """Megabytes of pictures that wait on this machine for MLflow. Beyond that, none are kept."""
     capture_days: int = Field(default=30, ge=0)
-    """Days that a picture waits for a review before it is deleted; 0 for ever. Reviewed pictures stay."""
+    """Days that a picture waits for a review before it is deleted. 0 for ever. Reviewed pictures stay."""
     capture_unblurred: bool = False
     """Whether pictures may be kept while `face_blur` is off."""
 
     dashboard_dir: Path | None = None
-    """Folder of the dashboard, which is then served at /; `handful serve` finds it in a working copy."""
+    """Folder of the dashboard, which is then served at /. `handful serve` finds it in a working copy."""
     monitor: str = "http://127.0.0.1:8002"
-    """Address of the monitor, which the dashboard asks by way of this server; it need not be there."""
+    """Address of the monitor, which the dashboard asks through this server. It is optional."""
     mlflow_page: str | None = None
-    """Where browsers find MLflow's pages, for the dashboard's links; MLflow's address if not given."""
+    """Where browsers find MLflow's pages, for the dashboard's links. If not given, MLflow's address."""
     drain_seconds: float = Field(default=0, ge=0)
     """How long the server goes on answering after SIGTERM, closing each connection, before it ends."""
     shutdown_seconds: int = Field(default=30, ge=1)
@@ -165,7 +165,7 @@ class ServingSettings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The lowest level that is logged."""
     log_json: bool | None = None
-    """One JSON object a line; if not given, whenever stderr is no terminal."""
+    """One JSON object a line. If not given, whenever stderr is no terminal."""
 
     @field_validator("models", "cors_origins", "capture_sources", mode="before")
     @classmethod

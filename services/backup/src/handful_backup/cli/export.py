@@ -49,7 +49,7 @@ Out = Annotated[
         "--out", metavar="FILE", help="A file, a folder (its name is made), s3://BUCKET/PATH, or - for standard output."
     ),
 ]
-_REPORTED = {"experiments": "experiments", "runs": "runs", "metrics": "metric points", "model_versions": "versions"}
+_REPORTED = {"experiments": "experiment", "runs": "run", "metrics": "metric point", "model_versions": "version"}
 """Tables whose rows are counted in the last line, by their names there."""
 
 
@@ -107,6 +107,11 @@ def _source(stack: ExitStack, target: MlflowTarget, jobs: int) -> Source:
     return stack.enter_context(RestSource(target.rest, jobs))
 
 
+def counted(count: int, noun: str) -> str:
+    """A number with its noun: `1 version`, `2,000 versions`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def _location(out: str, created: datetime, base: BaseBackup | None, keep: int) -> str:
     """Where the backup goes; its name is made here for a folder, so that backups can be told apart and rotated."""
     name = backup_name(created, base.created if base else None)
@@ -131,8 +136,8 @@ def _report(manifest: Manifest, location: str, removed: list[str], seconds: floa
         say(f"not read: {len(manifest.unreadable)} artifacts or folders of them, such as {manifest.unreadable[0]}")
     for name in removed:
         say(f"removed the old backup {name}")
-    rows = ", ".join(f"{counts.get(table, 0):,} {name}" for table, name in _REPORTED.items())
-    files = f"{counts['artifacts']:,} artifacts ({size(counts['artifact_bytes'])})"
+    rows = ", ".join(counted(counts.get(table, 0), name) for table, name in _REPORTED.items())
+    files = f"{counted(counts['artifacts'], 'artifact')} ({size(counts['artifact_bytes'])})"
     say(f"{location}: {rows}, {files}, in {seconds:.1f} s")
     if as_json:
         summary = manifest.model_dump(mode="json", exclude={"members", "inherited"})

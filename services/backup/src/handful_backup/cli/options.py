@@ -24,7 +24,7 @@ Artifacts = Annotated[
     typer.Option(
         "--artifacts",
         metavar="FOLDER",
-        help="MLflow's artifacts destination: a folder or s3://BUCKET; else by way of MLflow.",
+        help="MLflow's artifacts destination: a folder or s3://BUCKET. If not given, by way of MLflow.",
     ),
 ]
 ModeOption = Annotated[Mode, typer.Option("--way", help="exact (database), portable (REST), or exact where it can be.")]
@@ -40,14 +40,14 @@ PassphraseFile = Annotated[
         help="File of the passphrase [HANDFUL_BACKUP_PASSPHRASE, ..._PASSPHRASE_FILE].",
     ),
 ]
-Jobs = Annotated[int, typer.Option("--jobs", help="Transfers at the same time; 0 for the setting's.", min=0, max=64)]
+Jobs = Annotated[int, typer.Option("--jobs", help="Transfers at the same time. 0 takes the setting's.", min=0, max=64)]
 Experiments = Annotated[
-    list[str] | None, typer.Option("--experiment", metavar="NAME", help="Only this experiment; may be repeated.")
+    list[str] | None, typer.Option("--experiment", metavar="NAME", help="Only this experiment. You may repeat it.")
 ]
 Models = Annotated[
     list[str] | None,
     typer.Option(
-        "--model", metavar="NAME", help="Only this model, with its runs: NAME, NAME@ALIAS or NAME/3; may be repeated."
+        "--model", metavar="NAME", help="Only this model, with its runs: NAME, NAME@ALIAS or NAME/3. You may repeat it."
     ),
 ]
 Newer = Annotated[

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -25,13 +25,13 @@ _ATTEMPTS, _LONGEST_PAUSE = 20, 60.0
 
 def predict(
     files: Annotated[
-        list[Path], typer.Argument(help="Images, videos, folders of them, and patterns such as 'photos/**/*.jpg'.")
+        list[str], typer.Argument(help="Images, videos, folders of them, and patterns such as 'photos/**/*.jpg'.")
     ],
     package: Annotated[
-        Path | None, typer.Option("--package", metavar="FILE", help="A model package: folder or ZIP file.")
+        str | None, typer.Option("--package", metavar="FILE", help="A model package: folder or ZIP file.")
     ] = None,
     server: Annotated[
-        str | None, typer.Option("--server", metavar="URL", help="Address of a server; HANDFUL_SERVER if not given.")
+        str | None, typer.Option("--server", metavar="URL", help="Address of a server. If not given, HANDFUL_SERVER.")
     ] = None,
     model: Annotated[str | None, typer.Option("--model", metavar="NAME", help="Which model of the server.")] = None,
     version: Annotated[int | None, typer.Option("--version", help="Which version of it.")] = None,
@@ -49,17 +49,48 @@ def predict(
         Path | None,
         typer.Option("--save", metavar="FOLDER", help="An empty folder for the pictures with their boxes or classes."),
     ] = None,
+    batch: Annotated[
+        str | None,
+        typer.Option(
+            "--batch",
+            metavar="FOLDER",
+            help="Answer a whole folder or s3://BUCKET/PREFIX into Parquet files in this folder (or s3://), faces "
+            "blurred. Takes up what did not end.",
+        ),
+    ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option("--processes", min=1, help="Of a batch: so many at once. If not given, one a processor."),
+    ] = None,
+    ray: Annotated[
+        str | None, typer.Option("--ray", metavar="ADDRESS", help="Of a batch: run it on this Ray cluster.")
+    ] = None,
+    face_blur: Annotated[
+        Literal["centerface", "haar", "off"],
+        typer.Option("--face-blur", help="Of a batch: what finds the faces that are blurred first."),
+    ] = "centerface",
     as_json: Annotated[bool, typer.Option("--json", help="Print the answers as JSON, one a line.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the answers as CSV, one object a row.")] = False,
 ) -> None:
     """Find and count what is in images, or name what they show. A file that cannot be read costs its own answer."""
-    if package is not None and (server or model or version or alias):
+    elsewhere = {"--server": server, "--model": model, "--version": version, "--alias": alias}
+    if batch is not None:
+        _refuse(elsewhere | {"--save": save, "--csv": as_csv, "--explain": explain})
+        from handful_core.batch.command import predict_batch
+        from handful_core.batch.worker import BatchOptions
+
+        wanted = BatchOptions(confidence, iou, face_blur)
+        predict_batch(files, package, batch, wanted, processes=processes, ray=ray, as_json=as_json)
+        return
+    if processes or ray:
+        raise ConfigError("--processes and --ray are for a batch", "add --batch FOLDER")
+    if package is not None and any(elsewhere.values()):
         raise ConfigError("--package runs here and knows no --server, --model, --version or --alias", "leave one out")
     if as_json and as_csv:
         raise ConfigError("--json and --csv are two formats", "leave one out")
     options = _Options(confidence, iou, top, explain)
     asking = (
-        _package(package, options, draw=save is not None)
+        _package(Path(package), options, draw=save is not None)
         if package is not None
         else _server(server, {"model": model, "version": version, "alias": alias}, options, draw=save is not None)
     )
@@ -68,7 +99,7 @@ def predict(
     with asking as asked:
         printer: Printer = JsonLines() if as_json else Csv() if as_csv else Tables(top)
         series = _Series(asked, printer, save, every)
-        series.run(find(files))
+        series.run(find(map(Path, files)))
     if explain and series.answered and not series.explained:
         say("no answer has a map: detectors have none, nor do packages that were made without")
     series.raise_failures()
@@ -151,6 +182,12 @@ class _Series:
             raise DataError(f"{len(self._failures)} failed, and {self.answered} have an answer", "see the lines above")
         if self._failures:
             raise self._failures[0]
+
+
+def _refuse(given: dict[str, object]) -> None:
+    """Say which words a batch does not know."""
+    if unknown := [word for word, value in given.items() if value]:
+        raise ConfigError(f"--batch knows no {' and no '.join(unknown)}", "leave it out")
 
 
 def _check_empty(folder: Path) -> None:

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from handful_monitor import __version__
+from handful_core import __version__
 from handful_monitor.api import problems, review, routes
 from handful_monitor.api.metrics import metrics_of
 from handful_monitor.api.state import ApiState

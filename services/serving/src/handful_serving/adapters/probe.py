@@ -23,12 +23,12 @@ from typing import Any
 
 import onnxruntime
 
+from handful_core import __version__
 from handful_core.errors import ResourceError
 from handful_core.package.archive import MANIFEST, read_folder, sha256_of
 from handful_core.processes import NEW_PROCESS_GROUP
 from handful_core.runtime.cpus import instruction_sets, processor_name
 from handful_core.runtime.openvino import installed_version
-from handful_serving import __version__
 from handful_serving.adapters.backends import installed_backends
 from handful_serving.adapters.probe_record import ProbeRecord, Verdict
 from handful_serving.domain.model_store import Model

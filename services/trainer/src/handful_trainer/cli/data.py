@@ -45,7 +45,7 @@ def prepare(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Validate, clean and split a dataset; write it in the layout of its task, with a report."""
+    """Validate, clean and split a dataset. Write it in the layout of its task, with a report."""
     from handful_trainer.config import load_dataset_config
     from handful_trainer.dataset.preparation.prepare import prepare as make
 
@@ -67,7 +67,7 @@ def prepare(
 
 @app.command()
 def pull(
-    dataset: Annotated[str, typer.Argument(help="The dataset's name in Picsellia; not needed with --config.")] = "",
+    dataset: Annotated[str, typer.Argument(help="The dataset's name in Picsellia. Not needed with --config.")] = "",
     version: Annotated[str, typer.Argument(help="The version's name.")] = "",
     config: Annotated[
         Path | None,

@@ -57,14 +57,14 @@ def package(
             "--config",
             "-c",
             metavar="FILE",
-            help="With --run: how to package them; as the training's file said if not given.",
+            help="With --run: how to package them. If not given, as the training's file said.",
         ),
     ] = None,
     precision: Annotated[
         Precision | None,
         typer.Option(
             "--precision",
-            help="Let the package be served in this precision, too, if it is proved to lose next to nothing; "
+            help="Let the package be served in this precision, too, if it is proved to lose next to nothing. "
             "auto: in each that is, and is faster here.",
         ),
     ] = None,
@@ -106,10 +106,10 @@ def package(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Write a model package to a folder or ZIP file; with --precision, one that may be served in less than FP32.
+    """Write a model package to a folder or ZIP file.
 
-    With --quantize, an INT8 variant if it is as good and faster. With --run, the package is made from a training's
-    weights.
+    With --precision, it may be served in less than FP32. With --quantize, you get an INT8 variant if it is as good and
+    faster. With --run, the package is made from a training's weights.
     """
     if output.exists():
         raise ResourceError(f"{output} exists already", "name a new folder or file")

@@ -33,23 +33,25 @@ def register(
     data: Annotated[
         Path | None,
         typer.Option(
-            "--data", metavar="FOLDER", help="Dataset whose test split decides at the gate; without it no alias moves."
+            "--data", metavar="FOLDER", help="Dataset whose test split decides at the gate. Without it no alias moves."
         ),
     ] = None,
     name: Annotated[
         str | None,
-        typer.Option("--name", metavar="NAME", help="Registered model; the package's own name if not given."),
+        typer.Option("--name", metavar="NAME", help="Registered model. If not given, the package's own name."),
     ] = None,
     experiment: Annotated[
         str, typer.Option("--experiment", metavar="NAME", help="MLflow experiment of the run that is made.")
     ] = "imports",
     run: Annotated[
-        str | None, typer.Option("--run", metavar="ID", help="MLflow run that it belongs to; a new one if not given.")
+        str | None, typer.Option("--run", metavar="ID", help="MLflow run that it belongs to. If not given, a new one.")
     ] = None,
     metric: Annotated[
         str | None,
         typer.Option(
-            "--metric", metavar="NAME", help="What the gate compares; mAP50_95 for detectors, macro_f1 for classifiers."
+            "--metric",
+            metavar="NAME",
+            help="What the gate compares: mAP50_95 (detectors) or macro_f1 (classifiers) by default.",
         ),
     ] = None,
     margin: Annotated[float, typer.Option("--margin", help="By so much it must be better.", min=0, max=1)] = 0.005,
@@ -66,13 +68,13 @@ def register(
             "-c",
             metavar="FILE",
             help="A training's YAML file, for name, experiment and gate. The version joins the package's own run if it "
-            "is there; of one package there is one version.",
+            "is there. One package gets one version.",
         ),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="FILE", help="File for the result as JSON; one that is there is replaced."
+            "--output", "-o", metavar="FILE", help="File for the result as JSON. An existing one is replaced."
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,

@@ -19,7 +19,7 @@ def reproduce(
     run: Annotated[str, typer.Argument(help="A run's id, models:/NAME@ALIAS or models:/NAME/VERSION.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
 ) -> None:
-    """Train again from what a run logged, and compare the metrics; nothing is registered."""
+    """Train again from what a run logged, and compare the metrics. Nothing is registered."""
     from handful_trainer.pipeline import stages as pipeline
     from handful_trainer.pipeline.kept_splits import find_run
     from handful_trainer.pipeline.reproduce import compare, read_config, read_record

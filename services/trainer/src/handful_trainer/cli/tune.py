@@ -18,7 +18,7 @@ def tune(
     ],
     trials: Annotated[int, typer.Option(min=1, help="Trainings in all, those of an earlier call included.")] = 20,
     name: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Name of the search; the same name goes on with it.")
+        str | None, typer.Option(metavar="NAME", help="Name of the search. The same name continues it.")
     ] = None,
     overrides: Annotated[
         list[str] | None,

@@ -61,7 +61,7 @@ class TrainingSettings(Section):
     device: str | int | list[int] = "auto"
     """auto (CUDA if there, else CPU), cpu, mps, a CUDA device's number, or several."""
     workers: int = Field(default=8, ge=0)
-    """Processes that load images; never more than there are processors, and none beside a training on a CPU."""
+    """Processes that load images. Never more than there are processors, and none beside a training on a CPU."""
     seed: int = Field(default=0, ge=0)
     """Seed of all random choices."""
 
@@ -83,7 +83,7 @@ class MlflowConfig(Section):
     experiment: str = Field(default="fingers", min_length=1)
     """Experiment that the run belongs to."""
     run_name: str | None = None
-    """The run's name; made from model and time if not given."""
+    """The run's name. If not given, made from model and time."""
     model_name: str = Field(default="fingers", pattern=r"^[^/:%@\s]+$")
     """Name in the registry."""
     tags: dict[str, str] = {}

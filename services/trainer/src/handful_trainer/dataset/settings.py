@@ -78,7 +78,7 @@ class TogetherConfig(_Section):
     """
 
     near_duplicates: int = Field(default=4, ge=-1, le=16)
-    """Images whose perceptual hashes (64 bits) differ in so many bits at most belong together; -1 to not look at it."""
+    """Images whose perceptual hashes (64 bits) differ in so many bits at most belong together. -1: none do."""
     pattern: str = ""
     """A regular expression for file names: images with the same first group (or match) belong together, such as those
     of one person by ^person-[0-9]+."""
@@ -103,18 +103,18 @@ class PicselliaConfig(_Section):
     version: str = ""
     """The version's name."""
     organisation: str = ""
-    """Name or id of the organisation; PICSELLIA_ORGANISATION, else the one of the token's owner, if not given."""
+    """Name or id of the organisation. If not given, PICSELLIA_ORGANISATION, else the one of the token's owner."""
     host: str = ""
-    """Address of the platform; PICSELLIA_HOST, else Picsellia's own, if not given."""
+    """Address of the platform. If not given, PICSELLIA_HOST, else Picsellia's own."""
     missing: Literal["refuse", "accept"] = "refuse"
-    """What happens when the platform lists an asset but has no file for it; accepted ones count as broken files."""
+    """What happens when the platform lists an asset but has no file for it. Accepted ones count as broken files."""
 
 
 class CsvConfig(_Section):
     """A table of images and their classes (source: csv). Columns that are not named here are found by usual names."""
 
     file: str = ""
-    """The table, as a path from dataset.path; the one that lies there if not given."""
+    """The table, as a path from dataset.path. If not given, the one that lies there."""
     image: str = ""
     """Column of the images' names: with or without folders and suffix. If not given: image, file_name, path, id, …"""
     label: str = ""
@@ -125,9 +125,9 @@ class CsvConfig(_Section):
     """Column of what stays in one split: a plant, a person, a session. If not given: group, patient or subject, if
     there is one."""
     delimiter: Literal["", ",", ";", "\t", "|"] = ""
-    """What stands between cells; found in the first line if not given."""
+    """What stands between cells. If not given, found in the first line."""
     encoding: str = ""
-    """The text's encoding; UTF-8 or UTF-16 if not given, else Windows-1252 with a warning."""
+    """The text's encoding. If not given, UTF-8 or UTF-16, else Windows-1252 with a warning."""
 
     @field_validator("encoding")
     @classmethod
@@ -147,8 +147,8 @@ class DatasetConfig(_Section):
     voc (Pascal VOC), folder (a folder for each class), csv (a table of images and classes), label-studio, sample (drawn
     hands), or sample-leaves (drawn leaves)."""
     path: Path | None = None
-    """The source's folder; for yolo also its data.yaml, for coco also one instances file, for csv also the table, for
-    label-studio also the export. For picsellia the folder to pull into, one in HANDFUL_HOME if not given. None for
+    """The source's folder. For yolo also its data.yaml, for coco also one instances file, for csv also the table, for
+    label-studio also the export. For picsellia the folder to pull into, or one in HANDFUL_HOME if not given. None for
     sample."""
     picsellia: PicselliaConfig = PicselliaConfig()
     """What is pulled (source picsellia)."""
@@ -157,7 +157,7 @@ class DatasetConfig(_Section):
     csv: CsvConfig = CsvConfig()
     """The table's columns (source csv)."""
     name: str = Field(default="", pattern=r"^[\w.-]*$")
-    """Name of the prepared dataset; made from the path if not given."""
+    """Name of the prepared dataset. If not given, made from the path."""
     classes: tuple[ClassName, ...] = ()
     """Class names in order. May be left out if the source has a list of its own."""
     counts: dict[str, Annotated[int, Field(ge=0)]] | None = None
@@ -170,7 +170,7 @@ class DatasetConfig(_Section):
     """What happens when a box has a label that is none of the classes."""
     label_rows: Literal["auto", "boxes", "outlines"] = "auto"
     """What a line of more than five numbers in a YOLO label file is. auto: an outline, or a box with key points where
-    data.yaml has a kpt_shape; refused where it may be either. boxes: a box, and whatever stands behind it is passed
+    data.yaml has a kpt_shape. Refused where it may be either. boxes: a box, and whatever stands behind it is passed
     over. outlines: an outline."""
     polygons: Literal["boxes", "refuse"] = "boxes"
     """What becomes of a polygon: the box around it, or an error that names the assets."""

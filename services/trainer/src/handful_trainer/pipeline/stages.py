@@ -39,7 +39,13 @@ from handful_trainer.tasks import engine_of
 from handful_trainer.tasks.engine import Estimate
 from handful_trainer.tracking import Tracker
 from handful_trainer.tracking.managed_run import managed_run
-from handful_trainer.tracking.mlflow_calls import class_metrics, configure_client, find_experiment, start_run
+from handful_trainer.tracking.mlflow_calls import (
+    class_metrics,
+    configure_client,
+    ended_on_error,
+    find_experiment,
+    start_run,
+)
 from handful_trainer.tracking.system_metrics import SystemMetricsSampler
 
 if TYPE_CHECKING:
@@ -133,11 +139,12 @@ def _begin(
     experiment, base = find_experiment(uri, config.mlflow.experiment), seen_before(config, engine_of(config.task), uri)
     name = config.mlflow.run_name or f"{config.model.architecture}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     run_id = start_run(uri, experiment, name, provenance.run_tags() | config.mlflow.tags | dict(tags))
-    # The run's own splits: whoever takes its configuration to another machine gets the same ones.
-    config = config.model_copy(update={"dataset": pin_splits(config.dataset, run_reference(run_id))})
-    folder = create_run(home, name, config)
-    listed = base.write(folder.path, SEEN_BEFORE)
-    folder.save(state.model_copy(update={"run_id": run_id, "seen_before": listed}))
+    with ended_on_error(uri, run_id):
+        # The run's own splits: whoever takes its configuration to another machine gets the same ones.
+        config = config.model_copy(update={"dataset": pin_splits(config.dataset, run_reference(run_id))})
+        folder = create_run(home, name, config)
+        listed = base.write(folder.path, SEEN_BEFORE)
+        folder.save(state.model_copy(update={"run_id": run_id, "seen_before": listed}))
     return TrainingJob(config, dataset, folder, home, uri)
 
 

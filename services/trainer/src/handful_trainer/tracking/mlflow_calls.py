@@ -81,6 +81,22 @@ def start_run(uri: str, experiment_id: str, name: str, tags: dict[str, str]) -> 
 
 
 @contextlib.contextmanager
+def ended_on_error(uri: str, run_id: str) -> Iterator[None]:
+    """End a run that nobody manages yet when its preparation fails (FAILED) or is interrupted (KILLED).
+
+    Else it would stand in MLflow as RUNNING for ever: a full disk or Ctrl-C can come between `start_run` and
+    `managed_run`.
+    """
+    try:
+        yield
+    except BaseException as error:
+        status = "FAILED" if isinstance(error, Exception) else "KILLED"
+        with contextlib.suppress(MlflowException, OSError):  # The first error is the one to tell.
+            MlflowClient(uri).set_terminated(run_id, status=status)
+        raise
+
+
+@contextlib.contextmanager
 def _answering(uri: str) -> Iterator[None]:
     """A lost server as one line."""
     try:

@@ -22,7 +22,7 @@ from handful_trainer.pipeline import provenance
 from handful_trainer.pipeline.kept_splits import fetch_splits
 from handful_trainer.pipeline.weights import resolve_alias
 from handful_trainer.tasks import engine_of
-from handful_trainer.tracking.mlflow_calls import find_experiment, start_run
+from handful_trainer.tracking.mlflow_calls import ended_on_error, find_experiment, start_run
 from handful_trainer.tuning.search import SearchConfig, Settings, settings_of_trial
 from handful_trainer.tuning.trial import StudyContext, train_trial
 
@@ -158,7 +158,8 @@ def _parent(study: Study, uri: str, experiment: str, name: str, tags: dict[str, 
     if known is not None:
         return str(known)
     run_id = start_run(uri, experiment, name, provenance.run_tags() | tags | {"handful.kind": "tune"})
-    study.set_user_attr(_PARENT, run_id)
+    with ended_on_error(uri, run_id):
+        study.set_user_attr(_PARENT, run_id)
     return run_id
 
 

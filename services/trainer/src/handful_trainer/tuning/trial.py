@@ -21,7 +21,7 @@ from handful_trainer.pipeline.run_folder import RunState, create_run
 from handful_trainer.pipeline.signals import sigterm_raises
 from handful_trainer.tracking import Tracker
 from handful_trainer.tracking.managed_run import KILLED, managed_run
-from handful_trainer.tracking.mlflow_calls import start_run
+from handful_trainer.tracking.mlflow_calls import ended_on_error, start_run
 
 _PARENT_TAG = "mlflow.parentRunId"
 """By this MLflow shows a run below another."""
@@ -55,8 +55,9 @@ def train_trial(
     own = {_PARENT_TAG: study.parent, "handful.kind": "trial", "dataset.fingerprint": study.dataset.fingerprint}
     tags = config.mlflow.tags | own
     run_id = start_run(study.uri, study.experiment, name, tags)
-    run = create_run(study.folder, name, config)
-    run.save(RunState(run_id=run_id, dataset=study.dataset.root, register_version=False))
+    with ended_on_error(study.uri, run_id):
+        run = create_run(study.folder, name, config)
+        run.save(RunState(run_id=run_id, dataset=study.dataset.root, register_version=False))
     job = TrainingJob(config, study.dataset, run, study.home, study.uri)
     finished = False
     try:

@@ -12,9 +12,9 @@ from typing import Annotated, Any
 import numpy as np
 from fastapi import APIRouter, Path, Request, Response
 
+from handful_core import __version__
 from handful_core.errors import HandfulError
 from handful_core.package import Manifest
-from handful_serving import __version__
 from handful_serving.api.disconnect import cancel_on_disconnect
 from handful_serving.api.errors import problem_responses
 from handful_serving.api.parameters import PredictParameters, nearest

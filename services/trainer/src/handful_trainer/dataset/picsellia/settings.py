@@ -29,11 +29,11 @@ class PicselliaSettings(BaseSettings):
     token: SecretStr = SecretStr("")
     """Your API token."""
     token_file: Path | None = None
-    """A file that holds the token, read if there is no token; a container's secret of that name if not given."""
+    """A file that holds the token, read if there is no token. If not given, a container's secret of that name."""
     organisation: str = Field(
         default="", validation_alias=AliasChoices("PICSELLIA_ORGANISATION", "PICSELLIA_ORGANIZATION")
     )
-    """Name or id of the organisation; the one of the token's owner if not given."""
+    """Name or id of the organisation. If not given, the one of the token's owner."""
     host: str = "https://app.picsellia.com"
     """Address of the platform."""
     workers: int = Field(default=8, ge=1, le=64)

@@ -57,7 +57,7 @@ class ClassificationTraining(TrainingSettings):
     epochs: int = Field(default=30, ge=1)
     """How often the training images are seen."""
     patience: int = Field(default=10, ge=0)
-    """Stop after so many epochs without a better macro F1 on the validation images; 0 to never stop early."""
+    """Stop after so many epochs without a better macro F1 on the validation images. 0 to never stop early."""
     batch: int = Field(default=32, ge=2)
     """Images per step, of all devices together."""
     imgsz: int = Field(default=224, ge=32)
@@ -76,12 +76,12 @@ class ClassificationTraining(TrainingSettings):
     weight_decay: NotNegative = 0.01
     """L2 regularisation of all weights but those of norms and biases."""
     warmup_epochs: NotNegative = 1.0
-    """Epochs in which the learning rate rises; the last epoch is never one of them."""
+    """Epochs in which the learning rate rises. The last epoch is never one of them."""
     head_epochs: int = Field(default=0, ge=0)
     """Epochs at the beginning that train the last layer alone, at lr, before the warm-up: the others keep what they
     know until it makes sense of them. With as many as epochs, nothing else is trained."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
-    """Decay of the moving average of the weights, step by step; it is lower at the beginning. The average is what is
+    """Decay of the moving average of the weights, step by step. It is lower at the beginning. The average is what is
     validated, kept and served. 0 for the last weights themselves."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of the truth that is spread over all classes."""
@@ -89,7 +89,7 @@ class ClassificationTraining(TrainingSettings):
     """Against classes of unequal size. weights: an image of a rare class counts more in the loss. sampling: it is seen
     more often."""
     precision: Literal["auto", "32-true", "16-mixed", "bf16-mixed"] = "auto"
-    """Lightning's precision; auto is 16-mixed on CUDA devices, else 32-true."""
+    """Lightning's precision. auto is 16-mixed on CUDA devices, else 32-true."""
 
     @property
     def devices(self) -> tuple[str, ...]:
@@ -126,7 +126,7 @@ class ClassificationAugmentation(AugmentationConfig):
     """How training images are varied, by torchvision's transforms (v2)."""
 
     crop: Part = 0.5
-    """Smallest share of the image that is cut out and brought to full size; 1 for always all of it."""
+    """Smallest share of the image that is cut out and brought to full size. 1 for always all of it."""
     fliplr: Unit = 0.5
     """Probability of a flip left to right."""
     flipud: Unit = 0.0
@@ -146,10 +146,10 @@ class ClassificationAugmentation(AugmentationConfig):
     erasing: Unit = 0.0
     """Probability that a rectangle of the image is erased."""
     mixup: NotNegative = 0.0
-    """Two images blended, by a share of the beta distribution with this parameter; 0 for none. With cutmix too, each
+    """Two images blended, by a share of the beta distribution with this parameter. 0 for none. With cutmix too, each
     batch gets one of the two."""
     cutmix: NotNegative = 0.0
-    """A rectangle from another image, its area by the beta distribution with this parameter; 0 for none."""
+    """A rectangle from another image, its area by the beta distribution with this parameter. 0 for none."""
 
 
 class ClassificationMlflow(MlflowConfig):

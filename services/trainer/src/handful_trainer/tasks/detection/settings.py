@@ -72,7 +72,7 @@ class DetectionTraining(TrainingSettings):
     weight_decay: NotNegative = 0.0005
     """L2 regularisation."""
     warmup_epochs: NotNegative = 3.0
-    """Epochs in which the learning rate rises; the last epoch is never one of them."""
+    """Epochs in which the learning rate rises. The last epoch is never one of them."""
     warmup_momentum: Unit = 0.8
     """Momentum at the beginning of the warm-up, of SGD, MuSGD and RMSProp."""
     warmup_bias_lr: NotNegative = 0.1
@@ -145,7 +145,7 @@ class DetectionAugmentation(AugmentationConfig):
     mosaic: Unit = 1.0
     """Probability of four images in one, until the last `close_mosaic` epochs."""
     close_mosaic: int = Field(default=10, ge=0)
-    """No mosaic, mixup or cutmix in so many last epochs; 0 to have them to the end. From `epochs` on there is none."""
+    """No mosaic, mixup or cutmix in so many last epochs. 0 to have them to the end. From `epochs` on there is none."""
     mixup: Unit = 0.0
     """Probability of two images blended, until the last `close_mosaic` epochs."""
     cutmix: Unit = 0.0
@@ -157,15 +157,15 @@ class DetectionAugmentation(AugmentationConfig):
 class _Output(Section):
     # A base of its own, so that these come first in the file.
     head: Literal["auto", "raw", "nms_free", "nms_in_graph"] = "auto"
-    """Output layout; auto is raw, as the trained model itself predicts. nms_free needs yolo26."""
+    """Output layout. auto is raw, as the trained model itself predicts. nms_free needs yolo26."""
     confidence: Unit | Literal["auto"] = "auto"
-    """Threshold that serving uses by default; auto finds and counts best on the validation images."""
+    """Threshold that serving uses by default. auto: what finds and counts best on the validation images."""
     iou: Unit = 0.7
     """Boxes of one class that overlap by more than this are one object."""
     second_look: bool = False
-    """The graph looks at the image at half the size, too, for objects that fill it; a third slower. Raw heads only."""
+    """The graph looks at the image at half the size, too, for objects that fill it. A third slower. Raw heads only."""
     class_agnostic: bool | Literal["auto"] = "auto"
-    """Boxes that overlap so are one object whatever their classes; auto: where classes are counted."""
+    """Boxes that overlap so are one object whatever their classes. auto: where classes are counted."""
 
 
 class DetectionPackage(PackageConfig, _Output):

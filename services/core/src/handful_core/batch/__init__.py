@@ -1,0 +1,1 @@
+"""Predictions for many images at once, as Parquet: `handful predict --batch`. Needs the extra `batch`."""
