@@ -12,11 +12,13 @@ import typer
 
 from handful_core.console import print_json, print_table, say
 from handful_core.settings import CoreSettings, load
+from handful_trainer.cli.label_issues import label_issues
 
 if TYPE_CHECKING:
     from handful_trainer.dataset.prepared import PreparedDataset
 
 app = typer.Typer(help="Make datasets that can be trained on.", no_args_is_help=True, rich_markup_mode=None)
+app.command("label-issues")(label_issues)
 
 _DIFFERENCES = 40
 """Lines of differences that are shown."""
