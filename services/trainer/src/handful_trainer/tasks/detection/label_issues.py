@@ -35,7 +35,7 @@ _USUAL_OVERLAP, _USUAL_SPREAD = 0.85, 0.05
 """Where too few pairs tell."""
 _LEAST_SPREAD = 0.02
 _FEW_PAIRS = 20
-_FAR = 3
+_FAR = 5
 """A box is badly placed if its overlap lies so many spreads below the usual one."""
 
 
