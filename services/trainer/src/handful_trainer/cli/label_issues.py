@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _SHOWN = 15
 """Rows of the table."""
+_REVIEWED = 200
+"""Pictures that are put up for review at most: those of the page."""
 
 
 def label_issues(
@@ -47,6 +49,9 @@ def label_issues(
             "--output", "-o", metavar="FOLDER", help="Folder for issues.json and issues.html; the dataset's otherwise."
         ),
     ] = None,
+    review: Annotated[
+        bool, typer.Option("--review", help="Put the first 200 pictures up for review in the dashboard, too.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the content of issues.json.")] = False,
 ) -> None:
     """Rank the labels that are probably wrong, the most suspicious first, as a page with pictures."""
@@ -55,8 +60,11 @@ def label_issues(
     from handful_trainer.dataset.label_issues.page import PAGE, write_page
 
     core = load(CoreSettings)
+    if review and model is None and package is None:
+        raise ConfigError("reviewed pictures belong to a model, and none is named", "name it with --model")
     with only_results_on_stdout(), _package(package, model, core.mlflow_uri) as opened:
         dataset, found, judge = _found(opened, data, core.home)
+        put_up = _put_up(opened, found, model, core.mlflow_uri) if opened and review else ""
     content = written(found, dataset, judge)
     folder = output or dataset.root
     folder.mkdir(parents=True, exist_ok=True)
@@ -67,6 +75,8 @@ def label_issues(
     else:
         _show(content)
     say(f"issues: {folder / ISSUES_FILE}\npage:   {folder / PAGE}")
+    if put_up:
+        say(put_up)
 
 
 @contextlib.contextmanager
@@ -77,6 +87,24 @@ def _package(path: Path | None, model: str | None, uri: str) -> Iterator[Package
         return
     with opened_package(path, model, uri) as package:
         yield package
+
+
+def _put_up(package: Package, found: FoundIssues, reference: str | None, uri: str) -> str:
+    """Put pictures up for review; what became of them, for people."""
+    from handful_core.registry import Registry, parse_reference
+    from handful_core.review import ReviewStore
+    from handful_trainer.dataset.label_issues.review import Judge, put_up
+
+    name, version = package.manifest.name, ""
+    if reference:
+        name, which = parse_reference(reference)
+        with Registry(uri) as registry:
+            version = str(registry.version(name, which).version)
+    judge = Judge(name, version, package.digest, package.manifest.task)
+    with ReviewStore.at(uri) as store:
+        done = put_up(store, found, judge, _REVIEWED)
+    deleted = f"; {done.deleted} were deleted before, and stay so" if done.deleted else ""
+    return f"{done.waiting} pictures of the model {name} are up for review{deleted}"
 
 
 def _found(package: Package | None, data: Path, home: Path) -> tuple[PreparedDataset, FoundIssues, str]:

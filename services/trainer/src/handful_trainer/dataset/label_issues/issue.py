@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -73,6 +73,8 @@ class FoundIssues:
     """Was no label judged by a model that was trained on it?"""
     notes: tuple[str, ...] = ()
     """Sentences for people: what the ranking cannot know."""
+    given: Mapping[Path, Sequence[NamedBox]] = field(default_factory=dict)
+    """All labels of each image."""
 
     def ranked(self) -> list[LabelIssue]:
         """The most suspicious first; in a lasting order."""

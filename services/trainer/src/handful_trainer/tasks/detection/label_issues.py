@@ -87,7 +87,7 @@ def find_label_issues(model: VisionModel, dataset: PreparedDataset) -> FoundIssu
             f"the model finds {', '.join(model.manifest.classes)}, the dataset has {', '.join(dataset.classes)}",
             "name a model of the same classes",
         )
-    answered = list(_answers(model, dataset))
+    answered = list(answers_of(model, dataset))
     ids = {dataset.classes.index(name) for name in known}
     drawing, issues = Drawing.of(answered), list[LabelIssue]()
     for each in answered:
@@ -95,10 +95,12 @@ def find_label_issues(model: VisionModel, dataset: PreparedDataset) -> FoundIssu
     unknown = [name for name in dataset.classes if name not in known]
     notes = (f"boxes of {', '.join(unknown)} are not judged: the model does not know the class",) if unknown else ()
     labels = sum(int(np.isin(each.truth.classes, list(ids)).sum()) for each in answered)
-    return FoundIssues(issues, len(answered), labels, out_of_fold=False, notes=notes)
+    given = {a.image: [_label(a.truth, place, dataset.classes) for place in range(len(a.truth))] for a in answered}
+    return FoundIssues(issues, len(answered), labels, out_of_fold=False, notes=notes, given=given)
 
 
-def _answers(model: VisionModel, dataset: PreparedDataset) -> Iterator[Answered]:
+def answers_of(model: VisionModel, dataset: PreparedDataset) -> Iterator[Answered]:
+    """All images of a dataset, with what a detector says of them."""
     options = replace(model.postprocess_options(_LOWEST), class_agnostic=False)
     with progress() as bar:
         shown = bar.add_task("looking at labels", total=sum(dataset.split_sizes.values()))
