@@ -53,19 +53,24 @@ def main() -> None:
     parser.add_argument("--only", choices=("classes", "boxes"))
     parser.add_argument("--json", action="store_true")
     words = parser.parse_args()
-    result: dict[str, Any] = {"label_issues_precision": {}}
     with tempfile.TemporaryDirectory(prefix="handful-benchmark-") as name:
-        home = Path(name)
-        if words.only != "boxes":
-            result["classes"] = classes(words.data, home, words.seeds)
-            result["label_issues_precision"]["classes"] = result["classes"]["precision"]
-        if words.only != "classes":
-            model = detector(words.package, home)
-            result["boxes"] = boxes("fingers-1500", words.data, home, words.seeds, model)
-            result["boxes_unseen"] = boxes("fingers-315", words.data, home, words.seeds, model)
-            result["office"] = office(words.data, home, model)
-            result["label_issues_precision"]["boxes"] = result["boxes"]["precision"]
+        result = measure(words.data, Path(name), words.seeds, words.only, words.package)
     print(json.dumps(result, indent=2) if words.json else result)
+
+
+def measure(data: Path, home: Path, seeds: int, only: str | None = None, package: Path | None = None) -> dict[str, Any]:
+    """All figures, or those of classes or boxes alone."""
+    result: dict[str, Any] = {"label_issues_precision": {}}
+    if only != "boxes":
+        result["classes"] = classes(data, home, seeds)
+        result["label_issues_precision"]["classes"] = result["classes"]["precision"]
+    if only != "classes":
+        model = detector(package, home)
+        result["boxes"] = boxes("fingers-1500", data, home, seeds, model)
+        result["boxes_unseen"] = boxes("fingers-315", data, home, seeds, model)
+        result["office"] = office(data, home, model)
+        result["label_issues_precision"]["boxes"] = result["boxes"]["precision"]
+    return result
 
 
 def classes(data: Path, home: Path, seeds: int) -> dict[str, Any]:
@@ -146,8 +151,7 @@ def _with_faults(answered: Sequence[Answered], chance: np.random.Generator) -> t
     places = [(image, box) for image, each in enumerate(answered) for box in range(len(each.truth))]
     chosen = chance.choice(len(places), round(SHARE * len(places)), replace=False)
     truth = [
-        [(tuple(box), int(c)) for box, c in zip(a.truth.boxes.tolist(), a.truth.classes, strict=True)]
-        for a in answered
+        [(tuple(box), int(c)) for box, c in zip(a.truth.boxes.tolist(), a.truth.classes, strict=True)] for a in answered
     ]
     new: list[list[Any]] = [list(labels) for labels in truth]
     faults: list[Fault] = []

@@ -175,8 +175,6 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.do_XGET()
 
-    do_PATCH = do_POST
-
     def _answer(self, body: bytes) -> None:
         url = urlsplit(self.path)
         self.fake.requests.append(f"{self.command} {self.path}")
@@ -194,7 +192,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.headers.get("Authorization") != f"Bearer {TOKEN}":
             self._json(401, {"message": "Invalid token"})
         else:
-            status, answer = _api(self.fake, self.command, url.path, parse_qs(url.query), body)
+            pushed = _pushed(self.fake, self.command, url.path, body)
+            status, answer = pushed or _api(self.fake, self.command, url.path, parse_qs(url.query), body)
             self._json(status, answer)
 
     def _upload(self, body: bytes) -> None:
@@ -262,27 +261,14 @@ def _api(fake: FakePicsellia, method: str, path: str, query: Mapping[str, list[s
         return (200, {"id": own_id}) if query.get("name") == [fake.organisation] else _NOT_FOUND
     if path == f"/api/organization/{own_id}":
         return 200, {"id": own_id, "name": fake.organisation, "default_connector_id": named_id("connector")}
-    if path == f"/api/organization/{own_id}/datasets" and method == "POST":
-        name = json.loads(body)["name"]
-        if name in fake.datasets:
-            return 409, {"message": "There is one of this name"}
-        fake.datasets[name] = {}
-        return 201, {"id": named_id("dataset", name), "name": name}
-    if answer := _stores(fake, method, path, own_id, body):
-        return answer
     if path == f"/api/organization/{own_id}/datasets":
         return 200, {"items": [{"id": named_id("dataset", name), "name": name} for name in fake.datasets]}
     if path == f"/api/organization/{own_id}/datasets/find":
         name = query["name"][0]
         found = {"id": named_id("dataset", name), "name": name}
         return (200, found) if name in fake.datasets else _NOT_FOUND
-    if method == "POST" and (match := re.fullmatch(r"/api/dataset/([^/]+)/versions", path)):
-        return _new_version(fake, match[1], json.loads(body))
     if match := re.fullmatch(r"/api/dataset/([^/]+)/versions(/find)?", path):
         return _versions(fake, match[1], query.get("version") if match[2] else None)
-    if match := re.fullmatch(r"/api/dataset/version/([^/]+)", path):
-        version = _version_of(fake, match[1])
-        return (200, _described(fake, version)) if version else _NOT_FOUND
     if match := re.fullmatch(r"/api/dataset/version/([^/]+)/(.+)", path):
         version = _version_of(fake, match[1])
         return _of_version(fake, version, method, match[2], query, body) if version else _NOT_FOUND
@@ -291,6 +277,26 @@ def _api(fake: FakePicsellia, method: str, path: str, query: Mapping[str, list[s
         asset = next((asset for asset in assets if asset["data"]["id"] == match[1]), None)
         return (200, {"presigned_url": _address(fake, asset)}) if asset else _NOT_FOUND
     return _NOT_FOUND
+
+
+def _pushed(fake: FakePicsellia, method: str, path: str, body: bytes) -> tuple[int, Any] | None:
+    """Calls that make datasets, versions and files; None for others."""
+    own_id = named_id("organisation", fake.organisation)
+    if path == f"/api/organization/{own_id}/datasets" and method == "POST":
+        return _new_dataset(fake, json.loads(body)["name"])
+    if method == "POST" and (match := re.fullmatch(r"/api/dataset/([^/]+)/versions", path)):
+        return _new_version(fake, match[1], json.loads(body))
+    if match := re.fullmatch(r"/api/dataset/version/([^/]+)", path):
+        version = _version_of(fake, match[1])
+        return (200, _described(fake, version)) if version else _NOT_FOUND
+    return _stores(fake, method, path, own_id, body)
+
+
+def _new_dataset(fake: FakePicsellia, name: str) -> tuple[int, Any]:
+    if name in fake.datasets:
+        return 409, {"message": "There is one of this name"}
+    fake.datasets[name] = {}
+    return 201, {"id": named_id("dataset", name), "name": name}
 
 
 def _stores(fake: FakePicsellia, method: str, path: str, own_id: str, body: bytes) -> tuple[int, Any] | None:

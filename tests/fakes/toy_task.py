@@ -206,7 +206,7 @@ class ToyEngine:
     def fit_package(self, config: TrainingConfig, model: VisionModel, dataset: PreparedDataset) -> Mapping[str, object]:
         return {}
 
-    def reference(self, config: TrainingConfig, model: VisionModel, weights: Path) -> ToyReference:  # noqa: ARG002
+    def reference(self, config: TrainingConfig, model: VisionModel, weights: Path) -> ToyReference:
         """The means."""
         return ToyReference(model, weights)
 

@@ -81,9 +81,7 @@ def test_a_second_push_changes_nothing(picsellia: FakePicsellia, raw: RawDataset
     assert len(picsellia.lake) == len(picsellia.objects) == 13
 
 
-def test_a_new_version_uses_the_files_that_are_there(
-    picsellia: FakePicsellia, raw: RawDataset, tmp_path: Path
-) -> None:
+def test_a_new_version_uses_the_files_that_are_there(picsellia: FakePicsellia, raw: RawDataset, tmp_path: Path) -> None:
     pushed(raw, tmp_path)
     more = RawDataset((*raw.items, _item(tmp_path, 20, (RawBox("cat", 1, 1, 9, 9),))))
     assert numbers(pushed(more, tmp_path, "v2")) == (14, 1, 14, 14, 2)
@@ -165,7 +163,11 @@ def test_the_command(picsellia: FakePicsellia, tmp_path: Path, monkeypatch: pyte
     config = tmp_path / "leaves.yaml"
     config.write_text(f"task: classify\ndataset: {{source: folder, path: {folder}}}\n")
     monkeypatch.setenv("HANDFUL_HOME", str(tmp_path / "home"))
-    assert main(["data", "push", "leaves", "v1", "--config", str(config), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["images"] == 6
-    assert main(["data", "push", "leaves", "v1"]) == 2
+    with pytest.raises(SystemExit) as end:
+        main(["data", "push", "leaves", "v1", "--config", str(config), "--json"])
+    assert end.value.code == 0
+    assert json.loads(capsys.readouterr().out)["images"] == 6, "the SDK says nothing on stdout"
+    with pytest.raises(SystemExit) as end:
+        main(["data", "push", "leaves", "v1"])
+    assert end.value.code == 2
     assert "give either --config or --model" in capsys.readouterr().err

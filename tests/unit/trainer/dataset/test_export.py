@@ -34,14 +34,18 @@ def hands(tmp_path: Path) -> RawDataset:
     )
 
 
-def boxes_of(source: str, path: Path, scale: bool = False) -> list[tuple[str, ...]]:
+def boxes_of(source: str, path: Path) -> list[tuple[str, ...]]:
     """All boxes in whole pixels, by image."""
     raw = open_source(DatasetConfig.model_validate({"source": source, "path": path}), path).read()
     found = []
     for each in raw.items:
         width, height = (320, 240) if each.relative else (1, 1)
         found += [
-            (each.name, b.label, *(str(round(v)) for v in (b.x * width, b.y * height, b.width * width, b.height * height)))
+            (
+                each.name,
+                b.label,
+                *(str(round(v)) for v in (b.x * width, b.y * height, b.width * width, b.height * height)),
+            )
             for b in each.boxes
         ]
     assert len(raw.items) == 4

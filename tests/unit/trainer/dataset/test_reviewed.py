@@ -71,7 +71,7 @@ def test_what_was_a_test_image_before_is_left_out() -> None:
 
 
 def test_reviewed_pictures_alone_have_no_test() -> None:
-    with pytest.raises(DataError, match="all 5 images are reviewed ones.*sources"):
+    with pytest.raises(DataError, match=r"all 5 images are reviewed ones.*sources"):
         assign_splits([asset(number, held=True) for number in range(5)], config())
 
 
@@ -94,9 +94,7 @@ def test_no_reviewed_picture_is_alike_to_a_test_image(drawn: list[tuple[int, boo
 def test_a_correction_goes_to_the_image_and_the_picture_is_not_used_besides() -> None:
     wrong = asset(1)
     review = asset(2, held=True)
-    review = review._replace(
-        item=review.item._replace(corrects=f"{1:064x}"), labels=CleanBoxes((Box(3, 2, 2, 8, 8),))
-    )
+    review = review._replace(item=review.item._replace(corrects=f"{1:064x}"), labels=CleanBoxes((Box(3, 2, 2, 8, 8),)))
     first, second = with_corrections([wrong, review])
     assert (first.kept, first.item.reviewed, first.outcome) == (review.kept, True, "usable")
     assert (second.outcome, why_left_out(second)) == ("not_accepted", CORRECTION)
@@ -109,7 +107,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[ReviewStore]:
     """The one that the source opens."""
     mlflow = FakeMlflow()
 
-    def at(uri: str) -> ReviewStore:  # noqa: ARG001
+    def at(uri: str) -> ReviewStore:
         transport = mlflow.transport()
         return ReviewStore(
             MonitoringExperiments("http://mlflow", attempts=1, transport=transport, prefix=REVIEW_PREFIX)

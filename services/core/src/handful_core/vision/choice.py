@@ -1,8 +1,8 @@
 """Which pictures are worth a person's minute: those that a model is unsure of, and no two of one scene.
 
-    unsure = class_uncertainty(probabilities)
-    for index in choose(unsure, embeddings, 100):
-        …
+unsure = class_uncertainty(probabilities)
+for index in choose(unsure, embeddings, 100):
+    …
 """
 
 from __future__ import annotations

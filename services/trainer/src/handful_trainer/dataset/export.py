@@ -178,7 +178,9 @@ def _as_folder(folder: Path, images: Sequence[LabelledImage], classes: Sequence[
         raise ConfigError(f"the class {bad!r} cannot be the name of a folder", "give it another name")
     several = [image.name for image in images if len(image.labels) > 1]
     if several:
-        raise ConfigError(f"{len(several)} images have several classes ({few(several)})", "give each the one that counts")
+        raise ConfigError(
+            f"{len(several)} images have several classes ({few(several)})", "give each the one that counts"
+        )
     for name in {image.labels[0] for image in images if image.labels}:
         _copy(folder / name, [image for image in images if image.labels == (name,)])
     return sum(bool(image.labels) for image in images)

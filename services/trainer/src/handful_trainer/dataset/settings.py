@@ -148,8 +148,8 @@ class SourceConfig(_Section):
 
     source: str
     """picsellia (pulled first), picsellia-export (a folder with assets/, assets.json, annotations.json), yolo, coco,
-    voc (Pascal VOC), folder (a folder for each class), csv (a table of images and classes), label-studio, reviewed (captured
-    pictures that people reviewed), sample (drawn hands), or sample-leaves (drawn leaves)."""
+    voc (Pascal VOC), folder (a folder for each class), csv (a table of images and classes), label-studio, reviewed
+    (captured pictures that people reviewed), sample (drawn hands), or sample-leaves (drawn leaves)."""
     path: Path | None = None
     """The source's folder; for yolo also its data.yaml, for coco also one instances file, for csv also the table, for
     label-studio also the export. For picsellia the folder to pull into, one in HANDFUL_HOME if not given. None for

@@ -1,8 +1,8 @@
 """A label that is probably wrong, and the file that holds all of a dataset, the most suspicious first.
 
-    {"schema": 1, "task": "detect", "dataset": {…}, "model": "models:/fingers/3", "out_of_fold": false,
-    "checked": {"images": 1500, "labels": 2311}, "notes": […], "issues": [{"rank": 1, "image": "images/train/a.jpg",
-    "split": "train", "kind": "missed", "score": 0.97, "given": null, "proposed": {"name": "3", "box": […], …}}, …]}
+{"schema": 1, "task": "detect", "dataset": {…}, "model": "models:/fingers/3", "out_of_fold": false,
+"checked": {"images": 1500, "labels": 2311}, "notes": […], "issues": [{"rank": 1, "image": "images/train/a.jpg",
+"split": "train", "kind": "missed", "score": 0.97, "given": null, "proposed": {"name": "3", "box": […], …}}, …]}
 """
 
 from __future__ import annotations

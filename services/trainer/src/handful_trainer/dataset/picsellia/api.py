@@ -8,23 +8,18 @@ fails, and take a list that ends early for a whole one.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn, TypeVar
 from uuid import UUID
 
 import pydantic
 import requests
-from requests.adapters import HTTPAdapter
-
-# Without this, importing the SDK redirects the whole program's logs to stdout.
-os.environ.setdefault("PICSELLIA_SDK_CUSTOM_LOGGING", "1")
-
 from picsellia import Client
 from picsellia.compatibility import add_data_mandatory_query_parameters
 from picsellia.exceptions import ForbiddenError, PicselliaError, ResourceNotFoundError, UnauthorizedError
 from picsellia.sdk.dataset import Dataset
 from picsellia.sdk.dataset_version import DatasetVersion
+from requests.adapters import HTTPAdapter
 
 from handful_core.errors import ConfigError, DataError, HandfulError, NotFoundError, UnavailableError
 from handful_trainer.dataset.picsellia.retrying import REPEATED_BY_SDK, is_transient, with_retries

@@ -13,7 +13,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from handful_core.console import progress
 from handful_core.errors import NotFoundError
 from handful_core.files import write_atomically
 from handful_core.review import Annotation, CapturedPicture, Review, ReviewStore

@@ -137,9 +137,8 @@ def issues_of(
         ]
         kind, score, other = max(doubts, key=lambda doubt: doubt[1])
         if score > 0:
-            yield LabelIssue(
-                answered.image, answered.split, kind, score, _label(truth, place, classes), _answer(found, other, classes)
-            )  # fmt: skip
+            given, proposed = _label(truth, place, classes), _answer(found, other, classes)
+            yield LabelIssue(answered.image, answered.split, kind, score, given, proposed)
     for place, score in _missed(found, overlaps):
         yield LabelIssue(answered.image, answered.split, "missed", score, None, _answer(found, place, classes))
 
@@ -160,9 +159,7 @@ def _wrong_class(truth: Detections, found: Detections, overlaps: NDArray[np.floa
     return "wrong class", float(others[best]) * (1 - same), best
 
 
-def _badly_placed(
-    found: Detections, overlaps: NDArray[np.float32], own: NDArray[np.bool_], drawing: Drawing
-) -> _Doubt:
+def _badly_placed(found: Detections, overlaps: NDArray[np.float32], own: NDArray[np.bool_], drawing: Drawing) -> _Doubt:
     """The model sees the object elsewhere than the box says, or smaller, or larger."""
     near = np.where(own & (overlaps >= _TOUCHING), found.scores, 0)
     if not near.any():
