@@ -11,10 +11,26 @@ from typing import Any
 import cv2
 import numpy as np
 
-from handful_core.review import Annotation, CapturedPicture, Probability, Review, ReviewedObject, ScoredObject
+from fakes.registry import FakeMlflow
+from handful_core.registry.monitoring import REVIEW_PREFIX, MonitoringExperiments
+from handful_core.review import (
+    Annotation,
+    CapturedPicture,
+    Probability,
+    Review,
+    ReviewedObject,
+    ReviewStore,
+    ScoredObject,
+)
 
 NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
 BOX = (40.0, 30.0, 200.0, 180.0)
+
+
+def review_store(mlflow: FakeMlflow | None = None) -> ReviewStore:
+    """A store on a fake MLflow."""
+    transport = (mlflow or FakeMlflow()).transport()
+    return ReviewStore(MonitoringExperiments("http://mlflow", attempts=1, transport=transport, prefix=REVIEW_PREFIX))
 
 
 def draw_jpeg(seed: int = 0, width: int = 320, height: int = 240) -> bytes:

@@ -133,6 +133,18 @@ class ReviewSuite:
         assert store.pictures(model) == [new]
         assert [run.tags[DAY] for run in experiments.runs(model, {KIND: REVIEW})] == ["2026-11-29"]
 
+    def test_old_pictures_that_were_reviewed_stay(
+        self, store: ReviewStore, experiments: MonitoringExperiments, model: str
+    ) -> None:
+        old = [draw_picture(model, at=NOON - timedelta(days=8)) for _ in range(3)]
+        for each in old:
+            store.add(each, b"jpeg")
+        store.write(draw_review(old[0]))
+        assert store.delete_before(model, "2026-11-29") == 2
+        assert store.pictures(model) == [old[0]]
+        (run,) = experiments.runs(model, {KIND: REVIEW})
+        assert run.files("captured") == [f"{old[0].id}.jpg", f"{old[0].id}.json"]
+
     def test_damaged_records_are_left_out_and_can_be_deleted(
         self, store: ReviewStore, experiments: MonitoringExperiments, model: str, caplog: pytest.LogCaptureFixture
     ) -> None:

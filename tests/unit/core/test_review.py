@@ -68,7 +68,7 @@ def test_the_proposal_is_the_answer_without_its_confidence() -> None:
         ("height", True),
         ("reason", "because"),
         ("score", "high"),
-        ("phash", -1),
+        ("phash", -2),
         ("profile", []),
         ("profile", {"brightness": [1]}),
         ("answer", {"objects": [{"name": "3", "confidence": 0.4, "box": [1, 2, 1, 4]}]}),

@@ -26,7 +26,8 @@ def create(
     scope: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="metrics|predict|admin", help="metrics, predict (if not given) or admin; may be repeated."
+            metavar="metrics|predict|review|admin",
+            help="metrics, predict (if not given), review or admin; may be repeated.",
         ),
     ] = None,
     rate: Annotated[int | None, typer.Option(min=1, help="Images a minute; the server's rate if not given.")] = None,

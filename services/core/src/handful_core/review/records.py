@@ -106,7 +106,7 @@ class CapturedPicture:
     sha256: str
     """Of the JPEG."""
     phash: int
-    """Perceptual hash, 64 bits: pictures that look alike differ in few of them."""
+    """Perceptual hash, 64 bits: pictures that look alike differ in few of them; -1 of a flat one."""
     objects: tuple[ScoredObject, ...] = ()
     probabilities: tuple[Probability, ...] = ()
     """The most probable class first."""
@@ -262,7 +262,7 @@ def _picture(content: Any) -> CapturedPicture:
         reason=_one_of(content["reason"], REASONS),
         score=_number(content["score"]),
         sha256=_word(content["sha256"]),
-        phash=_whole(content["phash"], 0, (1 << 64) - 1),
+        phash=_whole(content["phash"], -1, (1 << 64) - 1),
         objects=()
         if task == "classify"
         else tuple(

@@ -225,12 +225,22 @@ class ReviewStore:
             return count
 
     def delete_before(self, model: str, day: str) -> int:
-        """Remove the runs of earlier days (UTC, such as 2026-11-29) with all that is in them; how many there were."""
+        """Remove pictures of earlier days (UTC, such as 2026-11-29) that have no review; how many there were."""
         with self._lock:
             old = [run for run in self._all_runs(model) if run.tags.get(DAY, day) < day]
-            for run in old:
-                run.delete()
-            return len(old)
+            return sum(self._delete_unreviewed(run) for run in old)
+
+    def _delete_unreviewed(self, run: MonitoringRun) -> int:
+        reviewed = set(self._ids(run, _REVIEWED))
+        files = {name.partition(".")[0] for name in run.files(_CAPTURED)} - reviewed
+        if not reviewed:
+            run.delete()
+        else:
+            for each in files:
+                _remove(run, each)
+        for each in files:
+            self._forget(each)
+        return len(files)
 
     def _run(self, picture: CapturedPicture) -> MonitoringRun:
         """Where a picture goes. Looked up each time: a run that was deleted takes files, and nobody finds them."""
