@@ -3,10 +3,10 @@
     python tests/benchmarks/loop.py [--data ../shared/data] [--seeds 3] [--only gain] [--json]
 
 The loop is played with the bean leaves of `beans-field`, whose labels are known and hidden. A classifier begins with
-200 images. 100 more come from some 560 others: those that `handful_core.vision.choice` takes, by uncertainty and diversity,
-or any. Both get their true labels, as a person would give them. Then it is trained again, and the gain is that of the
-accuracy on 400 images that nobody trains on. `gain_over_chance` is the mean gain of ours by the mean gain of chance,
-which is drawn ten times for each seed.
+200 images. 100 more come from some 560 others: any, or those that capture would keep, the unsurest first and no two of
+one scene (`handful_core.review.choice`). Both get their true labels, as a person would give them. Then it is trained
+again, and the gain is that of the accuracy on 400 images that nobody trains on. `gain_over_chance` is the mean gain of
+ours by the mean gain of chance, which is drawn ten times for each seed.
 
 The classifier is a logistic regression on features of ImageNet that stay as they are (EfficientNet-Lite0). That takes
 minutes instead of a day, and is not `handful train`: a network that is trained as a whole gains other amounts.
@@ -23,13 +23,13 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import label_issues
 import numpy as np
 from numpy.typing import NDArray
 
-from handful_core.vision.choice import choose, class_uncertainty
 from handful_trainer.dataset.preparation.prepare import prepare
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.tasks.classification import label_issues as by_class
@@ -58,9 +58,10 @@ def gain(data: Path, home: Path, seeds: int) -> dict[str, Any]:
     samples = by_class.samples_of(prepare(config, home, task="classify"))
     rows = by_class.rows_of(by_class.imagenet_features(), [path for path, _, _ in samples])
     labels = np.asarray([label for _, _, label in samples])
+    scenes = np.stack([scene_vector(decode_image(path.read_bytes())) for path, _, _ in samples])
     ours, chance, starts = list[float](), list[float](), list[float]()
     for seed in range(seeds):
-        start, chosen, drawn = _once(rows, labels, np.random.default_rng(seed))
+        start, chosen, drawn = _once(rows, scenes, labels, np.random.default_rng(seed))
         starts.append(start)
         ours.append(chosen - start)
         chance.append(drawn - start)
@@ -78,7 +79,7 @@ def gain(data: Path, home: Path, seeds: int) -> dict[str, Any]:
 
 
 def _once(
-    rows: NDArray[np.float32], labels: NDArray[np.int64], random: np.random.Generator
+    rows: NDArray[np.float32], scenes: NDArray[np.float32], labels: NDArray[np.int64], random: np.random.Generator
 ) -> tuple[float, float, float]:
     """Test accuracy of the start, with our pictures, and with any: the mean of ten draws."""
     order = random.permutation(len(labels))
@@ -88,12 +89,23 @@ def _once(
         return float(_head(rows[learnt], labels[learnt]).score(rows[test], labels[test]))
 
     first = _head(rows[start], labels[start])
-    unsure = class_uncertainty(np.asarray(first.predict_proba(rows[pool]), np.float32))
-    seen = np.asarray(first[0].transform(rows[pool]), np.float32)
-    ours = pool[choose(unsure, seen, MORE)]
+    ours = pool[_chosen(np.asarray(first.predict_proba(rows[pool]), np.float32), scenes[pool])]
     drawn = [random.choice(pool, MORE, replace=False) for _ in range(DRAWS)]
     by_chance = statistics.mean(accuracy(np.concatenate([start, more])) for more in drawn)
     return float(first.score(rows[test], labels[test])), accuracy(np.concatenate([start, ours])), by_chance
+
+
+def _chosen(probabilities: NDArray[np.float32], scenes: NDArray[np.float32]) -> list[int]:
+    """Places of the unsurest pictures, each of another scene; once there are no other scenes, of any."""
+    manifest: Any = SimpleNamespace(out_of_distribution=None)
+    unsure = np.asarray([uncertainty(Prediction(probabilities=each), manifest) for each in probabilities])
+    order, known, chosen = np.argsort(-unsure, kind="stable").tolist(), Scenes(len(unsure)), list[int]()
+    for place in order:
+        if len(chosen) < MORE and known.is_new(scenes[place]):
+            known.keep(scenes[place])
+            chosen.append(place)
+    rest = [place for place in order if place not in set(chosen)]
+    return chosen + rest[: MORE - len(chosen)]
 
 
 def _head(rows: NDArray[np.float32], labels: NDArray[np.int64]) -> Any:

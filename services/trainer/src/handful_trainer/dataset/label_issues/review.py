@@ -13,8 +13,8 @@ import cv2
 
 from handful_core.review import CapturedPicture, Probability, ReviewStore, ScoredObject
 from handful_core.vision.decode import Pixels, decode_image
+from handful_core.vision.phash import perceptual_hashes
 from handful_faces import publishing_blur
-from handful_trainer.dataset.inspection.phash import perceptual_hashes
 from handful_trainer.dataset.label_issues.issue import FoundIssues, LabelIssue, NamedBox
 from handful_trainer.dataset.sources.reviewed import dataset_source
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -144,7 +145,7 @@ class WritableVersion(RemoteVersion):
         known = {label.name: str(label.id) for label in self._request("its labels", self._version.list_labels)}
         for name in names:
             if name not in known:
-                known[name] = str(self._request("a new label", lambda name=name: self._version.create_label(name)).id)
+                known[name] = str(self._request("a new label", partial(self._version.create_label, name)).id)
         return known
 
     def annotate(self, annotations: Sequence[Mapping[str, Any]]) -> None:
