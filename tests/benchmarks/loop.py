@@ -30,6 +30,9 @@ import label_issues
 import numpy as np
 from numpy.typing import NDArray
 
+from handful_core.review.choice import Scenes, scene_vector, uncertainty
+from handful_core.vision.decode import decode_image
+from handful_core.vision.prediction import Prediction
 from handful_trainer.dataset.preparation.prepare import prepare
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.tasks.classification import label_issues as by_class
