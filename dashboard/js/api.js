@@ -52,6 +52,40 @@ export function traffic(model, hours, signal) {
   return request(withQuery("monitor/requests", { model, hours }), { signal });
 }
 
+/** Models that have captured pictures, with how many wait for a review. Needs a key of the scope review. */
+export function reviewModels(signal) {
+  return request("monitor/review/models", { signal });
+}
+
+/** A model's captured pictures that are "open" or "done", with the model's answers. */
+export function reviewPictures(model, status, signal) {
+  return request(withQuery("monitor/review/pictures", { model, status }), { signal });
+}
+
+/** A captured picture, as a blob: an address alone would carry no key. */
+export async function reviewImage(id, signal) {
+  const response = await send(`monitor/review/pictures/${id}/image`, { signal, accept: "image/jpeg" });
+  if (!response.ok) throw await problemFrom(response);
+  return orUnreachable(response.blob());
+}
+
+/** Keeps a review {status, annotation}; a Problem with status 409 if the picture is no longer at this revision. */
+export function putReview(id, revision, review) {
+  allowPrompt();
+  const headers = { "content-type": "application/json", "if-match": `"${revision}"` };
+  return request(`monitor/review/pictures/${id}`, { method: "PUT", headers, body: JSON.stringify(review) });
+}
+
+/** Deletes a captured picture with its review, for good. */
+export function deletePicture(id) {
+  return change(`monitor/review/pictures/${id}`, "DELETE");
+}
+
+/** Deletes all captured pictures of a model with their reviews, for good. */
+export function deletePictures(model) {
+  return change(withQuery("monitor/review/pictures", { model }), "DELETE");
+}
+
 /** The server's measurements, as Prometheus reads them. */
 export async function metrics(signal) {
   const response = await send("api/metrics", { signal, accept: "text/plain" });
@@ -92,8 +126,12 @@ export function liveSocket(settings) {
 }
 
 function postJson(path, body) {
+  return change(path, "POST", JSON.stringify(body));
+}
+
+function change(path, method, body) {
   allowPrompt();
-  return request(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+  return request(path, { method, headers: { "content-type": "application/json" }, body });
 }
 
 function withQuery(path, parameters) {
@@ -111,8 +149,9 @@ async function send(path, { headers, accept = "application/json", ...options }) 
   const key = storedKey();
   const own = { accept, ...headers, ...(key ? { "x-api-key": key } : {}) };
   const response = await orUnreachable(fetch(path, { ...options, headers: own }));
-  // 403: this key is good, but lacks the scope; an admin's key may do it. Without a key, 403 has another reason.
-  if (response.status !== 401 && !(response.status === 403 && options.method === "POST" && key)) return response;
+  // 403: this key is good, but lacks the scope; another key may do it. Without a key, 403 has another reason.
+  const needsMore = response.status === 403 && key && (options.method || path.startsWith("monitor/review"));
+  if (response.status !== 401 && !needsMore) return response;
   return (await promptForKey(key)) ? send(path, { headers, accept, ...options }) : response;
 }
 

@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { createApp } from "./app.js";
 import { createStore, INITIAL } from "./app/state.js";
+import { createCaptureSign } from "./view/capture.js";
 import { createCompare } from "./view/compare.js";
 import { createExport } from "./view/export.js";
 import { createHistory } from "./view/history.js";
@@ -25,6 +26,7 @@ const store = createStore(INITIAL);
 const app = createApp(store, api);
 const views = [
   createStatus,
+  createCaptureSign,
   createPicker,
   createStage,
   createSummary,

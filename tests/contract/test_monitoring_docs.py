@@ -15,6 +15,7 @@ from handful_monitor.domain.verdict import Stream
 from handful_monitor.settings import MonitorSettings
 from handful_monitor.standing import RunReference, Standing
 from handful_monitor.traffic import TrafficCounter
+from support.captured import review_store
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def test_every_setting_is_there_with_its_default(text: str) -> None:
 
 
 def test_every_route_is_there(text: str) -> None:
-    app = create_app(ApiState(MonitorSettings(), Standing(7), TrafficCounter(7), ""))
+    app = create_app(ApiState(MonitorSettings(), Standing(7), TrafficCounter(7), "", review_store()))
     for path in app.openapi()["paths"]:
         assert re.search(rf"^\| `{path}[`?]", text, re.MULTILINE), path
 

@@ -28,7 +28,7 @@ def test_every_setting_is_there_with_its_default(page: str) -> None:
 
 
 def test_every_metric_is_there(page: str, tmp_path: Path) -> None:
-    app = make_app(tmp_path, FakeMlflow(), prediction_log=True)
+    app = make_app(tmp_path, FakeMlflow(), prediction_log=True, capture="unsure", capture_unblurred=True)
     families = app.state.serving.metrics.registry.collect()
     metrics = {family.name for family in families if family.name.startswith("handful_")}
     assert set(re.findall(r"`(handful_[a-z_]+)`", page)) == metrics

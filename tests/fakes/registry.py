@@ -271,7 +271,7 @@ class FakeMlflow:
 
 
 class FakeExperiments:
-    """Experiments `monitoring/…` and their runs.
+    """Experiments `monitoring/…` and `review/…`, and their runs.
 
     Args:
         mlflow: the server that they belong to.
@@ -300,8 +300,16 @@ class FakeExperiments:
         body: Any = json.loads(request.content) if request.content and request.method == "POST" else {}
         if what == "experiments/create":
             return {"experiment_id": self._create(body["name"])}
+        if what == "experiments/set-experiment-tag":
+            (found,) = [e for e in self.experiments.values() if e["experiment_id"] == body["experiment_id"]]
+            found["tags"] = [t for t in found.get("tags", []) if t["key"] != body["key"]]
+            found["tags"].append({"key": body["key"], "value": body["value"]})
+            return {}
         if what == "experiments/search":
-            active = [e for e in self.experiments.values() if e["lifecycle_stage"] == "active"]
+            start = body.get("filter", "").removeprefix("name LIKE '").removesuffix("%'")
+            active = [
+                e for e in self.experiments.values() if e["lifecycle_stage"] == "active" and e["name"].startswith(start)
+            ]
             return {"experiments": active} if active else {}
         if what == "runs/create":
             return {"run": self._run(body)}

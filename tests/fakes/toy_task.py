@@ -33,6 +33,7 @@ from handful_trainer.config.settings import (
     TrainingConfig,
     TrainingSettings,
 )
+from handful_trainer.dataset.label_issues.issue import FoundIssues
 from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.pipeline.job import TrainingJob
 from handful_trainer.tasks.classification.data.label_format import ClassFormat
@@ -228,6 +229,11 @@ class ToyTask:
     def evaluate(self, model: VisionModel, dataset: PreparedDataset, split: str) -> Evaluation:
         """As any classifier is."""
         return evaluate(model, dataset, split)
+
+    def find_label_issues(self, model: VisionModel | None, dataset: PreparedDataset) -> FoundIssues:
+        """None: colours are never wrong."""
+        images = sum(dataset.split_sizes.values())
+        return FoundIssues((), images, images, out_of_fold=False)
 
     def is_right(self, answer: Mapping[str, Any], dataset: PreparedDataset, labels: int) -> bool:
         """The first class."""

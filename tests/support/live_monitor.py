@@ -15,6 +15,7 @@ import uvicorn
 
 from handful_core.errors import NotFoundError
 from handful_core.profile import Feature, LogRow, Profile
+from handful_core.review import ReviewStore
 from handful_monitor.api.app import create_app
 from handful_monitor.api.state import ApiState
 from handful_monitor.domain.comparison import Reference
@@ -24,6 +25,7 @@ from handful_monitor.references import AcceptedVersion, References
 from handful_monitor.settings import MonitorSettings
 from handful_monitor.standing import RunReference, Standing
 from handful_monitor.traffic import TrafficCounter
+from support.captured import review_store
 from support.mlflow_server import free_port
 
 FEATURES = (
@@ -83,6 +85,7 @@ class LiveMonitor:
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     port: int = field(default_factory=free_port)
     judge: Judge = field(default_factory=lambda: Judge(_Accepted()))
+    reviews: ReviewStore = field(default_factory=review_store)
 
     def __post_init__(self) -> None:
         self.clear()
@@ -96,7 +99,7 @@ class LiveMonitor:
     def clear(self) -> None:
         """Know nothing."""
         self.standing, self.traffic = Standing(7), TrafficCounter(7)
-        self.state = ApiState(MonitorSettings(), self.standing, self.traffic, "http://mlflow.example")
+        self.state = ApiState(MonitorSettings(), self.standing, self.traffic, "http://mlflow.example", self.reviews)
         if hasattr(self, "app"):
             self.app.state.monitor = self.state
         else:

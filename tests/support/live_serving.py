@@ -18,7 +18,7 @@ import uvicorn
 
 from fakes.registry import FakeMlflow
 from handful_core.registry import Registry
-from handful_core.registry.monitoring import MonitoringExperiments
+from handful_core.registry.monitoring import REVIEW_PREFIX, MonitoringExperiments
 from handful_core.settings import CoreSettings
 from handful_serving.app import create_app
 from handful_serving.server.protocols import BoundedHttpProtocol, BoundedWebSocketProtocol
@@ -57,8 +57,11 @@ class LiveServing:
         given |= self.settings
         registry = Registry("http://mlflow", attempts=1, transport=self.mlflow.transport())
         experiments = MonitoringExperiments("http://mlflow", attempts=1, transport=self.mlflow.transport())
+        captured = MonitoringExperiments("http://mlflow", 5, 1, self.mlflow.transport(), REVIEW_PREFIX)
         core = CoreSettings(home=self.root)
-        app = create_app(ServingSettings(**given), core, registry=registry, probe=False, experiments=experiments)
+        app = create_app(
+            ServingSettings(**given), core, registry=registry, probe=False, experiments=experiments, captured=captured
+        )
         config = uvicorn.Config(
             app,
             port=self.port,

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 
 from fakes.registry import FakeMlflow
 from handful_core.registry import Registry
-from handful_core.registry.monitoring import MonitoringExperiments
+from handful_core.registry.monitoring import REVIEW_PREFIX, MonitoringExperiments
 from handful_core.settings import CoreSettings
 from handful_serving.app import create_app
 from handful_serving.settings import ServingSettings
@@ -28,8 +28,11 @@ def make_app(folder: Path, mlflow: FakeMlflow, *, probe: bool = False, **setting
     options |= {"inference_backend": "onnxruntime", "prediction_log": False} | settings
     registry = Registry("http://mlflow", attempts=1, transport=mlflow.transport())
     experiments = MonitoringExperiments("http://mlflow", attempts=1, transport=mlflow.transport())
+    captured = MonitoringExperiments("http://mlflow", attempts=1, transport=mlflow.transport(), prefix=REVIEW_PREFIX)
     core = CoreSettings(home=folder / "home")
-    return create_app(ServingSettings(**options), core, registry=registry, probe=probe, experiments=experiments)
+    return create_app(
+        ServingSettings(**options), core, registry=registry, probe=probe, experiments=experiments, captured=captured
+    )
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
 /** English: every word that the page says of its own accord, apart from those in index.html. */
 
 import { monitoring } from "./monitoring.en.js";
+import { review } from "./review.en.js";
 
 const METRICS = {
   mAP50: "mAP@0.5",
@@ -29,7 +30,7 @@ export const messages = {
   byte: "B",
   percent: (number) => `${number}%`,
   otherLanguage: "Français",
-  views: { live: "Live", models: "Models", monitoring: "Monitoring", health: "Health" },
+  views: { live: "Live", models: "Models", monitoring: "Monitoring", review: "Review", health: "Health" },
   version: (number) => `v${number}`,
   metricName: (key) => METRICS[key] ?? key.replaceAll("_", " "),
   /** Of a metric as MLflow has it: "val/mAP50". */
@@ -288,6 +289,7 @@ export const messages = {
   },
 
   monitoring,
+  review,
 
   copy: "Copy",
   copied: "Copied",

@@ -1,6 +1,7 @@
 /** Français : les mêmes mots que en.js, et ceux de index.html par leur texte anglais. */
 
 import { monitoring } from "./monitoring.fr.js";
+import { review } from "./review.fr.js";
 
 const METRICS = {
   mAP50: "mAP@0.5",
@@ -44,7 +45,7 @@ export const messages = {
   byte: "o",
   percent: (number) => `${number}\u202f%`,
   otherLanguage: "English",
-  views: { live: "En direct", models: "Modèles", monitoring: "Suivi", health: "Santé" },
+  views: { live: "En direct", models: "Modèles", monitoring: "Suivi", review: "Révision", health: "Santé" },
   version: (number) => `v${number}`,
   metricName: (key) => METRICS[key] ?? key.replaceAll("_", " "),
   curveName: (key) => key.split("/").map((name) => CURVES[name] ?? name).join("/"),
@@ -307,6 +308,7 @@ export const messages = {
   },
 
   monitoring,
+  review,
 
   copy: "Copier",
   copied: "Copié",
@@ -317,6 +319,7 @@ export const messages = {
     Live: "En direct",
     Models: "Modèles",
     Monitoring: "Suivi",
+    Review: "Révision",
     Health: "Santé",
     Views: "Vues",
     More: "Plus",

@@ -1,6 +1,6 @@
 /** Redraws lists that somebody is working with, without losing the keyboard's place in them. */
 
-const FOCUSABLE = "button:not([disabled]), a[href], summary, [tabindex]";
+const FOCUSABLE = "button:not([disabled]), select:not([disabled]), a[href], summary, [tabindex]";
 
 /**
  * Replaces the children of `root`. If the focus was in it, it goes to the element with the same `data-key`; else to one of

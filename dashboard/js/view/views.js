@@ -7,6 +7,7 @@ const CODE = {
   live: () => import("../live/view.js"),
   models: () => import("../models/view.js"),
   monitoring: () => import("../monitoring/view.js"),
+  review: () => import("../review/view.js"),
   health: () => import("../health/view.js"),
 };
 const NAMES = ["try", ...Object.keys(CODE)];

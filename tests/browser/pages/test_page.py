@@ -151,7 +151,7 @@ def test_everything_is_reached_by_keyboard_and_shows_its_focus(page, screen) -> 
         reached.append(page.evaluate(f"{focused}.dataset.part || {focused}.textContent.trim()"))
         # The slider's focus is drawn around its thumb, which no script can ask about.
         assert page.evaluate(f"{focused}.type === 'range' || getComputedStyle({focused}).outlineStyle !== 'none'")
-    assert reached[:6] == ["Handful", "Try it", "Live", "Models", "Monitoring", "Health"]
+    assert reached[:7] == ["Handful", "Try it", "Live", "Models", "Monitoring", "Review", "Health"]
     assert reached[6:11] == ["language", "API", "picker-button", "another", "slider"]
     assert len([name for name in reached if "%" in name]) == 2
     assert reached[-1] == "copy"

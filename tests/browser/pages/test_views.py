@@ -27,6 +27,7 @@ VIEWS = {
     "live": "Live",
     "models": "Models",
     "monitoring": "Monitoring",
+    "review": "Review",
     "health": "Health",
 }
 
@@ -48,7 +49,7 @@ def _open(page: Any, serving: LiveServing, name: str) -> None:
 
 def test_links_lead_to_each_view_and_back_goes_back(screen) -> None:
     page = screen.page
-    for name in ("live", "models", "monitoring", "health", "try"):
+    for name in ("live", "models", "monitoring", "review", "health", "try"):
         link = page.locator(f'[data-to="{name}"]')
         link.focus()
         page.keyboard.press("Enter")

@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from handful_core.listening import listen
+from handful_core.review import ReviewStore
 from handful_monitor.judge import Judge
 from handful_monitor.references import References
 from handful_monitor.report import Parts
@@ -158,9 +159,8 @@ def test_a_port_in_use_is_told_at_once(served: WatchedModel) -> None:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_where_the_rounds_end_the_server_ends_too(served: WatchedModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    parts = Parts(
-        MonitorSettings(), served.home, served.experiments, served.registry, Judge(References(served.registry))
-    )
+    judge, reviews = Judge(References(served.registry)), ReviewStore.at(served.registry.uri)
+    parts = Parts(MonitorSettings(), served.home, served.experiments, served.registry, judge, reviews)
 
     def bug(*_: object) -> list[str]:
         raise TypeError("a bug")

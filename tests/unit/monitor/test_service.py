@@ -27,6 +27,7 @@ from handful_monitor.settings import MonitorSettings
 from handful_monitor.standing import RunReference, Standing
 from handful_monitor.standing_file import StandingFile
 from handful_monitor.traffic import TrafficCounter, step_of
+from support.captured import review_store
 
 NOW = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
 CAMERA = Stream("fingers", "3", "camera-1")
@@ -72,7 +73,9 @@ def traffic(clock: Clock) -> TrafficCounter:
 
 @pytest.fixture
 def http(standing: Standing, traffic: TrafficCounter) -> Iterator[TestClient]:
-    app = create_app(ApiState(MonitorSettings(), standing, traffic, "http://mlflow.example", started=NOW))
+    app = create_app(
+        ApiState(MonitorSettings(), standing, traffic, "http://mlflow.example", review_store(), started=NOW)
+    )
     with TestClient(app) as client:
         yield client
 
@@ -259,8 +262,9 @@ def test_what_cannot_be_answered_is_a_problem(http: TestClient, path: str, statu
 
 def test_nothing_can_be_changed(http: TestClient) -> None:
     paths = http.get("/openapi.json").json()["paths"]
-    assert set(paths) == {"/health", "/metrics", "/verdicts", "/verdicts/history", "/requests"}
-    assert {method for path in paths.values() for method in path} == {"get"}
+    reviews = {path for path in paths if path.startswith("/review/")}  # tests/unit/monitor/test_review.py
+    assert set(paths) - reviews == {"/health", "/metrics", "/verdicts", "/verdicts/history", "/requests"}
+    assert {method for path in set(paths) - reviews for method in paths[path]} == {"get"}
     assert http.post("/verdicts").status_code == 405
     assert http.get("/verdicts").headers["content-security-policy"].startswith("default-src 'none'")
 
@@ -296,7 +300,7 @@ Handler = Callable[[httpx.Request], httpx.Response]
 
 def ask(handler: Handler, traffic: TrafficCounter, standing: Standing) -> Any:
     prometheus = Prometheus("http://prometheus:9090/", httpx.MockTransport(handler))
-    state = ApiState(MonitorSettings(), standing, traffic, "http://mlflow.example", prometheus)
+    state = ApiState(MonitorSettings(), standing, traffic, "http://mlflow.example", review_store(), prometheus)
     with TestClient(create_app(state)) as client:
         return client.get("/requests", params={"model": 'a "quoted" one', "hours": 24}).json()
 

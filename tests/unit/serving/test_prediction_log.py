@@ -34,7 +34,7 @@ from handful_core.profile.answer import at_own_thresholds
 from handful_core.registry.monitoring import MonitoringExperiments
 from handful_core.vision.detections import Detections
 from handful_core.vision.prediction import Prediction
-from handful_serving.adapters.prediction_log import shipper as shipper_module
+from handful_serving.adapters import trusted_day
 from handful_serving.adapters.prediction_log import spool as spool_module
 from handful_serving.adapters.prediction_log.reservoir import Reservoir
 from handful_serving.adapters.prediction_log.shipper import Shipper
@@ -547,7 +547,7 @@ def test_a_clock_that_jumps_removes_nothing(
         def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
             return datetime.now(tz) + jump
 
-    monkeypatch.setattr(shipper_module, "datetime", Jumped)
+    monkeypatch.setattr(trusted_day, "datetime", Jumped)
     shipper.remove_old()
     assert len(active(mlflow)) == 1
 
@@ -563,7 +563,7 @@ def test_a_machine_whose_clock_is_wrong_from_the_start_removes_nothing_early(
         def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
             return datetime.now(tz) + timedelta(days=400)
 
-    monkeypatch.setattr(shipper_module, "datetime", Ahead)
+    monkeypatch.setattr(trusted_day, "datetime", Ahead)
     Shipper(MonitoringExperiments("http://mlflow", attempts=1, transport=mlflow.transport()), days=30).remove_old()
     assert len(active(mlflow)) == 1
 

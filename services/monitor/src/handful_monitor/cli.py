@@ -129,6 +129,7 @@ def _tell(verdict: Verdict) -> None:
 def _opened() -> Iterator[Parts]:
     from handful_core.registry import Registry
     from handful_core.registry.monitoring import MonitoringExperiments
+    from handful_core.review import ReviewStore
     from handful_monitor.judge import Judge
     from handful_monitor.references import References
     from handful_monitor.report import Parts
@@ -137,8 +138,9 @@ def _opened() -> Iterator[Parts]:
     with (
         Registry(core.mlflow_uri, timeout=_SECONDS) as registry,
         MonitoringExperiments(core.mlflow_uri, timeout=_SECONDS) as experiments,
+        ReviewStore.at(core.mlflow_uri, _SECONDS) as reviews,
     ):
-        yield Parts(settings, core.home, experiments, registry, Judge(References(registry)))
+        yield Parts(settings, core.home, experiments, registry, Judge(References(registry)), reviews)
 
 
 def _since(days: int) -> datetime:

@@ -13,6 +13,7 @@ from handful_core.errors import HandfulError
 from handful_core.profile import LogRow
 from handful_core.registry import Registry
 from handful_core.registry.monitoring import MonitoringExperiments
+from handful_core.review import ReviewStore
 from handful_monitor.domain.verdict import State, Verdict
 from handful_monitor.history import VerdictHistory
 from handful_monitor.html import draw_report, find_evidently
@@ -35,6 +36,7 @@ class Parts:
     experiments: MonitoringExperiments
     registry: Registry
     judge: Judge
+    reviews: ReviewStore
 
     def models(self, only: str | None) -> list[str]:
         """The model that was named, or all that have a log."""

@@ -50,7 +50,7 @@ class Service:
         self._thread = threading.Thread(target=self._rounds, name="rounds", daemon=True)
         page = settings.mlflow_page or redact_credentials(parts.registry.uri)
         prometheus = Prometheus(settings.prometheus) if settings.prometheus else None
-        self.app = create_app(ApiState(settings, self._standing, traffic, page.rstrip("/"), prometheus))
+        self.app = create_app(ApiState(settings, self._standing, traffic, page.rstrip("/"), parts.reviews, prometheus))
         self._server = uvicorn.Server(
             uvicorn.Config(
                 self.app,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -15,15 +16,20 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 
 from handful_core import __version__
-from handful_core.errors import redact_credentials
+from handful_core.errors import ConfigError, redact_credentials
 from handful_core.registry import Registry
-from handful_core.registry.monitoring import MonitoringExperiments
+from handful_core.registry.monitoring import REVIEW_PREFIX, MonitoringExperiments
+from handful_core.review import ReviewStore
 from handful_core.runtime.cpus import available_cpus
 from handful_core.settings import CoreSettings
 from handful_core.vision.drawing import draw
 from handful_faces import face_blur
 from handful_serving.adapters import memory
 from handful_serving.adapters.backends import model_opener
+from handful_serving.adapters.capture.capture import PictureCapture
+from handful_serving.adapters.capture.courier import Courier
+from handful_serving.adapters.capture.rules import CaptureRules
+from handful_serving.adapters.capture.spool import PictureSpool
 from handful_serving.adapters.disk_cache import DiskCache
 from handful_serving.adapters.key_file import KeyFile, WithMetricsKey
 from handful_serving.adapters.metrics import Metrics
@@ -34,6 +40,7 @@ from handful_serving.adapters.prediction_log.shipper import Shipper
 from handful_serving.adapters.prediction_log.spool import Spool
 from handful_serving.adapters.probe import Limits, Probe
 from handful_serving.adapters.probe_record import ProbeRecord
+from handful_serving.adapters.trusted_day import TrustedDay
 from handful_serving.api import error_handlers
 from handful_serving.api.access_log import AccessLog
 from handful_serving.api.body import BodyBudget
@@ -70,6 +77,7 @@ def create_app(
     open_model: OpenModel | None = None,
     probe: bool = True,
     experiments: MonitoringExperiments | None = None,
+    captured: MonitoringExperiments | None = None,
 ) -> FastAPI:
     """The application.
 
@@ -80,13 +88,15 @@ def create_app(
         open_model: loads packages, instead of what the settings say.
         probe: try each package in a process of its own first.
         experiments: where the prediction log goes, instead of MLflow at its address.
+        captured: where captured pictures go, instead of MLflow at its address.
 
     Raises:
         ResourceError: the cache folder cannot be written.
-        ConfigError: there is no dashboard in its folder, MLflow's address is invalid, or OpenVINO is not installed.
+        ConfigError: there is no dashboard in its folder, MLflow's address is invalid, OpenVINO is not installed, or
+            pictures would be kept with faces in them.
     """
     dashboard = Dashboard(settings.dashboard_dir) if settings.dashboard_dir else None
-    state = _build(settings, core, registry, open_model, experiments, probe=probe)
+    state = _build(settings, core, registry, open_model, experiments, captured, probe=probe)
     app = FastAPI(
         title="Handful",
         version=__version__,
@@ -132,6 +142,7 @@ def _build(
     registry: ModelRegistry | None,
     open_model: OpenModel | None,
     experiments: MonitoringExperiments | None,
+    captured: MonitoringExperiments | None,
     *,
     probe: bool,
 ) -> AppState:
@@ -139,6 +150,9 @@ def _build(
     log = _prediction_log(settings, core, experiments) if settings.prediction_log else None
     if log is not None:
         metrics.registry.register(log)
+    capture = _capture(settings, core, captured) if settings.capture != "off" else None
+    if capture is not None:
+        metrics.registry.register(capture)
     threads = settings.threads or available_cpus()
     cache = settings.cache_dir or core.home / "cache" / "models"
     disk_cache = DiskCache(cache, settings.cache_versions)
@@ -170,7 +184,7 @@ def _build(
     return AppState(
         settings=settings,
         manager=manager,
-        predictor=Predictor(manager, _pipeline(settings, threads), queue, rollout, threads),
+        predictor=Predictor(manager, _pipeline(settings, threads), queue, rollout, threads, capture),
         rollout=rollout,
         model_status=ModelStatus(manager),
         metrics=metrics,
@@ -179,6 +193,7 @@ def _build(
         body_budget=BodyBudget(settings.max_body_bytes, settings.max_pending_bytes, settings.body_seconds),
         monitor=Monitor(settings.monitor),
         prediction_log=log,
+        capture=capture,
         mlflow_page=(settings.mlflow_page or redact_credentials(core.mlflow_uri)).rstrip("/"),
     )
 
@@ -219,6 +234,35 @@ def _prediction_log(
     )
 
 
+def _capture(
+    settings: ServingSettings, core: CoreSettings, experiments: MonitoringExperiments | None
+) -> PictureCapture:
+    """Which pictures are kept, where they wait, and how they get to MLflow."""
+    if settings.face_blur == "off" and not settings.capture_unblurred:
+        raise ConfigError(
+            "pictures would be kept with faces in them: HANDFUL_SERVING_CAPTURE is on, and the face blur is off",
+            "set FACE_BLUR=centerface, or HANDFUL_SERVING_CAPTURE_UNBLURRED=true where no faces can be seen",
+        )
+    if settings.capture == "all-of-source" and not settings.capture_sources:
+        raise ConfigError(
+            "HANDFUL_SERVING_CAPTURE=all-of-source names no source",
+            "set HANDFUL_SERVING_CAPTURE_SOURCES to the sources whose pictures are kept, such as camera-1",
+        )
+    experiments = experiments or MonitoringExperiments(
+        core.mlflow_uri, settings.registry_timeout, attempts=1, prefix=REVIEW_PREFIX
+    )
+    folder = core.home / "review"
+    rules = CaptureRules(
+        settings.capture,
+        settings.capture_share,
+        settings.capture_threshold,
+        frozenset(settings.capture_sources),
+        settings.capture_daily,
+    )
+    courier = Courier(ReviewStore(experiments, socket.gethostname()), TrustedDay(experiments), settings.capture_days)
+    return PictureCapture(rules, partial(PictureSpool, folder), courier, settings.capture_megabytes * 1_000_000)
+
+
 def _budget(settings: ServingSettings) -> int | None:
     """Bytes for models."""
     if settings.model_memory_mb is not None:
@@ -234,9 +278,9 @@ def _cors(settings: ServingSettings) -> list[Middleware]:
         Middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST", "PUT"],
-            allow_headers=["Authorization", "Content-Type", KEY_HEADER, HEADER],
-            expose_headers=[HEADER, "Retry-After"],
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "If-Match", KEY_HEADER, HEADER],
+            expose_headers=["ETag", HEADER, "Retry-After"],
         )
     ]
 
@@ -246,6 +290,8 @@ async def _running(state: AppState) -> AsyncIterator[None]:
     state.manager.start(state.settings.poll_seconds)
     if state.prediction_log:
         state.prediction_log.start()
+    if state.capture:
+        state.capture.start()
     try:
         yield
     finally:
@@ -255,6 +301,8 @@ async def _running(state: AppState) -> AsyncIterator[None]:
         await state.monitor.close()
         if state.prediction_log:
             await in_thread(state.prediction_log.close)
+        if state.capture:
+            await in_thread(state.capture.close)
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

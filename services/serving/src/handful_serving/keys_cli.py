@@ -26,7 +26,8 @@ def create(
     scope: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="metrics|predict|admin", help="metrics, predict (the default) or admin. You may repeat it."
+            metavar="metrics|predict|review|admin",
+            help="metrics, predict (the default), review or admin. You may repeat it.",
         ),
     ] = None,
     rate: Annotated[int | None, typer.Option(min=1, help="Images a minute. If not given, the server's rate.")] = None,

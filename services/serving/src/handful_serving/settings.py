@@ -15,6 +15,7 @@ from handful_faces.privacy import Detector
 
 CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 InferenceBackend = Literal["auto", "onnxruntime", "openvino"]
+CaptureMode = Literal["off", "unsure", "share", "all-of-source"]
 InferencePrecision = Literal["auto", "fp32"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 _ORIGIN = re.compile(r"https?://[^/?#\s]+")
@@ -132,6 +133,25 @@ class ServingSettings(BaseSettings):
     prediction_log_segment_seconds: float = Field(default=300, gt=0)
     """How often rows are brought to MLflow."""
 
+    capture: CaptureMode = Field(default="off", validation_alias=AliasChoices("HANDFUL_SERVING_CAPTURE", "CAPTURE"))
+    """Which pictures are kept for review, after the face blur. `off`: none. `unsure`: what the model is unsure of or a
+    challenger answers differently, and a share of the rest. `share`: that share alone. `all-of-source`: all from
+    `capture_sources`."""
+    capture_share: Fraction = 0.01
+    """Share of all pictures that is kept at random, with `unsure` and `share`."""
+    capture_threshold: Fraction = 0.5
+    """How unsure the model has to be of a picture that `unsure` keeps."""
+    capture_sources: CommaSeparated = ()
+    """Only pictures from these sources are kept, with commas between. If empty, from all."""
+    capture_daily: int = Field(default=100, ge=1, le=100_000)
+    """Pictures of a model that this server keeps a day."""
+    capture_megabytes: int = Field(default=200, ge=1)
+    """Megabytes of pictures that wait on this machine for MLflow. Beyond that, none are kept."""
+    capture_days: int = Field(default=30, ge=0)
+    """Days that a picture waits for a review before it is deleted. 0 for ever. Reviewed pictures stay."""
+    capture_unblurred: bool = False
+    """Whether pictures may be kept while `face_blur` is off."""
+
     dashboard_dir: Path | None = None
     """Folder of the dashboard, which is then served at /. `handful serve` finds it in a working copy."""
     monitor: str = "http://127.0.0.1:8002"
@@ -147,7 +167,7 @@ class ServingSettings(BaseSettings):
     log_json: bool | None = None
     """One JSON object a line. If not given, whenever stderr is no terminal."""
 
-    @field_validator("models", "cors_origins", mode="before")
+    @field_validator("models", "cors_origins", "capture_sources", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
@@ -159,7 +179,9 @@ class ServingSettings(BaseSettings):
             return origins
         raise ValueError("an origin is written like https://vision.example.com, without a path")
 
-    @field_validator("log_level", "face_blur", "auth", "inference_backend", "inference_precision", mode="before")
+    @field_validator(
+        "log_level", "face_blur", "auth", "capture", "inference_backend", "inference_precision", mode="before"
+    )
     @classmethod
     def _lower(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
 from fakes.exports import encoded, picture, turned
+from handful_core.vision.phash import perceptual_hashes
 from handful_trainer.dataset.inspection.inspect import inspect_bytes
-from handful_trainer.dataset.inspection.phash import near_duplicates, perceptual_hashes
+from handful_trainer.dataset.inspection.phash import near_duplicates
 
 
 def apart(one: bytes, other: bytes) -> int:

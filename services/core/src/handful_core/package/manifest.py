@@ -125,6 +125,8 @@ class Dataset(Part):
     fingerprint: str
     images: dict[str, int] = Field(default={})
     """Images in each split."""
+    reviewed: int = Field(default=0, ge=0)
+    """Of these, captured pictures that people reviewed (schema 1.2)."""
 
 
 class SeenList(Part):

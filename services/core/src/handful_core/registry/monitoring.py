@@ -1,4 +1,4 @@
-"""MLflow's experiments `monitoring/<model>`: where prediction logs and verdicts lie."""
+"""MLflow's experiments `monitoring/<model>`, where prediction logs and verdicts lie, and `review/<model>`."""
 
 from __future__ import annotations
 
@@ -14,16 +14,20 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from handful_core.errors import HandfulError, NotFoundError
+from handful_core.package.errors import DamagedPackageError
 from handful_core.registry.rest import NotMlflowError, Rest
 
 PREFIX = "monitoring/"
 """Of the experiments' names."""
+REVIEW_PREFIX = "review/"
+"""Of those that keep captured pictures: see `handful_core.review`."""
 KIND, REPLICA, DAY = "handful.kind", "handful.replica", "handful.day"
 """Tags of a run: what it holds, of which server, of which day (UTC, such as 2026-11-29)."""
 PREDICTION_LOG = "prediction-log"
 _API = "/api/2.0/mlflow"
 _ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 _MILLISECONDS = 1000
+_CHUNK = 1 << 20
 _MAX_BYTES = 1 << 28
 """Of a file that is fetched."""
 _RUNS_PER_PAGE = 100
@@ -64,14 +68,20 @@ class MonitoringRun:
         """
         self._rest.download(self._address(path), target, _MAX_BYTES)
 
-    def read(self, path: str) -> bytes:
+    def read(self, path: str, limit: int = _MAX_BYTES) -> bytes:
         """One of its artifacts.
 
         Raises:
             FileNotFoundError: it has none of this name.
+            DamagedPackageError: it has more bytes than the limit.
         """
         with self._rest.open(self._address(path)) as file:
-            return file.read()
+            content = bytearray()
+            while piece := file.read(_CHUNK):
+                content += piece
+                if len(content) > limit:
+                    raise DamagedPackageError(f"{path} is larger than {limit} bytes")
+        return bytes(content)
 
     def upload(self, path: str, content: bytes) -> None:
         """Write one of its artifacts: all of it, or nothing. A second time is the same as once."""
@@ -110,14 +120,21 @@ class MonitoringExperiments:
         timeout: seconds to wait for one answer.
         attempts: how often a question is asked before the server counts as away.
         transport: another transport than the network, for tests.
+        prefix: of the experiments' names.
 
     Every method raises `UnavailableError` when the server does not answer.
     """
 
     def __init__(
-        self, uri: str, timeout: float = 10, attempts: int = 3, transport: httpx.BaseTransport | None = None
+        self,
+        uri: str,
+        timeout: float = 10,
+        attempts: int = 3,
+        transport: httpx.BaseTransport | None = None,
+        prefix: str = PREFIX,
     ) -> None:
         self._rest = Rest(uri, timeout, attempts, transport)
+        self._prefix = prefix
 
     def __enter__(self) -> Self:
         return self
@@ -141,9 +158,22 @@ class MonitoringExperiments:
 
     def models(self) -> list[str]:
         """Names of the models that have one."""
-        body = {"filter": f"name LIKE '{PREFIX}%'", "view_type": "ACTIVE_ONLY"}
+        prefix = self._prefix
+        body = {"filter": f"name LIKE '{prefix}%'", "view_type": "ACTIVE_ONLY"}
         found = self._rest.search(f"{_API}/experiments/search", "experiments", body)
-        return sorted(entry["name"].removeprefix(PREFIX) for entry in found if entry["name"].startswith(PREFIX))
+        return sorted(entry["name"].removeprefix(prefix) for entry in found if entry["name"].startswith(prefix))
+
+    def tags(self, model: str) -> dict[str, str]:
+        """Tags of a model's experiment; none if it has no experiment."""
+        found = self._experiment(model)
+        return {tag["key"]: tag["value"] for tag in found.get("tags", ())} if found else {}
+
+    def set_tag(self, model: str, key: str, value: str) -> None:
+        """Set a tag of a model's experiment, which is made if there is none."""
+        number = self._number(model) or self._make(model)
+        self._rest.send(
+            "POST", f"{_API}/experiments/set-experiment-tag", {"experiment_id": number, "key": key, "value": value}
+        )
 
     def runs(self, model: str, tags: Mapping[str, str]) -> Iterator[MonitoringRun]:
         """A model's runs with these tags, the oldest first."""
@@ -171,21 +201,26 @@ class MonitoringExperiments:
         return MonitoringRun(self._rest, self._rest.post(f"{_API}/runs/create", body)["run"])
 
     def _number(self, model: str) -> str | None:
+        found = self._experiment(model)
+        return str(found["experiment_id"]) if found else None
+
+    def _experiment(self, model: str) -> dict[str, Any] | None:
+        name = self._prefix + model
         try:
-            query = {"experiment_name": PREFIX + model}
-            found = self._rest.get(f"{_API}/experiments/get-by-name", query)["experiment"]
+            query = {"experiment_name": name}
+            found: dict[str, Any] = self._rest.get(f"{_API}/experiments/get-by-name", query)["experiment"]
         except NotFoundError:
             return None
         if found["lifecycle_stage"] != "active":
             raise HandfulError(
-                f"MLflow's experiment {PREFIX + model} is deleted",
-                "restore it, or delete it for good with: mlflow gc",
+                f"MLflow's experiment {name} is deleted", "restore it, or delete it for good with: mlflow gc"
             )
-        return str(found["experiment_id"])
+        return found
 
     def _make(self, model: str) -> str:
         try:
-            return str(self._rest.post(f"{_API}/experiments/create", {"name": PREFIX + model})["experiment_id"])
+            body = {"name": self._prefix + model}
+            return str(self._rest.post(f"{_API}/experiments/create", body)["experiment_id"])
         except HandfulError:
             # Somebody else may have made it a moment ago.
             if (number := self._number(model)) is None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from handful_core.errors import NotFoundError
-from handful_core.registry.monitoring import PREFIX
+from handful_core.registry.monitoring import PREFIX, REVIEW_PREFIX
 from handful_core.registry.rest import Rest
 
 _API = "/api/2.0/mlflow"
@@ -31,14 +31,15 @@ class RunSummary:
 
 
 def list_runs(rest: Rest, experiment: str | None, limit: int) -> list[RunSummary]:
-    """The newest runs, of one experiment or of all but those that monitoring makes by itself.
+    """The newest runs, of one experiment or of all but those that serving and monitoring make by themselves.
 
     Raises:
         NotFoundError: there is no experiment of this name.
     """
     found = rest.search(f"{_API}/experiments/search", "experiments", {"view_type": "ACTIVE_ONLY"})
     names = {str(each["experiment_id"]): str(each["name"]) for each in found}
-    chosen = [key for key, name in names.items() if name == experiment or not (experiment or name.startswith(PREFIX))]
+    own = (PREFIX, REVIEW_PREFIX)
+    chosen = [key for key, name in names.items() if name == experiment or not (experiment or name.startswith(own))]
     if experiment is not None and not chosen:
         raise NotFoundError(f"MLflow has no experiment {experiment}", f"it has {', '.join(sorted(names.values()))}")
     if not chosen:

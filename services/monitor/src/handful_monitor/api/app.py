@@ -7,7 +7,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from handful_core import __version__
-from handful_monitor.api import problems, routes
+from handful_monitor.api import problems, review, routes
 from handful_monitor.api.metrics import metrics_of
 from handful_monitor.api.state import ApiState
 
@@ -15,12 +15,13 @@ _RULES = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
     (b"cache-control", b"no-store"),
 )
 
 
 def create_app(state: ApiState) -> FastAPI:
-    """The application. It only reads: nothing that can be asked of it changes anything."""
+    """The application. It only reads, but for reviews: see `handful_monitor.api.review`."""
     app = FastAPI(
         title="Handful monitor",
         version=__version__,
@@ -32,6 +33,7 @@ def create_app(state: ApiState) -> FastAPI:
     app.state.monitor = state
     app.state.metrics = metrics_of(state.standing)
     app.include_router(routes.router)
+    app.include_router(review.router)
     problems.install(app)
     return app
 

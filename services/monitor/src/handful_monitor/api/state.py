@@ -8,6 +8,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from handful_core.review import ReviewStore
 from handful_monitor.prometheus import Prometheus
 from handful_monitor.settings import MonitorSettings
 from handful_monitor.standing import RunReference, Standing
@@ -26,6 +27,7 @@ class ApiState:
         traffic: requests, counted from the log.
         prometheus: requests and latency, measured; None without one.
         mlflow_page: where people's browsers find MLflow.
+        reviews: captured pictures, and what people said about them.
         started: when this process began to know things.
     """
 
@@ -33,6 +35,7 @@ class ApiState:
     standing: Standing
     traffic: TrafficCounter
     mlflow_page: str
+    reviews: ReviewStore
     prometheus: Prometheus | None = None
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import httpx
 
-from handful_serving.domain.ports import MonitorAnswer
+from handful_serving.domain.ports import MonitorAnswer, MonitorQuestion
 
 _SECONDS = 15
+_REVIEW_SECONDS = 60
+"""Many pictures are many files of MLflow."""
+_NAME = "monitor"
+"""A plain name: the monitor answers no other, so that no web page reaches it under one of its own."""
 
 
 class Monitor:
@@ -34,6 +38,25 @@ class Monitor:
         except httpx.TransportError:
             return None
         return MonitorAnswer(answer.status_code, answer.headers.get("content-type", ""), answer.content)
+
+    async def ask(self, question: MonitorQuestion) -> MonitorAnswer | None:
+        """The same for what may change something."""
+        headers = {"host": _NAME, "x-handful-caller": question.caller, "content-type": "application/json"}
+        if question.revision:
+            headers["if-match"] = question.revision
+        try:
+            answer = await self._http.request(
+                question.method,
+                f"/{question.path}",
+                params=httpx.QueryParams(question.query),
+                headers=headers,
+                content=question.content,
+                timeout=_REVIEW_SECONDS,
+            )
+        except httpx.TransportError:
+            return None
+        kind, revision = answer.headers.get("content-type", ""), answer.headers.get("etag", "")
+        return MonitorAnswer(answer.status_code, kind, answer.content, revision)
 
     async def close(self) -> None:
         """Close the connections."""

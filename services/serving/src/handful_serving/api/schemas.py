@@ -12,6 +12,9 @@ from handful_core.vision.prediction import to_dict
 from handful_serving.api.errors import Problem
 from handful_serving.domain.prediction import PredictionResult
 
+CaptureWord = Literal["off", "unsure", "share", "all-of-source"]
+_CAPTURE = "Which pictures the server keeps for review: see docs/howto/review.md."
+
 
 class _Answer(BaseModel):
     model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
@@ -109,6 +112,11 @@ class PredictionAnswer(_Answer):
     picture: str | None = Field(
         None, description="The picture as a data URL of a JPEG, with its faces blurred; only if asked for."
     )
+    captured: bool | Literal["undecided"] | None = Field(
+        None,
+        description="Whether the picture is kept for review; only where the server keeps pictures. undecided: a "
+        "challenger is asked too, and the picture is kept if it answers otherwise.",
+    )
     request_id: str
 
 
@@ -188,6 +196,7 @@ class ModelsAnswer(_Answer):
 
     default: str | None = Field(description="The model that answers requests that name none.")
     models: list[ModelAnswer]
+    capture: CaptureWord = Field("off", description=_CAPTURE)
 
 
 class ClassAnswer(_Answer):
@@ -225,6 +234,7 @@ class ReadyAnswer(_Answer):
 
     status: Literal["ready"] = "ready"
     models: list[ReadyModel]
+    capture: CaptureWord = Field("off", description=_CAPTURE)
 
 
 class PromotedAnswer(_Answer):
@@ -276,6 +286,8 @@ def prediction_json(result: PredictionResult, request_id: str, top: int) -> dict
         "faces": image.faces,
         "request_id": request_id,
     }
+    if result.captured is not None:
+        content["captured"] = result.captured
     if image.picture is not None:
         content["picture"] = "data:image/jpeg;base64," + base64.b64encode(image.picture).decode("ascii")
     return content

@@ -44,6 +44,13 @@ async def _metrics_caller(request: Request, state: State) -> Caller:
     return state.authenticator.authenticate(read_api_key(request.headers), "metrics")
 
 
+async def _review_caller(request: Request, state: State) -> Caller:
+    if not state.authenticator.required:
+        _check_local(request, reads=request.method == "GET")
+        _check_origin(request, state)
+    return state.authenticator.authenticate(read_api_key(request.headers), "review")
+
+
 async def _admin_caller(request: Request, state: State) -> Caller:
     if not state.authenticator.required:
         _check_local(request)
@@ -55,11 +62,13 @@ PredictCaller = Annotated[Caller, Depends(_predict_caller)]
 """The caller of a route that needs the scope predict."""
 MetricsCaller = Annotated[Caller, Depends(_metrics_caller)]
 """The caller of a route that needs the scope metrics."""
+ReviewCaller = Annotated[Caller, Depends(_review_caller)]
+"""The caller of a route that needs the scope review."""
 AdminCaller = Annotated[Caller, Depends(_admin_caller)]
 """The caller of a route that needs the scope admin."""
 
 
-def _check_local(request: Request) -> None:
+def _check_local(request: Request, *, reads: bool = False) -> None:
     """Refuse what a web page could send through a browser on this machine, since no API key protects the server.
 
     A page cannot send JSON to another origin (CSRF). A page that points a domain of its own at this machine (DNS
@@ -68,8 +77,9 @@ def _check_local(request: Request) -> None:
     host = _host_name(request.headers.get("host", ""))
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not _is_local(host):
-        raise ForbiddenError(f"without API keys, nothing can be changed under the name {host}", "ask for localhost")
-    if kind != "application/json":
+        what = "no pictures are shown" if reads else "nothing can be changed"
+        raise ForbiddenError(f"without API keys, {what} under the name {host}", "ask for localhost")
+    if not reads and kind != "application/json":
         raise ForbiddenError("what changes something is sent as JSON", "set Content-Type: application/json")
 
 

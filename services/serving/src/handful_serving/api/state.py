@@ -14,7 +14,7 @@ from handful_serving.api.body import BodyBudget
 from handful_serving.domain.auth import Authenticator, RateLimiter
 from handful_serving.domain.model_manager import ModelManager
 from handful_serving.domain.model_status import ModelStatus
-from handful_serving.domain.ports import MonitorAnswer
+from handful_serving.domain.ports import MonitorAnswer, MonitorQuestion
 from handful_serving.domain.predictor import Predictor
 from handful_serving.domain.rollout import Rollout
 from handful_serving.settings import ServingSettings
@@ -52,6 +52,10 @@ class MonitorPort(Protocol):
         """Its answer; None where nobody listens."""
         ...
 
+    async def ask(self, question: MonitorQuestion) -> MonitorAnswer | None:
+        """The same for what may change something."""
+        ...
+
     async def close(self) -> None:
         """Close the connections."""
         ...
@@ -67,6 +71,13 @@ class Background(Protocol):
     def close(self) -> None:
         """Finish. It blocks for some seconds at most."""
         ...
+
+
+class CaptureBackground(Background, Protocol):
+    """The same for pictures that are kept."""
+
+    mode: str
+    """Which, in one word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +97,8 @@ class AppState:
     """Where people's browsers find MLflow."""
     monitor: MonitorPort
     prediction_log: Background | None = None
+    """None if it is off."""
+    capture: CaptureBackground | None = None
     """None if it is off."""
     live_connections: set[object] = field(default_factory=set)
     json_readers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_JSON_READERS))

@@ -12,8 +12,8 @@ from typing import Literal, Protocol
 
 from handful_serving.errors import ForbiddenError, RateError, UnauthorizedError
 
-Scope = Literal["metrics", "predict", "admin"]
-SCOPES: tuple[Scope, ...] = ("metrics", "predict", "admin")
+Scope = Literal["metrics", "predict", "review", "admin"]
+SCOPES: tuple[Scope, ...] = ("metrics", "predict", "review", "admin")
 """Each includes those before it."""
 _PREFIX = "handful_"
 _BYTES = 32

@@ -143,6 +143,25 @@ class Observer(Protocol):
         ...
 
 
+class Capture(Protocol):
+    """Keeps pictures for review. Its methods do not block and run on the event loop."""
+
+    mode: str
+    """Which pictures it keeps, in one word, for people."""
+
+    def looks_at(self, model_version: ModelVersion, source: str) -> bool:
+        """Whether an image that is about to be answered may be kept: its result then has a frame."""
+        ...
+
+    def keep(self, result: PredictionResult) -> bool:
+        """Keep the image if it is worth it; whether it is kept. The answer says so."""
+        ...
+
+    def differed(self, result: PredictionResult) -> None:
+        """The challenger answered otherwise."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class MonitorAnswer:
     """What the monitor said to a question that serving passed on."""
@@ -151,3 +170,23 @@ class MonitorAnswer:
     kind: str
     """Content-Type."""
     content: bytes
+    revision: str = ""
+    """ETag, of what has one."""
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorQuestion:
+    """What is passed on to the monitor.
+
+    Attributes:
+        query: as the client sent it.
+        caller: name of the API key; "" where none is asked for.
+        revision: If-Match, if the client sent it.
+    """
+
+    method: str
+    path: str
+    query: str = ""
+    caller: str = ""
+    revision: str = ""
+    content: bytes = b""

@@ -8,10 +8,14 @@ from typing import Literal
 
 from handful_core.package import Manifest
 from handful_core.profile import FeatureValue
+from handful_core.vision.decode import Pixels
 from handful_core.vision.prediction import Prediction
+from handful_core.vision.preprocess import Floats
 from handful_serving.domain.model_ref import ModelVersion
 
 Drawing = Literal["none", "plain", "annotated"]
+Captured = bool | Literal["undecided"]
+"""Whether a picture is kept for review; undecided while a challenger is still asked about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,18 @@ class PredictOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class Frame:
+    """What may be kept of an image."""
+
+    pixels: Pixels
+    """As the model saw them: faces are blurred, and a large image is reduced."""
+    seen: Mapping[str, FeatureValue]
+    """What the image looked like, in numbers."""
+    vector: Floats
+    """Of unit length: what it resembles."""
+
+
+@dataclass(frozen=True, slots=True)
 class ImagePrediction:
     """What the work in a thread gave: a prediction, and what is known of its image."""
 
@@ -50,6 +66,8 @@ class ImagePrediction:
     """A JPEG, if one was asked for."""
     seen: Mapping[str, FeatureValue] | None = None
     """What the image looks like, in numbers; None where nobody logs it."""
+    frame: Frame | None = None
+    """None where nobody keeps pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +86,8 @@ class PredictionResult:
     """The package's."""
     source: str = ""
     """Where the image comes from, as the request said."""
+    captured: Captured | None = None
+    """None where nobody keeps pictures."""
 
     @property
     def prediction(self) -> Prediction:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from handful_core.package import Input, Manifest
 from handful_core.profile import FeatureValue
 from handful_core.profile.appearance import SIDE, appearance
+from handful_core.review.choice import answer_vector
 from handful_core.vision.decode import DecodedImage, Pixels, decode_reduced
 from handful_core.vision.prediction import Prediction
 from handful_core.vision.preprocess import least_size
@@ -20,7 +21,8 @@ from handful_serving.concurrency.threads import WorkerPool
 from handful_serving.domain.model_manager import ModelManager
 from handful_serving.domain.model_ref import ModelRef
 from handful_serving.domain.model_store import LoadedModel, Model
-from handful_serving.domain.prediction import ImagePrediction, PredictionResult, PredictOptions
+from handful_serving.domain.ports import Capture
+from handful_serving.domain.prediction import Frame, ImagePrediction, PredictionResult, PredictOptions
 from handful_serving.domain.rollout import Rollout
 from handful_serving.errors import OverloadedError
 
@@ -39,6 +41,8 @@ class PreparedImage:
     blur_ms: float
     seen: Mapping[str, FeatureValue] | None = None
     """What it looked like before."""
+    kept: Mapping[str, FeatureValue] | None = None
+    """The same, where the image may be kept."""
 
 
 class Pipeline:
@@ -55,7 +59,9 @@ class Pipeline:
         self._draw = draw
         self._max_pixels = max_pixels
 
-    def prepare(self, data: bytes, manifest: Manifest, options: PredictOptions, *, look: bool = False) -> PreparedImage:
+    def prepare(
+        self, data: bytes, manifest: Manifest, options: PredictOptions, *, look: bool = False, capture: bool = False
+    ) -> PreparedImage:
         """Decode an image and blur its faces.
 
         Args:
@@ -63,6 +69,7 @@ class Pipeline:
             manifest: of the model that is asked.
             options: of the request.
             look: measure what the image looks like, before anything is blurred.
+            capture: keep the pixels with the result, after the blur.
 
         Raises:
             ImageError: the image cannot be used.
@@ -76,10 +83,13 @@ class Pipeline:
         limit = min(self._max_pixels, options.max_pixels or self._max_pixels)
         image = decode_reduced(data, limit, enough, least_size(spec))
         decoded = time.perf_counter()
-        seen = appearance(data, image) if look else None
+        seen = appearance(data, image) if look or capture else None
         looked = time.perf_counter()
         faces = self._blur(image.pixels)
-        return PreparedImage(image, faces, (decoded - started) * 1e3, (time.perf_counter() - looked) * 1e3, seen)
+        blur_ms = (time.perf_counter() - looked) * 1e3
+        return PreparedImage(
+            image, faces, (decoded - started) * 1e3, blur_ms, seen if look else None, seen if capture else None
+        )
 
     def predict(self, model: Model, image: PreparedImage, options: PredictOptions) -> ImagePrediction:
         """Ask a model.
@@ -98,7 +108,12 @@ class Pipeline:
             shown = prediction if options.drawing == "annotated" else None
             picture = self._draw(decoded.pixels, shown, model.manifest)
             timings["draw"] = (time.perf_counter() - started) * 1e3
-        return ImagePrediction(prediction, decoded.width, decoded.height, image.faces, timings, picture, image.seen)
+        frame = None
+        if image.kept is not None:
+            frame = Frame(decoded.pixels, image.kept, answer_vector(prediction, decoded.pixels))
+        return ImagePrediction(
+            prediction, decoded.width, decoded.height, image.faces, timings, picture, image.seen, frame
+        )
 
 
 class Predictor:
@@ -110,15 +125,23 @@ class Predictor:
         queue: who may work when.
         rollout: which requests a challenger answers, or is asked beside the champion.
         workers: threads.
+        capture: keeps pictures for review; None where nobody does.
     """
 
     def __init__(
-        self, manager: ModelManager, pipeline: Pipeline, queue: AdmissionQueue, rollout: Rollout, workers: int
+        self,
+        manager: ModelManager,
+        pipeline: Pipeline,
+        queue: AdmissionQueue,
+        rollout: Rollout,
+        workers: int,
+        capture: Capture | None = None,
     ) -> None:
         self._manager = manager
         self._pipeline = pipeline
         self._rollout = rollout
         self._observer = manager.dependencies.observer
+        self._capture = capture
         self._pool = WorkerPool(workers)
         self.queue = queue
         self.workers = workers
@@ -156,14 +179,31 @@ class Predictor:
         slot = await self.queue.acquire(deadline)
         waited = (time.perf_counter() - started) * 1e3
         look = self._observer.wants(loaded.model_version, options.source)
-        prepared, image = await self._work(slot, loaded, data, options, look=look)
+        capture = self._capture is not None and self._capture.looks_at(loaded.model_version, options.source)
+        prepared, image = await self._work(slot, loaded, data, options, look=look, capture=capture)
         timings = {"queue": waited, **image.timings, "total": (time.perf_counter() - started) * 1e3}
-        result = _result(loaded, image, options, timings)
+        challenger = self._rollout.shadow(ref, loaded.model_version)
+        result = self._captured(_result(loaded, image, options, timings), is_compared=challenger is not None)
         self._rollout.count(ref, loaded.model_version)
         # Metrics are recorded in a later turn of the event loop, after the response was handed over: nobody waits.
         asyncio.get_running_loop().call_soon(self._observer.predicted, result)
-        self._rollout.shadow(ref, result, lambda challenger: self._shadow(challenger, prepared, options))
+        if challenger is not None:
+            self._rollout.compare(
+                challenger, result, lambda: self._shadow(challenger, prepared, options), self._differed
+            )
         return result
+
+    def _captured(self, result: PredictionResult, *, is_compared: bool) -> PredictionResult:
+        """The result, which says whether its picture is kept."""
+        if self._capture is None:
+            return result
+        kept = result.image.frame is not None and self._capture.keep(result)
+        is_open = not kept and is_compared and result.image.frame is not None
+        return replace(result, captured="undecided" if is_open else kept)
+
+    def _differed(self, result: PredictionResult) -> None:
+        if self._capture is not None and result.captured == "undecided":
+            self._capture.differed(result)
 
     async def _choose(self, ref: ModelRef, caller: str, seconds: float) -> LoadedModel:
         """The model that answers. One that takes too long goes on loading, for those who ask later."""
@@ -174,10 +214,10 @@ class Predictor:
             raise OverloadedError(f"the model is not loaded within {seconds:g} s", "loading", 1) from None
 
     async def _work(
-        self, slot: Slot, loaded: LoadedModel, data: bytes, options: PredictOptions, *, look: bool
+        self, slot: Slot, loaded: LoadedModel, data: bytes, options: PredictOptions, *, look: bool, capture: bool
     ) -> tuple[PreparedImage, ImagePrediction]:
         def work() -> tuple[PreparedImage, ImagePrediction]:
-            prepared = self._pipeline.prepare(data, loaded.model.manifest, options, look=look)
+            prepared = self._pipeline.prepare(data, loaded.model.manifest, options, look=look, capture=capture)
             return prepared, self._pipeline.predict(loaded.model, prepared, options)
 
         return await self._run(slot, loaded, work)

@@ -22,8 +22,10 @@ CHALLENGER = "challenger"
 _HASH_RANGE = 2**64
 _log = logging.getLogger(__name__)
 
-AskChallenger = Callable[[LoadedModel], Awaitable[ImagePrediction | None]]
+AskChallenger = Callable[[], Awaitable[ImagePrediction | None]]
 """The challenger's prediction of the same image; None if there was no time for it."""
+OnDifference = Callable[[PredictionResult], None]
+"""What is told of a champion's result to which the challenger did not agree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,26 +120,34 @@ class Rollout:
         else:
             stats.champion += 1
 
-    def shadow(self, ref: ModelRef, result: PredictionResult, ask: AskChallenger) -> None:
-        """Compare a champion's prediction with the challenger's in the background, if the split says so."""
-        name = result.model_version.name
+    def shadow(self, ref: ModelRef, answering: ModelVersion) -> LoadedModel | None:
+        """The challenger that is to be asked beside the version that answers, if the split says so: see `compare`."""
+        name = answering.name
         share = self.split(name).shadow
         if not share or ref.is_pinned or random.random() >= share:  # noqa: S311  # No secret.
-            return
+            return None
         challenger = self.challenger(name)
-        if challenger is None or challenger == result.model_version:
-            return
+        if challenger is None or challenger == answering:
+            return None
         loaded = self._in_memory(challenger)
         if loaded is None or name in self._shadowed:  # One at a time: each keeps a decoded image in memory.
             self._record(name, "skipped")
-            return
-        self._shadowed.add(name)
-        self._spawn(self._compare(loaded, result, ask))
+            return None
+        return loaded
 
-    async def _compare(self, challenger: LoadedModel, result: PredictionResult, ask: AskChallenger) -> None:
+    def compare(
+        self, challenger: LoadedModel, result: PredictionResult, ask: AskChallenger, on_difference: OnDifference
+    ) -> None:
+        """Compare a champion's prediction with the challenger's, in the background."""
+        self._shadowed.add(result.model_version.name)
+        self._spawn(self._compare(challenger, result, ask, on_difference))
+
+    async def _compare(
+        self, challenger: LoadedModel, result: PredictionResult, ask: AskChallenger, on_difference: OnDifference
+    ) -> None:
         name = result.model_version.name
         try:
-            shadow = await ask(challenger)
+            shadow = await ask()
         except HandfulError as error:
             _log.warning("%s failed as a shadow: %s", challenger.model_version, error, extra={"model": name})
             self._record(name, "failed")
@@ -145,6 +155,8 @@ class Rollout:
             manifest = challenger.model.manifest
             outcome = "skipped" if shadow is None else "agree" if _agree(result, shadow, manifest) else "differ"
             self._record(name, outcome)
+            if outcome == "differ":
+                on_difference(result)
         finally:
             self._shadowed.discard(name)
 

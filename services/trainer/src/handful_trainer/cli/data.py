@@ -12,11 +12,14 @@ import typer
 
 from handful_core.console import print_json, print_table, say
 from handful_core.settings import CoreSettings, load
+from handful_trainer.cli.label_issues import label_issues
 
 if TYPE_CHECKING:
     from handful_trainer.dataset.prepared import PreparedDataset
+    from handful_trainer.dataset.sources.base import RawDataset
 
 app = typer.Typer(help="Make datasets that can be trained on.", no_args_is_help=True, rich_markup_mode=None)
+app.command("label-issues")(label_issues)
 
 _DIFFERENCES = 40
 """Lines of differences that are shown."""
@@ -118,6 +121,68 @@ def pull(
 
 
 @app.command()
+def push(
+    dataset: Annotated[str, typer.Argument(help="The dataset's name in Picsellia; it is made if it is not there.")],
+    version: Annotated[str, typer.Argument(help="The new version's name.")],
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", metavar="FILE", help="A training's YAML file: what its source holds is pushed."),
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a setting: section.key=value. May be repeated."),
+    ] = None,
+    model: Annotated[
+        str, typer.Option("--model", metavar="NAME", help="Push the reviewed pictures of this model instead.")
+    ] = "",
+    organisation: Annotated[str, typer.Option(metavar="NAME", help="Name or id of the organisation.")] = "",
+    host: Annotated[str, typer.Option(metavar="URL", help="Address of the platform.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Send pictures and annotations to Picsellia as a new dataset version. The token is read from PICSELLIA_TOKEN."""
+    from handful_trainer.dataset.picsellia.push import push as send
+    from handful_trainer.dataset.picsellia.settings import PicselliaSettings, Target
+    from handful_trainer.dataset.settings import PicselliaConfig
+
+    named = {"dataset": dataset, "version": version, "organisation": organisation, "host": host}
+    settings = load(PicselliaSettings)
+    target = Target.from_settings(PicselliaConfig(**named), settings)
+    home = load(CoreSettings).home
+    task, raw = _source_of(config, overrides or [], model, home)
+    pushed = send(raw, task, target, settings, home)
+    if as_json:
+        print_json(pushed.as_json())
+        return
+    say(str(pushed))
+    say(f"next: {shlex.join(['handful', 'data', 'pull', dataset, version])} on any machine")
+
+
+@app.command()
+def export(
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="A new folder.")],
+    form: Annotated[str, typer.Option("--format", metavar="coco|yolo|folder", help="How to write it.")],
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", metavar="FILE", help="A training's YAML file: what its source holds."),
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a setting: section.key=value. May be repeated."),
+    ] = None,
+    model: Annotated[
+        str, typer.Option("--model", metavar="NAME", help="The reviewed pictures of this model instead.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Write reviewed pictures, or what any source holds, as COCO, YOLO, or a folder for each class."""
+    from handful_trainer.dataset.export import export as write
+
+    _, raw = _source_of(config, overrides or [], model, load(CoreSettings).home)
+    written = write(raw, form, output)
+    print_json(written.as_json()) if as_json else say(str(written))
+
+
+@app.command()
 def diff(
     first: Annotated[Path, typer.Argument(help="A prepared dataset's folder, the older one.")],
     second: Annotated[Path, typer.Argument(help="The newer one.")],
@@ -143,6 +208,28 @@ def diff(
     if len(rows) > _DIFFERENCES:
         say(f"and {len(rows) - _DIFFERENCES} more: see --json")
     say(f"{found.unchanged} images are the same in all")
+
+
+def _source_of(config: Path | None, overrides: list[str], model: str, home: Path) -> tuple[str, RawDataset]:
+    """The task and what is in the source that is named: that of a configuration, or a model's reviewed pictures."""
+    from handful_core.errors import ConfigError
+    from handful_trainer.config import load_dataset_config
+    from handful_trainer.dataset.accounts import check_used
+    from handful_trainer.dataset.settings import DatasetConfig
+    from handful_trainer.dataset.sources.registry import open_source
+    from handful_trainer.tasks import DEFAULT
+
+    if (config is None) == (not model):
+        raise ConfigError("give either --config or --model", "--model fingers takes the model's reviewed pictures")
+    if config is not None:
+        task, settings = load_dataset_config(config, overrides)
+    else:
+        task, settings = "", DatasetConfig(source="reviewed", model=model)
+    source = open_source(settings, home)
+    source.roots()
+    raw = source.read()
+    check_used(raw.accounts)
+    return task or raw.made_for or DEFAULT, raw
 
 
 def _as_json(dataset: PreparedDataset) -> dict[str, Any]:

@@ -26,6 +26,14 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Override a setting: section.key=value. May be repeated."),
     ] = None,
+    add: Annotated[
+        str | None,
+        typer.Option(
+            "--add",
+            metavar="reviewed",
+            help="Train on reviewed pictures of the model too, and begin with its champion's weights.",
+        ),
+    ] = None,
     print_config: Annotated[
         bool, typer.Option("--print-config", help="Print the whole configuration and end.")
     ] = False,
@@ -62,24 +70,24 @@ def train(
 
     core = load(CoreSettings)
     if print_config:
-        typer.echo(to_yaml(_read(config, overrides)), nl=False)
+        typer.echo(to_yaml(_read(config, overrides, add)), nl=False)
         return
     if dry_run:
         with only_results_on_stdout():
-            dataset, found = pipeline.dry_run(_read(config, overrides), core.home, core.mlflow_uri, data)
-        print_json(found.as_json()) if as_json else _show(dataset, found, _read(config, overrides))
+            dataset, found = pipeline.dry_run(_read(config, overrides, add), core.home, core.mlflow_uri, data)
+        print_json(found.as_json()) if as_json else _show(dataset, found, _read(config, overrides, add))
         return
     if resume:
-        if overrides or config or data or output or train_only:
+        if overrides or config or add or data or output or train_only:
             raise ConfigError(
                 "--resume goes on with the settings the training began with",
-                "leave out all but --run: --config, --set, --data, --output, --train-only",
+                "leave out all but --run: --config, --set, --add, --data, --output, --train-only",
             )
         folder, settings = open_run(run or unfinished_run(core.home).path)
         with only_results_on_stdout():
             outcome = pipeline.resume(folder, settings, core.home, core.mlflow_uri)
     else:
-        settings = _read(config, overrides)
+        settings = _read(config, overrides, add)
         with only_results_on_stdout():
             outcome = pipeline.start(
                 settings, core.home, core.mlflow_uri, data=data, output=output, train_only=train_only
@@ -127,9 +135,11 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
 
 
-def _read(config: Path | None, overrides: list[str] | None) -> TrainingConfig:
+def _read(config: Path | None, overrides: list[str] | None, add: str | None) -> TrainingConfig:
     from handful_trainer.config import load_config
+    from handful_trainer.config.adding import with_added
 
     if config is None:
         raise ConfigError("no configuration given", "name one: --config configs/fingers.yaml")
-    return load_config(config, overrides or [])
+    settings = load_config(config, overrides or [])
+    return with_added(settings, add) if add else settings

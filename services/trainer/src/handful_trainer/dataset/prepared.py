@@ -96,6 +96,11 @@ class PreparedDataset:
             return -1
         return int(found.get("distance", TogetherConfig().near_duplicates))
 
+    @property
+    def reviewed(self) -> int:
+        """Images that people reviewed after a model had answered."""
+        return sum(self.report.get("reviewed", {}).values())
+
     @classmethod
     def made_from(cls, path: Path, task: str, config: DatasetConfig) -> Self:
         """Open a dataset that Handful prepared from these settings, as far as its report tells.

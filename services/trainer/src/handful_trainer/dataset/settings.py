@@ -11,7 +11,11 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-SourceName = Literal["picsellia", "picsellia-export", "yolo", "coco", "voc", "folder", "csv", "label-studio", "sample"]
+SourceName = Literal[
+    "picsellia", "picsellia-export", "yolo", "coco", "voc", "folder", "csv", "label-studio", "reviewed", "sample"
+]  # fmt: skip
+SEVERAL = "several"
+"""The source of a configuration that lists its sources."""
 SOURCES_GROUP = "handful.dataset_sources"
 """The entry-point group of the sources that other distributions bring: a name and a class as `Source` describes it."""
 _NEED_PATH = frozenset({"picsellia-export", "yolo", "coco", "voc", "folder", "csv", "label-studio"})
@@ -139,13 +143,13 @@ class CsvConfig(_Section):
         return value
 
 
-class DatasetConfig(_Section):
-    """Where the labelled images come from and what is made of them."""
+class SourceConfig(_Section):
+    """A place that labelled images come from."""
 
     source: str
     """picsellia (pulled first), picsellia-export (a folder with assets/, assets.json, annotations.json), yolo, coco,
-    voc (Pascal VOC), folder (a folder for each class), csv (a table of images and classes), label-studio, sample (drawn
-    hands), or sample-leaves (drawn leaves)."""
+    voc (Pascal VOC), folder (a folder for each class), csv (a table of images and classes), label-studio, reviewed
+    (captured pictures that people reviewed), sample (drawn hands), or sample-leaves (drawn leaves)."""
     path: Path | None = None
     """The source's folder. For yolo also its data.yaml, for coco also one instances file, for csv also the table, for
     label-studio also the export. For picsellia the folder to pull into, or one in HANDFUL_HOME if not given. None for
@@ -156,6 +160,71 @@ class DatasetConfig(_Section):
     """Folder of the images, for files of coco, voc, csv and label-studio that do not lie beside them."""
     csv: CsvConfig = CsvConfig()
     """The table's columns (source csv)."""
+    label_rows: Literal["auto", "boxes", "outlines"] = "auto"
+    """What a line of more than five numbers in a YOLO label file is. auto: an outline, or a box with key points where
+    data.yaml has a kpt_shape. Refused where it may be either. boxes: a box, and whatever stands behind it is passed
+    over. outlines: an outline."""
+    model: str = Field(default="", pattern=r"^[^/:%@\s]*$")
+    """The model whose captured pictures are read, once a person has accepted or corrected them (source reviewed)."""
+    test: bool = False
+    """May reviewed pictures be test images too (source reviewed)? They were chosen because the model is unsure of
+    them: a test with many of them says little about all others."""
+
+    @field_validator("source")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        names = get_args(SourceName)
+        if value == SEVERAL and issubclass(cls, DatasetConfig):
+            return value
+        if value not in names and value not in entry_points(group=SOURCES_GROUP).names:
+            raise ValueError(f"Input should be {', '.join(map(repr, names[:-1]))} or {names[-1]!r}")
+        return value
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.source == SEVERAL and (self.path or self.picsellia != PicselliaConfig()):
+            raise ValueError("path and picsellia belong to one of the sources: write them there")
+        if self.source == "sample" and self.path is not None:
+            raise ValueError("the source sample draws its images: leave out path")
+        if self.source in _NEED_PATH and self.path is None:
+            raise ValueError(f"the source {self.source} needs a path")
+        if self.source == "picsellia" and not (self.picsellia.dataset and self.picsellia.version):
+            raise ValueError("the source picsellia needs picsellia.dataset and picsellia.version")
+        if self.source == "reviewed" and not self.model:
+            raise ValueError("the source reviewed needs a model: the one whose pictures were captured")
+        self._check_belonging()
+        return self
+
+    def _check_belonging(self) -> None:
+        """Refuse what belongs to another source."""
+        if self.images is not None and self.source not in _WITH_IMAGES:
+            raise ValueError("images belongs to the sources coco, voc, csv and label-studio only")
+        if self.csv != CsvConfig() and self.source != "csv":
+            raise ValueError("csv belongs to the source csv only")
+        if self.label_rows != "auto" and self.source != "yolo":
+            raise ValueError("label_rows belongs to the source yolo only")
+        if (self.model or self.test) and self.source != "reviewed":
+            raise ValueError("model and test belong to the source reviewed only")
+
+    @property
+    def called(self) -> str:
+        """A name made from the path, from what it is called in Picsellia, or from the model."""
+        if self.source == "picsellia":
+            return plain(f"{self.picsellia.dataset}-{self.picsellia.version}")
+        if self.source == "reviewed":
+            return plain(f"{self.model}-reviewed")
+        if self.path is None:
+            return "drawn-hands"
+        path = self.path.resolve()
+        return plain(path.parent.name if path.suffix in _DESCRIPTIONS else path.stem)
+
+
+class DatasetConfig(SourceConfig):
+    """Where the labelled images come from and what is made of them."""
+
+    sources: tuple[SourceConfig, ...] = ()
+    """Several places instead of one: each with source, path and whatever else belongs to it. The first gives the
+    dataset its name, and its list of classes comes first."""
     name: str = Field(default="", pattern=r"^[\w.-]*$")
     """Name of the prepared dataset. If not given, made from the path."""
     classes: tuple[ClassName, ...] = ()
@@ -168,10 +237,6 @@ class DatasetConfig(_Section):
     found all the same, but neither garbled pixels nor near-duplicates (keep_together.near_duplicates must be -1)."""
     unknown_labels: Literal["refuse", "drop"] = "refuse"
     """What happens when a box has a label that is not one of the classes."""
-    label_rows: Literal["auto", "boxes", "outlines"] = "auto"
-    """What a line of more than five numbers in a YOLO label file is. auto: an outline, or a box with key points where
-    data.yaml has a kpt_shape. Refused where it may be either. boxes: a box, and whatever stands behind it is passed
-    over. outlines: an outline."""
     polygons: Literal["boxes", "refuse"] = "boxes"
     """What becomes of a polygon: the box around it, or an error that names the assets."""
     split: SplitConfig = SplitConfig()
@@ -183,12 +248,16 @@ class DatasetConfig(_Section):
     sample: SampleConfig = SampleConfig()
     """Settings of the source sample."""
 
-    @field_validator("source")
+    @model_validator(mode="before")
     @classmethod
-    def _known(cls, value: str) -> str:
-        names = get_args(SourceName)
-        if value not in names and value not in entry_points(group=SOURCES_GROUP).names:
-            raise ValueError(f"Input should be {', '.join(map(repr, names[:-1]))} or {names[-1]!r}")
+    def _several(cls, value: Any) -> Any:
+        """Whoever lists sources need not say that there are several."""
+        if isinstance(value, dict) and value.get("sources"):
+            if value.get("source", SEVERAL) != SEVERAL:
+                raise ValueError("give either source or sources: move the one into the list")
+            return {**value, "source": SEVERAL}
+        if isinstance(value, dict) and value.get("source") == SEVERAL:
+            raise ValueError("sources lists none: write source and path of each there")
         return value
 
     @field_validator("classes")
@@ -200,18 +269,6 @@ class DatasetConfig(_Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.source == "sample" and self.path is not None:
-            raise ValueError("the source sample draws its images: leave out path")
-        if self.source in _NEED_PATH and self.path is None:
-            raise ValueError(f"the source {self.source} needs a path")
-        if self.source == "picsellia" and not (self.picsellia.dataset and self.picsellia.version):
-            raise ValueError("the source picsellia needs picsellia.dataset and picsellia.version")
-        if self.images is not None and self.source not in _WITH_IMAGES:
-            raise ValueError("images belongs to the sources coco, voc, csv and label-studio only")
-        if self.csv != CsvConfig() and self.source != "csv":
-            raise ValueError("csv belongs to the source csv only")
-        if self.label_rows != "auto" and self.source != "yolo":
-            raise ValueError("label_rows belongs to the source yolo only")
         if self.check == "structure" and self.keep_together.near_duplicates >= 0:
             raise ValueError(
                 "check: structure sees no pixels, so near-duplicates cannot be found: "
@@ -223,15 +280,8 @@ class DatasetConfig(_Section):
 
     @property
     def title(self) -> str:
-        """The prepared dataset's name: as set, else made from the path, or from what it is called in Picsellia."""
-        if self.name:
-            return self.name
-        if self.source == "picsellia":
-            return plain(f"{self.picsellia.dataset}-{self.picsellia.version}")
-        if self.path is None:
-            return "drawn-hands"
-        path = self.path.resolve()
-        return plain(path.parent.name if path.suffix in _DESCRIPTIONS else path.stem)
+        """The prepared dataset's name: as set, else that of its first source."""
+        return self.name or (self.sources[0].called if self.sources else self.called)
 
 
 def plain(name: str) -> str:

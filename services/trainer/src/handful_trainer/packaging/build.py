@@ -128,7 +128,12 @@ def _manifest(job: TrainingJob, graph: ExportedGraph, seen: SeenList, run_id: st
         opset=graph.opset,
         weights=graph.weights if (folder / graph.weights).is_file() else None,
         files=describe_files(folder),
-        dataset=Dataset(name=dataset.name, fingerprint=dataset.fingerprint, images=dict(dataset.split_sizes)),
+        dataset=Dataset(
+            name=dataset.name,
+            fingerprint=dataset.fingerprint,
+            images=dict(dataset.split_sizes),
+            reviewed=dataset.reviewed,
+        ),
         seen=seen,
         producer=Producer(handful=__version__, versions=package_versions(job.engine), git_commit=git_commit()),
         mlflow_run_id=run_id,

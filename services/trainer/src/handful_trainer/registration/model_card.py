@@ -91,6 +91,9 @@ def _facts(manifest: Manifest) -> Iterator[tuple[str, str]]:
     if dataset:
         images = ", ".join(f"{count} {split}" for split, count in dataset.images.items())
         yield "dataset", f"{_plain(dataset.name)} ({images} images), fingerprint {dataset.fingerprint[:12]}"
+    if dataset and dataset.reviewed:
+        pictures = "1 picture that was" if dataset.reviewed == 1 else f"{dataset.reviewed} pictures that were"
+        yield "reviewed", f"{pictures} captured in use and reviewed by people"
     yield "made", f"{manifest.created} by Handful {manifest.producer.handful}"
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from handful_core.runtime.model import VisionModel
+    from handful_trainer.dataset.label_issues.issue import FoundIssues
     from handful_trainer.dataset.prepared import PreparedDataset
     from handful_trainer.tasks.engine import Engine
     from handful_trainer.tasks.label_format import LabelFormat
@@ -108,6 +109,18 @@ class Task(Protocol):
 
         Raises:
             DataError: the split has no images, or model and dataset do not fit together.
+        """
+
+    def find_label_issues(self, model: VisionModel | None, dataset: PreparedDataset) -> FoundIssues:
+        """Look for labels that are probably wrong, in all splits.
+
+        Args:
+            model: that is asked; None where the task has to do without.
+            dataset: whose labels they are.
+
+        Raises:
+            ConfigError: the task needs a model, or another one.
+            DataError: model and dataset do not fit together.
         """
 
     robustness: bool

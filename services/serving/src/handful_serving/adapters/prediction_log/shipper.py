@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
 from handful_core.errors import HandfulError, NotFoundError, UnavailableError
 from handful_core.registry.monitoring import (
@@ -17,12 +17,11 @@ from handful_core.registry.monitoring import (
     MonitoringRun,
 )
 from handful_serving.adapters.prediction_log.spool import Segment
+from handful_serving.adapters.trusted_day import TrustedDay
 
 _log = logging.getLogger(__name__)
 _FOLDER = "log"
 _REMOVAL_SECONDS = 3600
-_MOST_DRIFT = timedelta(hours=1)
-"""A clock that moved by more against time itself was set: nothing is removed by it."""
 
 
 class Shipper:
@@ -42,7 +41,7 @@ class Shipper:
         self._runs: dict[tuple[str, str, str], MonitoringRun] = {}
         """By model, replica and day."""
         self._told: set[str] = set()
-        self._began = (datetime.now(UTC), time.monotonic())
+        self._day = TrustedDay(experiments)
         self._removed_at: float | None = None
         self.shipped = 0
         """Segments."""
@@ -123,14 +122,9 @@ class Shipper:
                 _log.info("the prediction log of %s of %s was removed from MLflow", model, run.tags[DAY])
 
     def _trusted_today(self) -> date | None:
-        """The earlier of the server's day and this machine's; None if this machine's clock was set meanwhile."""
-        clock, counter = self._began
-        drift = datetime.now(UTC) - clock - timedelta(seconds=time.monotonic() - counter)
-        if abs(drift) > _MOST_DRIFT:
+        if self._day.was_set:
             self._tell("this machine's clock was set: old prediction logs stay in MLflow until the next start")
-            return None
-        server = self._experiments.server_time()
-        return None if server is None else min(server, datetime.now(UTC)).date()
+        return self._day.today()
 
     def _tell(self, message: str) -> None:
         if message not in self._told:

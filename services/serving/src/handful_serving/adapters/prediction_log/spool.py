@@ -16,7 +16,6 @@ import gzip
 import logging
 import re
 import secrets
-import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,13 +28,12 @@ from handful_core.errors import ResourceError
 from handful_core.files import open_atomically
 from handful_core.profile import LogRow, parse_row
 from handful_core.profile.rows import SUFFIX
+from handful_serving.adapters.replicas import become
 
 _log = logging.getLogger(__name__)
 _OPEN = ".open"
 _FOLDER, _REPLICAS = "log", ".replicas"
 _NAME = re.compile(r"(?P<replica>.+)-(?P<at>\d{8}T\d{6}Z)-[0-9a-f]{6}-\d{4,}" + re.escape(SUFFIX))
-_MOST_REPLICAS = 1000
-"""Servers on one machine and folder."""
 _PLAIN = re.compile(r'[^/\\:*?"<>|%\x00-\x1f]+')
 """Names that every system takes as a folder's. Others are quoted as in a URL."""
 
@@ -72,7 +70,7 @@ class Spool:
         """By model."""
         try:
             (root / _REPLICAS).mkdir(parents=True, exist_ok=True)
-            self.replica, self._lock = self._become(_plain(replica or socket.gethostname()))
+            self.replica, self._lock = become(root / _REPLICAS, replica)
         except OSError as error:
             raise ResourceError(
                 f"the prediction log cannot be written to {root} ({error.strerror})",
@@ -147,16 +145,6 @@ class Spool:
         """Of this process's segments."""
         return sum(_size(path) for path in self._files(self.replica, "*"))
 
-    def _become(self, name: str) -> tuple[str, FileLock]:
-        """The first name that no living process on this folder has."""
-        for number in range(1, _MOST_REPLICAS):
-            replica = name if number == 1 else f"{name}-{number}"
-            lock = FileLock(self._root / _REPLICAS / f"{replica}.lock", timeout=0, thread_local=False)
-            with contextlib.suppress(Timeout):
-                lock.acquire()
-                return replica, lock
-        raise ResourceError(f"{_MOST_REPLICAS} servers write to {self._root}", "give each a HANDFUL_HOME of its own")
-
     def _begin(self, model: str) -> Path:
         self._sequence += 1
         at = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -223,10 +211,6 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:  # It was shipped meanwhile.
         return 0
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name)[:60].strip(".-") or "server"
 
 
 def _folder(model: str) -> str:

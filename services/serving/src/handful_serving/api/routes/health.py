@@ -25,7 +25,8 @@ async def live() -> LiveAnswer:
 async def ready(state: State) -> ReadyAnswer:
     """A model is loaded. If not, the answer says which command makes one."""
     keys = state.manager.ready()
-    return ReadyAnswer(models=[ReadyModel(name=key.name, version=key.version) for key in keys])
+    models = [ReadyModel(name=key.name, version=key.version) for key in keys]
+    return ReadyAnswer(models=models, capture=state.settings.capture)
 
 
 @router.get(

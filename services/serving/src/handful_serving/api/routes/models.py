@@ -30,7 +30,11 @@ Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
 async def models(state: State, _: PredictCaller) -> ModelsAnswer:
     """All models that can be asked for, with their versions."""
     views = await state.model_status.models()
-    return ModelsAnswer(default=state.manager.catalog.default, models=[_model(view) for view in views])
+    return ModelsAnswer(
+        default=state.manager.catalog.default,
+        models=[_model(view) for view in views],
+        capture=state.settings.capture,
+    )
 
 
 @router.get("/models/{name}", response_model=ModelAnswer, responses=problem_responses(400, 401, 403, 404))

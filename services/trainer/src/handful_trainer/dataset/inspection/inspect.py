@@ -23,9 +23,10 @@ from numpy.typing import NDArray
 from handful_core.vision import formats
 from handful_core.vision.decode import MAX_PIXELS, ImageError, ImageTooLargeError, UnsupportedImageError
 from handful_core.vision.image_headers import JpegHeader, jpeg_header
+from handful_core.vision.phash import perceptual_hashes
 from handful_core.vision.pillow_images import PILLOW_ERRORS, open_image, orientation_of
 from handful_trainer.dataset.inspection.facts import ImageFacts, WriteMode
-from handful_trainer.dataset.inspection.phash import MIN_SIDE, apply_orientation, perceptual_hashes
+from handful_trainer.dataset.inspection.phash import MIN_SIDE, apply_orientation
 from handful_trainer.dataset.inspection.whole import SMALLEST_SIDE, Inspection, inspect_whole, lacks_end
 
 if TYPE_CHECKING:

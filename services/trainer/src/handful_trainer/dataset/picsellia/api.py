@@ -8,23 +8,18 @@ fails, and take a list that ends early for a whole one.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn, TypeVar
 from uuid import UUID
 
 import pydantic
 import requests
-from requests.adapters import HTTPAdapter
-
-# Without this, importing the SDK redirects the whole program's logs to stdout.
-os.environ.setdefault("PICSELLIA_SDK_CUSTOM_LOGGING", "1")
-
 from picsellia import Client
 from picsellia.compatibility import add_data_mandatory_query_parameters
 from picsellia.exceptions import ForbiddenError, PicselliaError, ResourceNotFoundError, UnauthorizedError
 from picsellia.sdk.dataset import Dataset
 from picsellia.sdk.dataset_version import DatasetVersion
+from requests.adapters import HTTPAdapter
 
 from handful_core.errors import ConfigError, DataError, HandfulError, NotFoundError, UnavailableError
 from handful_trainer.dataset.picsellia.retrying import REPEATED_BY_SDK, is_transient, with_retries
@@ -36,11 +31,88 @@ _PAGE_SIZE = 1000
 _MAX_NAMES_SHOWN = 8
 
 
-class RemoteVersion:
-    """A dataset version in Picsellia. Every call is retried after transient failures.
+class Connected:
+    """Somebody who has signed in. Every call is retried after transient failures.
 
     Args:
-        target: what is pulled.
+        target: the version that is meant.
+        token: the API token.
+        workers: how many calls run at once.
+
+    Raises:
+        ConfigError: the token is refused, or no organisation is chosen.
+        NotFoundError: no such organisation, for this token.
+        UnavailableError: the platform does not answer.
+    """
+
+    def __init__(self, target: Target, token: str, workers: int) -> None:
+        self._target = target
+        self.session = requests.Session()
+        """For files: without the token, which the SDK adds to its own calls only."""
+        for scheme in ("https://", "http://"):
+            self.session.mount(scheme, HTTPAdapter(pool_maxsize=workers, pool_connections=4))
+        self._client = self._sign_in(token)
+
+    def close(self) -> None:
+        """End the connections."""
+        self.session.close()
+
+    def _sign_in(self, token: str) -> Client:
+        wanted = self._target.organisation
+        chosen = {"organization_id": wanted} if _is_id(wanted) else {"organization_name": wanted or None}
+
+        def connect() -> Client:
+            try:
+                return Client(api_token=token, host=self._target.host, session=self.session, **chosen)
+            except PicselliaError as error:  # It hides what happened to its first call behind a class of no meaning.
+                cause = error.__context__
+                if isinstance(cause, ResourceNotFoundError):
+                    self._refuse_as_foreign()
+                if isinstance(cause, PicselliaError | requests.RequestException):
+                    raise cause from None
+                raise
+            except (KeyError, TypeError, pydantic.ValidationError):
+                self._refuse_as_foreign()
+
+        try:
+            return with_retries(connect, REPEATED_BY_SDK)
+        except ResourceNotFoundError:
+            raise NotFoundError(
+                f"there is no organisation {wanted!r} at {self._target.host}, or this token's owner is not in it",
+                "correct dataset.picsellia.organisation",
+            ) from None
+        except (PicselliaError, requests.RequestException) as error:
+            if "no organization" in str(error):
+                raise ConfigError(
+                    "no organisation is named and the token's owner has none",
+                    "set dataset.picsellia.organisation or PICSELLIA_ORGANISATION",
+                ) from None
+            self._raise_translated("the platform", error)
+
+    def _json(self, what: str, path: str, params: dict[str, Any] | None = None) -> Any:
+        return self._request(what, lambda: self._client.connection.get(path, params=params).json())
+
+    def _request(self, what: str, ask: Callable[[], _Result]) -> _Result:
+        try:
+            return with_retries(ask, REPEATED_BY_SDK)
+        except (PicselliaError, requests.RequestException) as error:
+            self._raise_translated(what, error)
+
+    def _raise_translated(self, what: str, error: Exception) -> NoReturn:
+        """Say what went wrong, without an address: those of files are signed, which makes them secrets."""
+        raise translate_error(what, self._target, error) from None
+
+    def _refuse_as_foreign(self) -> NoReturn:
+        raise UnavailableError(
+            f"{self._target.host} answers, but not as Picsellia does", "check dataset.picsellia.host or PICSELLIA_HOST"
+        )
+
+
+class RemoteVersion(Connected):
+    """A dataset version in Picsellia.
+
+    Args:
+        target: what is pulled, or pushed into.
         token: the API token.
         workers: how many calls run at once.
 
@@ -51,16 +123,9 @@ class RemoteVersion:
     """
 
     def __init__(self, target: Target, token: str, workers: int) -> None:
-        self._target = target
-        self.session = requests.Session()
-        """For downloads: without the token, which the SDK adds to its own calls only."""
-        for scheme in ("https://", "http://"):
-            self.session.mount(scheme, HTTPAdapter(pool_maxsize=workers, pool_connections=4))
-        self._client = self._sign_in(token)
-        dataset = self._find("dataset", target.dataset, lambda: self._client.get_dataset(target.dataset), self._names)
-        self._version = self._find(
-            "version", target.version, lambda: dataset.get_version(target.version), lambda: _versions(dataset)
-        )
+        super().__init__(target, token, workers)
+        dataset = self._open_dataset()
+        self._version = self._open_version(dataset)
         self.description: dict[str, Any] = {
             "host": target.host,
             "organisation": {"id": str(self._client.id), "name": self._client.name},
@@ -73,9 +138,13 @@ class RemoteVersion:
         }
         """What was found, for source.json."""
 
-    def close(self) -> None:
-        """End the connections."""
-        self.session.close()
+    def _open_dataset(self) -> Dataset:
+        name = self._target.dataset
+        return self._find("dataset", name, lambda: self._client.get_dataset(name), self._names)
+
+    def _open_version(self, dataset: Dataset) -> DatasetVersion:
+        name = self._target.version
+        return self._find("version", name, lambda: dataset.get_version(name), lambda: _versions(dataset))
 
     def labels(self) -> list[str]:
         """The names of the version's labels."""
@@ -112,7 +181,7 @@ class RemoteVersion:
         """Annotations with their shapes, in the order that the platform gives them: of an asset the newest first."""
         path = f"/api/dataset/version/{self._version.id}/annotations"
         body = json.dumps(list(ids))
-        found = self._request("its annotations", lambda: self._version.connection.xget(path, data=body).json())
+        found = self._request("its annotations", lambda: self._client.connection.xget(path, data=body).json())
         if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
             self._refuse_as_foreign()
         return found
@@ -122,38 +191,6 @@ class RemoteVersion:
         answer = self._json("an address", f"/api/data/{data_id}/presigned-url")
         address = _field(answer, "presigned_url", str)
         return str(address)
-
-    def _sign_in(self, token: str) -> Client:
-        wanted = self._target.organisation
-        chosen = {"organization_id": wanted} if _is_id(wanted) else {"organization_name": wanted or None}
-
-        def connect() -> Client:
-            try:
-                return Client(api_token=token, host=self._target.host, session=self.session, **chosen)
-            except PicselliaError as error:  # It hides what happened to its first call behind a class of no meaning.
-                cause = error.__context__
-                if isinstance(cause, ResourceNotFoundError):
-                    self._refuse_as_foreign()
-                if isinstance(cause, PicselliaError | requests.RequestException):
-                    raise cause from None
-                raise
-            except (KeyError, TypeError, pydantic.ValidationError):
-                self._refuse_as_foreign()
-
-        try:
-            return with_retries(connect, REPEATED_BY_SDK)
-        except ResourceNotFoundError:
-            raise NotFoundError(
-                f"there is no organisation {wanted!r} at {self._target.host}, or this token's owner is not in it",
-                "correct dataset.picsellia.organisation",
-            ) from None
-        except (PicselliaError, requests.RequestException) as error:
-            if "no organization" in str(error):
-                raise ConfigError(
-                    "no organisation is named and the token's owner has none",
-                    "set dataset.picsellia.organisation or PICSELLIA_ORGANISATION",
-                ) from None
-            self._raise_translated("the platform", error)
 
     def _find(self, what: str, name: str, look: Callable[[], _Result], others: Callable[[], list[str]]) -> _Result:
         """A thing by its name, or an error that names what there is."""
@@ -170,24 +207,6 @@ class RemoteVersion:
 
     def _names(self) -> list[str]:
         return [dataset.name for dataset in self._client.list_datasets()]
-
-    def _json(self, what: str, path: str, params: dict[str, Any] | None = None) -> Any:
-        return self._request(what, lambda: self._version.connection.get(path, params=params).json())
-
-    def _request(self, what: str, ask: Callable[[], _Result]) -> _Result:
-        try:
-            return with_retries(ask, REPEATED_BY_SDK)
-        except (PicselliaError, requests.RequestException) as error:
-            self._raise_translated(what, error)
-
-    def _raise_translated(self, what: str, error: Exception) -> NoReturn:
-        """Say what went wrong, without an address: those of files are signed, which makes them secrets."""
-        raise translate_error(what, self._target, error) from None
-
-    def _refuse_as_foreign(self) -> NoReturn:
-        raise UnavailableError(
-            f"{self._target.host} answers, but not as Picsellia does", "check dataset.picsellia.host or PICSELLIA_HOST"
-        )
 
 
 def translate_error(what: str, target: Target, error: Exception) -> HandfulError:
@@ -207,7 +226,7 @@ def translate_error(what: str, target: Target, error: Exception) -> HandfulError
         reason = error.message if isinstance(error, PicselliaError) else type(error).__name__
         return UnavailableError(
             f"Picsellia at {target.host} does not give {what} ({' '.join(reason.split())[:120]})",
-            "check the network and the host, or try again later: a pull goes on where it stopped",
+            "check the network and the host, or try again later: it goes on where it stopped",
         )
     reason = " ".join(str(error).split())[:200] if isinstance(error, PicselliaError) else type(error).__name__
     return DataError(f"Picsellia refuses to give {what} of {target} ({reason})", "look at the dataset in Picsellia")

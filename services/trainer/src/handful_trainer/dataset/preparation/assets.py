@@ -98,6 +98,42 @@ def classify_asset(item: RawItem, facts: ImageFacts, class_ids: Mapping[str, int
     return Asset(item, facts, labels.clean(item, facts, class_ids) if clean else labels.empty())
 
 
+CORRECTION = "used for the images that they correct"
+"""Status of reviewed pictures whose annotation another image got."""
+
+
+def with_corrections(assets: Sequence[Asset]) -> list[Asset]:
+    """Give images of a dataset the annotations that people wrote after `handful data label-issues --review`.
+
+    The image stays where it is, in whatever split, and the reviewed picture is not used besides.
+    """
+    reviewed = {a.item.corrects: a for a in assets if a.item.corrects and a.outcome in {"usable", "unlabelled"}}
+    if not reviewed:
+        return list(assets)
+    sizes = {a.facts.sha256: _size(a) for a in assets if not a.item.reviewed and not a.facts.defect}
+    # Boxes are in pixels: those of a picture of another size would lie elsewhere.
+    wanted = {sha256: asset for sha256, asset in reviewed.items() if sizes.get(sha256) == _size(asset)}
+    return [_corrected(asset, wanted) for asset in assets]
+
+
+def _size(asset: Asset) -> tuple[int, int]:
+    return asset.facts.width, asset.facts.height
+
+
+def _corrected(asset: Asset, wanted: Mapping[str, Asset]) -> Asset:
+    if asset.item.reviewed:
+        used = asset.item.corrects in wanted
+        return asset._replace(item=asset.item._replace(status=CORRECTION)) if used else asset
+    review = wanted.get(asset.facts.sha256)
+    if review is None or asset.facts.defect:
+        return asset
+    new = review.item
+    item = asset.item._replace(
+        boxes=new.boxes, labels=new.labels, status=new.status, relative=new.relative, reviewed=True
+    )
+    return asset._replace(item=item, labels=review.labels)
+
+
 def check_labels(assets: Sequence[Asset], class_ids: Mapping[str, int], noun: str) -> None:
     """Refuse labels that are none of the classes.
 

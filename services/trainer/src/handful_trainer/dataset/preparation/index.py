@@ -59,6 +59,9 @@ class Index:
         settings = config.model_dump(mode="json", exclude={"path", "images"})
         if config.source != "csv":  # What was prepared before there were tables is still found.
             del settings["csv"]
+        for name in ("sources", "model", "test"):  # Nor are there always several, or reviewed ones.
+            if not settings[name]:
+                del settings[name]
         settings["split"] = config.split.decisive() | {"keep": config.split.keep}
         settings |= {} if task == DEFAULT else {"task": task}
         places = [str(root.resolve()) for root in roots] + [str(output.resolve()) if output else ""]

@@ -23,6 +23,7 @@ from handful_trainer.dataset.preparation.assets import (
     account_for,
     check_labels,
     classify_asset,
+    with_corrections,
 )
 from handful_trainer.dataset.preparation.index import Fingerprint, Index
 from handful_trainer.dataset.preparation.write import make_folders, whole_folder, write_files, write_list, write_report
@@ -124,6 +125,7 @@ def _make(
     classes = config.classes or raw.classes or _no_classes(items, task.labels)
     class_ids = {name: class_id for class_id, name in enumerate(classes)}
     assets, fingerprint = _inspected(config, raw, task, pool, items, class_ids)
+    assets = with_corrections(assets)
     task.labels.check(config, assets)
     if config.unknown_labels == "refuse":
         check_labels(assets, class_ids, task.labels.noun)

@@ -89,7 +89,14 @@ def _outcomes(prepared: PreparedAssets) -> dict[str, Any]:
         "left_out_as_alike": len(prepared.with_outcome("alike")),
         **({"unlabelled": len(unlabelled)} if prepared.labels.empty().required else {}),
         "not_decoded": sum(not asset.facts.decoded for asset in usable),
+        **_reviewed(usable),
     }
+
+
+def _reviewed(usable: Sequence[Asset]) -> dict[str, Any]:
+    """How many images of each split people reviewed; nothing where nobody did."""
+    found = Counter(asset.split for asset in usable if asset.item.reviewed)
+    return {"reviewed": {split: found[split] for split in SPLITS}} if found else {}
 
 
 def _class_balance(prepared: PreparedAssets, usable: Sequence[Asset]) -> dict[str, Any]:

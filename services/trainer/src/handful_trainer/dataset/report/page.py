@@ -58,8 +58,8 @@ class Gallery(NamedTuple):
 
 
 @cache
-def template() -> Template:
-    """The page's template, compiled: a tenth of a second that can be spent while others work."""
+def template(name: str = "page.html.j2") -> Template:
+    """The template of a page, compiled: a tenth of a second that can be spent while others work."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     pages = Environment(
@@ -69,7 +69,7 @@ def template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    return pages.get_template("page.html.j2")
+    return pages.get_template(name)
 
 
 def write_page(
@@ -218,13 +218,22 @@ def picture_of(asset: Asset, outlines: tuple[Outline, ...], note: str = "") -> T
     if facts.defect:
         return _broken(asset.item.path, name, note)
     try:
-        pixels = decode_reduced(asset.item.path.read_bytes(), enough=_SIDE).pixels
+        return picture_of_file(asset.item.path, name, note, outlines)
     except ImageError:
         if facts.decoded:
             raise
         return Thumbnail(name, note, words="its pixels make no sense")
-    address = _address(Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)))
-    return Thumbnail(name, note, address, facts.width, facts.height, outlines)
+
+
+def picture_of_file(path: Path, title: str, note: str, outlines: tuple[Outline, ...]) -> Thumbnail:
+    """An image with what is drawn over it.
+
+    Raises:
+        ImageError: it cannot be decoded.
+    """
+    image = decode_reduced(path.read_bytes(), enough=_SIDE)
+    address = _address(Image.fromarray(cv2.cvtColor(image.pixels, cv2.COLOR_BGR2RGB)))
+    return Thumbnail(title, note, address, image.width, image.height, outlines)
 
 
 def _broken(path: Path, name: str, note: str) -> Thumbnail:

@@ -88,6 +88,12 @@ class RawItem(NamedTuple):
     """Tags of the asset."""
     group: str = ""
     """What the source says that it belongs to, such as a plant or a person: images of one group stay in one split."""
+    reviewed: bool = False
+    """Did a person review it after a model had answered?"""
+    kept_from_test: bool = False
+    """It is never a test image."""
+    corrects: str = ""
+    """The sha256 of the file whose annotation it corrects: then it is that image with another annotation."""
 
 
 @dataclass(frozen=True, slots=True)

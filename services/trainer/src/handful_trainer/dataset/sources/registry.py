@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from handful_core.errors import ConfigError
-from handful_trainer.dataset.settings import SOURCES_GROUP, DatasetConfig
+from handful_trainer.dataset.settings import SEVERAL, SOURCES_GROUP, DatasetConfig
 from handful_trainer.dataset.sources.base import Source
 from handful_trainer.dataset.sources.coco.source import CocoSource
 from handful_trainer.dataset.sources.csv.source import CsvSource
@@ -15,6 +15,8 @@ from handful_trainer.dataset.sources.folder import ClassFolderSource
 from handful_trainer.dataset.sources.label_studio import LabelStudioSource
 from handful_trainer.dataset.sources.picsellia import PicselliaSource
 from handful_trainer.dataset.sources.picsellia_export import PicselliaExportSource
+from handful_trainer.dataset.sources.reviewed import ReviewedSource
+from handful_trainer.dataset.sources.several import SeveralSources
 from handful_trainer.dataset.sources.voc.source import VocSource
 from handful_trainer.dataset.sources.yolo.source import YoloSource
 
@@ -27,6 +29,7 @@ SOURCES: Mapping[str, type[Source]] = {
     "folder": ClassFolderSource,
     "csv": CsvSource,
     "label-studio": LabelStudioSource,
+    "reviewed": ReviewedSource,
 }
 """The trainer's own sources by their name in the configuration."""
 _BROUGHT_BY = {"sample": "handful-quickstart"}
@@ -39,6 +42,9 @@ def open_source(config: DatasetConfig, home: Path) -> Source:
     Raises:
         ConfigError: the distribution that brings the source is not installed.
     """
+    if config.source == SEVERAL:
+        each = [config.model_copy(update={"sources": (), **dict(one)}) for one in config.sources]
+        return SeveralSources([(one.called, find_source(one.source)(one, home)) for one in each])
     return find_source(config.source)(config, home)
 
 

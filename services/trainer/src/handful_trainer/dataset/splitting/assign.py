@@ -45,6 +45,8 @@ def assign_splits(assets: Sequence[Asset], config: DatasetConfig, earlier: Earli
     Raises:
         EmptyDatasetError: names or tags leave fewer groups than there are splits, or a split stays empty.
     """
+    if any(asset.item.kept_from_test and asset.outcome == "usable" for asset in assets):
+        return _with_kept_from_test(assets, config, earlier or {})
     usable = [asset for asset in assets if asset.outcome == "usable"]
     distance = config.keep_together.near_duplicates
     grouped = group_assets(usable, config.keep_together)
@@ -67,6 +69,59 @@ def assign_splits(assets: Sequence[Asset], config: DatasetConfig, earlier: Earli
     found = _without_torn(assigned, torn, config.keep_together) if torn else assigned
     _check_filled(found, known)
     return found
+
+
+def _with_kept_from_test(assets: Sequence[Asset], config: DatasetConfig, earlier: Earlier) -> list[Asset]:
+    """The same, where some images are never test images: the others are shared out as if these were not there.
+
+    What is alike to a test image, of now or of before, is left out. What is alike to a validation image goes there.
+    """
+    held = [asset for asset in assets if asset.item.kept_from_test and asset.outcome == "usable"]
+    ids = {asset.item.id for asset in held}
+    others = [asset for asset in assets if asset.item.id not in ids]
+    if not any(asset.outcome == "usable" for asset in others):
+        raise EmptyDatasetError(
+            f"all {len(held)} images are reviewed ones, and reviewed pictures are no test images",
+            "list another source beside it (dataset.sources), or set test: true",
+        )
+    done = {asset.item.id: asset for asset in assign_splits(others, config, earlier)}
+    done |= {asset.item.id: asset for asset in _outside_test(held, list(done.values()), config, earlier)}
+    return [done[asset.item.id] for asset in assets]
+
+
+def _outside_test(
+    held: Sequence[Asset], others: Sequence[Asset], config: DatasetConfig, earlier: Earlier
+) -> list[Asset]:
+    """Train and val for images that are never in test, by what they are alike to; the rest by the fractions."""
+    by_split = {split: [asset for asset in others if asset.split == split] for split in _STRICTEST}
+    known = _still_open(held, earlier, config.keep_together.near_duplicates)
+    left_out: dict[str, str] = {}
+    groups: list[tuple[list[Asset], SplitName | None]] = []
+    for members in group_assets(held, config.keep_together):
+        twins = {a.item.id: {s: find_alike(a, by_split[s], config.keep_together) for s in _STRICTEST} for a in members}
+        for asset in members:
+            if reason := _not_beside(twins[asset.item.id], known.get(asset.item.id)):
+                left_out[asset.item.id] = reason
+        stay = [asset for asset in members if asset.item.id not in left_out]
+        near = {split for asset in stay for split in _STRICTEST if twins[asset.item.id][split]}
+        near |= {known[asset.item.id] for asset in stay if asset.item.id in known} if not near else set()
+        if stay:
+            groups.append((stay, next((split for split in _STRICTEST if split in near), None)))
+    fractions: dict[SplitName, float] = {"train": config.split.train, "val": config.split.val, "test": 0}
+    splits = split_groups([_group(members, split) for members, split in groups], fractions, config.seed)
+    placed = {asset.item.id: split for (members, _), split in zip(groups, splits, strict=True) for asset in members}
+    return [a._replace(split=placed.get(a.item.id), alike=left_out.get(a.item.id, "")) for a in held]
+
+
+def _not_beside(twins: Mapping[SplitName, Asset | None], before: SplitName | None) -> str:
+    """What an image that is never in test is left out for; nothing if it may stay."""
+    if twin := twins["test"]:
+        return twin.item.id
+    if before == "test":
+        return "an earlier test image"
+    if twins["val"] and (twin := twins["train"]):
+        return twin.item.id
+    return ""
 
 
 def _still_open(usable: Sequence[Asset], earlier: Earlier, distance: int) -> dict[str, SplitName]:

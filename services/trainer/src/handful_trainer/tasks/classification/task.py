@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from handful_core.package import Package
     from handful_core.runtime.model import VisionModel
     from handful_trainer.config import TrainingConfig
+    from handful_trainer.dataset.label_issues.issue import FoundIssues
     from handful_trainer.dataset.prepared import PreparedDataset
     from handful_trainer.pipeline.job import TrainingJob
     from handful_trainer.tasks.classification.evaluation.evaluate import Evaluation
@@ -141,6 +142,12 @@ class ClassificationTask:
         from handful_trainer.tasks.classification.evaluation.evaluate import evaluate
 
         return evaluate(model, dataset, split)
+
+    def find_label_issues(self, model: VisionModel | None, dataset: PreparedDataset) -> FoundIssues:
+        """Images that a classifier which never saw their label calls something else."""
+        from handful_trainer.tasks.classification.label_issues import find_label_issues
+
+        return find_label_issues(model, dataset)
 
     def is_right(self, answer: Mapping[str, Any], dataset: PreparedDataset, labels: int) -> bool:
         """Is its first class the right one?"""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from handful_core.package import Package
     from handful_core.runtime.model import VisionModel
     from handful_trainer.config import TrainingConfig
+    from handful_trainer.dataset.label_issues.issue import FoundIssues
     from handful_trainer.dataset.prepared import PreparedDataset
     from handful_trainer.pipeline.job import TrainingJob
     from handful_trainer.tasks.detection.evaluate import Evaluation
@@ -141,6 +142,21 @@ class DetectionTask:
         from handful_trainer.tasks.detection.evaluate import evaluate
 
         return evaluate(model, dataset, split)
+
+    def find_label_issues(self, model: VisionModel | None, dataset: PreparedDataset) -> FoundIssues:
+        """Boxes that contradict what a detector sees.
+
+        Raises:
+            ConfigError: there is no detector.
+        """
+        from handful_trainer.tasks.detection.label_issues import find_label_issues
+
+        if model is None:
+            raise ConfigError(
+                "boxes are compared with what a detector sees, and none is named",
+                "name one, such as --model models:/fingers@champion, or --package FILE",
+            )
+        return find_label_issues(model, dataset)
 
     def is_right(self, answer: Mapping[str, Any], dataset: PreparedDataset, labels: BoxTruth) -> bool:
         """Does it count what it should?"""

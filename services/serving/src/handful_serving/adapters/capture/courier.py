@@ -1,0 +1,98 @@
+"""Brings captured pictures to MLflow, and removes there what nobody reviewed in time."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+from handful_core.errors import HandfulError, UnavailableError
+from handful_core.review import ReviewStore
+from handful_serving.adapters.capture.spool import WaitingPicture
+from handful_serving.adapters.trusted_day import TrustedDay
+
+_log = logging.getLogger(__name__)
+_REMOVAL_SECONDS = 3600
+
+
+class Courier:
+    """Adds pictures to the store. What was deleted there meanwhile is removed here, too.
+
+    Args:
+        store: MLflow's.
+        day: which day it is.
+        days: how long a picture waits for a review; 0 for ever.
+    """
+
+    def __init__(self, store: ReviewStore, day: TrustedDay, days: int) -> None:
+        self._store = store
+        self._day = day
+        self._days = days
+        self._told: set[str] = set()
+        self._removed_at: float | None = None
+        self.delivered = 0
+        """Pictures."""
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._store.close()
+
+    def deliver(self, waiting: Iterable[WaitingPicture]) -> None:
+        """Add pictures, and remove them here.
+
+        Raises:
+            UnavailableError: MLflow does not answer: what was not added stays.
+        """
+        for each in waiting:
+            found = each.read()
+            if found is None:
+                self._tell(f"the captured picture {each.record.stem} is damaged, and is removed")
+                each.remove()
+                continue
+            picture, jpeg = found
+            if self._is_too_old(picture.day):
+                each.remove()
+                continue
+            try:
+                self.delivered += self._store.add(picture, jpeg)
+            except UnavailableError:
+                raise
+            except HandfulError as error:
+                self._tell(f"captured pictures of {picture.model} stay on this machine: {error}")
+            else:
+                each.remove()
+
+    def remove_old(self) -> None:
+        """Delete pictures of past days that have no review, of all models and replicas; once an hour.
+
+        Raises:
+            UnavailableError: MLflow does not answer.
+        """
+        now = time.monotonic()
+        if not self._days or (self._removed_at is not None and now - self._removed_at < _REMOVAL_SECONDS):
+            return
+        self._removed_at = now
+        today = self._day.today()
+        if today is None:
+            return
+        first = (today - timedelta(days=self._days)).isoformat()
+        for model in self._store.models():
+            try:
+                if count := self._store.delete_before(model, first):
+                    _log.info("%d captured pictures of %s from before %s were removed from MLflow", count, model, first)
+            except UnavailableError:
+                raise
+            except HandfulError as error:
+                self._tell(f"old captured pictures of {model} stay in MLflow: {error}")
+
+    def _is_too_old(self, day: str) -> bool:
+        """By this machine's clock: MLflow may have been away for days."""
+        if not self._days or self._day.was_set:
+            return False
+        return day < (datetime.now(UTC).date() - timedelta(days=self._days)).isoformat()
+
+    def _tell(self, message: str) -> None:
+        if message not in self._told:
+            self._told.add(message)
+            _log.warning("%s", message)
