@@ -65,7 +65,7 @@ class Drawing:
     @classmethod
     def of(cls, answered: Sequence[Answered]) -> Drawing:
         """As most of a dataset's boxes are drawn."""
-        pairs = np.concatenate([_sure_overlaps(each) for each in answered] or [np.zeros(0)])
+        pairs = np.concatenate([np.zeros(0, np.float32), *(_sure_overlaps(each) for each in answered)])
         if len(pairs) < _FEW_PAIRS:
             return cls(_USUAL_OVERLAP, _USUAL_SPREAD)
         median = float(np.median(pairs))
