@@ -92,14 +92,14 @@ def out_of_fold_probabilities(
     from sklearn.preprocessing import StandardScaler
 
     folds = min(_FOLDS, int(np.unique(labels, return_counts=True)[1].min()), len(np.unique(groups)))
-    present = np.unique(labels)
+    freedom, present = _FREEDOM / features.shape[1], np.unique(labels)
     found = np.zeros((len(labels), len(present)), np.float32)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # Groups may keep a class out of a fold: it gets no probability.
         for repeat in range(_REPEATS):
             way = StratifiedGroupKFold(folds, shuffle=True, random_state=repeat)
             for learnt, judged in way.split(features, labels, groups):
-                head = make_pipeline(StandardScaler(), LogisticRegression(C=_FREEDOM / features.shape[1], max_iter=1000))
+                head = make_pipeline(StandardScaler(), LogisticRegression(C=freedom, max_iter=1000))
                 head.fit(features[learnt], labels[learnt])
                 columns = np.searchsorted(present, head.classes_)
                 found[np.ix_(judged, columns)] += head.predict_proba(features[judged]) / _REPEATS
@@ -107,7 +107,7 @@ def out_of_fold_probabilities(
 
 
 def doubts(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float32]:
-    """How suspicious labels are, 0 to 1: how improbable a label's own class is (confident learning's self-confidence).
+    """How suspicious labels are, 0 to 1: how improbable a label's own class is (self-confidence).
 
     Args:
         probabilities: (n, classes)
