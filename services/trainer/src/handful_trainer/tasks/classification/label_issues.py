@@ -85,6 +85,9 @@ def out_of_fold_probabilities(
 
     Returns:
         (n, classes that labels have), in the order of the class ids.
+
+    Raises:
+        DataError: there are no two different images.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedGroupKFold
@@ -92,6 +95,8 @@ def out_of_fold_probabilities(
     from sklearn.preprocessing import StandardScaler
 
     folds = min(_FOLDS, int(np.unique(labels, return_counts=True)[1].min()), len(np.unique(groups)))
+    if folds < 2:
+        raise DataError("all images look like one, and cannot be judged by each other", "add different images")
     freedom, present = _FREEDOM / features.shape[1], np.unique(labels)
     found = np.zeros((len(labels), len(present)), np.float32)
     with warnings.catch_warnings():
@@ -99,6 +104,8 @@ def out_of_fold_probabilities(
         for repeat in range(_REPEATS):
             way = StratifiedGroupKFold(folds, shuffle=True, random_state=repeat)
             for learnt, judged in way.split(features, labels, groups):
+                if len(np.unique(labels[learnt])) < 2:  # The others all look alike, and are judged here.
+                    continue
                 head = make_pipeline(StandardScaler(), LogisticRegression(C=freedom, max_iter=1000))
                 head.fit(features[learnt], labels[learnt])
                 columns = np.searchsorted(present, head.classes_)
@@ -117,7 +124,7 @@ def doubts(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> NDA
 
 
 def imagenet_features() -> Features:
-    """What EfficientNet-Lite0 sees, as ImageNet taught it: means of its feature maps, and deviations of the middle ones.
+    """What EfficientNet-Lite0 sees, as ImageNet taught it: means and deviations of its feature maps.
 
     The maps of the middle tell spots and textures, which its last layer no longer does: on the bean leaves of the
     benchmark, of the first 5 % that are shown 74 % are faults by the last layer alone, and 85 % by all.
