@@ -34,8 +34,8 @@ _LEAST = 5
 """Images of a class below which it is not judged."""
 _REPEATS = 3
 """Times that the folds are drawn anew; probabilities are the mean."""
-_REGULARISATION = 0.003
-"""C of the logistic regression: small, since there are more features than images of a class."""
+_FREEDOM = 11.0
+"""C of the logistic regression, by the number of features: many say the same, and may move it together."""
 _SIDE = 288
 """Pixels of the square that ImageNet's network sees."""
 _COARSE = 4
@@ -85,6 +85,9 @@ def out_of_fold_probabilities(
 
     Returns:
         (n, classes that labels have), in the order of the class ids.
+
+    Raises:
+        DataError: there are no two different images.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedGroupKFold
@@ -92,14 +95,18 @@ def out_of_fold_probabilities(
     from sklearn.preprocessing import StandardScaler
 
     folds = min(_FOLDS, int(np.unique(labels, return_counts=True)[1].min()), len(np.unique(groups)))
-    present = np.unique(labels)
+    if folds < 2:
+        raise DataError("all images look like one, and cannot be judged by each other", "add different images")
+    freedom, present = _FREEDOM / features.shape[1], np.unique(labels)
     found = np.zeros((len(labels), len(present)), np.float32)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # Groups may keep a class out of a fold: it gets no probability.
         for repeat in range(_REPEATS):
             way = StratifiedGroupKFold(folds, shuffle=True, random_state=repeat)
             for learnt, judged in way.split(features, labels, groups):
-                head = make_pipeline(StandardScaler(), LogisticRegression(C=_REGULARISATION, max_iter=1000))
+                if len(np.unique(labels[learnt])) < 2:  # The others all look alike, and are judged here.
+                    continue
+                head = make_pipeline(StandardScaler(), LogisticRegression(C=freedom, max_iter=1000))
                 head.fit(features[learnt], labels[learnt])
                 columns = np.searchsorted(present, head.classes_)
                 found[np.ix_(judged, columns)] += head.predict_proba(features[judged]) / _REPEATS
@@ -107,7 +114,7 @@ def out_of_fold_probabilities(
 
 
 def doubts(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float32]:
-    """How suspicious labels are, 0 to 1: how improbable a label's own class is (confident learning's self-confidence).
+    """How suspicious labels are, 0 to 1: how improbable a label's own class is (self-confidence).
 
     Args:
         probabilities: (n, classes)
@@ -146,7 +153,7 @@ def imagenet_features() -> Features:
                 maps = block(maps)
                 found += [maps.mean((2, 3)), maps.std((2, 3))]
             last = network.bn2(network.conv_head(maps))
-            seen = torch.cat([*found[_COARSE:], last.mean((2, 3)), last.std((2, 3)), last.amax((2, 3))], 1)
+            seen = torch.cat([*found[_COARSE:], last.mean((2, 3))], 1)
         return np.asarray(seen[0].numpy(), np.float32)
 
     return see

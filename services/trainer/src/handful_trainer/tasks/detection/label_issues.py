@@ -25,6 +25,8 @@ from handful_trainer.dataset.prepared import PreparedDataset
 
 _LOWEST = 0.01
 """Scores below it say nothing."""
+_SEEN = 0.1
+"""Score from which an answer without a label is worth telling."""
 _SAME = 0.5
 """Overlap from which a label and an answer mean the same object."""
 _TOUCHING = 0.1
@@ -63,7 +65,7 @@ class Drawing:
     @classmethod
     def of(cls, answered: Sequence[Answered]) -> Drawing:
         """As most of a dataset's boxes are drawn."""
-        pairs = np.concatenate([_sure_overlaps(each) for each in answered] or [np.zeros(0)])
+        pairs = np.concatenate([np.zeros(0, np.float32), *(_sure_overlaps(each) for each in answered)])
         if len(pairs) < _FEW_PAIRS:
             return cls(_USUAL_OVERLAP, _USUAL_SPREAD)
         median = float(np.median(pairs))
@@ -176,7 +178,7 @@ def _spurious(found: Detections, overlaps: NDArray[np.float32]) -> _Doubt:
 def _missed(found: Detections, overlaps: NDArray[np.float32]) -> Iterator[tuple[int, float]]:
     """Answers without a label, the surest of each object, and how suspicious that is."""
     free = overlaps.max(axis=0, initial=0) < _TOUCHING if len(overlaps) else np.ones(len(found), np.bool_)
-    left = np.flatnonzero(free)
+    left = np.flatnonzero(free & (found.scores >= _SEEN))
     among = box_iou(found.boxes[left], found.boxes[left])
     taken = np.zeros(len(left), np.bool_)
     for index in np.argsort(-found.scores[left], kind="stable"):
