@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import cv2
+import numpy as np
 
 from handful_core.review import CapturedPicture, Probability, ReviewStore, ScoredObject
 from handful_core.vision.decode import Pixels, decode_image
@@ -92,7 +93,7 @@ def _picture(
     proposed = list(proposal(given.get(issues[0].image, ()), issues))
     height, width = pixels.shape[:2]
     small = cv2.resize(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), (_SMALL, _SMALL), interpolation=cv2.INTER_AREA)
-    (phash,) = perceptual_hashes([small])
+    (phash,) = perceptual_hashes([np.asarray(small, np.uint8)])
     return CapturedPicture(
         id=picture_id,
         at=datetime.now(UTC),
