@@ -42,7 +42,7 @@ def ensure_secrets(kubectl: Kubectl, *, has_stores: bool) -> None:
         raise ComposeError(
             "the database is there, but the Secret database-secret that it was made with is not: bring it back", CONFIG
         )
-    kubectl.apply(_secret(name, values) for name, values in made.items() if name in missing)
+    kubectl.create(_secret(name, values) for name, values in made.items() if name in missing)
     if missing:
         print_status(f"made the Secrets {', '.join(missing)}: keep a copy of them (docs/kubernetes.md, Secrets)")
 
