@@ -13,8 +13,8 @@ import pytest
 from support.cluster import LAUNCHER, ROOT, Cluster, load_images, small_overlay, start_cluster, writable_volumes
 from support.docker_engine import missing_engine_reason
 
-REPORT = "HANDFUL_CLUSTER_REPORT"
-"""A file that the counts are written to."""
+REPORT = os.environ.get("HANDFUL_CLUSTER_REPORT", "")
+"""A file that the counts are written to. It is read here: tests do not see such variables."""
 KEEP = "HANDFUL_CLUSTER_KEEP"
 """If it is set, what is delivered already is tested: for whoever writes these tests."""
 
@@ -83,6 +83,6 @@ def counted(request: pytest.FixtureRequest) -> Iterator[dict[str, object]]:
     yield counts
     line = json.dumps({"test": request.node.name, **counts})
     print(line)
-    if path := os.environ.get(REPORT):
-        with Path(path).open("a", encoding="utf-8") as file:
+    if REPORT:
+        with Path(REPORT).open("a", encoding="utf-8") as file:
             file.write(f"{line}\n")

@@ -100,11 +100,10 @@ def test_workers_that_begin_together_share_the_trials(file: Path, acted: Acted) 
 
 def test_a_killed_workers_trial_is_trained_by_another(file: Path, acted: Acted) -> None:
     config = DetectionConfig.model_validate({"dataset": {"source": "sample"}})
-    killed = open_shared(file)
+    killed = open_shared(file)  # It shows a sign of life with its trial, and none after that.
     abandoned = study._open(killed, "hands", 0)
-    trial = abandoned.ask()
+    trial = killed.ask(abandoned)
     wanted = SearchConfig.model_validate(SPACES).fitted(config).values(trial)
-    killed.optuna.record_heartbeat(trial._trial_id)  # Its last.
     found = _work(file, 6)
     assert found.trials[trial.number].state == TrialState.FAIL
     assert wanted in [values for each in acted.trained.values() for values in each]
@@ -114,7 +113,7 @@ def test_a_killed_workers_trial_is_trained_by_another(file: Path, acted: Acted) 
 def test_a_worker_that_lives_keeps_its_trial(file: Path) -> None:
     own = open_shared(file)
     found = study._open(own, "hands", 0)
-    trial = found.ask()
+    trial = own.ask(found)
     other = open_shared(file)
     with own.at_work(trial):
         time.sleep(4.5)  # Longer than a silent one has.
