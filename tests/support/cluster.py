@@ -117,7 +117,7 @@ def start_cluster() -> Cluster:
 
 
 def _let_pods_through() -> None:
-    """Docker's engine drops what is forwarded, and so what pods send to Services. `cluster down` takes the rules away."""
+    """Docker's engine drops what is forwarded, also what pods send to Services. `cluster down` takes the rules away."""
     for way in ("--in-interface", "--out-interface"):
         rule = ["FORWARD", way, "cluster-br", "--jump", "ACCEPT"]
         if subprocess.run(["iptables", "--check", *rule], capture_output=True, check=False).returncode:
