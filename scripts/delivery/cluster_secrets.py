@@ -42,7 +42,7 @@ def ensure_secrets(kubectl: Kubectl, *, has_stores: bool) -> None:
         raise ComposeError(
             "the database is there, but the Secret database-secret that it was made with is not: bring it back", CONFIG
         )
-    kubectl.apply(_secret(name, values) for name, values in made.items() if name in missing)
+    kubectl.create(_secret(name, values) for name, values in made.items() if name in missing)
     if missing:
         print_status(f"made the Secrets {', '.join(missing)}: keep a copy of them (docs/kubernetes.md, Secrets)")
 
@@ -57,12 +57,14 @@ def _made() -> Mapping[str, Mapping[str, str]]:
         "rate_per_minute": None,
         "created": "",
     }
+    sweeps = secrets.token_hex(24)
     return {
         "database-secret": {"postgres_password": secret_files.random_value("postgres_password")},
         "objects-secret": {name: secret_files.random_value(name) for name in ("s3_access_key", "s3_secret_key")},
         "mlflow-login": {"credentials": _login(secrets.token_hex(24))},
         "metrics-secret": {"metrics_key": secrets.token_hex(24)},
         "grafana-secret": {name: secrets.token_hex(24) for name in ("grafana_password", "grafana_secret_key")},
+        "sweeps-secret": {"postgres_password": sweeps, "url": f"postgresql://sweeps:{sweeps}@sweeps:5432/sweeps"},
         "serving-keys": {"keys.json": json.dumps({"keys": [known]}, indent=2)},
         "deploy-key": {"key": key},
     }

@@ -21,6 +21,7 @@ BUILT_BY = {
     "dashboard": "dashboard",
     "backup": "starter",
     "monitor": "monitor",
+    "trainer": "trainer",
 }
 """Image to the Compose service that builds it."""
 

@@ -111,12 +111,22 @@ class Kubectl:
         Raises:
             ComposeError: the cluster refuses one; the message says which, and why.
         """
+        self._send("apply", objects, ["--dry-run=server"] if dry_run else [])
+
+    def create(self, objects: Iterable[Manifest]) -> None:
+        """Make objects that there are not. `apply` would keep a copy in an annotation, which `describe` shows.
+
+        Raises:
+            ComposeError: there is one already, or the cluster refuses it.
+        """
+        self._send("create", objects)
+
+    def _send(self, command: str, objects: Iterable[Manifest], options: Sequence[str] = ()) -> None:
         items = list(objects)
         if not items:  # kubectl calls that an error.
             return
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
-        options = ["--dry-run=server"] if dry_run else []
-        done = self.run("apply", *options, "--filename", "-", text=text, seconds=300)
+        done = self.run(command, *options, "--filename", "-", text=text, seconds=300)
         if done.returncode:
             raise ComposeError(f"the cluster refuses the manifests ({last_line(done.stderr)})", FAILED)
 

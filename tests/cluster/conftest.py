@@ -13,8 +13,10 @@ import pytest
 from support.cluster import LAUNCHER, ROOT, Cluster, load_images, small_overlay, start_cluster, writable_volumes
 from support.docker_engine import missing_engine_reason
 
-REPORT = "HANDFUL_CLUSTER_REPORT"
-"""A file that the counts are written to."""
+REPORT = os.environ.get("HANDFUL_CLUSTER_REPORT", "")
+"""A file that the counts are written to. It is read here: tests do not see such variables."""
+KEEP = "HANDFUL_CLUSTER_KEEP"
+"""If it is set, what is delivered already is tested: for whoever writes these tests."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -38,7 +40,8 @@ def cluster(request: pytest.FixtureRequest) -> Cluster:
     if reason := missing_engine_reason(request.config.getoption("--engine")):
         pytest.skip(f"no Kubernetes was tested: {reason}")
     cluster = start_cluster()
-    load_images(cluster)
+    if not os.environ.get(KEEP):
+        load_images(cluster)
     return cluster
 
 
@@ -50,6 +53,9 @@ def overlay(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def delivered(cluster: Cluster, overlay: Path) -> Iterator[Cluster]:
     """A first delivery into an empty namespace, with the starter model."""
+    if os.environ.get(KEEP):
+        yield cluster
+        return
     cluster.run("delete", "namespace", cluster.namespace, "--ignore-not-found", "--timeout=300s", seconds=330)
     with writable_volumes(cluster):
         done = cluster.deploy("deploy", "--overlay", str(overlay), "--requests", "50")
@@ -77,6 +83,6 @@ def counted(request: pytest.FixtureRequest) -> Iterator[dict[str, object]]:
     yield counts
     line = json.dumps({"test": request.node.name, **counts})
     print(line)
-    if path := os.environ.get(REPORT):
-        with Path(path).open("a", encoding="utf-8") as file:
+    if REPORT:
+        with Path(REPORT).open("a", encoding="utf-8") as file:
             file.write(f"{line}\n")

@@ -53,6 +53,13 @@ class FakeKubectl(Kubectl):
             self.objects[kind, name] = stored
         self._scale()
 
+    def create(self, objects: Iterable[Manifest]) -> None:
+        for each in objects:
+            kind, name = each["kind"].lower(), each["metadata"]["name"]
+            self.calls.append(f"create {kind}/{name}")
+            assert (kind, name) not in self.objects
+            self.objects[kind, name] = json.loads(json.dumps(each))
+
     def patch(self, kind: str, name: str, change: Manifest) -> None:
         self.calls.append(f"patch {kind}/{name} {json.dumps(change, sort_keys=True)}")
         _merge(self.objects[kind, name], change)

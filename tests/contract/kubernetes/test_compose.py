@@ -28,7 +28,7 @@ _SAME = {
 _NOT_HERE = {
     "preflight": "Secrets are made by scripts/deploy; volumes get their owner by fsGroup",
     "starter": "scripts/deploy imports the starter models",
-    "trainer": "trainings are Jobs of your own: docs/kubernetes.md",
+    "trainer": "trainings are Jobs, of the component training: below",
 }
 _OTHER_SETTINGS = {
     # Compose names where its port is published, to tell whether others reach it. In a cluster they do.
@@ -193,6 +193,38 @@ def test_every_file_of_monitoring_is_in_a_configmap() -> None:
     maps = {text for each in of_kind("monitoring", "ConfigMap").values() for text in each["data"].values()}
     compose_only = {(folder / "prometheus" / "prometheus.yml").read_text(encoding="utf-8")}
     assert files - maps == compose_only
+
+
+def test_a_training_is_as_composes(compose: Any) -> None:
+    wanted = compose["trainer"]
+    for name in ("train", "tune"):
+        template = dict(pods("training"))[name]
+        (container,) = containers(template)
+        assert container["image"] == _interpolated(wanted["image"])
+        settings = {key: _interpolated(str(value)) for key, value in wanted["environment"].items()}
+        own = environment("training", container)
+        # Picsellia's are settings of your own overlay.
+        assert settings.keys() - own.keys() == {"PICSELLIA_ORGANISATION", "PICSELLIA_HOST"}
+        assert all(own[key] == value for key, value in settings.items() if key in own)
+        assert container["resources"]["limits"]["memory"] == "8Gi"
+        assert _interpolated(wanted["mem_limit"]) == "8g"
+        labels = template["metadata"]["labels"]
+        assert [each for each in ("data", "edge") if f"handful/{each}" in labels] == wanted["networks"]
+        mounts = {each["mountPath"]: each for each in container["volumeMounts"]}
+        assert {"trainer-data", "configs", "images", "mlflow-login"} <= {each["name"] for each in mounts.values()}
+        assert mounts["/work/data"]["readOnly"] is True
+
+
+def test_the_workers_of_a_search_share_its_trials() -> None:
+    spec = of_kind("training", "CronJob")["tune"]["spec"]
+    assert spec["suspend"] is True
+    job = spec["jobTemplate"]["spec"]
+    assert job["completionMode"] == "Indexed"
+    assert job["completions"] == job["parallelism"] > 1
+    (container,) = job["template"]["spec"]["containers"]
+    file = environment("training", container)["HANDFUL_TUNE_STORAGE"]
+    mounted = {each["mountPath"] for each in container["volumeMounts"]}
+    assert file.rpartition("/")[0] in mounted
 
 
 def test_production_has_its_stores_outside() -> None:

@@ -13,7 +13,8 @@ from support.manifests import FOLDER, OVERLAYS, containers, of_kind, pods, rende
 _SECRETS = {
     "database-secret": {"mlflow", "postgres", "export", "import"},
     "objects-secret": {"mlflow", "minio"},
-    "mlflow-login": {"mlflow", "serving-blue", "export", "import", "monitor"},
+    "mlflow-login": {"mlflow", "serving-blue", "export", "import", "monitor", "train", "tune"},
+    "sweeps-secret": {"sweeps", "tune"},
     "serving-keys": {"serving-blue"},
     "metrics-secret": {"serving-blue", "prometheus"},
     "grafana-secret": {"grafana"},
@@ -21,7 +22,7 @@ _SECRETS = {
 }
 """Who mounts a Secret: those who mount the volume of that name in Compose, and no other."""
 _PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
-_USERS = {"dashboard": 101, "postgres": 70, "prometheus": 65534, "alertmanager": 65534, "grafana": 472}
+_USERS = {"dashboard": 101, "postgres": 70, "sweeps": 70, "prometheus": 65534, "alertmanager": 65534, "grafana": 472}
 
 every_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
 

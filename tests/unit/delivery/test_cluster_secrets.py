@@ -34,6 +34,8 @@ def test_they_are_as_the_services_read_them(kubectl: FakeKubectl, tmp_path: Path
     assert found is not None
     assert found.scopes == {"predict"}
     assert key not in json.dumps(kubectl.objects["secret", "serving-keys"])
+    # What is applied is kept a second time, in an annotation, which `kubectl describe` shows.
+    assert {call.split()[0] for call in kubectl.calls} == {"create"}
 
 
 def test_what_is_there_stays(kubectl: FakeKubectl) -> None:

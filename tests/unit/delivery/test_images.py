@@ -21,8 +21,9 @@ def test_each_image_is_named_by_its_digest(repository: Path, tmp_path: Path) -> 
         shutil.copytree(repository / folder, tmp_path / folder)
     file = tmp_path / NAMES
     file.write_text(with_digests(with_digests(file.read_text(), _DIGESTS), _DIGESTS))
-    command = ["kubectl", "kustomize", str(tmp_path / "deploy" / "kubernetes" / "overlays" / "monitoring")]
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    overlays = tmp_path / "deploy" / "kubernetes" / "overlays"
+    commands = [["kubectl", "kustomize", str(overlays / name)] for name in ("monitoring", "training")]
+    text = "".join(subprocess.run(each, capture_output=True, text=True, check=True).stdout for each in commands)
     for reference in _DIGESTS.values():
         assert f"image: {reference}\n" in text
     assert "image: handful/" not in text

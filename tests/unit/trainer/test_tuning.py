@@ -15,6 +15,7 @@ from handful_trainer.config import TrainingConfig, load_config, with_values
 from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.tasks.detection.settings import DetectionConfig
 from handful_trainer.tuning import SearchConfig, load_search, study
+from handful_trainer.tuning.storage import OwnStorage
 from handful_trainer.tuning.trial import StudyContext
 
 ADAMW = {"training.optimizer": "AdamW"}
@@ -179,33 +180,43 @@ class Acted:
         return TrialState.COMPLETE, float(made.training.batch)
 
 
-def _go_on(spaces: dict[str, Any], trials: int, seed: int = 0) -> optuna.Study:
+@pytest.fixture
+def storage(tmp_path: Path) -> OwnStorage:
+    return OwnStorage(tmp_path / "study.journal")
+
+
+def _go_on(storage: OwnStorage, spaces: dict[str, Any], trials: int, seed: int = 0) -> optuna.Study:
     made = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
     fitted = search(spaces).fitted(config())
-    study._Search(config(), fitted, None).go_on(made, trials)  # type: ignore[arg-type]
+    study._Search(config(), fitted, None, storage).go_on(made, trials)  # type: ignore[arg-type]
     return made
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_no_settings_are_trained_twice(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+def test_no_settings_are_trained_twice(monkeypatch: pytest.MonkeyPatch, storage: OwnStorage, seed: int) -> None:
     acted = Acted(monkeypatch)
     spaces = {"training.batch": {"choices": [4, 8, 16]}, "training.seed": {"low": 0, "high": 1}}
-    made = _go_on(spaces, 5, seed)
+    made = _go_on(storage, spaces, 5, seed)
     assert len(acted.trained) == 5
     assert len({tuple(values.items()) for values in acted.trained}) == 5
     assert made.best_params["training.batch"] == 16
 
 
-def test_a_search_ends_when_all_is_tried(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_search_ends_when_all_is_tried(
+    monkeypatch: pytest.MonkeyPatch, storage: OwnStorage, capsys: pytest.CaptureFixture[str]
+) -> None:
     acted = Acted(monkeypatch)
-    _go_on({"training.batch": {"choices": [4, 8, 16]}, "training.lrf": {"low": 0.1, "high": 0.1}}, 20)
+    _go_on(storage, {"training.batch": {"choices": [4, 8, 16]}, "training.lrf": {"low": 0.1, "high": 0.1}}, 20)
     assert sorted(values["training.batch"] for values in acted.trained) == [4, 8, 16]
     assert "there are no more than 3 trials: all combinations were tried" in capsys.readouterr().err
 
 
-def test_a_search_that_was_begun_with_other_choices_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_that_was_begun_with_other_choices_is_named(
+    monkeypatch: pytest.MonkeyPatch, storage: OwnStorage
+) -> None:
     Acted(monkeypatch)
-    made = _go_on({"training.batch": {"choices": [4, 8]}}, 1)
-    other = study._Search(config(), search({"training.batch": {"choices": [4, 16]}}), None)  # type: ignore[arg-type]
+    made = _go_on(storage, {"training.batch": {"choices": [4, 8]}}, 1)
+    spaces = search({"training.batch": {"choices": [4, 16]}})
+    other = study._Search(config(), spaces, None, storage)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"begun with other choices .* give another --name"):
         other.go_on(made, 3)

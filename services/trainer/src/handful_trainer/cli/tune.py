@@ -20,6 +20,12 @@ def tune(
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="Name of the search. The same name continues it.")
     ] = None,
+    storage: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", envvar="HANDFUL_TUNE_STORAGE", help="File with the URL of a Postgres: workers share it."
+        ),
+    ] = None,
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Override a setting: section.key=value. May be repeated."),
@@ -37,7 +43,7 @@ def tune(
     training, space = load_config(config, overrides or []), load_search(search)
     title = name or f"{config.stem}-{search.stem}"
     with only_results_on_stdout():
-        result = go(training, space, title, trials, core.home, core.mlflow_uri)
+        result = go(training, space, title, trials, core.home, core.mlflow_uri, storage)
     if as_json:
         print_json(result.as_json())
         return
