@@ -30,7 +30,7 @@ def test_services_are_installed_with_the_locked_versions(checkout: FakeCheckout)
     assert f"--python {checkout.layout.python}" in call
     assert f"--constraints {checkout.layout.constraints}" in call
     assert f"--build-constraints {checkout.layout.constraints}" in call
-    assert call.endswith(f"--editable {checkout.root / 'services' / 'core'}")
+    assert call.endswith(f"--editable {checkout.root / 'services' / 'core'}[batch]")
     assert ":dev" not in call
 
 

@@ -235,7 +235,11 @@ async def test_classes_of_what_is_not_there(client: httpx.AsyncClient, query: st
 
 async def test_health(client: httpx.AsyncClient) -> None:
     assert await body(client, "/health/live") == {"status": "live"}
-    assert await body(client, "/health/ready") == {"status": "ready", "models": [{"name": "fingers", "version": 2}]}
+    assert await body(client, "/health/ready") == {
+        "status": "ready",
+        "models": [{"name": "fingers", "version": 2}],
+        "capture": "off",
+    }
 
 
 async def test_not_ready_says_which_command_makes_it_so(tmp_path: Path) -> None:
@@ -246,7 +250,7 @@ async def test_not_ready_says_which_command_makes_it_so(tmp_path: Path) -> None:
                 await asyncio.sleep(0.01)
         assert response.headers["content-type"] == "application/problem+json"
         assert await body(client, "/health/live") == {"status": "live"}
-        assert await body(client, "/models") == {"default": None, "models": []}
+        assert await body(client, "/models") == {"default": None, "models": [], "capture": "off"}
 
 
 async def test_metrics(client: httpx.AsyncClient, mlflow: FakeMlflow, tmp_path: Path) -> None:
