@@ -24,7 +24,7 @@ export function createStage(app) {
 
   function describe() {
     const facts = state.picture ? factsOf(state.picture) : [];
-    const captured = { true: messages.review.kept, undecided: messages.review.undecided }[picture.prediction()?.captured];
+    const captured = { true: messages.review.kept, undecided: messages.review.undecided }[picture.prediction()?.kept_for_review];
     const remarks = [captured, state.remark, state.request.prediction && !picture.drawable() ? messages.undrawable[state.request.prediction.task] : ""];
     byPart("facts").textContent = facts.join(" · ");
     byPart("remark").textContent = remarks.filter(Boolean).join(" ");

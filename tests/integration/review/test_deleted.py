@@ -70,7 +70,7 @@ def until(holds: Callable[[], object], what: str) -> None:
 def ask(serving: ServingProcess, column: int) -> bool:
     data = encode(picture({(column, 2): "5"}))
     answer = httpx.post(f"{serving.url}/predict", content=data, headers={"Content-Type": "image/png"}, timeout=60)
-    return bool(answer.raise_for_status().json()["captured"])
+    return bool(answer.raise_for_status().json()["kept_for_review"])
 
 
 def traces(folder: Path, *words: bytes) -> list[str]:

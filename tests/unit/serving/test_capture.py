@@ -73,7 +73,7 @@ async def until_open(folder: Path) -> None:
 async def test_nothing_is_kept_unless_somebody_says_so(tmp_path: Path, mlflow: FakeMlflow, store: ReviewStore) -> None:
     async with running(make_app(tmp_path, mlflow)) as client:
         answer = await ask(client, scene(1))
-        assert "captured" not in answer
+        assert "kept_for_review" not in answer
         assert (await client.get("/models")).json()["capture"] == "off"
         assert (await client.get("/health/ready")).json()["capture"] == "off"
         assert "handful_captured" not in (await client.get("/metrics")).text
@@ -88,7 +88,7 @@ async def test_an_unsure_picture_is_kept_with_its_answer_and_the_answer_says_so(
     async with running(make_app(tmp_path, mlflow, **CAPTURE)) as client:
         await until_open(tmp_path)
         answer = await ask(client, scene(9), "?source=camera-1")
-        assert answer["captured"] is True
+        assert answer["kept_for_review"] is True
         assert (await client.get("/models")).json()["capture"] == "unsure"
         assert (await client.get("/health/ready")).json()["capture"] == "unsure"
         assert 'handful_captured_pictures_total{reason="unsure"} 1.0' in (await client.get("/metrics")).text
@@ -118,9 +118,9 @@ async def test_twenty_frames_of_one_scene_are_one(tmp_path: Path, mlflow: FakeMl
         frames.append(encode(np.clip(pixels, 0, 255).astype(np.uint8)))
     async with running(make_app(tmp_path, mlflow, **CAPTURE)) as client:
         await until_open(tmp_path)
-        kept = [(await ask(client, frame))["captured"] for frame in frames]
+        kept = [(await ask(client, frame))["kept_for_review"] for frame in frames]
         assert kept == [True] + [False] * 19
-        assert (await ask(client, scene(40)))["captured"] is True
+        assert (await ask(client, scene(40)))["kept_for_review"] is True
     assert len(store.pictures("fingers")) == 2
 
 
@@ -129,11 +129,11 @@ async def test_a_sure_answer_is_kept_by_chance_alone(tmp_path: Path, store: Revi
     settings = CAPTURE | {"capture_threshold": 0.9, "capture_share": 1}
     async with running(make_app(tmp_path, mlflow, **settings)) as client:
         await until_open(tmp_path)
-        assert [(await ask(client, scene(2)))["captured"] for _ in range(3)] == [True] * 3
+        assert [(await ask(client, scene(2)))["kept_for_review"] for _ in range(3)] == [True] * 3
     assert [each.reason for each in store.pictures("fingers")] == ["random"] * 3
     async with running(make_app(tmp_path, mlflow, **settings | {"capture_share": 0})) as client:
         await until_open(tmp_path)
-        assert (await ask(client, scene(2)))["captured"] is False
+        assert (await ask(client, scene(2)))["kept_for_review"] is False
 
 
 @pytest.mark.anyio
@@ -141,7 +141,7 @@ async def test_the_share_is_about_what_was_asked_for(tmp_path: Path, mlflow: Fak
     settings = CAPTURE | {"capture": "share", "capture_share": 0.2, "capture_daily": 1000}
     async with running(make_app(tmp_path, mlflow, **settings)) as client:
         await until_open(tmp_path)
-        kept = [(await ask(client, scene(3)))["captured"] for _ in range(200)]
+        kept = [(await ask(client, scene(3)))["kept_for_review"] for _ in range(200)]
     assert 20 <= sum(kept) <= 65
 
 
@@ -150,8 +150,10 @@ async def test_all_of_a_source_and_nothing_of_others(tmp_path: Path, mlflow: Fak
     settings = {"capture": "all-of-source", "capture_sources": ("camera-1",), "capture_unblurred": True}
     async with running(make_app(tmp_path, mlflow, **settings)) as client:
         await until_open(tmp_path)
-        assert [(await ask(client, scene(2), "?source=camera-1"))["captured"] for _ in range(2)] == [True] * 2
-        assert [(await ask(client, scene(2), query))["captured"] for query in ("", "?source=camera-2")] == [False] * 2
+        assert [(await ask(client, scene(2), "?source=camera-1"))["kept_for_review"] for _ in range(2)] == [True] * 2
+        assert [(await ask(client, scene(2), query))["kept_for_review"] for query in ("", "?source=camera-2")] == [
+            False
+        ] * 2
     assert [(each.reason, each.source) for each in store.pictures("fingers")] == [("all", "camera-1")] * 2
 
 
@@ -161,7 +163,7 @@ async def test_the_days_limit_holds_over_a_restart(tmp_path: Path, mlflow: FakeM
     for expected in ([True, True], [True, False, False], [False]):
         async with running(make_app(tmp_path, mlflow, **settings)) as client:
             await until_open(tmp_path)
-            assert [(await ask(client, scene(n)))["captured"] for n in range(len(expected))] == expected
+            assert [(await ask(client, scene(n)))["kept_for_review"] for n in range(len(expected))] == expected
     assert len(store.pictures("fingers")) == 3
 
 
@@ -179,7 +181,7 @@ async def test_a_full_disk_keeps_nothing_and_says_so(
         async with asyncio.timeout(20):
             while "No space left" not in caplog.text:
                 await asyncio.sleep(0.01)
-        assert (await ask(client, scene(30)))["captured"] is False
+        assert (await ask(client, scene(30)))["kept_for_review"] is False
         assert "handful_captured_pictures_lost_total 1.0" in (await client.get("/metrics")).text
 
 
@@ -191,7 +193,7 @@ async def test_while_mlflow_is_away_pictures_wait_within_their_megabytes(
     async with running(make_app(tmp_path, mlflow, **settings)) as client:
         await until_open(tmp_path)
         mlflow.away = True
-        answers = [(await ask(client, scene(n)))["captured"] for n in range(2)]
+        answers = [(await ask(client, scene(n)))["kept_for_review"] for n in range(2)]
     assert answers[0] is True
     waiting = [path for path in spooled(tmp_path) if path.suffix == ".jpg"]
     assert len(waiting) == sum(answers)
@@ -213,7 +215,7 @@ async def test_what_was_deleted_while_it_waited_goes_from_the_disk_too(
         await until_open(tmp_path)
         store.add(draw_picture(at=NOON), b"jpeg")
         mlflow.away = True
-        assert (await ask(client, scene(9)))["captured"] is True
+        assert (await ask(client, scene(9)))["kept_for_review"] is True
     mlflow.away = False
     (record,) = [path for path in spooled(tmp_path) if path.name != ".kept.json" and path.suffix == ".json"]
     store.delete_all("fingers")
@@ -234,7 +236,7 @@ async def test_what_a_challenger_answers_otherwise_is_kept(
     async with running(make_app(tmp_path, mlflow, **settings)) as client:
         await until_open(tmp_path)
         async with asyncio.timeout(30):
-            while (answer := await ask(client, scene(17), "?confidence=0.9"))["captured"] != "undecided":
+            while (answer := await ask(client, scene(17), "?confidence=0.9"))["kept_for_review"] != "undecided":
                 await asyncio.sleep(0.05)
             while 'outcome="differ"' not in (await client.get("/metrics")).text:
                 await asyncio.sleep(0.05)
@@ -252,7 +254,7 @@ async def test_faces_are_blurred_in_what_is_kept(tmp_path: Path, mlflow: FakeMlf
         await until_open(tmp_path)
         answer = await ask(client, portrait.read_bytes())
         assert answer["faces"] == 1
-        assert answer["captured"] is True
+        assert answer["kept_for_review"] is True
     (kept,) = store.pictures("fingers")
     saved = cv2.imdecode(np.frombuffer(store.image(kept.id), np.uint8), cv2.IMREAD_GRAYSCALE)
     original = cv2.imread(str(portrait), cv2.IMREAD_GRAYSCALE)

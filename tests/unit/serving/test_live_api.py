@@ -17,6 +17,7 @@ from websockets.sync.client import ClientConnection, connect
 from fakes.packages import build_package, encode, filled, picture
 from handful_serving.adapters.key_file import KeyFile
 from handful_serving.api import live_connection
+from handful_serving.api.schemas import PredictionAnswer
 from handful_serving.domain.auth import ApiKey, digest_of
 from handful_serving.domain.predictor import Pipeline
 from handful_serving.server.protocols import BoundedWebSocketProtocol
@@ -304,3 +305,9 @@ def test_a_frame_of_padding_does_not_stop_the_others(serving: LiveServing) -> No
         assert heard(client)["problem"]["type"] == "urn:handful:problem:damaged-image"
         client.send(frame(2))
         assert heard(client)["count"] == 5
+
+
+def test_a_frame_and_an_answer_share_no_name() -> None:
+    """A result is both in one object: the clock of a frame would be overwritten by an answer's field of its name."""
+    of_frames = {"type", "sequence", "captured", "dropped", "fatal", "problem"}
+    assert of_frames.isdisjoint(PredictionAnswer.model_fields)

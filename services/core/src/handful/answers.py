@@ -131,7 +131,7 @@ class Answer(_Part):
     """Faces that the server blurred before the model saw the image; None where no server did."""
     picture: str | None = None
     """The picture as a data URL of a JPEG; only if `return_image` asks for it."""
-    captured: bool | Literal["undecided"] | None = None
+    kept_for_review: bool | Literal["undecided"] | None = None
     """Whether the server keeps the picture for review; None where it keeps none. undecided: a challenger is asked too,
     and the picture is kept if it answers otherwise."""
     request_id: str | None = None

@@ -59,7 +59,8 @@ def test_prepare_takes_overrides_and_an_output_folder(
         ("dataset.path=nowhere", 3, "the folder nowhere does not exist: correct dataset.path"),
         ("dataset.classes=[cat, dgo]", 3, "did you mean 'dgo'?"),
         ("dataset.classes=[cow]", 3, "the label 'cat' is not one of the classes cow"),
-        ("dataset.sources=yolo", 2, "dataset.source"),
+        ("dataset.sorce=yolo", 2, "dataset.source"),
+        ("dataset.sources=yolo", 2, "give either source or sources"),
         ("dataset.split.train=0.5", 2, "must sum to 1"),
     ],
 )

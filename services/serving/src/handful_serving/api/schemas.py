@@ -112,7 +112,7 @@ class PredictionAnswer(_Answer):
     picture: str | None = Field(
         None, description="The picture as a data URL of a JPEG, with its faces blurred; only if asked for."
     )
-    captured: bool | Literal["undecided"] | None = Field(
+    kept_for_review: bool | Literal["undecided"] | None = Field(
         None,
         description="Whether the picture is kept for review; only where the server keeps pictures. undecided: a "
         "challenger is asked too, and the picture is kept if it answers otherwise.",
@@ -287,7 +287,7 @@ def prediction_json(result: PredictionResult, request_id: str, top: int) -> dict
         "request_id": request_id,
     }
     if result.captured is not None:
-        content["captured"] = result.captured
+        content["kept_for_review"] = result.captured
     if image.picture is not None:
         content["picture"] = "data:image/jpeg;base64," + base64.b64encode(image.picture).decode("ascii")
     return content
