@@ -20,11 +20,16 @@ case ${1:-} in -h | --help) usage; exit 0 ;; esac
 cd "$root"
 [ -x .venv/bin/uv ] || install_handful tools
 
-declare -A extras=([core]='[batch,ray]' [trainer]='[lite0,precision]')
+extras_of() { # the service: its extras that are locked, too
+    case $1 in
+        core) printf '[batch,ray]' ;;
+        trainer) printf '[lite0,precision]' ;;
+    esac
+}
 services=() ours=()
 for project in services/*/pyproject.toml; do
     name=$(basename "$(dirname "$project")")
-    services+=("-e services/$name${extras[$name]:-}")
+    services+=("-e services/$name$(extras_of "$name")")
     ours+=(--no-emit-package "handful-$name")
 done
 compile() { # the file; packages on stdin, one a line
