@@ -55,6 +55,7 @@ _OPTIONS = {
         "--data FOLDER": "the dataset that was prepared from this configuration",
         "--output FOLDER": "a new folder for what it leaves; a training of the same settings that did not end goes on",
         "--train-only": "end with the weights",
+        "--add reviewed": "also train on the reviewed pictures, from the champion on",
         "--json": "print the result as JSON",
     },
     "export": {
