@@ -60,7 +60,7 @@ class S3Store:
         words += [f"-s3.config={settings}", "-volume.max=20", "-master.volumeSizeLimitMB=256"]
         for part in ("master", "volume", "filer"):
             words += [f"-{part}.port={free_port()}", f"-{part}.port.grpc={free_port()}"]
-        words += [f"-s3.port.grpc={free_port()}", "-s3.port.iceberg=0", "-master.telemetry=false"]
+        words += [f"-s3.port.grpc={free_port()}", "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"]
         with (self.root / "log").open("wb") as log:
             self._process = subprocess.Popen(words, stdout=log, stderr=log, cwd=self.root)
         self._wait()

@@ -152,7 +152,7 @@ def test_everything_is_reached_by_keyboard_and_shows_its_focus(page, screen) -> 
         # The slider's focus is drawn around its thumb, which no script can ask about.
         assert page.evaluate(f"{focused}.type === 'range' || getComputedStyle({focused}).outlineStyle !== 'none'")
     assert reached[:7] == ["Handful", "Try it", "Live", "Models", "Monitoring", "Review", "Health"]
-    assert reached[6:11] == ["language", "API", "picker-button", "another", "slider"]
+    assert reached[7:12] == ["language", "API", "picker-button", "another", "slider"]
     assert len([name for name in reached if "%" in name]) == 2
     assert reached[-1] == "copy"
 

@@ -159,6 +159,15 @@ SAME_IN_BOTH = {
     "metric.top1": "top-1",
     "metric.top5": "top-5",
     "metric.f1": "F1",
+    # Keys of the keyboard that bear a sign or a letter.
+    "review.keys.1.0": "1 … 9 0",
+    "review.keys.2.0": "X",
+    "review.keys.3.0": "U",
+    "review.keys.4.0": ", .",
+    "review.keys.5.0": "← ↑ → ↓",
+    "review.keys.6.0": "N",
+    "review.keys.8.0": "S",
+    "review.keys.9.0": "B",
 }
 """What a French visitor reads as an English one does, by key: each a French word, too, a name or a mark."""
 # Every text of both languages; of a function its own words, and of the metrics what they are called.

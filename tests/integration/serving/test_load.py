@@ -28,9 +28,9 @@ _ROOM = 1 + QUEUE
 def serving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LiveServing]:
     real = Pipeline.prepare
 
-    def slow(*arguments: object, look: bool = False) -> object:
+    def slow(*arguments: object, **words: object) -> object:
         time.sleep(WORK)
-        return real(*arguments, look=look)  # type: ignore[arg-type]
+        return real(*arguments, **words)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Pipeline, "prepare", slow)
     settings = {"queue_size": QUEUE, "deadline_seconds": DEADLINE, "face_blur": "off"}
@@ -114,9 +114,9 @@ def waiting(serving: LiveServing) -> float:
 def test_a_client_that_goes_away_frees_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     release, real = threading.Event(), Pipeline.prepare
 
-    def held(*arguments: object, look: bool = False) -> object:
+    def held(*arguments: object, **words: object) -> object:
         release.wait(60)
-        return real(*arguments, look=look)  # type: ignore[arg-type]
+        return real(*arguments, **words)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Pipeline, "prepare", held)
     head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: {len(HAND)}\r\n\r\n"
