@@ -71,6 +71,8 @@ def _listed(root: Path) -> dict[Path, ImageHash]:
 
 def _inspected(paths: Sequence[Path]) -> Iterator[ImageHash]:
     """The hashes of image files."""
+    if not paths:
+        return  # Nor a bar, which would stay at 0/0.
     with progress() as bar, contextlib.closing(WorkerPool(len(paths))) as pool:
         shown = bar.add_task("hashing images", total=len(paths))
         for path, facts in zip(paths, inspect_all(pool, paths, lambda done: bar.advance(shown, done)), strict=True):
