@@ -91,6 +91,7 @@ def test_it_is_refused_and_no_request_for_another_model_fails(registered: Regist
         until(registered.is_refused, "the refusal")
         seen = sum(load.answers.values())
         until(lambda: sum(load.answers.values()) >= seen + 20, "more answers")
+    print(f"{sum(load.answers.values())} answers beside it, {len(load.failures)} failures")  # `pytest -s` shows it.
     assert load.failures == []
     assert set(load.answers) == {(1, 7)}
     assert registered.version(bad)["reason"], "the dashboard says why"
