@@ -87,7 +87,9 @@ class Reader:
         if page.before:
             self._run(page.before.replace("…", str(self._repository)), self._folder)
         with self._servers(page.servers):
-            said = self._run(f"{page.beside}\n{then}\n", self.checkout)
+            said = self._run(
+                f"{page.beside}\necho\n{then}\n", self.checkout
+            )  # An answer of curl's ends without a line end.
         print(f"{name} took {time.monotonic() - started:.0f} s")  # `pytest -s` shows it.
         return said
 
