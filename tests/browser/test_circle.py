@@ -29,10 +29,10 @@ _NEW = 10
 """Pictures of the new kind that are asked about, and reviewed."""
 
 
-def olive(seed: int) -> np.ndarray:
-    """A kind of leaf that the first version has never seen: people know that it has rust."""
+def lime(seed: int) -> np.ndarray:
+    """A kind of leaf that the first version has never seen, between green and yellow: people know that it has rust."""
     noise = np.random.default_rng(seed).normal(0, 30, (40, 48, 3))
-    return np.clip(np.float32((60, 130, 130)) + noise, 0, 255).astype(np.uint8)
+    return np.clip(np.float32((40, 210, 110)) + noise, 0, 255).astype(np.uint8)
 
 
 def encoded(pixels: np.ndarray) -> bytes:
@@ -49,7 +49,7 @@ def leaves(tmp_path: Path) -> Path:
             folder.mkdir(parents=True)
             for place in range(count):
                 is_new = split == "test" and name == "rust" and place % 2
-                (folder / f"{seed}.png").write_bytes(encoded(olive(10_000 + seed) if is_new else leaf(name, seed)))
+                (folder / f"{seed}.png").write_bytes(encoded(lime(10_000 + seed) if is_new else leaf(name, seed)))
                 seed += 1
     return tmp_path / "leaves"
 
@@ -91,11 +91,11 @@ def train(trainer: Trainer, *words: str) -> dict[str, Any]:
     return trainer.finish(trainer.start("--config", str(trainer.config), *words), _SECONDS)
 
 
-def until(holds: Callable[[], object], what: str) -> None:
+def until(holds: Callable[[], object], what: str, pause: float = 0.2) -> None:
     deadline = time.monotonic() + _SECONDS
     while not holds():
         assert time.monotonic() < deadline, what
-        time.sleep(0.2)
+        time.sleep(pause)
 
 
 def ask(serving: ServingProcess, pixels: np.ndarray) -> dict[str, Any]:
@@ -130,16 +130,22 @@ def test_a_wrong_answer_becomes_a_training_image_and_then_a_right_one(
 
 def walk(page: Page, trainer: Trainer, mlflow: MlflowServer, serving: ServingProcess) -> None:
     with ReviewStore.at(mlflow.uri) as store:
+
+        def come() -> int:
+            return len(store.pictures(trainer.name))
+
         screen = Screen.open(page, serving.url)
         expect(part(page, "capture")).to_be_visible()
-        screen.choose(file(encoded(olive(1)), "olive.png"))
+        screen.choose(file(encoded(lime(1)), "lime.png"))
         screen.expect_view_state("answer")
-        wrong = ask(serving, olive(1))
+        wrong = ask(serving, lime(1))
         assert wrong["top"][0]["name"] != "rust", "the first version knows it already"
-        for seed in range(2, 2 + _NEW):
-            ask(serving, olive(seed))
-        until(lambda: len(store.pictures(trainer.name)) >= _NEW, "the pictures did not come to MLflow")
-        count = len(store.pictures(trainer.name))
+        seeds = iter(range(2, 2 + 10 * _NEW))
+        # Of some the model is sure, as of pictures in life.
+        until(lambda: ask(serving, lime(next(seeds))) and come() >= _NEW, "the pictures did not come to MLflow", 1)
+        spool = serving.root / "home" / "review"
+        until(lambda: not list(spool.rglob("*.jpg")), "some pictures are still on their way")
+        count = come()
 
         page.locator('[data-to="review"]').click()
         for done in range(count):
@@ -151,5 +157,5 @@ def walk(page: Page, trainer: Trainer, mlflow: MlflowServer, serving: ServingPro
 
     second = train(trainer, "--add", "reviewed")
     assert second["promoted"] is True, second
-    until(lambda: ask(serving, olive(1))["version"] == second["version"], "the new champion is not served")
-    assert ask(serving, olive(1))["top"][0]["name"] == "rust"
+    until(lambda: ask(serving, lime(1))["version"] == second["version"], "the new champion is not served")
+    assert ask(serving, lime(1))["top"][0]["name"] == "rust"
