@@ -10,7 +10,7 @@ usage: scripts/lock.sh [--upgrade]
 
 Writes constraints.txt and constraints.hashed.txt from the services' pyproject.toml and the groups of the top-level one,
 and in scripts/installer uv.txt, dvc.txt and evidently.txt. Versions that still fit stay as they are; --upgrade takes the
-newest of all, --upgrade-package NAME of one. Write docs/reference/licences.md again afterwards.
+newest of all, --upgrade-package NAME of one. Afterwards run docs/reference/licences.py.
 TEXT
 }
 
