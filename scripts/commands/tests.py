@@ -44,7 +44,7 @@ def test(parser: ScriptParser, argv: list[str]) -> int:
     group.add_argument("--fast", action="store_true", help="only unit and contract tests, which start no server")
     group.add_argument("--slow", action="store_true", help="the tests that take minutes, too")
     group.add_argument("--stack", action="store_true", help="only the tests of the Compose stack, all of them")
-    group.add_argument("--cluster", action="store_true", help="only the tests on a real Kubernetes: ../shared/cluster")
+    group.add_argument("--cluster", action="store_true", help="only the tests on a real Kubernetes, of their own")
     word, argv = (argv[0], argv[1:]) if argv and argv[0] in ("all", PERFORMANCE, *SUITES) else ("all", argv)
     options, rest = parser.parse_known_args(argv)
     if word != "all" and any(vars(options).values()):

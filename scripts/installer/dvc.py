@@ -55,7 +55,7 @@ def _command(layout: Layout, own: Layout) -> list[str | Path]:
     locked = own.dvc_lock
     # One of its packages is there as source only: what builds it is locked, too.
     options: list[str | Path] = ["--python", own.python, "--compile-bytecode", "--build-constraints", locked]
-    return [layout.tool("uv"), "pip", "install", *options, "--requirements", locked]
+    return [layout.tool("uv"), "pip", "install", *options, "--require-hashes", "--requirements", locked]
 
 
 def _fingerprint(own: Layout) -> str:

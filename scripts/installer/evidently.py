@@ -41,6 +41,6 @@ def ensure_evidently(layout: Layout) -> Path:
             "Evidently could not be installed, see above: once that is mended, run this again", UNAVAILABLE
         )
         command: list[str | Path] = [layout.tool("uv"), "pip", "install", "--python", own.python]
-        run_command([*command, "--requirements", own.evidently_lock], failure, env=uv_environment())
+        run_command([*command, "--require-hashes", "--requirements", own.evidently_lock], failure, env=uv_environment())
         Stamp.read(own).write(own, {_PART: current})
     return own.python

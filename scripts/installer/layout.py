@@ -35,6 +35,16 @@ class Layout:
         return self.root / "constraints.txt"
 
     @property
+    def hashes(self) -> Path:
+        """The locked versions, each with the hashes of its files."""
+        return self.root / "constraints.hashed.txt"
+
+    @property
+    def uv_lock(self) -> Path:
+        """The locked version of uv, with hashes that pip checks."""
+        return self.root / "scripts" / "installer" / "uv.txt"
+
+    @property
     def dvc_lock(self) -> Path:
         """The locked versions of DVC and what it needs."""
         return self.root / "scripts" / "installer" / "dvc.txt"

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from console import print_status
@@ -24,9 +24,9 @@ _BYTES_WITH_CUDA = 8 * _GIB
 
 def ensure_uv(layout: Layout) -> None:
     """Install uv, which resolves and downloads many times faster than pip, at its locked version."""
-    locked = re.search(r"^uv==(\S+)", layout.constraints.read_text(encoding="utf-8"), re.MULTILINE)
+    locked = re.search(r"^uv==(\S+)", layout.uv_lock.read_text(encoding="utf-8"), re.MULTILINE)
     if locked is None:
-        raise InstallError("constraints.txt does not lock uv: run scripts/lock.sh", RESOURCE)
+        raise InstallError(f"{layout.uv_lock.name} does not lock uv: run scripts/lock.sh", RESOURCE)
     if succeeds(
         [layout.python, "-c", f"from importlib.metadata import version; assert version('uv') == {locked[1]!r}"]
     ):
@@ -34,7 +34,7 @@ def ensure_uv(layout: Layout) -> None:
     print_status("installing uv")
     pip: list[str | Path] = [layout.python, "-m", "pip", "install", "--disable-pip-version-check", "--retries", "2"]
     failure = InstallError("uv could not be installed, see above: check the network and run this again", UNAVAILABLE)
-    run_command([*pip, f"uv=={locked[1]}"], failure)
+    run_command([*pip, "--require-hashes", "--requirement", layout.uv_lock], failure)
 
 
 def ensure_packages(layout: Layout, part: str) -> None:
@@ -57,20 +57,28 @@ def ensure_packages(layout: Layout, part: str) -> None:
         "the packages could not be installed, see above: once that is mended, run this again, it goes on from here",
         UNAVAILABLE,
     )
-    run_command(_command(layout, part, backend), failure, env=uv_environment())
+    for command in _commands(layout, part, backend):
+        run_command(command, failure, env=uv_environment())
     # Whoever has `dev` has the services as well: they are installed together.
     stamp.write(layout, {"services": current, part: current})
     print_status(f"installed in {time.monotonic() - started:.0f} s")
 
 
-def _command(layout: Layout, part: str, backend: str) -> list[str | Path]:
-    locked: list[str | Path] = ["--constraints", layout.constraints, "--build-constraints", layout.constraints]
+def _commands(layout: Layout, part: str, backend: str) -> Iterator[list[str | Path]]:
+    """PyTorch by itself, where it comes from its own index; then all others, each compared with its locked hashes.
+
+    That index has builds of its own (2.15.0+cpu). Their hashes are not locked, and uv would compare them with those of
+    the default index's build. What is installed already is not compared.
+    """
+    # Compiled once here: where Python may not write beside its packages, each process would compile them anew.
+    install: list[str | Path] = [layout.tool("uv"), "pip", "install", "--python", layout.python, "--compile-bytecode"]
+    if backend:
+        versions: list[str | Path] = ["--no-deps", "--constraints", layout.constraints]
+        yield [*install, *versions, f"--torch-backend={backend}", "torch", "torchvision"]
+    locked: list[str | Path] = ["--constraints", layout.hashes, "--build-constraints", layout.hashes]
     services = [argument for service in layout.services for argument in ("--editable", _with_extras(service))]
     tools: list[str | Path] = ["--group", f"{layout.root / 'pyproject.toml'}:dev"] if part == "dev" else []
-    torch = [f"--torch-backend={backend}"] if backend else []
-    # Compiled once here: where Python may not write beside its packages, each process would compile them anew.
-    options: list[str | Path] = ["--python", layout.python, "--compile-bytecode"]
-    return [layout.tool("uv"), "pip", "install", *options, *locked, *torch, *tools, *services]
+    yield [*install, *locked, *tools, *services]
 
 
 _EXTRAS = {"core": "batch", "trainer": "lite0"}

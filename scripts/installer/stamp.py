@@ -49,6 +49,6 @@ def fingerprint(layout: Layout) -> str:
     installer = sorted((layout.root / "scripts" / "installer").glob("*.py"))
     projects = [layout.root / "pyproject.toml", *(service / "pyproject.toml" for service in layout.services)]
     digest = hashlib.sha256()
-    for path in [layout.constraints, layout.venv / "pyvenv.cfg", *projects, *installer]:
+    for path in [layout.hashes, layout.constraints, layout.venv / "pyvenv.cfg", *projects, *installer]:
         digest.update(f"{path.relative_to(layout.root)}\0".encode() + path.read_bytes() + b"\0")
     return digest.hexdigest()

@@ -66,6 +66,9 @@ def build_checkout(folder: Path) -> FakeCheckout:
     (root / "services" / "core" / "pyproject.toml").write_text('[project]\nname = "handful-core"\n')
     (root / "pyproject.toml").write_text("[dependency-groups]\ndev = []\n")
     (root / "constraints.txt").write_text("torch==2.15.0\nuv==0.13.9\n")
+    (root / "constraints.hashed.txt").write_text(f"torch==2.15.0 --hash=sha256:{0:064}\n")
+    (root / "scripts" / "installer").mkdir(parents=True)
+    (root / "scripts" / "installer" / "uv.txt").write_text(f"uv==0.13.9 --hash=sha256:{0:064}\n")
     path = folder / "path"
     path.mkdir()
     return FakeCheckout(root, path)

@@ -12,6 +12,7 @@ import pytest
 from packaging.requirements import Requirement
 
 _PYTHONS = ("3.11", "3.12", "3.13")
+_WITH_HASHES = ("uv", "dvc", "evidently")
 _SYSTEMS = {
     "linux": {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix", "platform_machine": "x86_64"},
     "darwin": {"sys_platform": "darwin", "platform_system": "Darwin", "os_name": "posix", "platform_machine": "arm64"},
@@ -78,6 +79,47 @@ def test_no_index_is_named(repository: Path) -> None:
     assert not re.search(r"://|--index|--extra|--find-links", text)
 
 
+def _hashed(file: Path) -> dict[str, set[str]]:
+    """The lines of a lock without their hashes, and those."""
+    text = "".join(line for line in file.read_text().splitlines(keepends=True) if not line.startswith("#"))
+    found: dict[str, set[str]] = {}
+    for line in text.replace("\\\n", " ").splitlines():
+        words = line.split("    --hash=sha256:")
+        found[words[0].strip()] = {word.strip() for word in words[1:]}
+    return found
+
+
+@pytest.mark.parametrize("name", ["constraints.hashed.txt", *(f"scripts/installer/{n}.txt" for n in _WITH_HASHES)])
+def test_every_version_has_the_hashes_of_its_files(repository: Path, name: str) -> None:
+    found = _hashed(repository / name)
+    assert found
+    for line, hashes in found.items():
+        assert [specifier.operator for specifier in Requirement(line).specifier] == ["=="], line
+        assert hashes, f"{line}: run scripts/lock.sh"
+        assert all(re.fullmatch("[0-9a-f]{64}", each) for each in hashes), line
+    assert not re.search(r"://|--index|--extra|--find-links", (repository / name).read_text())
+
+
+def test_both_locks_are_of_the_same_versions(repository: Path) -> None:
+    found = _hashed(repository / "constraints.hashed.txt")
+    assert list(found) == _lines(repository), "run scripts/lock.sh"
+    counts = {_name(Requirement(line).name): len(hashes) for line, hashes in found.items()}
+    # Linux on two processors, macOS and Windows; torch has a file for each of three Pythons.
+    assert counts["torch"] >= 12
+    assert counts["torchvision"] >= 4
+
+
+def test_uv_is_the_same_for_pip(repository: Path) -> None:
+    (line,) = _hashed(repository / "scripts" / "installer" / "uv.txt")
+    assert line in _lines(repository)
+
+
+@pytest.mark.parametrize("system", _SYSTEMS)
+def test_a_gpu_has_the_same_onnx_runtime(repository: Path, system: str) -> None:
+    pins = _pins(repository, "3.12", system)
+    assert pins.get("onnxruntime-gpu") == (pins["onnxruntime"] if system == "linux" else None)
+
+
 def test_what_runs_is_what_is_locked(repository: Path) -> None:
     """CPU and CUDA builds of one version count as the same."""
     import sys
@@ -91,14 +133,7 @@ def test_what_runs_is_what_is_locked(repository: Path) -> None:
 
 def test_dvc_has_a_lock_of_its_own(repository: Path) -> None:
     """Its botocore is older than the backup's: the two cannot be in one environment."""
-    lines = (repository / "scripts" / "installer" / "dvc.txt").read_text().splitlines()
-    pins: dict[str, str] = {}
-    for line in lines:
-        if line.startswith("#"):
-            continue
-        (specifier,) = Requirement(line).specifier
-        assert specifier.operator == "==", line
-        pins[_name(Requirement(line).name)] = specifier.version
+    locked = map(Requirement, _hashed(repository / "scripts" / "installer" / "dvc.txt"))
+    pins = {_name(each.name): str(each.specifier).removeprefix("==") for each in locked}
     assert (pins["dvc"], "dvc-s3" in pins, "setuptools" in pins) == ("3.67.1", True, True)
-    assert not re.search(r"://|--index|--extra|--find-links", "\n".join(lines))
     assert f"dvc=={pins['dvc']}" in (repository / "scripts" / "lock.sh").read_text()

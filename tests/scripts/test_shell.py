@@ -31,7 +31,9 @@ def _run(script: Path, *words: str, path: str | None = None, **env: str) -> subp
 def checkout(repository: Path, tmp_path: Path) -> FakeCheckout:
     """A checkout with the real scripts, in which `handful` and the tools only write down how they were called."""
     built = build_checkout(tmp_path)
-    shutil.copytree(repository / "scripts", built.root / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        repository / "scripts", built.root / "scripts", ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True
+    )
     return built
 
 

@@ -16,7 +16,17 @@ from typing import Any
 from support.mlflow_server import free_port
 
 SERVERS = ("postgres", "minio", "mlflow", "serving", "dashboard")
-_COPIED = ("configs", "dashboard", "models", "scripts", "services", ".dockerignore", ".env.example", "constraints.txt")
+_COPIED = (
+    "configs",
+    "dashboard",
+    "models",
+    "scripts",
+    "services",
+    ".dockerignore",
+    ".env.example",
+    "constraints.txt",
+    "constraints.hashed.txt",
+)
 _OURS = (
     "COMPOSE_",
     "HANDFUL_",

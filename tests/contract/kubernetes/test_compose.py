@@ -197,7 +197,7 @@ def test_every_file_of_monitoring_is_in_a_configmap() -> None:
 
 def test_a_training_is_as_composes(compose: Any) -> None:
     wanted = compose["trainer"]
-    for name in ("train", "tune"):
+    for name in ("train", "train-distributed", "tune", "pipeline"):
         template = dict(pods("training"))[name]
         (container,) = containers(template)
         assert container["image"] == _interpolated(wanted["image"])
@@ -211,8 +211,11 @@ def test_a_training_is_as_composes(compose: Any) -> None:
         labels = template["metadata"]["labels"]
         assert [each for each in ("data", "edge") if f"handful/{each}" in labels] == wanted["networks"]
         mounts = {each["mountPath"]: each for each in container["volumeMounts"]}
-        assert {"trainer-data", "configs", "images", "mlflow-login"} <= {each["name"] for each in mounts.values()}
-        assert mounts["/work/data"]["readOnly"] is True
+        own_folders = {"pipeline-data", "files"} if name == "pipeline" else {"trainer-data", "configs"}
+        assert own_folders | {"images", "mlflow-login", "shm"} <= {each["name"] for each in mounts.values()}
+        images = next(each for each in mounts.values() if each["name"] == "images")
+        assert images["readOnly"] is True
+        assert images["mountPath"] == ("/work/pipeline/data" if name == "pipeline" else "/work/data")
 
 
 def test_the_workers_of_a_search_share_its_trials() -> None:

@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 
-from support.manifests import FOLDER, OVERLAYS, containers, of_kind, pods, rendered
+from support.manifests import FOLDER, OVERLAYS, ROOT, containers, of_kind, pods, rendered
 
+_JOBS = ("pipeline", "train", "train-distributed", "tune")
+"""Of the component training."""
 _SECRETS = {
     "database-secret": {"mlflow", "postgres", "export", "import"},
     "objects-secret": {"mlflow", "minio"},
-    "mlflow-login": {"mlflow", "serving-blue", "export", "import", "monitor", "train", "tune"},
+    "mlflow-login": {"mlflow", "serving-blue", "export", "import", "monitor", *_JOBS},
     "sweeps-secret": {"sweeps", "tune"},
+    "pipeline-remote": {"pipeline"},
     "serving-keys": {"serving-blue"},
     "metrics-secret": {"serving-blue", "prometheus"},
     "grafana-secret": {"grafana"},
@@ -194,3 +197,69 @@ def test_a_gpu_is_for_serving() -> None:
         if any("nvidia.com/gpu" in each["resources"]["limits"] for each in containers(template))
     }
     assert limited == {"serving-blue"}
+
+
+@pytest.mark.parametrize("name", _JOBS)
+def test_a_training_begins_by_hand_and_once(name: str) -> None:
+    spec = of_kind("training", "CronJob")[name]["spec"]
+    assert spec["suspend"] is True
+    assert spec["concurrencyPolicy"] == "Forbid"
+    job = spec["jobTemplate"]["spec"]
+    assert job["backoffLimit"] == (6 if name == "tune" else 0), "hours would be spent on the same error again"
+    template = job["template"]["spec"]
+    assert template["restartPolicy"] == "Never"
+    (container,) = template["containers"]
+    shared = {each["name"] for each in template["volumes"] if each.get("persistentVolumeClaim")}
+    assert container["image"].startswith("handful/trainer:")
+    # What several pods would write to at once is each pod's own: a volume may be for one node alone.
+    writable = {each["name"] for each in container["volumeMounts"] if not each.get("readOnly")}
+    assert not (writable & shared) or job.get("completions", 1) == 1
+
+
+def test_the_pods_of_a_training_find_the_first_one() -> None:
+    job = of_kind("training", "CronJob")["train-distributed"]["spec"]["jobTemplate"]["spec"]
+    assert job["completionMode"] == "Indexed"
+    assert job["completions"] == job["parallelism"] > 1
+    template = job["template"]
+    (container,) = template["spec"]["containers"]
+    words = dict(word.removeprefix("--").split("=", 1) for word in container["args"] if word.startswith("--nnodes"))
+    assert int(words["nnodes"]) == job["completions"]
+    service = of_kind("training", "Service")[template["spec"]["subdomain"]]["spec"]
+    assert service["clusterIP"] == "None"
+    assert service["publishNotReadyAddresses"] is True, "they look for each other before they are ready"
+    assert service["selector"].items() <= template["metadata"]["labels"].items()
+    (port,) = service["ports"]
+    assert f"--master-port={port['port']}" in container["args"]
+    assert {each["containerPort"] for each in container["ports"]} == {port["port"]}
+    named = {
+        each["name"]: each["valueFrom"]["fieldRef"]["fieldPath"] for each in container["env"] if "valueFrom" in each
+    }
+    # As the Job's controller labels its pods, and calls their hosts: <job>-<index>.
+    assert named == {
+        "JOB": "metadata.labels['batch.kubernetes.io/job-name']",
+        "POD_INDEX": "metadata.annotations['batch.kubernetes.io/job-completion-index']",
+    }
+    assert f"--master-addr=$(JOB)-0.{template['spec']['subdomain']}" in container["args"]
+    assert "--node-rank=$(POD_INDEX)" in container["args"]
+
+
+def test_torchrun_takes_the_words_of_the_job() -> None:
+    from torch.distributed.run import get_args_parser
+
+    job = of_kind("training", "CronJob")["train-distributed"]["spec"]["jobTemplate"]["spec"]
+    (container,) = job["template"]["spec"]["containers"]
+    assert container["command"] == ["torchrun"]
+    found = get_args_parser().parse_args([word.replace("$(POD_INDEX)", "1") for word in container["args"]])
+    assert (found.nnodes, found.node_rank, found.module, found.training_script) == ("2", 1, True, "handful_core")
+    assert found.training_script_args == ["train", "--config=/work/configs/train.yaml"]
+
+
+def test_the_pipeline_is_the_checkouts() -> None:
+    folder = FOLDER / "components" / "training"
+    for copy, original in {
+        "dvc.yml": "dvc.yaml",
+        "leaves.yml": "configs/leaves.yaml",
+        "dvcignore": ".dvcignore",
+    }.items():
+        text = (ROOT / original).read_text(encoding="utf-8")
+        assert (folder / copy).read_text(encoding="utf-8") == text, f"cp {original} {folder / copy}"

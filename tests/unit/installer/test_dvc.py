@@ -21,7 +21,7 @@ def base(checkout: FakeCheckout, monkeypatch: pytest.MonkeyPatch) -> FakeCheckou
     body = f'case "$*" in *"-m venv"*) {make} ;; esac'
     monkeypatch.setattr(environment, "_base_python", lambda: str(checkout.on_path("base", body)))
     monkeypatch.setattr(dvc, "ensure_uv", lambda layout: None)
-    own.dvc_lock.parent.mkdir(parents=True)
+    own.dvc_lock.parent.mkdir(parents=True, exist_ok=True)
     own.dvc_lock.write_text("dvc==3.67.1\n")
     checkout.tool("uv", f"touch {own.tool('dvc')}")
     return checkout
@@ -38,7 +38,7 @@ def test_it_is_installed_beside_handful_at_its_locked_version(base: FakeCheckout
     (call,) = installs(base)
     lock = base.root / "scripts" / "installer" / "dvc.txt"
     assert f"--python {program.parent / 'python'}" in call
-    assert call.endswith(f"--build-constraints {lock} --requirements {lock}")
+    assert call.endswith(f"--build-constraints {lock} --require-hashes --requirements {lock}")
     assert has_dvc(base.layout)
 
 

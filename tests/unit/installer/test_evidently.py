@@ -23,7 +23,7 @@ def base(checkout: FakeCheckout, monkeypatch: pytest.MonkeyPatch) -> FakeCheckou
     monkeypatch.setattr(environment, "_base_python", lambda: str(checkout.on_path("base", body)))
     monkeypatch.setattr(evidently, "ensure_uv", lambda layout: None)
     lock = evidently_layout(checkout.layout).evidently_lock
-    lock.parent.mkdir(parents=True)
+    lock.parent.mkdir(parents=True, exist_ok=True)
     lock.write_text("evidently==0.7.23\n")
     return checkout
 
@@ -37,7 +37,9 @@ def test_it_is_installed_beside_handful_at_its_locked_version(base: FakeCheckout
     python = ensure_evidently(base.layout)
     assert python == base.root / ".venv-evidently" / "bin" / "python"
     (call,) = installs(base)
-    assert call.endswith(f"--python {python} --requirements {base.root / 'scripts' / 'installer' / 'evidently.txt'}")
+    assert call.endswith(
+        f"--python {python} --require-hashes --requirements {base.root / 'scripts' / 'installer' / 'evidently.txt'}"
+    )
     assert sorted(base.layout.venv.rglob("*")) == before, "Handful's own environment is left alone"
 
 

@@ -11,7 +11,7 @@ def test_uv_is_installed_at_its_locked_version(checkout: FakeCheckout) -> None:
     checkout.tool("python", 'case "$*" in *importlib*) exit 1 ;; esac')
     ensure_uv(checkout.layout)
     assert checkout.calls[-1].startswith("python -m pip install")
-    assert checkout.calls[-1].endswith(" uv==0.13.9")
+    assert checkout.calls[-1].endswith(f"--require-hashes --requirement {checkout.layout.uv_lock}")
 
 
 def test_uv_is_left_alone_if_it_is_there(checkout: FakeCheckout) -> None:
@@ -28,6 +28,6 @@ def test_no_network_is_told(checkout: FakeCheckout) -> None:
 
 
 def test_a_lock_without_uv_is_told(checkout: FakeCheckout) -> None:
-    checkout.layout.constraints.write_text("uvicorn==1.0\n")
-    with pytest.raises(InstallError, match=r"run scripts/lock\.sh"):
+    checkout.layout.uv_lock.write_text("uvicorn==1.0\n")
+    with pytest.raises(InstallError, match=r"uv\.txt does not lock uv: run scripts/lock\.sh"):
         ensure_uv(checkout.layout)

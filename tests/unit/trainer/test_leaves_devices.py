@@ -31,7 +31,7 @@ def leaves(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
 @pytest.fixture
 def two(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two processors, as if they were two devices."""
-    monkeypatch.setattr(train, "placement", lambda _: Placement("cpu", (0, 1), port=_free_port()))
+    monkeypatch.setattr(train, "placement", lambda *_: Placement("cpu", (0, 1), port=_free_port()))
 
 
 @given(

@@ -67,12 +67,15 @@ def train(
     from handful_trainer.config import to_yaml
     from handful_trainer.pipeline import stages as pipeline
     from handful_trainer.pipeline.run_folder import open_run, unfinished_run
+    from handful_trainer.pipeline.torchrun import ProcessGroup, refuse_torchrun
 
     core = load(CoreSettings)
+    group = ProcessGroup.of()
     if print_config:
         typer.echo(to_yaml(_read(config, overrides, add)), nl=False)
         return
     if dry_run:
+        refuse_torchrun("--dry-run")
         with only_results_on_stdout():
             dataset, found = pipeline.dry_run(_read(config, overrides, add), core.home, core.mlflow_uri, data)
         print_json(found.as_json()) if as_json else _show(dataset, found, _read(config, overrides, add))
@@ -85,12 +88,18 @@ def train(
             )
         folder, settings = open_run(run or unfinished_run(core.home).path)
         with only_results_on_stdout():
-            outcome = pipeline.resume(folder, settings, core.home, core.mlflow_uri)
+            if group and group.rank:
+                pipeline.follow_resumed(folder, settings, core.home, core.mlflow_uri, group)
+                return
+            outcome = pipeline.resume(folder, settings, core.home, core.mlflow_uri, group)
     else:
         settings = _read(config, overrides, add)
         with only_results_on_stdout():
+            if group and group.rank:
+                pipeline.follow(settings, core.home, core.mlflow_uri, group, data)
+                return
             outcome = pipeline.start(
-                settings, core.home, core.mlflow_uri, data=data, output=output, train_only=train_only
+                settings, core.home, core.mlflow_uri, data=data, output=output, train_only=train_only, group=group
             )
     if as_json:
         print_json(outcome.as_json())

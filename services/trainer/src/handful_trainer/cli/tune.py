@@ -34,10 +34,12 @@ def tune(
 ) -> None:
     """Search for better settings: many trainings, each a run of its own, bad ones given up early."""
     from handful_trainer.config import load_config
+    from handful_trainer.pipeline.torchrun import refuse_torchrun
     from handful_trainer.tracking.mlflow_calls import configure_client
     from handful_trainer.tuning import load_search
     from handful_trainer.tuning import tune as go
 
+    refuse_torchrun("handful tune")
     core = load(CoreSettings)
     configure_client()
     training, space = load_config(config, overrides or []), load_search(search)

@@ -8,6 +8,7 @@ from pathlib import Path
 from handful_trainer.config import TrainingConfig
 from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.pipeline.run_folder import RunFolder
+from handful_trainer.pipeline.torchrun import ProcessGroup
 from handful_trainer.tasks import engine_of, get_task
 from handful_trainer.tasks.base import Task
 from handful_trainer.tasks.engine import Engine
@@ -25,6 +26,8 @@ class TrainingJob:
     """Handful's folder: weights that are downloaded go there."""
     uri: str
     """MLflow's address."""
+    group: ProcessGroup | None = None
+    """The processes that train it together; None for one alone, or those that an engine starts by itself."""
 
     @property
     def task(self) -> Task:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filelock import FileLock
+
 from handful_core.console import Step, say
+from handful_core.errors import ConfigError
 from handful_core.package import seen_by
 from handful_core.registry import Registry, Version
 from handful_faces import blur_sheet
@@ -34,9 +39,10 @@ from handful_trainer.pipeline.run_folder import (
     unfinished_of,
 )
 from handful_trainer.pipeline.signals import sigterm_raises
+from handful_trainer.pipeline.torchrun import ProcessGroup
 from handful_trainer.pipeline.weights import resolve_alias, seen_before
 from handful_trainer.tasks import engine_of
-from handful_trainer.tasks.engine import Estimate
+from handful_trainer.tasks.engine import DistributedEngine, Engine, Estimate
 from handful_trainer.tracking import Tracker
 from handful_trainer.tracking.managed_run import managed_run
 from handful_trainer.tracking.mlflow_calls import (
@@ -51,6 +57,8 @@ from handful_trainer.tracking.system_metrics import SystemMetricsSampler
 if TYPE_CHECKING:
     from handful_trainer.packaging.build import BuiltPackage
 
+_ONE_AT_A_TIME = "torchrun.lock"
+"""In HANDFUL_HOME: the first of torchrun's processes there prepares the dataset, and the others find it."""
 _OUTCOMES = {"promoted": "promoted", "kept": "not promoted", "undecided": "not decided"}
 """What the gate's decision is called in the closing table."""
 
@@ -84,6 +92,7 @@ def start(
     data: Path | None = None,
     output: Path | None = None,
     train_only: bool = False,
+    group: ProcessGroup | None = None,
 ) -> TrainingOutcome:
     """Train anew, the whole way.
 
@@ -97,6 +106,7 @@ def start(
         output: where the run's folder goes once the training ended; it stays in `home` if not given. With it, a
             training that did not end and was to become the same goes on.
         train_only: end with the weights.
+        group: the processes that train together; this is the first of them.
     """
     if output is not None:
         check_place(output)
@@ -106,10 +116,11 @@ def start(
     config = resolve_alias(config, uri)
     find_experiment(uri, config.mlflow.experiment)  # Whether MLflow answers is told before all else.
     began = time.perf_counter()
-    dataset = _dataset(config, home, uri, data)
+    engine = _engine(config, group)
+    with FileLock(home / _ONE_AT_A_TIME) if group else nullcontext():
+        dataset = _dataset(config, home, uri, data)
     if register:
         refuse_ineffective(config, dataset)
-    engine = engine_of(config.task)
     engine.validate(config, dataset, register=register)
     engine.configure(home)
     images = f"{sum(dataset.split_sizes.values())} images"
@@ -118,13 +129,73 @@ def start(
     state = RunState(run_id="", dataset=dataset.root, recipe=recipe, train_only=train_only, register_version=register)
     folder = unfinished_of(home, recipe) if output is not None else None
     if folder is not None:
+        if group is not None:
+            _check_untrained(folder.state(), folder)
         job = _continued(folder, state, dataset, home, uri)
     else:
         job = _begin(config, state, dataset, home, uri, tags or {})
-    outcome = _run(job, [prepared], resume=folder is not None)
+    outcome = _run(replace(job, group=group), [prepared], resume=folder is not None)
     if output is not None:
         outcome.folder = move_run(job.folder, output).path
     return outcome
+
+
+def follow(config: TrainingConfig, home: Path, uri: str, group: ProcessGroup, data: Path | None = None) -> None:
+    """Train along with the first of torchrun's processes, which does all else.
+
+    Args:
+        config: what is trained, and how: the same as the first process's.
+        home: where the dataset lies. The first process of a machine prepares it.
+        uri: MLflow's address, for what the configuration names there.
+        group: all processes, and which one this is.
+        data: a dataset that was prepared from this configuration.
+    """
+    configure_client()
+    config = resolve_alias(config, uri)
+    engine = _engine(config, group)
+    with FileLock(home / _ONE_AT_A_TIME):
+        dataset = _dataset(config, home, uri, data)
+    _follow(engine, TrainingJob(config, dataset, RunFolder(home / "runs"), home, uri, group))
+
+
+def follow_resumed(folder: RunFolder, config: TrainingConfig, home: Path, uri: str, group: ProcessGroup) -> None:
+    """Train along with the first of torchrun's processes, which goes on with a training of this folder."""
+    configure_client()
+    state, engine = folder.state(), _engine(config, group)
+    _check_untrained(state, folder)
+    _follow(engine, TrainingJob(config, PreparedDataset.open(state.dataset), folder, home, uri, group))
+
+
+def _follow(engine: Engine, job: TrainingJob) -> None:
+    engine.configure(job.home)
+    if isinstance(engine, DistributedEngine):
+        engine.follow(job)
+
+
+def _engine(config: TrainingConfig, group: ProcessGroup | None) -> Engine:
+    """What trains, by itself or in several processes.
+
+    Raises:
+        ConfigError: it cannot be shared out.
+    """
+    engine = engine_of(config.task)
+    if group is None:
+        return engine
+    if not isinstance(engine, DistributedEngine):
+        raise ConfigError(
+            f"task: {config.task} is trained by one process, and torchrun started {group.size}",
+            "start it without torchrun",
+        )
+    engine.share_out(config, group)
+    return engine
+
+
+def _check_untrained(state: RunState, folder: RunFolder) -> None:
+    if state.trained:
+        raise ConfigError(
+            f"{folder.path} has trained already, and the rest is for one process",
+            f"without torchrun: handful train --resume --run {folder.path}",
+        )
 
 
 def _begin(
@@ -169,11 +240,16 @@ def _dataset(config: TrainingConfig, home: Path, uri: str, data: Path | None) ->
     return PreparedDataset.made_from(data, config.task, config.dataset)
 
 
-def resume(folder: RunFolder, config: TrainingConfig, home: Path, uri: str) -> TrainingOutcome:
+def resume(
+    folder: RunFolder, config: TrainingConfig, home: Path, uri: str, group: ProcessGroup | None = None
+) -> TrainingOutcome:
     """Go on with a training that did not end."""
     configure_client()
-    dataset = PreparedDataset.open(folder.state().dataset)
-    return _run(TrainingJob(config, dataset, folder, home, uri), [], resume=True)
+    state = folder.state()
+    if group is not None:
+        _engine(config, group)
+        _check_untrained(state, folder)
+    return _run(TrainingJob(config, PreparedDataset.open(state.dataset), folder, home, uri, group), [], resume=True)
 
 
 def _run(job: TrainingJob, steps: list[Step], *, resume: bool) -> TrainingOutcome:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from handful_core.package import Input, Output, Package, Thresholds
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from handful_trainer.config import TrainingConfig
     from handful_trainer.dataset.prepared import PreparedDataset
     from handful_trainer.pipeline.job import TrainingJob
+    from handful_trainer.pipeline.torchrun import ProcessGroup
 
 OnEpoch = Callable[[int, Mapping[str, float]], None]
 """Gets an epoch's number, from 1, and its metrics; what it raises ends the training."""
@@ -173,6 +174,28 @@ class Engine(Protocol):
 
         Raises:
             ConfigError: this task has none.
+        """
+
+
+@runtime_checkable
+class DistributedEngine(Engine, Protocol):
+    """An engine of which torchrun may start several processes: `train` leads in the first, the others follow."""
+
+    def share_out(self, config: TrainingConfig, group: ProcessGroup) -> None:
+        """Refuse settings that so many processes cannot share, before anything is done.
+
+        Raises:
+            ConfigError: a batch cannot be parted, or a process has no device.
+        """
+
+    def follow(self, job: TrainingJob) -> None:
+        """Train along until the first process ends. Nothing is written, and MLflow is told nothing.
+
+        Args:
+            job: the same as the first process's, but for its folder.
+
+        Raises:
+            ConfigError: the first process trains something else.
         """
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from handful_trainer.dataset.label_issues.issue import FoundIssues
     from handful_trainer.dataset.prepared import PreparedDataset
     from handful_trainer.pipeline.job import TrainingJob
+    from handful_trainer.pipeline.torchrun import ProcessGroup
     from handful_trainer.tasks.classification.evaluation.evaluate import Evaluation
     from handful_trainer.tasks.classification.export.parity import TorchReference
     from handful_trainer.tasks.engine import Estimate, ExportedGraph, TrainingListener, Variant
@@ -71,6 +72,18 @@ class LightningEngine:
         from handful_trainer.tasks.classification.training.train import train
 
         return train(job, listener, resume=resume)
+
+    def share_out(self, config: TrainingConfig, group: ProcessGroup) -> None:
+        """Find a device for each of torchrun's processes."""
+        from handful_trainer.tasks.classification.training.placement import placement
+
+        placement(classification_config(config), group)
+
+    def follow(self, job: TrainingJob) -> None:
+        """Train along with torchrun's first process."""
+        from handful_trainer.tasks.classification.training.torchrun import follow
+
+        follow(job)
 
     def best_weights(self, run: Path) -> Path:
         """Those of the best epoch."""

@@ -8,10 +8,11 @@ from datetime import timedelta
 from typing import Any, Self
 
 import torch
-from lightning.fabric.plugins.environments import ClusterEnvironment
+from lightning.fabric.plugins.environments import ClusterEnvironment, TorchElasticEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 
 from handful_core.errors import ConfigError
+from handful_trainer.pipeline.torchrun import ProcessGroup
 from handful_trainer.tasks.classification.settings import ClassificationConfig
 
 _TIMEOUT = timedelta(minutes=10)
@@ -29,12 +30,14 @@ class Placement:
     rank: int = 0
     """This process's device, as a place among them."""
     port: int = 0
-    """Where the processes find each other; 0 with one device."""
+    """Where the processes find each other; 0 with one device, and where torchrun tells them."""
+    group: ProcessGroup | None = None
+    """Torchrun's processes, where it started them: each has a device of its machine."""
 
     @property
     def ranks(self) -> int:
         """How many devices, and so processes, there are."""
-        return len(self.devices)
+        return self.group.size if self.group else len(self.devices)
 
     def alone(self) -> Self:
         """This process's device, without the others."""
@@ -50,17 +53,21 @@ class Placement:
         arguments = {"accelerator": self.accelerator, "devices": devices}
         if self.ranks == 1:
             return arguments
-        strategy = DDPStrategy(cluster_environment=_OneMachine(self), timeout=_TIMEOUT, find_unused_parameters=freezes)
-        return arguments | {"strategy": strategy}
+        environment = TorchElasticEnvironment() if self.group else _OneMachine(self)
+        strategy = DDPStrategy(cluster_environment=environment, timeout=_TIMEOUT, find_unused_parameters=freezes)
+        arguments["strategy"] = strategy
+        return arguments | ({"devices": self.group.local_size, "num_nodes": self.group.machines} if self.group else {})
 
 
-def placement(config: ClassificationConfig) -> Placement:
-    """The devices that a configuration names.
+def placement(config: ClassificationConfig, group: ProcessGroup | None = None) -> Placement:
+    """The devices that a configuration names, or that torchrun gives to its processes.
 
     Raises:
         ConfigError: there is no such device.
     """
     wanted = config.training.devices
+    if group is not None:
+        return _of_torchrun(config, group)
     if wanted == ("auto",):
         wanted = ("0",) if torch.cuda.is_available() else ("cpu",)
     if wanted in {("cpu",), ("mps",)}:
@@ -73,6 +80,26 @@ def placement(config: ClassificationConfig) -> Placement:
                 "set it to auto, cpu, mps, a number, or several",
             )
     return Placement("cuda", tuple(map(int, wanted)), port=_free_port() if len(wanted) > 1 else 0)
+
+
+def _of_torchrun(config: ClassificationConfig, group: ProcessGroup) -> Placement:
+    """A device for each process of each machine: a processor's share, or a GPU."""
+    wanted, batch = config.training.devices, config.training.batch
+    if wanted not in {("auto",), ("cpu",)}:
+        raise ConfigError("training.device: torchrun gives each process its device", "set it to auto, or to cpu")
+    if batch % group.size or batch < 2 * group.size:
+        raise ConfigError(
+            f"training.batch: {batch} images cannot be shared out to {group.size} processes alike, two at least",
+            f"set it to a multiple of {group.size}",
+        )
+    gpus = 0 if wanted == ("cpu",) else torch.cuda.device_count()
+    if 0 < gpus < group.local_size:
+        raise ConfigError(
+            f"torchrun started {group.local_size} processes here, and there are {gpus} CUDA devices",
+            f"give it --nproc-per-node {gpus}, or set training.device to cpu",
+        )
+    accelerator = "cuda" if gpus else "cpu"
+    return Placement(accelerator, tuple(range(group.local_size)), rank=group.rank, group=group)
 
 
 def _free_port() -> int:

@@ -121,10 +121,10 @@ def _train_along(job: TrainingJob, place: Placement, checkpoint: Path | None, an
     with translated_errors(NO_NUMBER):
         classifier, data = prepared(job, place)
         _tell(answers, None)
-        fit(classification_config(job.config), classifier, data, [*callbacks(job, _Unheard())], checkpoint, place)
+        fit(classification_config(job.config), classifier, data, [*callbacks(job, Unheard())], checkpoint, place)
 
 
-class _Unheard:
+class Unheard:
     """A listener for all but the first process, which tells of the training for all of them."""
 
     def started(self, params: Mapping[str, Any], batches: int, done: int) -> None:

@@ -28,6 +28,7 @@ from handful_trainer.tasks.classification.training.epochs import BEST, CURVES, E
 from handful_trainer.tasks.classification.training.module import Classifier
 from handful_trainer.tasks.classification.training.placement import Placement, placement
 from handful_trainer.tasks.classification.training.ranks import other_ranks
+from handful_trainer.tasks.classification.training.torchrun import dismiss_followers, leading
 from handful_trainer.tasks.classification.training.weights import first_network
 from handful_trainer.tasks.engine import TrainingListener
 from handful_trainer.tasks.torch_errors import translated_errors
@@ -68,14 +69,15 @@ def train(job: TrainingJob, listener: TrainingListener, *, resume: bool) -> Path
     folder.mkdir(exist_ok=True)
     checkpoint = last_checkpoint(folder / LAST) if resume else None
     if checkpoint is not None and checkpoint.ended(config):
+        dismiss_followers(job)
         return folder / BEST
     if checkpoint is not None:
         say(f"going on after epoch {checkpoint.epochs_done} of {config.training.epochs}")
-    path, place = checkpoint.path if checkpoint else None, placement(config)
+    path, place = checkpoint.path if checkpoint else None, placement(config, job.group)
     epochs, saved = callbacks(job, listener)
     with translated_errors(NO_NUMBER):
         classifier, data = prepared(job, place)
-        with other_ranks(job, place, path):
+        with leading(job, path) if job.group else other_ranks(job, place, path):
             fit(config, classifier, data, [epochs, saved], path, place)
         write_curves(epochs.history, folder / CURVES)
     return folder / BEST
