@@ -13,11 +13,11 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Literal, Self, TypeVar
 
 from handful_core.errors import DataError, NotFoundError, RefusedError
 from handful_core.package.errors import DamagedPackageError
@@ -31,6 +31,7 @@ from handful_core.registry.monitoring import (
 )
 from handful_core.review.records import CapturedPicture, Review, is_id, parse_picture, parse_review
 
+Fate = Literal["there", "deleted", "unknown"]
 REVIEW = "review"
 """The tag `handful.kind` of the runs."""
 EMPTIED = "handful.emptied"
@@ -224,6 +225,23 @@ class ReviewStore:
                 self._forget(each)
             return count
 
+    def fates(self, ids: Collection[str]) -> dict[str, Fate]:
+        """What became of pictures that were here once.
+
+        After all pictures of a model were deleted, nothing tells any more which these were: from then on, whatever is
+        not here counts as deleted. Before that, a picture that this MLflow has no mark of is unknown.
+        """
+        marked: set[str] = set()
+        there: set[str] = set()
+        emptied = False
+        for model in self.models():
+            emptied = emptied or EMPTIED in self._experiments.tags(model)
+            for run in self._all_runs(model):
+                there |= set(self._ids(run, _CAPTURED))
+                marked |= set(run.files(_DELETED))
+        gone: dict[str, Fate] = {each: "deleted" if emptied or each in marked else "unknown" for each in ids}
+        return gone | {each: "there" for each in ids if each in there}
+
     def delete_before(self, model: str, day: str) -> int:
         """Remove pictures of earlier days (UTC, such as 2026-11-29) that have no review; how many there were."""
         with self._lock:
@@ -233,7 +251,7 @@ class ReviewStore:
     def _delete_unreviewed(self, run: MonitoringRun) -> int:
         reviewed = set(self._ids(run, _REVIEWED))
         files = {name.partition(".")[0] for name in run.files(_CAPTURED)} - reviewed
-        if not reviewed:
+        if not reviewed and not run.files(_DELETED):  # The marks stay: see `fates`.
             run.delete()
         else:
             for each in files:
