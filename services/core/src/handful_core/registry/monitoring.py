@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
-from handful_core.errors import HandfulError, NotFoundError
+from handful_core.errors import HandfulError, NotFoundError, UnavailableError
 from handful_core.package.errors import DamagedPackageError
 from handful_core.registry.rest import NotMlflowError, Rest
 
@@ -97,6 +97,21 @@ class MonitoringRun:
         points = [{"key": k, "value": v, "timestamp": now, "step": now // _MILLISECONDS} for k, v in metrics.items()]
         body = {"run_id": self.id, "metrics": points, "tags": [{"key": k, "value": v} for k, v in tags.items()]}
         self._rest.send("POST", f"{_API}/runs/log-batch", body)
+
+    def params(self) -> dict[str, str]:
+        """Its parameters."""
+        data = self._rest.get(f"{_API}/runs/get", {"run_id": self.id})["run"].get("data", {})
+        return {param["key"]: param["value"] for param in data.get("params", ())}
+
+    def set_once(self, key: str, value: str) -> None:
+        """Set a parameter if nobody has: MLflow's database keeps the first value, whoever else sets one meanwhile."""
+        try:
+            self._rest.send("POST", f"{_API}/runs/log-parameter", {"run_id": self.id, "key": key, "value": value})
+        except UnavailableError:
+            raise
+        except HandfulError:
+            if key not in self.params():
+                raise
 
     def end(self) -> None:
         """Mark it as finished: more artifacts may still come."""

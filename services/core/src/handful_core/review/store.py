@@ -10,9 +10,13 @@ Experiment `review/<model>`, one run a replica and day, and in it:
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import json
 import logging
 import threading
+import time
+import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -39,6 +43,8 @@ EMPTIED = "handful.emptied"
 _CAPTURED, _REVIEWED, _DELETED = "captured", "reviewed", "deleted"
 _JSON, _JPEG = ".json", ".jpg"
 _MOST_JSON, _MOST_JPEG = 1 << 20, 64 << 20
+_POLL = 0.2
+"""Seconds."""
 _READERS = 8
 """Files that are fetched at once."""
 
@@ -64,19 +70,23 @@ class StaleReviewError(RefusedError):
 class ReviewStore:
     """All pictures and reviews on one MLflow. Threads may share it.
 
-    Two processes that review the same picture at the same moment are not kept apart: the monitor is the only one that
-    takes reviews from people.
+    Processes that review the same picture at the same moment are kept apart: each revision is written by the one that
+    sets a parameter of the run first. MLflow's artifacts know no such thing, its database does.
 
     Args:
         experiments: MLflow's, with the prefix `REVIEW_PREFIX`.
         replica: who adds pictures.
+        patience: seconds that a revision's writer has for it, before another one may write the revision.
 
     Every method raises `UnavailableError` when MLflow does not answer.
     """
 
-    def __init__(self, experiments: MonitoringExperiments, replica: str = "review") -> None:
+    def __init__(self, experiments: MonitoringExperiments, replica: str = "review", patience: float = 30) -> None:
         self._experiments = experiments
         self._replica = replica
+        self._patience = patience
+        self._token = uuid.uuid4().hex
+        """Tells the revisions that this process may write."""
         self._pictures: dict[str, CapturedPicture] = {}
         """By id. They never change."""
         self._places: dict[str, MonitoringRun] = {}
@@ -182,16 +192,52 @@ class ReviewStore:
             NotFoundError: there is no such picture.
             StaleReviewError: the newest revision is another one.
         """
+        given_up = 0
+        while (writers := self._written(review, given_up)) is not None:
+            # Another process writes this revision. If it ends before it has, somebody else may.
+            given_up = writers
+            self._await_revision(review)
+
+    def _written(self, review: Review, given_up: int) -> int | None:
+        """Write a review, if this process may: None. Else how many processes were allowed to write it.
+
+        Args:
+            review: the review.
+            given_up: processes that were allowed to, and are not waited for any more.
+        """
         with self._lock:
             place = self._place(review.id)
             if not self._has(place, review.id):
-                self._forget(review.id)
-                raise _missing(review.id)
-            found = _review(place, review.id)
-            current = found.revision if found else 0
-            if review.revision != current + 1:
+                raise self._gone(review.id)
+            if review.revision != (current := self._revision(place, review.id)) + 1:
                 raise StaleReviewError(review.id, current)
-            place.upload(f"{_REVIEWED}/{review.id}{_JSON}", _dump(review.to_json()))
+            writers = _writers(place, review) if given_up else []
+            if len(writers) == given_up:
+                place.set_once(_turn(review, given_up), self._token)
+                writers = _writers(place, review)
+            if writers[-1] != self._token:
+                return len(writers)
+            path = f"{_REVIEWED}/{review.id}{_JSON}"
+            place.upload(path, _dump(review.to_json()))
+            # Another process may have deleted the picture since we asked: nothing of the review may stay.
+            if not self._has(place, review.id) or review.id in place.files(_DELETED):
+                place.remove(path)
+                raise self._gone(review.id)
+            return None
+
+    def _await_revision(self, review: Review) -> None:
+        """Wait until somebody has written a revision, as long as there is patience."""
+        place, until = self._place(review.id), time.monotonic() + self._patience
+        while self._revision(place, review.id) < review.revision and time.monotonic() < until:
+            time.sleep(min(_POLL, self._patience))
+
+    def _revision(self, place: MonitoringRun, picture_id: str) -> int:
+        found = _review(place, picture_id)
+        return found.revision if found else 0
+
+    def _gone(self, picture_id: str) -> NotFoundError:
+        self._forget(picture_id)
+        return _missing(picture_id)
 
     def delete(self, picture_id: str) -> None:
         """Remove a picture, its record and its review for good.
@@ -309,6 +355,18 @@ class ReviewStore:
     def _forget(self, picture_id: str) -> None:
         self._pictures.pop(picture_id, None)
         self._places.pop(picture_id, None)
+
+
+def _turn(review: Review, number: int) -> str:
+    """The parameter with who may write a revision. Nobody finds the picture's id in the database."""
+    return f"review.{hashlib.sha256(review.id.encode()).hexdigest()[:32]}.{review.revision}.{number}"
+
+
+def _writers(run: MonitoringRun, review: Review) -> list[str]:
+    """Tokens of the processes that were allowed to write a revision, one after the other."""
+    params = run.params()
+    turns = (_turn(review, number) for number in itertools.count())
+    return [params[turn] for turn in itertools.takewhile(params.__contains__, turns)]
 
 
 def _picture(run: MonitoringRun, picture_id: str) -> CapturedPicture | None:
