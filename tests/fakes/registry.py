@@ -321,7 +321,7 @@ class FakeExperiments:
         if what == "runs/search":
             found = [run for run in self.runs.values() if self._matches(run, body)]
             return {"runs": found} if found else {}
-        if what == "runs/get":
+        if what == "runs/get" and request.url.params["run_id"] in self.runs:
             return self._get(request.url.params["run_id"])
         if what == "runs/log-parameter":
             self._log_parameter(body)

@@ -10,10 +10,10 @@ from functools import partial
 
 import pytest
 
-from handful_core.errors import NotFoundError, UnavailableError
+from handful_core.errors import DataError, NotFoundError, UnavailableError
 from handful_core.registry.monitoring import DAY, KIND, MonitoringExperiments, MonitoringRun
 from handful_core.review import ReviewStore, StaleReviewError
-from handful_core.review.store import REVIEW
+from handful_core.review.store import EMPTIED, REVIEW
 from support.captured import NOON, draw_jpeg, draw_leaf, draw_picture, draw_review
 
 
@@ -241,6 +241,14 @@ class ReviewSuite:
             later := draw_picture(model, at=datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=2)), b"jpeg"
         )
         assert store.pictures(model) == [later]
+
+    def test_a_tag_that_is_no_time_is_told(
+        self, store: ReviewStore, experiments: MonitoringExperiments, model: str
+    ) -> None:
+        for said in ("yesterday", "2026-11-29T08:00:00"):
+            experiments.set_tag(model, EMPTIED, said)
+            with pytest.raises(DataError, match="no time with a zone"):
+                store.add(draw_picture(model), b"jpeg")
 
     def test_old_days_are_removed(self, store: ReviewStore, experiments: MonitoringExperiments, model: str) -> None:
         old, new = draw_picture(model, at=NOON - timedelta(days=8)), draw_picture(model)

@@ -20,9 +20,9 @@ import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import Literal, Self, TypeVar
 
+from handful_core.closing import Closing
 from handful_core.errors import DataError, NotFoundError, RefusedError
 from handful_core.package.errors import DamagedPackageError
 from handful_core.registry.monitoring import (
@@ -67,7 +67,7 @@ class StaleReviewError(RefusedError):
         self.current = current
 
 
-class ReviewStore:
+class ReviewStore(Closing):
     """All pictures and reviews on one MLflow. Threads may share it.
 
     Processes that review the same picture at the same moment are kept apart: each revision is written by the one that
@@ -98,14 +98,6 @@ class ReviewStore:
     def at(cls, uri: str, timeout: float = 60, attempts: int = 3, replica: str = "review") -> Self:
         """The store of the MLflow at this address."""
         return cls(MonitoringExperiments(uri, timeout, attempts, prefix=REVIEW_PREFIX), replica)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the connections."""
@@ -316,10 +308,24 @@ class ReviewStore:
         return run
 
     def _is_refused(self, picture: CapturedPicture, run: MonitoringRun) -> bool:
-        emptied = self._experiments.tags(picture.model).get(EMPTIED, "")
-        if emptied and picture.at <= datetime.fromisoformat(emptied):
+        emptied = self._emptied(picture.model)
+        if emptied is not None and picture.at <= emptied:
             return True
         return picture.id in run.files(_DELETED)
+
+    def _emptied(self, model: str) -> datetime | None:
+        """When all pictures of a model were deleted; None if they never were."""
+        said = self._experiments.tags(model).get(EMPTIED)
+        try:
+            found = datetime.fromisoformat(said) if said else None
+        except ValueError:
+            found = datetime.min
+        if found is not None and found.tzinfo is None:
+            raise DataError(
+                f"the tag {EMPTIED} of MLflow's experiment {REVIEW_PREFIX}{model} is {said!r}, and no time with a zone",
+                "write one such as 2026-11-29T08:00:00+00:00, or remove the tag",
+            )
+        return found
 
     def _all_runs(self, model: str) -> list[MonitoringRun]:
         return list(self._experiments.runs(model, {KIND: REVIEW}))
