@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import httpx
@@ -52,14 +53,15 @@ def test_what_answers_otherwise_is_no_mlflow(
     run = experiments.create("fingers", "a name", TAGS)
     (known,) = experiments.runs("fingers", TAGS)
     mlflow.answer = lambda _: httpx.Response(200, json=body)
-    for ask in (
+    asks: list[Callable[[], object]] = [
         lambda: experiments.create("fingers", "a name", TAGS),
         lambda: experiments.tags("fingers"),
         lambda: list(experiments.runs("fingers", TAGS)),
         run.params,
         *([experiments.models] if body in ({"experiments": [{}]}, []) else []),
         *([partial(known.files, "log")] if body in ({"files": [{}]}, []) else []),
-    ):
+    ]
+    for ask in asks:
         with pytest.raises(UnavailableError, match="answers, but not as MLflow does"):
             ask()
 
