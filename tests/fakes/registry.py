@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -284,6 +285,7 @@ class FakeExperiments:
         self.experiments: dict[str, dict[str, Any]] = {}
         """By name."""
         self.scheme = "mlflow-artifacts"
+        self._lock = threading.Lock()
 
     def segments(self, run_id: str | None = None) -> dict[str, bytes]:
         """Uploaded files by name; of all runs, or of one."""
@@ -311,11 +313,19 @@ class FakeExperiments:
                 e for e in self.experiments.values() if e["lifecycle_stage"] == "active" and e["name"].startswith(start)
             ]
             return {"experiments": active} if active else {}
+        return self._route_run(what, request, body)
+
+    def _route_run(self, what: str, request: httpx.Request, body: Any) -> dict[str, Any] | None:
         if what == "runs/create":
             return {"run": self._run(body)}
         if what == "runs/search":
             found = [run for run in self.runs.values() if self._matches(run, body)]
             return {"runs": found} if found else {}
+        if what == "runs/get" and request.url.params["run_id"] in self.runs:
+            return self._get(request.url.params["run_id"])
+        if what == "runs/log-parameter":
+            self._log_parameter(body)
+            return {}
         if what in {"runs/update", "runs/delete", "runs/log-batch"}:
             if body["run_id"] not in self.runs:
                 raise _missing(f"Run with id={body['run_id']} not found")
@@ -353,6 +363,22 @@ class FakeExperiments:
         }
         self.runs[run_id] = {"info": info, "data": {"tags": body["tags"]}}
         return self.runs[run_id]
+
+    def _get(self, run_id: str) -> dict[str, Any]:
+        if run_id not in self.runs:
+            raise _missing(f"Run with id={run_id} not found")
+        return {"run": self.runs[run_id]}
+
+    def _log_parameter(self, body: dict[str, Any]) -> None:
+        run = self._get(body["run_id"])["run"]
+        if run["info"]["lifecycle_stage"] != "active":
+            raise _RefusalError(400, "INVALID_PARAMETER_VALUE", f"The run {body['run_id']} must be in 'active' state")
+        params = run["data"].setdefault("params", [])
+        with self._lock:
+            before = {param["key"]: param["value"] for param in params}.get(body["key"], body["value"])
+            if before != body["value"]:
+                raise _RefusalError(400, "INVALID_PARAMETER_VALUE", "Changing param values is not allowed.")
+            params[:] = [p for p in params if p["key"] != body["key"]] + [{"key": body["key"], "value": body["value"]}]
 
     def _matches(self, run: dict[str, Any], body: dict[str, Any]) -> bool:
         tags = {tag["key"]: tag["value"] for tag in run["data"]["tags"]}

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
-from handful_core.errors import NotFoundError
-from handful_core.registry.monitoring import DAY, KIND, MonitoringExperiments
+from handful_core.errors import DataError, NotFoundError, UnavailableError
+from handful_core.registry.monitoring import DAY, KIND, MonitoringExperiments, MonitoringRun
 from handful_core.review import ReviewStore, StaleReviewError
-from handful_core.review.store import REVIEW
+from handful_core.review.store import EMPTIED, REVIEW
 from support.captured import NOON, draw_jpeg, draw_leaf, draw_picture, draw_review
 
 
@@ -72,6 +75,120 @@ class ReviewSuite:
         assert store.reviews(model) == {picture.id: second}
         assert store.reviewed(model) == {picture.id}
 
+    def test_of_two_processes_that_review_at_once_one_is_told(
+        self, store: ReviewStore, other: ReviewStore, model: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The other one reviews the picture between what the first one reads and what it writes."""
+        picture = draw_picture(model)
+        store.add(picture, b"jpeg")
+        upload, refused = MonitoringRun.upload, []
+
+        def review_it_too() -> None:
+            try:
+                other.write(draw_review(picture, by="ben"))
+            except StaleReviewError as error:
+                refused.append(error.current)
+
+        rival = threading.Thread(target=review_it_too)
+
+        def upload_late(run: MonitoringRun, path: str, content: bytes) -> None:
+            if threading.current_thread() is not rival:
+                rival.start()
+                rival.join(1.0)
+            upload(run, path, content)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(MonitoringRun, "upload", upload_late)
+            store.write(draw_review(picture, by="anna"))
+            rival.join(60)
+        assert refused == [1]
+        found = store.review(picture.id)
+        assert found is not None
+        assert found.by == "anna"
+
+    def test_each_revision_has_one_writer(self, experiments: MonitoringExperiments, model: str) -> None:
+        stores = [ReviewStore(experiments, name) for name in ("one", "two", "three")]
+        picture = draw_picture(model)
+        stores[0].add(picture, b"jpeg")
+
+        def write(store: ReviewStore, revision: int) -> str:
+            by = f"{stores.index(store)}"
+            try:
+                store.write(draw_review(picture, revision, by=by))
+            except StaleReviewError:
+                return ""
+            return by
+
+        with ThreadPoolExecutor(len(stores)) as pool:
+            for revision in range(1, 9):
+                told = list(pool.map(partial(write, revision=revision), stores))
+                (winner,) = filter(None, told)
+                kept = stores[0].review(picture.id)
+                assert kept is not None
+                assert (kept.by, kept.revision) == (winner, revision)
+
+    def test_who_ends_before_the_review_is_written_blocks_nobody(
+        self, experiments: MonitoringExperiments, store: ReviewStore, model: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        picture = draw_picture(model)
+        store.add(picture, b"jpeg")
+
+        def lose(*_: object) -> None:
+            raise UnavailableError("MLflow does not answer")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(MonitoringRun, "upload", lose)
+            with pytest.raises(UnavailableError):
+                store.write(draw_review(picture, by="anna"))
+        after = ReviewStore(experiments, "two", patience=0.3)
+        after.write(draw_review(picture, by="ben"))
+        assert after.reviews(model)[picture.id].by == "ben"
+        with pytest.raises(StaleReviewError):
+            store.write(draw_review(picture, by="anna"))
+
+    def test_who_lost_the_connection_writes_again_at_once(
+        self, store: ReviewStore, model: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        picture = draw_picture(model)
+        store.add(picture, b"jpeg")
+
+        def lose(*_: object) -> None:
+            raise UnavailableError("MLflow does not answer")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(MonitoringRun, "upload", lose)
+            with pytest.raises(UnavailableError):
+                store.write(draw_review(picture))
+        monkeypatch.setattr(ReviewStore, "_await_revision", lose)
+        store.write(draw_review(picture))
+        assert store.reviewed(model) == {picture.id}
+
+    @pytest.mark.parametrize("everything", [False, True])
+    def test_a_review_of_what_is_deleted_meanwhile_does_not_stay(
+        self,
+        store: ReviewStore,
+        other: ReviewStore,
+        experiments: MonitoringExperiments,
+        model: str,
+        monkeypatch: pytest.MonkeyPatch,
+        *,
+        everything: bool,
+    ) -> None:
+        picture = draw_picture(model)
+        store.add(picture, b"jpeg")
+        (run,) = experiments.runs(model, {KIND: REVIEW})
+        upload = MonitoringRun.upload
+
+        def upload_late(run: MonitoringRun, path: str, content: bytes) -> None:
+            if path.startswith("reviewed/"):
+                other.delete_all(model) if everything else other.delete(picture.id)
+            upload(run, path, content)
+
+        monkeypatch.setattr(MonitoringRun, "upload", upload_late)
+        with pytest.raises(NotFoundError):
+            store.write(draw_review(picture))
+        assert run.files("reviewed") == []
+
     def test_a_deleted_picture_is_gone_and_does_not_come_back(
         self, store: ReviewStore, other: ReviewStore, experiments: MonitoringExperiments, model: str
     ) -> None:
@@ -124,6 +241,14 @@ class ReviewSuite:
             later := draw_picture(model, at=datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=2)), b"jpeg"
         )
         assert store.pictures(model) == [later]
+
+    def test_a_tag_that_is_no_time_is_told(
+        self, store: ReviewStore, experiments: MonitoringExperiments, model: str
+    ) -> None:
+        for said in ("yesterday", "2026-11-29T08:00:00"):
+            experiments.set_tag(model, EMPTIED, said)
+            with pytest.raises(DataError, match="no time with a zone"):
+                store.add(draw_picture(model), b"jpeg")
 
     def test_old_days_are_removed(self, store: ReviewStore, experiments: MonitoringExperiments, model: str) -> None:
         old, new = draw_picture(model, at=NOON - timedelta(days=8)), draw_picture(model)

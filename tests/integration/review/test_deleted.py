@@ -85,6 +85,22 @@ def traces(folder: Path, *words: bytes) -> list[str]:
     return found
 
 
+def handful(mlflow: MlflowServer, home: Path, *words: str) -> bool:
+    settings = {"HANDFUL_MLFLOW_URI": mlflow.uri, "HANDFUL_HOME": str(home)}
+    command = [sys.executable, "-m", "handful_core", *words]
+    done = subprocess.run(command, check=False, env=os.environ | settings, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return True
+
+
+def prepare_reviewed(mlflow: MlflowServer, home: Path) -> None:
+    """A dataset of the reviewed pictures, on the machine that trains."""
+    home.mkdir()
+    config = home / "reviewed.yaml"
+    config.write_text("dataset: {source: reviewed, model: fingers, test: true, keep_together: {near_duplicates: -1}}")
+    handful(mlflow, home, "data", "prepare", "--config", str(config), "--set", 'dataset.classes=["1","2","3","4","5"]')
+
+
 def test_a_deleted_picture_is_nowhere(
     mlflow: MlflowServer, serving: ServingProcess, monitor: str, tmp_path: Path
 ) -> None:
@@ -96,7 +112,7 @@ def test_a_deleted_picture_is_nowhere(
         until(lambda: len(store.pictures("fingers")) == 3, "the pictures did not come to MLflow")
         gone, *kept = store.pictures("fingers")
         jpeg = store.image(gone.id)
-        store.write(draw_review(gone, by="somebody-who-said-so"))
+        store.write(draw_review(gone, by="somebody-who-said-so", annotation=gone.proposal))
         listed = httpx.get(f"{serving.url}/monitor/review/pictures", params={"model": "fingers", "status": "done"})
         assert [each["id"] for each in listed.json()["pictures"]] == [gone.id]
         content = (jpeg, gone.sha256.encode(), b"somebody-who-said-so")
@@ -104,6 +120,10 @@ def test_a_deleted_picture_is_nowhere(
         before = traces(mlflow.root / "artifacts", *words)
         assert {Path(name).suffix for name in before} == {".jpg", ".json"}
         assert len(before) == 3
+        for each in kept:
+            store.write(draw_review(each, annotation=each.proposal))
+        prepare_reviewed(mlflow, tmp_path / "training")
+        assert traces(tmp_path / "training", gone.id.encode(), jpeg)
 
         answer = httpx.request("DELETE", f"{serving.url}/monitor/review/pictures/{gone.id}", headers=_JSON, timeout=60)
         assert answer.json() == {"deleted": 1}
@@ -116,6 +136,10 @@ def test_a_deleted_picture_is_nowhere(
     assert traces(tmp_path / "serving", *content) == []
     assert not any(word in (tmp_path / "monitor.log").read_bytes() for word in words)
     assert not any(word in (mlflow.root / "mlflow.db").read_bytes() for word in words)
+
+    assert handful(mlflow, tmp_path / "training", "data", "purge")
+    assert traces(tmp_path / "training", gone.id.encode(), jpeg, b"somebody-who-said-so") == []
+    assert traces(tmp_path / "training", kept[0].id.encode()), "what was fetched of the others is there"
 
     exported = [sys.executable, "-m", "handful_core", "export", "--out", str(tmp_path / "backup" / "b.zip")]
     (tmp_path / "backup").mkdir()

@@ -1,4 +1,4 @@
-"""Whatever picture a training or a registration logs has its faces blurred, wherever in a file it is."""
+"""Whatever picture a training or a registration logs has its faces blurred, and is none that was captured."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ from fakes.packages import build_package
 from handful_core.package import Package, open_package, write_package
 from handful_core.package.archive import describe_files
 from handful_core.registry import Registry
+from handful_core.review import Annotation, ReviewedObject, ReviewStore
 from handful_core.runtime.model import VisionModel
 from handful_core.runtime.onnx import OnnxSession
 from handful_core.vision.decode import Pixels, decode_image
 from handful_faces.centerface import CenterFace
 from handful_trainer.packaging.golden import _expected, with_golden
+from support.captured import draw_picture, draw_review
+from support.mlflow_server import MlflowServer
 from support.training import Trainer
 
 _PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"}
@@ -71,6 +74,58 @@ def test_a_training_logs_no_face(trainer: Trainer, portraits: Path, tmp_path: Pa
     for expected in ("test_pictures.html", "report.html", "golden.png", "example.jpg", "train_batch", "input_example"):
         assert expected in named, expected
     assert {name for name, pixels in seen.items() if _faces(pixels)} == set()
+
+
+def test_a_training_logs_no_captured_picture(
+    tmp_path: Path, dataset: Path, shared_server: MlflowServer, request: pytest.FixtureRequest
+) -> None:
+    """Who deletes one finds it nowhere afterwards. These are magenta, as nothing else is but two small squares."""
+    model = tmp_path.name
+    with ReviewStore.at(shared_server.uri) as store:
+        for number in range(20):
+            jpeg = _magenta(number)
+            picture = draw_picture(model, jpeg)
+            store.add(picture, jpeg)
+            store.write(draw_review(picture, annotation=Annotation((ReviewedObject("5", (40, 30, 120, 110)),))))
+    sources = [{"source": "yolo", "path": str(dataset)}, {"source": "reviewed", "model": model, "test": True}]
+    content = {
+        "dataset": {
+            "sources": sources,
+            "name": model,
+            "keep_together": {"near_duplicates": -1},
+            "split": {"source": "ignore"},
+        },
+        "training": {"epochs": 1, "imgsz": 64, "batch": 6, "workers": 0},
+        "package": {"confidence": 0.01},
+    }
+    trainer = Trainer(tmp_path, dataset, shared_server.uri, content)
+    request.addfinalizer(trainer.end_all)
+    outcome = trainer.finish(trainer.start("--config", str(trainer.config)), seconds=900)
+    prepared = {path.parent.name for path in (trainer.home / "datasets").rglob("*.jpg") if _is_magenta(_read(path))}
+    assert prepared == {"train", "val", "test"}, "they are learnt"
+    client = MlflowClient(trainer.uri)
+    logged = Path(client.download_artifacts(outcome["run_id"], "", str(_made(tmp_path / "run"))))
+    (found,) = client.search_logged_models([client.get_experiment_by_name(trainer.name).experiment_id])  # type: ignore[union-attr]
+    folders = (logged, _download(client, found.model_id, tmp_path / "model"), trainer.home / "runs")
+    seen = {f"{root.name}/{name}": pixels for root in folders for name, pixels in _pictures_below(root)}
+    assert "golden.png" in " ".join(seen)
+    assert [name for name, pixels in seen.items() if _is_magenta(pixels)] == []
+    assert "data:image/jpeg" in (logged / "dataset" / "report.html").read_text(encoding="utf-8"), "others are shown"
+
+
+def _magenta(seed: int) -> bytes:
+    pixels = np.full((240, 320, 3), (255, 0, 255), np.uint8)
+    pixels[30:110, 40 + seed : 120 + seed] = (200, 0, 255)
+    return bytes(cv2.imencode(".jpg", pixels)[1])
+
+
+def _read(path: Path) -> Pixels:
+    return decode_image(path.read_bytes())
+
+
+def _is_magenta(pixels: Pixels) -> bool:
+    blue, green, red = (pixels[..., channel].astype(int) for channel in range(3))
+    return float(((red > 180) & (blue > 140) & (green < 90)).mean()) > 0.05
 
 
 def _made(folder: Path) -> Path:

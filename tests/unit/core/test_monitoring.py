@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
+import httpx
 import pytest
 
 from fakes.registry import FakeMlflow
@@ -39,6 +43,26 @@ def test_mlflow_that_is_away_is_away(mlflow: FakeMlflow, experiments: Monitoring
     mlflow.away = True
     for ask in (experiments.models, experiments.server_time, lambda: list(experiments.runs("fingers", TAGS))):
         with pytest.raises(UnavailableError):
+            ask()
+
+
+@pytest.mark.parametrize("body", [{}, {"runs": [{}]}, {"experiments": [{}]}, {"experiment": {}}, {"files": [{}]}, []])
+def test_what_answers_otherwise_is_no_mlflow(
+    mlflow: FakeMlflow, experiments: MonitoringExperiments, body: object
+) -> None:
+    run = experiments.create("fingers", "a name", TAGS)
+    (known,) = experiments.runs("fingers", TAGS)
+    mlflow.answer = lambda _: httpx.Response(200, json=body)
+    asks: list[Callable[[], object]] = [
+        lambda: experiments.create("fingers", "a name", TAGS),
+        lambda: experiments.tags("fingers"),
+        lambda: list(experiments.runs("fingers", TAGS)),
+        run.params,
+        *([experiments.models] if body in ({"experiments": [{}]}, []) else []),
+        *([partial(known.files, "log")] if body in ({"files": [{}]}, []) else []),
+    ]
+    for ask in asks:
+        with pytest.raises(UnavailableError, match="answers, but not as MLflow does"):
             ask()
 
 

@@ -197,6 +197,20 @@ def test_a_server_cannot_choose_where_files_are_written(
         registry.download_package(version, tmp_path / "deep" / "target")
 
 
+def test_folders_that_hold_themselves_come_to_an_end(mlflow: FakeMlflow, registry: Registry, tmp_path: Path) -> None:
+    mlflow.register(build_package(tmp_path / "package"), "model")
+    version = registry.version("model", 1)
+
+    def lists(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/artifacts"):
+            return httpx.Response(200, json={"files": [{"path": "again-and-again", "is_dir": True}]})
+        return mlflow._route(request)
+
+    mlflow.answer = lists
+    with pytest.raises(MissingPackageError, match="MLflow lists a file with the name"):
+        registry.download_package(version, tmp_path / "target")
+
+
 def _hoard(mlflow: FakeMlflow, files: int, size: int) -> None:
     """Let each version hold so many files of so many bytes, whatever was registered."""
 

@@ -18,13 +18,16 @@ import pytest
 
 from fakes.packages import build_package, encode, picture, square_box, sure
 from fakes.registry import FakeMlflow
-from handful_core.errors import ConfigError
+from handful_core.errors import ConfigError, UnavailableError
 from handful_core.registry.monitoring import REVIEW_PREFIX, MonitoringExperiments
 from handful_core.review import ReviewStore
 from handful_core.review.choice import NEW_SCENE, Scenes, k_centre, scene_vector, uncertainty
 from handful_core.vision.detections import Detections
 from handful_core.vision.prediction import Prediction
-from handful_serving.adapters.capture.spool import PictureSpool
+from handful_serving.adapters.capture import capture
+from handful_serving.adapters.capture.courier import Courier
+from handful_serving.adapters.capture.spool import PictureSpool, WaitingPicture
+from handful_serving.adapters.trusted_day import TrustedDay
 from support.captured import NOON, draw_picture
 from support.serving_app import make_app, running
 
@@ -183,6 +186,102 @@ async def test_a_full_disk_keeps_nothing_and_says_so(
                 await asyncio.sleep(0.01)
         assert (await ask(client, scene(30)))["kept_for_review"] is False
         assert "handful_captured_pictures_lost_total 1.0" in (await client.get("/metrics")).text
+
+
+async def metric(client: httpx.AsyncClient, name: str) -> float:
+    text = (await client.get("/metrics")).text
+    return float(next(line for line in text.splitlines() if line.startswith(name)).rpartition(" ")[2])
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("fault", [RuntimeError("a fault of ours"), cv2.error("a codec's")])
+async def test_a_fault_costs_one_picture_which_is_counted_and_logged(
+    tmp_path: Path,
+    mlflow: FakeMlflow,
+    store: ReviewStore,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    fault: Exception,
+) -> None:
+    describe, asked = capture._picture, []
+
+    def stumble(kept: Any) -> Any:
+        asked.append(kept)
+        if len(asked) == 1:
+            raise fault
+        return describe(kept)
+
+    monkeypatch.setattr(capture, "_picture", stumble)
+    monkeypatch.setattr(capture, "_TROUBLE_SECONDS", 0.0)
+    async with running(make_app(tmp_path, mlflow, **CAPTURE)) as client:
+        await until_open(tmp_path)
+        assert (await ask(client, scene(9)))["kept_for_review"] is True
+        async with asyncio.timeout(30):
+            while not await metric(client, "handful_captured_pictures_lost_total"):
+                await asyncio.sleep(0.01)
+        assert str(fault) in caplog.text
+        assert (await ask(client, scene(36)))["kept_for_review"] is True, "the next one is kept"
+    assert len(store.pictures("fingers")) == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("fault", "level"),
+    [(RuntimeError("a fault of ours"), "ERROR"), (PermissionError("not yours"), "WARNING"),
+     (UnavailableError("away"), "INFO")],
+)  # fmt: skip
+async def test_a_delivery_that_fails_is_counted_and_logged_and_tried_again(
+    tmp_path: Path,
+    mlflow: FakeMlflow,
+    store: ReviewStore,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    fault: Exception,
+    level: str,
+) -> None:
+    add, asked = ReviewStore.add, []
+
+    def stumble(*arguments: Any) -> bool:
+        asked.append(arguments)
+        if len(asked) == 1:
+            raise fault
+        return add(*arguments)
+
+    monkeypatch.setattr(ReviewStore, "add", stumble)
+    caplog.set_level("INFO")
+    async with running(make_app(tmp_path, mlflow, **CAPTURE)) as client:
+        await until_open(tmp_path)
+        assert (await ask(client, scene(9)))["kept_for_review"] is True
+        async with asyncio.timeout(30):
+            while not await metric(client, "handful_captured_pictures_delivery_failures_total"):
+                await asyncio.sleep(0.01)
+        assert [r.levelname for r in caplog.records if str(fault) in caplog.handler.format(r)] == [level]
+    (kept,) = store.pictures("fingers")
+    assert asked[-1][1] == kept
+
+
+def test_a_picture_that_cannot_be_read_holds_up_no_other(
+    tmp_path: Path, store: ReviewStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool, pictures = PictureSpool(tmp_path, "one"), [draw_picture() for _ in range(3)]
+    for each in pictures:
+        spool.add(each, b"jpeg")
+    waiting = spool.waiting()
+    (tmp_path / "one" / f"{waiting[2].record.stem}.json").write_text("{")
+    read = WaitingPicture.read
+
+    def refuse(each: WaitingPicture) -> Any:
+        if each == waiting[0]:
+            raise PermissionError(13, "Permission denied")
+        return read(each)
+
+    monkeypatch.setattr(WaitingPicture, "read", refuse)
+    courier = Courier(store, TrustedDay(MonitoringExperiments("http://mlflow")), 0)
+    with pytest.raises(PermissionError):
+        courier.deliver(waiting)
+    assert [each.record.stem for each in spool.waiting()] == [waiting[0].record.stem]
+    assert (courier.delivered, courier.damaged) == (1, 1)
+    assert [each.id for each in store.pictures("fingers")] == [waiting[1].record.stem]
 
 
 @pytest.mark.anyio

@@ -770,6 +770,7 @@ async def test_a_fault_of_our_own_costs_its_rows_and_not_the_log(
             patch.setattr(log, "_features", lambda _: 1 / 0)
             await client.post("/predict", content=HAND, headers={"Content-Type": "image/png"})
             await until(lambda: "rows of the prediction log are lost" in caplog.text)
+        assert 'handful_prediction_log_rows_total{outcome="dropped"} 1.0' in (await client.get("/metrics")).text
         await client.post("/predict", content=HAND, headers={"Content-Type": "image/png"})
         await rows_of(served, 1)
 

@@ -20,10 +20,11 @@ from handful_core.runtime.model import VisionModel, load_model
 from handful_trainer.dataset.preparation.prepare import prepare
 from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.dataset.settings import DatasetConfig
+from handful_trainer.dataset.sources.base import captured_id
 from handful_trainer.tasks.classification.evaluation import robustness
 from handful_trainer.tasks.classification.evaluation.appearance import appearance, border
 from handful_trainer.tasks.classification.evaluation.evaluate import Evaluation, evaluate
-from handful_trainer.tasks.classification.evaluation.report import mistakes
+from handful_trainer.tasks.classification.evaluation.report import mistakes, write_page
 from handful_trainer.tasks.classification.evaluation.shortcut import ShortcutCheck, check_shortcut
 from handful_trainer.tasks.classification.evaluation.slices import FEWEST, groups_of
 
@@ -339,6 +340,18 @@ def test_the_surest_mistake_comes_first() -> None:
     paths = tuple(Path(str(number)) for number in range(4))
     found = Evaluation("test", ("a", "b", "c"), np.asarray([1, 1, 1, 2]), probabilities, paths)
     assert mistakes(found) == [1, 3, 0]
+
+
+def test_a_captured_picture_is_judged_and_not_shown(tmp_path: Path) -> None:
+    paths = tuple(tmp_path / name for name in ("own.png", f"{captured_id('0a' * 16)}.png"))
+    for path in paths:
+        cv2.imwrite(str(path), np.zeros((32, 32, 3), np.uint8))
+    probabilities = np.asarray([(0.6, 0.4), (0.95, 0.05)], np.float32)
+    write_page(Evaluation("test", ("a", "b"), np.asarray([1, 1]), probabilities, paths), {}, tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert page.count("<figure>") == 1
+    assert "The first 1 of 2 are shown" in page
+    assert paths[1].name not in page
 
 
 def test_a_damaged_list_of_assets_is_said(tmp_path: Path) -> None:

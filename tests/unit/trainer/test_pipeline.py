@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
+import numpy as np
 import pytest
 
 from handful_core.errors import DataError, UnavailableError
@@ -78,6 +80,21 @@ def test_a_failed_run_is_no_interrupted_one(monkeypatch: pytest.MonkeyPatch, err
 
 
 CONFIG = DetectionConfig.model_validate({"dataset": {"source": "sample"}})
+
+
+@pytest.mark.parametrize("has_captured", [False, True])
+def test_sheets_with_captured_pictures_are_not_logged(tmp_path: Path, *, has_captured: bool) -> None:
+    folder = create_run(tmp_path, "run", CONFIG)
+    (folder.path / "yolo").mkdir()
+    plots = [folder.path / "yolo" / name for name in ("results.png", "train_batch0.jpg", "results.csv")]
+    for plot in plots:
+        cv2.imwrite(str(plot), np.zeros((64, 64, 3), np.uint8)) if plot.suffix != ".csv" else plot.touch()
+    logged: list[str] = []
+    tracker = SimpleNamespace(artifact=lambda path, _: logged.append(path.name))
+    dataset = SimpleNamespace(has_captured=has_captured)
+    stages._log_plots(TrainingJob(CONFIG, dataset, folder, tmp_path, ""), tracker)  # type: ignore[arg-type]
+    assert ("train_batch0.jpg" in logged, plots[1].exists()) == (not has_captured, not has_captured)
+    assert {"results.png", "results.csv"} <= {*logged}
 
 
 def test_a_training_that_mlflow_did_not_take_up_is_found_by_resume(

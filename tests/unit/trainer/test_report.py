@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from fakes.squares import SCENES, write_squares
 from handful_core.runtime.model import load_model
 from handful_core.vision.detections import Detections
 from handful_trainer.dataset.prepared import PreparedDataset
+from handful_trainer.dataset.sources.base import captured_id
 from handful_trainer.tasks.detection.evaluate import Evaluation, Sample, evaluate
 from handful_trainer.tasks.detection.report import Mistakes, find_mistakes, write_gallery
 
@@ -64,8 +66,6 @@ def test_the_page_shows_the_worst_first(tmp_path: Path, evaluation: Evaluation) 
 
 
 def _with_samples(evaluation: Evaluation, samples: tuple[Sample, ...]) -> Evaluation:
-    from dataclasses import replace
-
     return replace(evaluation, samples=samples)
 
 
@@ -73,6 +73,15 @@ def test_all_is_shown_where_there_is_little(tmp_path: Path, evaluation: Evaluati
     page = write_gallery(evaluation, tmp_path / "page.html").read_text()
     assert page.count("<figure>") == len(SCENES)
     assert "are shown." not in page
+
+
+def test_a_captured_picture_is_judged_and_not_shown(tmp_path: Path, evaluation: Evaluation) -> None:
+    first, *rest = evaluation.samples
+    captured = replace(first, image=first.image.with_name(f"{captured_id('0a' * 16)}.png"), found=_boxes([]))
+    page = write_gallery(_with_samples(evaluation, (captured, *rest)), tmp_path / "page.html").read_text()
+    assert page.count("<figure>") == len(SCENES) - 1
+    assert "1 of them with a mistake" in page
+    assert captured.image.name not in page
 
 
 def test_the_page_has_a_table_of_classes(tmp_path: Path, evaluation: Evaluation) -> None:

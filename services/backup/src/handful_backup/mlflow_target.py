@@ -14,10 +14,10 @@ import sqlalchemy as sa
 from handful_backup.artifacts import StoreResolver
 from handful_backup.embedded import EmbeddedMlflow, installed_mlflow
 from handful_backup.exact.database import Database
-from handful_backup.portable.mlflow_api import API, ATTEMPTS, TIMEOUT
+from handful_backup.portable.mlflow_api import ATTEMPTS, TIMEOUT
 from handful_backup.settings import BackupSettings
 from handful_core.errors import ConfigError, HandfulError, NotFoundError, UnavailableError
-from handful_core.registry.rest import Rest
+from handful_core.registry.rest import API, Rest
 from handful_core.settings import CoreSettings
 
 _LOCAL = {"127.0.0.1", "localhost", "::1"}

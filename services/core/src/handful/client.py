@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from handful.answers import Answer, ServedModel, parse
 from handful_core.client import ServingClient
+from handful_core.closing import Closing
 from handful_core.settings import CoreSettings, load
 from handful_core.vision.image_input import ChannelOrder, ImageInput, to_file
 
 
-class Client:
+class Client(Closing):
     """A running server. Safe to use from several threads at once.
 
         with handful.Client("http://127.0.0.1:8000") as client:
@@ -30,14 +30,6 @@ class Client:
         settings = load(CoreSettings)
         known = settings.api_key.get_secret_value() if settings.api_key else None
         self._server = ServingClient(url or settings.server, timeout, key or known)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"handful.Client({self.url!r})"

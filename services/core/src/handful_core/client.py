@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path, PurePath
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import httpx
 
+from handful_core.closing import Closing
 from handful_core.errors import ConfigError, DataError, HandfulError, NotFoundError, UnavailableError
 
 
@@ -24,7 +24,7 @@ class BusyError(UnavailableError):
         self.retry_after = retry_after
 
 
-class ServingClient:
+class ServingClient(Closing):
     """A running serving API.
 
     Args:
@@ -39,14 +39,6 @@ class ServingClient:
         self.address = address.rstrip("/")
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._http = httpx.Client(base_url=self.address, timeout=timeout, headers=headers)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the connections."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +121,32 @@ def test_what_passes_is_tried_again(path: str, picsellia: FakePicsellia, raw: Ra
     picsellia.fault(path, 502, times=2)
     assert pushed(raw, tmp_path).images == 13
     assert len(picsellia.datasets["hands"]["v1"].assets) == 13
+
+
+@pytest.mark.parametrize("failure", [UnavailableError("the store does not answer"), KeyboardInterrupt()])
+def test_after_a_failed_upload_the_others_are_not_sent(
+    picsellia: FakePicsellia, raw: RawDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException
+) -> None:
+    asked, is_over = [], threading.Event()
+    end = ThreadPoolExecutor.shutdown
+
+    def fail(_: object, path: Path, *__: object) -> None:
+        asked.append(path)
+        if len(asked) == 1:
+            raise failure
+        is_over.wait(30)
+
+    def shutdown(pool: ThreadPoolExecutor, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        end(pool, wait=False, cancel_futures=cancel_futures)
+        is_over.set()
+        end(pool, wait=wait)
+
+    monkeypatch.setattr(ThreadPoolExecutor, "shutdown", shutdown)
+    monkeypatch.setattr(remote_push.WritableVersion, "upload", fail)
+    with pytest.raises(type(failure)):
+        pushed(raw, tmp_path)
+    assert len(asked) < 13
+    assert not picsellia.datasets["hands"]["v1"].annotations
 
 
 def test_a_job_that_fails_is_told(picsellia: FakePicsellia, raw: RawDataset, tmp_path: Path) -> None:

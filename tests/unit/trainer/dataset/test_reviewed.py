@@ -182,6 +182,10 @@ def test_several_sources_become_one_dataset(store: ReviewStore, tmp_path: Path) 
     fixed = next(line for line in lines if line["sha256"] == wrong)
     label = dataset.root / "labels" / Path(fixed["image"]).relative_to("images").with_suffix(".txt")
     assert label.read_text().startswith("2 "), "class 5"
+    shown = [path for split in ("train", "val") for path in dataset.publishable(split)]
+    held = [path for split in ("train", "val") for path in dataset.images(split) if "reviewed-" in path.name]
+    assert len(held) == 6
+    assert not {*shown} & {*held}, "golden images are none that somebody may delete"
     assert prepare(settings_, tmp_path / "home").root == dataset.root
     store.write(draw_review(captured(store, 60, ""), status="accepted"))
     assert prepare(settings_, tmp_path / "home").fingerprint != dataset.fingerprint

@@ -10,9 +10,8 @@ from handful_backup.artifacts.s3 import ObjectStore, s3_client
 from handful_backup.artifacts.stores import LocalStore, ProxyStore, Store
 from handful_backup.settings import BackupSettings
 from handful_core.errors import ConfigError
+from handful_core.registry.artifacts import SCHEME
 from handful_core.registry.rest import Rest
-
-PROXY_SCHEME = "mlflow-artifacts"
 
 
 def local_folder(uri: str) -> Path | None:
@@ -50,7 +49,7 @@ class StoreResolver:
             ConfigError: this URI cannot be reached from here.
         """
         parts = urlsplit(uri)
-        if parts.scheme == PROXY_SCHEME:
+        if parts.scheme == SCHEME:
             if self._proxied is None:
                 raise ConfigError(
                     f"the artifacts at {uri} lie behind MLflow, which is not here",

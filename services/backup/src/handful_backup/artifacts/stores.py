@@ -7,15 +7,14 @@ import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Protocol
-from urllib.parse import quote
 
-from handful_core.errors import ConfigError, HandfulError, NotFoundError
+from handful_core.errors import ConfigError
 from handful_core.files import open_atomically
+from handful_core.registry.artifacts import ArtifactProxy
 from handful_core.registry.rest import Rest
 
-_ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 _CHUNK = 1 << 20
 
 
@@ -116,38 +115,20 @@ class ProxyStore:
     is_local = False
 
     def __init__(self, rest: Rest) -> None:
-        self._rest = rest
+        self._proxy = ArtifactProxy(rest)
 
     def list(self, folder: str) -> Iterator[ArtifactFile]:
         """The files below a folder: one request for each folder in it."""
-        yield from self._below(folder, "")
-
-    def _below(self, folder: str, path: str) -> Iterator[ArtifactFile]:
-        try:
-            answer = self._rest.get(_ARTIFACTS, {"path": f"{folder}/{path}".strip("/")})
-        except NotFoundError:
-            return
-        for item in answer.get("files", ()):
-            name = PurePosixPath(item["path"]).name
-            if name in {"", ".", ".."}:
-                raise HandfulError(f"MLflow lists a file with the name {name!r}", "look at its artifacts")
-            inner = f"{path}/{name}".lstrip("/")
-            if item.get("is_dir"):
-                yield from self._below(folder, inner)
-            else:
-                yield ArtifactFile(inner, int(item.get("file_size", 0)))
+        return (ArtifactFile(path, size) for path, size in self._proxy.walk(folder))
 
     def read(self, folder: str, path: str) -> AbstractContextManager[Content]:
         """A file."""
-        return self._rest.open(self._address(folder, path))
+        return self._proxy.open(f"{folder}/{path}")
 
     def write(self, folder: str, path: str, content: Content, size: int) -> None:
         """Send a file."""
-        self._rest.upload(self._address(folder, path), iter(lambda: content.read(_CHUNK), b""), size)
+        self._proxy.upload(f"{folder}/{path}", iter(lambda: content.read(_CHUNK), b""), size)
 
     def remove(self, folder: str) -> None:
         """Remove a folder's files."""
-        self._rest.send("DELETE", self._address(folder, ""), None)
-
-    def _address(self, folder: str, path: str) -> str:
-        return f"{_ARTIFACTS}/{quote(f'{folder}/{path}'.strip('/'))}"
+        self._proxy.remove(folder)

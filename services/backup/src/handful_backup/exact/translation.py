@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 from handful_backup.archive import BackupReader
 from handful_backup.archive.names import parse_artifact
 from handful_backup.artifact_folders import TRACE_LOCATION, ArtifactFolder, ArtifactFolders, version_id
-from handful_backup.artifacts.resolver import PROXY_SCHEME
 from handful_backup.exact.diff import DatabaseDiff
 from handful_backup.tables import INPUTS, owner
+from handful_core.registry.artifacts import SCHEME
 
 _URI_COLUMNS = {
     "experiments": ("artifact_location",),
@@ -84,11 +84,11 @@ class Translation:
         here["experiment_id"] = self._diff.experiments.get(number, number)
         if table == "experiments" and here["experiment_id"] != number:
             # New runs go there; under the old number, they would be among those of another experiment.
-            here["artifact_location"] = f"{PROXY_SCHEME}:/{here['experiment_id']}"
+            here["artifact_location"] = f"{SCHEME}:/{here['experiment_id']}"
 
     def _find_folders(self, backup: BackupReader) -> None:
         for row in backup.rows("experiments"):
-            self._move(row["artifact_location"], f"{PROXY_SCHEME}:/{row['experiment_id']}")
+            self._move(row["artifact_location"], f"{SCHEME}:/{row['experiment_id']}")
         carried = {parse_artifact(member)[:2] for member in backup.artifacts}
         for folder in ArtifactFolders.of(backup):
             # The URI of a version whose files could not be exported is kept as it is: it may be right elsewhere.
@@ -96,8 +96,8 @@ class Translation:
                 continue
             self.folders[folder.kind, folder.id] = folder
             if self.uri(folder.uri) == folder.uri:
-                self._move(folder.uri, f"{PROXY_SCHEME}:/restored/{folder.kind}/{folder.id}/artifacts")
+                self._move(folder.uri, f"{SCHEME}:/restored/{folder.kind}/{folder.id}/artifacts")
 
     def _move(self, uri: str | None, new: str) -> None:
-        if uri and urlsplit(uri).scheme != PROXY_SCHEME:
+        if uri and urlsplit(uri).scheme != SCHEME:
             self._moved[uri.rstrip("/")] = new

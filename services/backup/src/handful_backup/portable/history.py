@@ -8,9 +8,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from handful_backup.portable.mlflow_api import API, HISTORY_BULK, metric_value
+from handful_backup.portable.mlflow_api import HISTORY_BULK, metric_value
 from handful_core.errors import HandfulError
-from handful_core.registry.rest import Rest
+from handful_core.registry.rest import API, Rest
 
 _RUNS_PER_BULK = 100
 _POINTS_PER_BULK = 25_000

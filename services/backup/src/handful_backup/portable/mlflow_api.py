@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-API = "/api/2.0/mlflow"
 HISTORY_BULK = "/ajax-api/2.0/mlflow/metrics/get-history-bulk"
 """What MLflow's own page draws its curves from: one metric of up to a hundred runs at once."""
 TRACES = "/api/3.0/mlflow/traces/search"

@@ -18,11 +18,11 @@ from handful_backup.mlflow_tags import (
 )
 from handful_backup.portable.columns import MODEL_STATUS
 from handful_backup.portable.diff import ImportDiff
-from handful_backup.portable.mlflow_api import API, tag_list
+from handful_backup.portable.mlflow_api import tag_list
 from handful_backup.portable.server_state import ServerEntity, version_identity
 from handful_backup.tables import NO_STAGE, Record, stage_of
 from handful_core.registry.records import SOURCE_VERSION
-from handful_core.registry.rest import Rest
+from handful_core.registry.rest import API, Rest
 
 _STATUS = {number: name for name, number in MODEL_STATUS.items()}
 _PARAMS = 100

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from handful_backup.portable.mlflow_api import API, Json, optional_int
+from handful_backup.portable.mlflow_api import Json, optional_int
 from handful_backup.portable.staging import Spool
 from handful_backup.tables import DEFAULT_WORKSPACE, stage_of
 from handful_core.errors import NotFoundError
-from handful_core.registry.rest import Rest
+from handful_core.registry.rest import API, Rest
 
 _PROMPTS = "tags.`mlflow.prompt.is_prompt` = 'true'"
 """MLflow keeps prompts among registered models and leaves them out unless asked for."""

@@ -21,11 +21,11 @@ from handful_backup.mlflow_tags import (
     SOURCE_TIMES,
 )
 from handful_backup.portable.diff import ImportDiff
-from handful_backup.portable.mlflow_api import API, tag_list
+from handful_backup.portable.mlflow_api import tag_list
 from handful_backup.portable.server_state import ServerEntity
 from handful_backup.tables import Record
 from handful_core.errors import ConfigError
-from handful_core.registry.rest import Rest
+from handful_core.registry.rest import API, Rest
 
 _WITH_ARTIFACTS = (("runs", "run_uuid", "runs"), ("logged_models", "model_id", "models"))
 """Tables whose rows have artifacts: the column of their id, and the kind of their folder."""

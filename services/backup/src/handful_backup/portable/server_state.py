@@ -13,13 +13,13 @@ from handful_backup.mlflow_tags import (
     SOURCE_RUN,
 )
 from handful_backup.plan import ConflictPolicy
-from handful_backup.portable.mlflow_api import API, EXPERIMENTS_PER_SEARCH, RUNS_PER_PAGE, Json
+from handful_backup.portable.mlflow_api import EXPERIMENTS_PER_SEARCH, RUNS_PER_PAGE, Json
 from handful_backup.portable.registry_pages import versions_of
 from handful_backup.portable.staging import StagingDatabase
 from handful_backup.tables import NO_STAGE, Kind, Owner, Record
 from handful_core.errors import NotFoundError
 from handful_core.registry.records import SOURCE_VERSION
-from handful_core.registry.rest import Rest
+from handful_core.registry.rest import API, Rest
 
 _IDS_PER_SEARCH = 50
 _MODELS_PER_PAGE = 50

@@ -8,7 +8,6 @@ from handful_backup.artifacts import StoreResolver
 from handful_backup.mlflow_tags import STARTER
 from handful_backup.plan import ImportJob
 from handful_backup.portable.diff import ImportDiff
-from handful_backup.portable.mlflow_api import API
 from handful_backup.portable.server_state import ServerState
 from handful_backup.portable.source import RestSource
 from handful_backup.starter import (
@@ -26,7 +25,7 @@ from handful_backup.starter import (
 )
 from handful_backup.tables import DEFAULT_WORKSPACE
 from handful_core.errors import NotFoundError
-from handful_core.registry.rest import Rest
+from handful_core.registry.rest import API, Rest
 
 
 class RestStarter:

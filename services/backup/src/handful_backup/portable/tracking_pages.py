@@ -9,7 +9,6 @@ from typing import Any
 
 from handful_backup.portable.columns import MODEL_STATUS
 from handful_backup.portable.mlflow_api import (
-    API,
     EXPERIMENTS_PER_SEARCH,
     RUNS_PER_PAGE,
     Json,
@@ -19,7 +18,7 @@ from handful_backup.portable.mlflow_api import (
 from handful_backup.portable.staging import Spool
 from handful_backup.tables import DEFAULT_WORKSPACE
 from handful_core.errors import NotFoundError
-from handful_core.registry.rest import Rest
+from handful_core.registry.rest import API, Rest
 
 _DEFAULT = {"workspace": DEFAULT_WORKSPACE}
 

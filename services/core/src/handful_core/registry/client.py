@@ -3,50 +3,27 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import update_wrapper
-from pathlib import Path, PurePosixPath
-from types import TracebackType
-from typing import Concatenate, ParamSpec, Self, TypeVar
-from urllib.parse import quote, urlsplit
+from pathlib import Path
 
 import httpx
 
+from handful_core.closing import Closing
 from handful_core.errors import NotFoundError, RefusedError
 from handful_core.package.archive import MAX_PACKAGE_BYTES, MAX_PACKAGE_FILES
 from handful_core.package.errors import DamagedPackageError, MissingPackageError
+from handful_core.registry.artifacts import ArtifactProxy, ForeignArtifactsError, UnsafeNameError, proxied_path
 from handful_core.registry.records import CHAMPION, PREVIOUS, ROLLED_BACK, RegisteredModel, Version
-from handful_core.registry.rest import NotMlflowError, Rest
+from handful_core.registry.rest import API, Rest, parses_responses
 from handful_core.registry.run_list import RunSummary, list_runs
 from handful_core.registry.runs import Run, read_run
-
-_API = "/api/2.0/mlflow"
-_ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 
 PACKAGE_PATH = "artifacts/package"
 """Where a logged pyfunc model keeps the model package."""
 
-_Arguments = ParamSpec("_Arguments")
-_Result = TypeVar("_Result")
 
-
-def _parses_responses(
-    read: Callable[Concatenate[Registry, _Arguments], _Result],
-) -> Callable[Concatenate[Registry, _Arguments], _Result]:
-    """Let a method raise `NotMlflowError` where a response lacks what MLflow's always have."""
-
-    def checked(registry: Registry, /, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
-        try:
-            return read(registry, *args, **kwargs)
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise NotMlflowError(registry.uri) from error
-
-    update_wrapper(checked, read)
-    return checked
-
-
-class Registry:
+class Registry(Closing):
     """MLflow's registry behind `uri`.
 
     Args:
@@ -62,49 +39,42 @@ class Registry:
         self, uri: str, timeout: float = 10, attempts: int = 3, transport: httpx.BaseTransport | None = None
     ) -> None:
         self._rest = Rest(uri, timeout, attempts, transport)
+        self._artifacts = ArtifactProxy(self._rest)
 
     @property
     def uri(self) -> str:
         """The server's address, without a password."""
         return self._rest.uri
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def close(self) -> None:
         """Close the connections."""
         self._rest.close()
 
-    @_parses_responses
+    @parses_responses
     def models(self) -> list[RegisteredModel]:
         """All registered models, by name."""
-        pages = self._rest.pages(f"{_API}/registered-models/search", "registered_models", {})
+        pages = self._rest.pages(f"{API}/registered-models/search", "registered_models", {})
         return sorted((RegisteredModel.from_json(m) for m in pages), key=lambda m: m.name)
 
-    @_parses_responses
+    @parses_responses
     def versions(self, name: str) -> list[Version]:
         """All versions of a model, the newest first."""
         mark = '"' if "'" in name else "'"  # MLflow's filters know no escapes.
         query = {"filter": f"name={mark}{name}{mark}"}
         found = [
-            Version.from_json(v) for v in self._rest.pages(f"{_API}/model-versions/search", "model_versions", query)
+            Version.from_json(v) for v in self._rest.pages(f"{API}/model-versions/search", "model_versions", query)
         ]
         aliases = self._aliases(name)
         # The search leaves a version's aliases out: they come from the registered model.
         found = [replace(v, aliases=tuple(sorted(a for a in aliases if aliases[a] == v.version))) for v in found]
         return sorted(found, key=lambda v: -v.version)
 
-    @_parses_responses
+    @parses_responses
     def version(self, name: str, reference: str | int) -> Version:
         """The version with this number, or that this alias points at."""
         if isinstance(reference, int):
             query = {"name": name, "version": str(reference)}
-            return Version.from_json(self._rest.get(f"{_API}/model-versions/get", query)["model_version"])
+            return Version.from_json(self._rest.get(f"{API}/model-versions/get", query)["model_version"])
         aliases = self._aliases(name)
         if reference not in aliases:
             raise NotFoundError(
@@ -113,12 +83,12 @@ class Registry:
             )
         return self.version(name, aliases[reference])
 
-    @_parses_responses
+    @parses_responses
     def run(self, run_id: str) -> Run:
         """A training's metrics, with their curves."""
         return read_run(self._rest, run_id)
 
-    @_parses_responses
+    @parses_responses
     def runs(self, experiment: str | None = None, limit: int = 20) -> list[RunSummary]:
         """The newest runs, of one experiment or of all."""
         return list_runs(self._rest, experiment, limit)
@@ -172,13 +142,13 @@ class Registry:
 
     def set_alias(self, name: str, alias: str, version: int) -> None:
         """Point an alias at a version."""
-        self._rest.post(f"{_API}/registered-models/alias", {"name": name, "alias": alias, "version": str(version)})
+        self._rest.post(f"{API}/registered-models/alias", {"name": name, "alias": alias, "version": str(version)})
 
     def set_tags(self, name: str, version: int, tags: Mapping[str, str]) -> None:
         """Set tags of a version."""
         for key, value in tags.items():
             body = {"name": name, "version": str(version), "key": key, "value": value}
-            self._rest.post(f"{_API}/model-versions/set-tag", body)
+            self._rest.post(f"{API}/model-versions/set-tag", body)
 
     def download_package(self, version: Version, target: Path) -> Path:
         """Fetch a version's model package into the folder `target`.
@@ -187,7 +157,7 @@ class Registry:
             MissingPackageError: the version has no model package, or its artifacts cannot be fetched over HTTP.
             DamagedPackageError: it is larger than any package is.
         """
-        root = PurePosixPath(self._artifact_path(version)) / PACKAGE_PATH
+        root = f"{self._artifact_path(version)}/{PACKAGE_PATH}"
         names = self._list(root)
         left = MAX_PACKAGE_BYTES
         if not names:
@@ -196,9 +166,9 @@ class Registry:
                 "only versions that handful registered can be served",
             )
         for name in names:
-            path = target / name.relative_to(root)
+            path = target / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            left -= self._rest.download(f"{_ARTIFACTS}/{quote(str(name))}", path, left)
+            left -= self._artifacts.download(f"{root}/{name}", path, left)
         return target
 
     def download_package_file(self, version: Version, name: str, target: Path) -> None:
@@ -208,54 +178,48 @@ class Registry:
             MissingPackageError: the version's package has no such file, or cannot be fetched over HTTP.
             DamagedPackageError: it is larger than a package may be.
         """
-        path = PurePosixPath(self._artifact_path(version)) / PACKAGE_PATH / name
+        path = f"{self._artifact_path(version)}/{PACKAGE_PATH}/{name}"
         try:
-            self._rest.download(f"{_ARTIFACTS}/{quote(str(path))}", target, MAX_PACKAGE_BYTES)
+            self._artifacts.download(path, target, MAX_PACKAGE_BYTES)
         except NotFoundError as error:
             raise MissingPackageError(
                 f"the model package of {version.name} version {version.version} has no {name}",
                 "only versions that handful registered can be used",
             ) from error
 
-    @_parses_responses
+    @parses_responses
     def _artifact_path(self, version: Version) -> str:
         """The path of a version's artifacts in MLflow's artifact proxy."""
         query = {"name": version.name, "version": str(version.version)}
-        uri: str = self._rest.get(f"{_API}/model-versions/get-download-uri", query)["artifact_uri"]
+        uri: str = self._rest.get(f"{API}/model-versions/get-download-uri", query)["artifact_uri"]
         if uri.startswith("models:/"):
             model_id = uri.removeprefix("models:/").strip("/")
-            uri = self._rest.get(f"{_API}/logged-models/{model_id}", {})["model"]["info"]["artifact_uri"]
-        parts = urlsplit(uri)
-        if parts.scheme != "mlflow-artifacts":
+            uri = self._rest.get(f"{API}/logged-models/{model_id}", {})["model"]["info"]["artifact_uri"]
+        try:
+            return proxied_path(uri)
+        except ForeignArtifactsError as error:
             raise MissingPackageError(
-                f"{version.name} version {version.version} lies at {parts.scheme}:, which MLflow does not pass on",
+                f"{version.name} version {version.version} lies at {error.scheme}:, which MLflow does not pass on",
                 "start MLflow with --artifacts-destination and register the model again",
-            )
-        return str(parts.path).lstrip("/")
+            ) from error
 
-    @_parses_responses
-    def _list(self, folder: PurePosixPath) -> list[PurePosixPath]:
-        names = list(itertools.islice(self._files(folder), MAX_PACKAGE_FILES + 1))
+    def _list(self, folder: str) -> list[str]:
+        """Paths below a folder, from a server that is believed but not trusted to choose where files are written."""
+        try:
+            names = [name for name, _ in itertools.islice(self._artifacts.walk(folder), MAX_PACKAGE_FILES + 1)]
+        except UnsafeNameError as error:
+            raise _unsafe(error.name) from error
         if len(names) > MAX_PACKAGE_FILES:
             raise DamagedPackageError(f"{folder} holds more than {MAX_PACKAGE_FILES} files", "it is no model package")
+        if bad := next((name for name in names if any(sign in name for sign in "\\:\0")), None):
+            raise _unsafe(bad)
         return names
 
-    def _files(self, folder: PurePosixPath) -> Iterator[PurePosixPath]:
-        for entry in self._rest.get(_ARTIFACTS, {"path": str(folder)}).get("files", ()):
-            path = folder / _plain(PurePosixPath(entry["path"]).name)
-            if entry["is_dir"]:
-                yield from self._files(path)
-            else:
-                yield path
-
-    @_parses_responses
+    @parses_responses
     def _aliases(self, name: str) -> Mapping[str, int]:
-        body = self._rest.get(f"{_API}/registered-models/get", {"name": name})
+        body = self._rest.get(f"{API}/registered-models/get", {"name": name})
         return RegisteredModel.from_json(body["registered_model"]).aliases
 
 
-def _plain(name: str) -> str:
-    """A file's name, from a server that is believed but not trusted to choose where it is written."""
-    if name in {"", ".", ".."} or any(sign in name for sign in "\\:\0"):
-        raise MissingPackageError(f"MLflow lists a file with the name {name!r}", "register the model again")
-    return name
+def _unsafe(name: str) -> MissingPackageError:
+    return MissingPackageError(f"MLflow lists a file with the name {name!r}", "register the model again")

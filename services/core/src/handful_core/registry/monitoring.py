@@ -7,15 +7,14 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
-from urllib.parse import quote, urlsplit
+from typing import Any
 
 import httpx
 
-from handful_core.errors import HandfulError, NotFoundError
-from handful_core.package.errors import DamagedPackageError
-from handful_core.registry.rest import NotMlflowError, Rest
+from handful_core.closing import Closing
+from handful_core.errors import HandfulError, NotFoundError, UnavailableError
+from handful_core.registry.artifacts import ArtifactProxy, proxied_path
+from handful_core.registry.rest import API, NotMlflowError, Rest, parses_responses
 
 PREFIX = "monitoring/"
 """Of the experiments' names."""
@@ -24,10 +23,7 @@ REVIEW_PREFIX = "review/"
 KIND, REPLICA, DAY = "handful.kind", "handful.replica", "handful.day"
 """Tags of a run: what it holds, of which server, of which day (UTC, such as 2026-11-29)."""
 PREDICTION_LOG = "prediction-log"
-_API = "/api/2.0/mlflow"
-_ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 _MILLISECONDS = 1000
-_CHUNK = 1 << 20
 _MAX_BYTES = 1 << 28
 """Of a file that is fetched."""
 _RUNS_PER_PAGE = 100
@@ -46,19 +42,25 @@ class MonitoringRun:
 
     def __init__(self, rest: Rest, data: Mapping[str, Any]) -> None:
         self._rest = rest
+        self._artifacts = ArtifactProxy(rest)
         try:
             self.id: str = data["info"]["run_id"]
             self.experiment_id: str = data["info"]["experiment_id"]
             self.tags: Mapping[str, str] = {tag["key"]: tag["value"] for tag in data.get("data", {}).get("tags", ())}
-            uri = data["info"]["artifact_uri"]
+            self._root = proxied_path(data["info"]["artifact_uri"])
         except (KeyError, TypeError, AttributeError) as error:
             raise NotMlflowError(rest.uri) from error
-        self._root = _artifact_path(uri)
+        if not self._root:
+            raise NotMlflowError(rest.uri)
+
+    @property
+    def uri(self) -> str:
+        """The server's address, without a password."""
+        return self._rest.uri
 
     def files(self, folder: str) -> list[str]:
         """Names of the files in a folder of its artifacts, in order."""
-        entries = self._rest.get(_ARTIFACTS, {"path": f"{self._root}/{folder}"}).get("files", ())
-        return sorted(entry["path"].rpartition("/")[2] for entry in entries if not entry["is_dir"])
+        return [entry.name for entry in self._artifacts.entries(self._path(folder)) if not entry.is_folder]
 
     def download(self, path: str, target: Path) -> None:
         """Fetch one of its artifacts.
@@ -66,7 +68,7 @@ class MonitoringRun:
         Raises:
             DamagedPackageError: it is larger than any segment or verdict.
         """
-        self._rest.download(self._address(path), target, _MAX_BYTES)
+        self._artifacts.download(self._path(path), target, _MAX_BYTES)
 
     def read(self, path: str, limit: int = _MAX_BYTES) -> bytes:
         """One of its artifacts.
@@ -75,44 +77,54 @@ class MonitoringRun:
             FileNotFoundError: it has none of this name.
             DamagedPackageError: it has more bytes than the limit.
         """
-        with self._rest.open(self._address(path)) as file:
-            content = bytearray()
-            while piece := file.read(_CHUNK):
-                content += piece
-                if len(content) > limit:
-                    raise DamagedPackageError(f"{path} is larger than {limit} bytes")
-        return bytes(content)
+        return self._artifacts.read(self._path(path), limit)
 
     def upload(self, path: str, content: bytes) -> None:
         """Write one of its artifacts: all of it, or nothing. A second time is the same as once."""
-        self._rest.upload(self._address(path), iter([content]), len(content))
+        self._artifacts.upload(self._path(path), iter([content]), len(content))
 
     def remove(self, path: str) -> None:
         """Delete one of its artifacts; nothing happens if it has none of this name."""
-        self._rest.remove(self._address(path))
+        self._artifacts.remove(self._path(path))
 
     def log(self, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
         """Add a point to each metric, and set tags."""
         now = _now()
         points = [{"key": k, "value": v, "timestamp": now, "step": now // _MILLISECONDS} for k, v in metrics.items()]
         body = {"run_id": self.id, "metrics": points, "tags": [{"key": k, "value": v} for k, v in tags.items()]}
-        self._rest.send("POST", f"{_API}/runs/log-batch", body)
+        self._rest.send("POST", f"{API}/runs/log-batch", body)
+
+    @parses_responses
+    def params(self) -> dict[str, str]:
+        """Its parameters."""
+        data = self._rest.get(f"{API}/runs/get", {"run_id": self.id})["run"].get("data", {})
+        return {param["key"]: param["value"] for param in data.get("params", ())}
+
+    def set_once(self, key: str, value: str) -> None:
+        """Set a parameter if nobody has: MLflow's database keeps the first value, whoever else sets one meanwhile."""
+        try:
+            self._rest.send("POST", f"{API}/runs/log-parameter", {"run_id": self.id, "key": key, "value": value})
+        except UnavailableError:
+            raise
+        except HandfulError:
+            if key not in self.params():
+                raise
 
     def end(self) -> None:
         """Mark it as finished: more artifacts may still come."""
         body = {"run_id": self.id, "status": "FINISHED", "end_time": _now()}
-        self._rest.send("POST", f"{_API}/runs/update", body)
+        self._rest.send("POST", f"{API}/runs/update", body)
 
     def delete(self) -> None:
         """Remove its artifacts for good, then the run: it goes to MLflow's bin."""
-        self._rest.remove(self._address(""))
-        self._rest.send("POST", f"{_API}/runs/delete", {"run_id": self.id})
+        self._artifacts.remove(self._root)
+        self._rest.send("POST", f"{API}/runs/delete", {"run_id": self.id})
 
-    def _address(self, path: str) -> str:
-        return f"{_ARTIFACTS}/{quote(f'{self._root}/{path}'.rstrip('/'))}"
+    def _path(self, path: str) -> str:
+        return f"{self._root}/{path}"
 
 
-class MonitoringExperiments:
+class MonitoringExperiments(Closing):
     """All of them on one server.
 
     Args:
@@ -136,17 +148,14 @@ class MonitoringExperiments:
         self._rest = Rest(uri, timeout, attempts, transport)
         self._prefix = prefix
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def close(self) -> None:
         """Close the connections."""
         self._rest.close()
+
+    @property
+    def uri(self) -> str:
+        """The server's address, without a password."""
+        return self._rest.uri
 
     def server_time(self) -> datetime | None:
         """What the server's clock says; None if it does not say."""
@@ -156,13 +165,15 @@ class MonitoringExperiments:
         except ValueError:
             return None
 
+    @parses_responses
     def models(self) -> list[str]:
         """Names of the models that have one."""
         prefix = self._prefix
         body = {"filter": f"name LIKE '{prefix}%'", "view_type": "ACTIVE_ONLY"}
-        found = self._rest.search(f"{_API}/experiments/search", "experiments", body)
+        found = self._rest.search(f"{API}/experiments/search", "experiments", body)
         return sorted(entry["name"].removeprefix(prefix) for entry in found if entry["name"].startswith(prefix))
 
+    @parses_responses
     def tags(self, model: str) -> dict[str, str]:
         """Tags of a model's experiment; none if it has no experiment."""
         found = self._experiment(model)
@@ -172,23 +183,25 @@ class MonitoringExperiments:
         """Set a tag of a model's experiment, which is made if there is none."""
         number = self._number(model) or self._make(model)
         self._rest.send(
-            "POST", f"{_API}/experiments/set-experiment-tag", {"experiment_id": number, "key": key, "value": value}
+            "POST", f"{API}/experiments/set-experiment-tag", {"experiment_id": number, "key": key, "value": value}
         )
 
+    @parses_responses
     def runs(self, model: str, tags: Mapping[str, str]) -> Iterator[MonitoringRun]:
         """A model's runs with these tags, the oldest first."""
         number = self._number(model)
         if number is None:
-            return
+            return iter(())
         body = {
             "experiment_ids": [number],
             "filter": " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items()),
             "order_by": ["attributes.start_time ASC", "attributes.run_id ASC"],
             "run_view_type": "ACTIVE_ONLY",
         }
-        for data in self._rest.search(f"{_API}/runs/search", "runs", body, page=_RUNS_PER_PAGE):
-            yield MonitoringRun(self._rest, data)
+        found = self._rest.search(f"{API}/runs/search", "runs", body, page=_RUNS_PER_PAGE)
+        return iter([MonitoringRun(self._rest, data) for data in found])
 
+    @parses_responses
     def create(self, model: str, name: str, tags: Mapping[str, str]) -> MonitoringRun:
         """Start a run, in an experiment that is made if there is none."""
         number = self._number(model) or self._make(model)
@@ -198,17 +211,18 @@ class MonitoringExperiments:
             "start_time": _now(),
             "tags": [{"key": key, "value": value} for key, value in tags.items()],
         }
-        return MonitoringRun(self._rest, self._rest.post(f"{_API}/runs/create", body)["run"])
+        return MonitoringRun(self._rest, self._rest.post(f"{API}/runs/create", body)["run"])
 
     def _number(self, model: str) -> str | None:
         found = self._experiment(model)
         return str(found["experiment_id"]) if found else None
 
+    @parses_responses
     def _experiment(self, model: str) -> dict[str, Any] | None:
         name = self._prefix + model
         try:
             query = {"experiment_name": name}
-            found: dict[str, Any] = self._rest.get(f"{_API}/experiments/get-by-name", query)["experiment"]
+            found: dict[str, Any] = self._rest.get(f"{API}/experiments/get-by-name", query)["experiment"]
         except NotFoundError:
             return None
         if found["lifecycle_stage"] != "active":
@@ -217,10 +231,11 @@ class MonitoringExperiments:
             )
         return found
 
+    @parses_responses
     def _make(self, model: str) -> str:
         try:
             body = {"name": self._prefix + model}
-            return str(self._rest.post(f"{_API}/experiments/create", body)["experiment_id"])
+            return str(self._rest.post(f"{API}/experiments/create", body)["experiment_id"])
         except HandfulError:
             # Somebody else may have made it a moment ago.
             if (number := self._number(model)) is None:
@@ -230,16 +245,3 @@ class MonitoringExperiments:
 
 def _now() -> int:
     return round(time.time() * _MILLISECONDS)
-
-
-def _artifact_path(uri: str) -> str:
-    """A run's place in MLflow's artifact proxy."""
-    parts = urlsplit(uri)
-    if parts.scheme != "mlflow-artifacts":
-        raise HandfulError(
-            f"MLflow keeps artifacts at {parts.scheme or uri}:, which it does not pass on",
-            "start MLflow with --artifacts-destination, and delete the experiment that has another place",
-        )
-    if not (path := parts.path.strip("/")):
-        raise NotMlflowError(uri)
-    return path

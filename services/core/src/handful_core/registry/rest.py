@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import update_wrapper
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import httpx
 
@@ -22,11 +23,55 @@ _MAX_TIMEOUTS = 3
 """A whole response may take this many times as long as one piece of it: httpx's timeout bounds each piece alone."""
 
 
+API = "/api/2.0/mlflow"
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+_Client = TypeVar("_Client", bound="_HasAddress")
+
+
+class _HasAddress(Protocol):
+    @property
+    def uri(self) -> str: ...
+
+
 class NotMlflowError(UnavailableError):
     """Something answers at the address, but not as MLflow does."""
 
     def __init__(self, uri: str) -> None:
         super().__init__(f"{uri} answers, but not as MLflow does", "set HANDFUL_MLFLOW_URI to MLflow's address")
+
+
+def parses_responses(
+    read: Callable[Concatenate[_Client, _Arguments], _Result],
+) -> Callable[Concatenate[_Client, _Arguments], _Result]:
+    """Let a method raise `NotMlflowError` where a response lacks what MLflow's always have.
+
+    What it gives must be complete: an iterator would fail later, outside of it.
+    """
+
+    def checked(client: _Client, /, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
+        try:
+            return read(client, *args, **kwargs)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise NotMlflowError(client.uri) from error
+
+    update_wrapper(checked, read)
+    return checked
+
+
+def bounded(chunks: Iterable[bytes], limit: int, what: str) -> Iterator[bytes]:
+    """The same chunks, as long as they have no more than `limit` bytes.
+
+    Raises:
+        DamagedPackageError: there are more.
+    """
+    size = 0
+    for chunk in chunks:
+        size += len(chunk)
+        if size > limit:
+            raise DamagedPackageError(f"{what} is larger than the {limit} bytes that may still come")
+        yield chunk
 
 
 class _TransientError(UnavailableError):
@@ -125,16 +170,8 @@ class Rest:
         Raises:
             FileNotFoundError: the server has no such file.
         """
-        try:
-            with self._http.stream("GET", path) as response:
-                if response.status_code == httpx.codes.NOT_FOUND:
-                    raise FileNotFoundError(path)
-                if response.is_error:
-                    response.read()
-                    raise self._failure(response)
-                yield Download(response.iter_bytes(_CHUNK))
-        except httpx.RequestError as error:
-            raise self._unreachable(error) from error
+        with self._stream(path, if_missing=FileNotFoundError(path)) as chunks:
+            yield Download(chunks)
 
     def upload(self, path: str, content: Iterator[bytes], size: int) -> None:
         """Send a file of this many bytes."""
@@ -158,20 +195,29 @@ class Rest:
             DamagedPackageError: it is larger.
         """
         size = 0
+        with self._stream(path) as chunks, target.open("wb") as file:
+            for chunk in bounded(chunks, limit, path):
+                size += file.write(chunk)
+        return size
+
+    @contextmanager
+    def _stream(self, path: str, if_missing: Exception | None = None) -> Iterator[Iterator[bytes]]:
+        """A file as the network brings it.
+
+        Args:
+            path: its address.
+            if_missing: raised where the server says 404; what its answer tells, if this is not given.
+        """
         try:
             with self._http.stream("GET", path) as response:
+                if if_missing is not None and response.status_code == httpx.codes.NOT_FOUND:
+                    raise if_missing
                 if response.is_error:
                     response.read()
                     raise self._failure(response)
-                with target.open("wb") as file:
-                    for chunk in response.iter_bytes(_CHUNK):
-                        size += len(chunk)
-                        if size > limit:
-                            raise DamagedPackageError(f"{path} is larger than the {limit} bytes that may still come")
-                        file.write(chunk)
+                yield response.iter_bytes(_CHUNK)
         except httpx.RequestError as error:
             raise self._unreachable(error) from error
-        return size
 
     def _response(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         try:

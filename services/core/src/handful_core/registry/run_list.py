@@ -10,9 +10,7 @@ from typing import Any
 
 from handful_core.errors import NotFoundError
 from handful_core.registry.monitoring import PREFIX, REVIEW_PREFIX
-from handful_core.registry.rest import Rest
-
-_API = "/api/2.0/mlflow"
+from handful_core.registry.rest import API, Rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +34,7 @@ def list_runs(rest: Rest, experiment: str | None, limit: int) -> list[RunSummary
     Raises:
         NotFoundError: there is no experiment of this name.
     """
-    found = rest.search(f"{_API}/experiments/search", "experiments", {"view_type": "ACTIVE_ONLY"})
+    found = rest.search(f"{API}/experiments/search", "experiments", {"view_type": "ACTIVE_ONLY"})
     names = {str(each["experiment_id"]): str(each["name"]) for each in found}
     own = (PREFIX, REVIEW_PREFIX)
     chosen = [key for key, name in names.items() if name == experiment or not (experiment or name.startswith(own))]
@@ -45,7 +43,7 @@ def list_runs(rest: Rest, experiment: str | None, limit: int) -> list[RunSummary
     if not chosen:
         return []
     body = {"experiment_ids": chosen, "max_results": limit, "order_by": ["attributes.start_time DESC"]}
-    runs = rest.send("POST", f"{_API}/runs/search", body).get("runs", [])
+    runs = rest.send("POST", f"{API}/runs/search", body).get("runs", [])
     return [_summary(run, names) for run in runs]
 
 

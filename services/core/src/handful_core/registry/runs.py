@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from handful_core.registry.rest import Rest
+from handful_core.registry.rest import API, Rest
 
-_API = "/api/2.0/mlflow"
 _MOST_CURVES = 16
 _MOST_POINTS = 1000
 
@@ -34,7 +33,7 @@ class Run:
 
 def read_run(rest: Rest, run_id: str) -> Run:
     """Ask for a run: once, and once for each of its curves."""
-    data = rest.get(f"{_API}/runs/get", {"run_id": run_id})["run"]
+    data = rest.get(f"{API}/runs/get", {"run_id": run_id})["run"]
     info, logged = data["info"], data.get("data", {}).get("metrics", [])
     # Only what has a later step than the first can have several values. The machine's load is no curve of a training.
     stepped = sorted(m["key"] for m in logged if int(m.get("step", 0)) > 0 and not m["key"].startswith("system/"))
@@ -52,7 +51,7 @@ def read_run(rest: Rest, run_id: str) -> Run:
 
 def _curve(rest: Rest, run_id: str, key: str) -> Curve:
     query = {"run_id": run_id, "metric_key": key, "max_results": str(_MOST_POINTS)}
-    found = rest.get(f"{_API}/metrics/get-history", query).get("metrics", [])
+    found = rest.get(f"{API}/metrics/get-history", query).get("metrics", [])
     return sorted((int(m.get("step", 0)), float(m["value"])) for m in found if _finite(m))
 
 

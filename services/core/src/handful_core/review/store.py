@@ -10,15 +10,19 @@ Experiment `review/<model>`, one run a replica and day, and in it:
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import time
+import uuid
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import Literal, Self, TypeVar
 
+from handful_core.closing import Closing
 from handful_core.errors import DataError, NotFoundError, RefusedError
 from handful_core.package.errors import DamagedPackageError
 from handful_core.registry.monitoring import (
@@ -31,6 +35,7 @@ from handful_core.registry.monitoring import (
 )
 from handful_core.review.records import CapturedPicture, Review, is_id, parse_picture, parse_review
 
+Fate = Literal["there", "deleted", "unknown"]
 REVIEW = "review"
 """The tag `handful.kind` of the runs."""
 EMPTIED = "handful.emptied"
@@ -38,6 +43,8 @@ EMPTIED = "handful.emptied"
 _CAPTURED, _REVIEWED, _DELETED = "captured", "reviewed", "deleted"
 _JSON, _JPEG = ".json", ".jpg"
 _MOST_JSON, _MOST_JPEG = 1 << 20, 64 << 20
+_POLL = 0.2
+"""Seconds."""
 _READERS = 8
 """Files that are fetched at once."""
 
@@ -60,22 +67,26 @@ class StaleReviewError(RefusedError):
         self.current = current
 
 
-class ReviewStore:
+class ReviewStore(Closing):
     """All pictures and reviews on one MLflow. Threads may share it.
 
-    Two processes that review the same picture at the same moment are not kept apart: the monitor is the only one that
-    takes reviews from people.
+    Processes that review the same picture at the same moment are kept apart: each revision is written by the one that
+    sets a parameter of the run first. MLflow's artifacts know no such thing, its database does.
 
     Args:
         experiments: MLflow's, with the prefix `REVIEW_PREFIX`.
         replica: who adds pictures.
+        patience: seconds that a revision's writer has for it, before another one may write the revision.
 
     Every method raises `UnavailableError` when MLflow does not answer.
     """
 
-    def __init__(self, experiments: MonitoringExperiments, replica: str = "review") -> None:
+    def __init__(self, experiments: MonitoringExperiments, replica: str = "review", patience: float = 30) -> None:
         self._experiments = experiments
         self._replica = replica
+        self._patience = patience
+        self._token = uuid.uuid4().hex
+        """Tells the revisions that this process may write."""
         self._pictures: dict[str, CapturedPicture] = {}
         """By id. They never change."""
         self._places: dict[str, MonitoringRun] = {}
@@ -87,14 +98,6 @@ class ReviewStore:
     def at(cls, uri: str, timeout: float = 60, attempts: int = 3, replica: str = "review") -> Self:
         """The store of the MLflow at this address."""
         return cls(MonitoringExperiments(uri, timeout, attempts, prefix=REVIEW_PREFIX), replica)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the connections."""
@@ -181,16 +184,52 @@ class ReviewStore:
             NotFoundError: there is no such picture.
             StaleReviewError: the newest revision is another one.
         """
+        given_up = 0
+        while (writers := self._written(review, given_up)) is not None:
+            # Another process writes this revision. If it ends before it has, somebody else may.
+            given_up = writers
+            self._await_revision(review)
+
+    def _written(self, review: Review, given_up: int) -> int | None:
+        """Write a review, if this process may: None. Else how many processes were allowed to write it.
+
+        Args:
+            review: the review.
+            given_up: processes that were allowed to, and are not waited for any more.
+        """
         with self._lock:
             place = self._place(review.id)
             if not self._has(place, review.id):
-                self._forget(review.id)
-                raise _missing(review.id)
-            found = _review(place, review.id)
-            current = found.revision if found else 0
-            if review.revision != current + 1:
+                raise self._gone(review.id)
+            if review.revision != (current := self._revision(place, review.id)) + 1:
                 raise StaleReviewError(review.id, current)
-            place.upload(f"{_REVIEWED}/{review.id}{_JSON}", _dump(review.to_json()))
+            writers = _writers(place, review) if given_up else []
+            if len(writers) == given_up:
+                place.set_once(_turn(review, given_up), self._token)
+                writers = _writers(place, review)
+            if writers[-1] != self._token:
+                return len(writers)
+            path = f"{_REVIEWED}/{review.id}{_JSON}"
+            place.upload(path, _dump(review.to_json()))
+            # Another process may have deleted the picture since we asked: nothing of the review may stay.
+            if not self._has(place, review.id) or review.id in place.files(_DELETED):
+                place.remove(path)
+                raise self._gone(review.id)
+            return None
+
+    def _await_revision(self, review: Review) -> None:
+        """Wait until somebody has written a revision, as long as there is patience."""
+        place, until = self._place(review.id), time.monotonic() + self._patience
+        while self._revision(place, review.id) < review.revision and time.monotonic() < until:
+            time.sleep(min(_POLL, self._patience))
+
+    def _revision(self, place: MonitoringRun, picture_id: str) -> int:
+        found = _review(place, picture_id)
+        return found.revision if found else 0
+
+    def _gone(self, picture_id: str) -> NotFoundError:
+        self._forget(picture_id)
+        return _missing(picture_id)
 
     def delete(self, picture_id: str) -> None:
         """Remove a picture, its record and its review for good.
@@ -224,6 +263,23 @@ class ReviewStore:
                 self._forget(each)
             return count
 
+    def fates(self, ids: Collection[str]) -> dict[str, Fate]:
+        """What became of pictures that were here once.
+
+        After all pictures of a model were deleted, nothing tells any more which these were: from then on, whatever is
+        not here counts as deleted. Before that, a picture that this MLflow has no mark of is unknown.
+        """
+        marked: set[str] = set()
+        there: set[str] = set()
+        emptied = False
+        for model in self.models():
+            emptied = emptied or EMPTIED in self._experiments.tags(model)
+            for run in self._all_runs(model):
+                there |= set(self._ids(run, _CAPTURED))
+                marked |= set(run.files(_DELETED))
+        gone: dict[str, Fate] = {each: "deleted" if emptied or each in marked else "unknown" for each in ids}
+        return gone | {each: "there" for each in ids if each in there}
+
     def delete_before(self, model: str, day: str) -> int:
         """Remove pictures of earlier days (UTC, such as 2026-11-29) that have no review; how many there were."""
         with self._lock:
@@ -233,7 +289,7 @@ class ReviewStore:
     def _delete_unreviewed(self, run: MonitoringRun) -> int:
         reviewed = set(self._ids(run, _REVIEWED))
         files = {name.partition(".")[0] for name in run.files(_CAPTURED)} - reviewed
-        if not reviewed:
+        if not reviewed and not run.files(_DELETED):  # The marks stay: see `fates`.
             run.delete()
         else:
             for each in files:
@@ -252,10 +308,24 @@ class ReviewStore:
         return run
 
     def _is_refused(self, picture: CapturedPicture, run: MonitoringRun) -> bool:
-        emptied = self._experiments.tags(picture.model).get(EMPTIED, "")
-        if emptied and picture.at <= datetime.fromisoformat(emptied):
+        emptied = self._emptied(picture.model)
+        if emptied is not None and picture.at <= emptied:
             return True
         return picture.id in run.files(_DELETED)
+
+    def _emptied(self, model: str) -> datetime | None:
+        """When all pictures of a model were deleted; None if they never were."""
+        said = self._experiments.tags(model).get(EMPTIED)
+        try:
+            found = datetime.fromisoformat(said) if said else None
+        except ValueError:
+            found = datetime.min
+        if found is not None and found.tzinfo is None:
+            raise DataError(
+                f"the tag {EMPTIED} of MLflow's experiment {REVIEW_PREFIX}{model} is {said!r}, and no time with a zone",
+                "write one such as 2026-11-29T08:00:00+00:00, or remove the tag",
+            )
+        return found
 
     def _all_runs(self, model: str) -> list[MonitoringRun]:
         return list(self._experiments.runs(model, {KIND: REVIEW}))
@@ -291,6 +361,18 @@ class ReviewStore:
     def _forget(self, picture_id: str) -> None:
         self._pictures.pop(picture_id, None)
         self._places.pop(picture_id, None)
+
+
+def _turn(review: Review, number: int) -> str:
+    """The parameter with who may write a revision. Nobody finds the picture's id in the database."""
+    return f"review.{hashlib.sha256(review.id.encode()).hexdigest()[:32]}.{review.revision}.{number}"
+
+
+def _writers(run: MonitoringRun, review: Review) -> list[str]:
+    """Tokens of the processes that were allowed to write a revision, one after the other."""
+    params = run.params()
+    turns = (_turn(review, number) for number in itertools.count())
+    return [params[turn] for turn in itertools.takewhile(params.__contains__, turns)]
 
 
 def _picture(run: MonitoringRun, picture_id: str) -> CapturedPicture | None:

@@ -183,6 +183,25 @@ def export(
 
 
 @app.command()
+def purge(
+    data: Annotated[
+        list[Path] | None,
+        typer.Option("--data", metavar="FOLDER", help="A prepared dataset outside HANDFUL_HOME. May be repeated."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove copies of captured pictures that somebody deleted: datasets prepared with them, and fetched files."""
+    from handful_core.review import ReviewStore
+    from handful_trainer.pipeline.purge import purge as remove
+
+    core = load(CoreSettings)
+    with ReviewStore.at(core.mlflow_uri) as store:
+        purged = remove(store, core.home, data or [], dry_run=dry_run)
+    print_json(purged.as_json()) if as_json else say(str(purged))
+
+
+@app.command()
 def diff(
     first: Annotated[Path, typer.Argument(help="A prepared dataset's folder, the older one.")],
     second: Annotated[Path, typer.Argument(help="The newer one.")],

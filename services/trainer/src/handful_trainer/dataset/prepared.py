@@ -11,7 +11,7 @@ from typing import Any, Self
 from handful_core.errors import ConfigError, DataError, NotFoundError
 from handful_trainer.dataset.errors import DamagedFileError
 from handful_trainer.dataset.settings import DatasetConfig, TogetherConfig, class_values
-from handful_trainer.dataset.sources.base import SPLITS, SplitName
+from handful_trainer.dataset.sources.base import SPLITS, SplitName, captured_picture
 from handful_trainer.tasks import DEFAULT, all_tasks, get_task
 from handful_trainer.tasks.base import Task
 from handful_trainer.tasks.label_format import OpenedFolder
@@ -100,6 +100,25 @@ class PreparedDataset:
     def reviewed(self) -> int:
         """Images that people reviewed after a model had answered."""
         return sum(self.report.get("reviewed", {}).values())
+
+    def publishable(self, name: str) -> list[Path]:
+        """The images of a split that may travel with a model, in the order of their names: no captured pictures.
+
+        Somebody may delete those, and finds them nowhere afterwards. Where a split has no others, all are given.
+
+        Raises:
+            NotFoundError: there is no such split.
+            DataError: a label file or an image is damaged.
+        """
+        images = self.images(name)
+        return [path for path in images if not captured_picture(path.name)] or images
+
+    @property
+    def has_captured(self) -> bool:
+        """Are captured pictures among the images?"""
+        return self.reviewed > 0 and any(
+            captured_picture(path.name) for split in self.split_sizes for path in self.images(split)
+        )
 
     @classmethod
     def made_from(cls, path: Path, task: str, config: DatasetConfig) -> Self:

@@ -76,7 +76,7 @@ def build_package(
         model = _load(folder, manifest)
     images = job.dataset.images("val")
     parity = check_parity(job.engine.reference(job.config, model, weights), images)
-    golden = write_golden(model, images, folder)
+    golden = write_golden(model, job.dataset.publishable("val"), folder)
     manifest = manifest.model_copy(update={"golden": golden, "files": describe_files(folder)})
     evaluation = job.task.evaluate(_load(folder, manifest), job.dataset, "test")
     manifest = manifest.model_copy(update={"metrics": evaluation.as_json()})

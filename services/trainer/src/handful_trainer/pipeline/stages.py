@@ -308,11 +308,20 @@ def _train(job: TrainingJob, tracker: Tracker, outcome: TrainingOutcome, *, resu
         epochs = f"{done} epochs" if done == settings.epochs else f"{done} of {settings.epochs} epochs"
         step.result = f"{epochs} at {settings.imgsz} px"
     tracker.artifact(weights, "weights")
-    for plot in engine.plots(folder.path):
+    _log_plots(job, tracker)
+    folder.save(folder.state().model_copy(update={"trained": True}))
+
+
+def _log_plots(job: TrainingJob, tracker: Tracker) -> None:
+    """Log curves, and sheets of training images with faces blurred; no sheets if captured pictures may be on them."""
+    has_captured = job.dataset.has_captured
+    for plot in job.engine.plots(job.folder.path):
+        if plot.suffix == ".jpg" and has_captured:
+            plot.unlink()  # Who deletes a captured picture finds it nowhere.
+            continue
         if plot.suffix == ".jpg":
             blur_sheet(plot)
         tracker.artifact(plot, "plots")
-    folder.save(folder.state().model_copy(update={"trained": True}))
 
 
 def _package(job: TrainingJob, tracker: Tracker, outcome: TrainingOutcome) -> BuiltPackage:

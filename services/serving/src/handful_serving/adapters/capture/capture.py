@@ -88,6 +88,7 @@ class PictureCapture(Collector):
         self._troubled_until = 0.0
         self._kept: dict[str, int] = {}
         self._lost = 0
+        self._failures = 0
         self._threads: list[threading.Thread] = []
 
     def looks_at(self, model_version: ModelVersion, source: str) -> bool:
@@ -139,8 +140,13 @@ class PictureCapture(Collector):
             kept.add_metric([reason], count)
         yield kept
         yield CounterMetricFamily(
-            "handful_captured_pictures_lost", "Pictures that were chosen and could not be written.", value=self._lost
-        )
+            "handful_captured_pictures_lost", "Pictures that were chosen, and could not be written or read again.",
+            value=self._lost + self._courier.damaged,
+        )  # fmt: skip
+        yield CounterMetricFamily(
+            "handful_captured_pictures_delivery_failures", "Attempts to bring pictures to MLflow that failed.",
+            value=self._failures,
+        )  # fmt: skip
         yield CounterMetricFamily(
             "handful_captured_pictures_delivered", "Captured pictures that MLflow has.", value=self._courier.delivered
         )
@@ -196,11 +202,11 @@ class PictureCapture(Collector):
                 kept = self._queue[0]
             try:
                 self._write_one(kept)
-            except OSError as error:
+            except (OSError, cv2.error) as error:
                 self._lose(error)
-            except Exception:  # A fault of ours costs this picture, and not those of all days to come.
-                self._lost += 1
+            except Exception:  # A fault of ours costs this picture, counted and logged, and not all of days to come.
                 _log.exception("a captured picture is lost")
+                self._lost += 1
             with self._changed:
                 self._queue.popleft()
                 self._changed.notify_all()
@@ -209,16 +215,22 @@ class PictureCapture(Collector):
         spool = self._opened()
         picture, jpeg = _picture(kept)
         spool.add(picture, jpeg)
+        self._spool_bytes = spool.bytes
         with self._changed:
             counts = {model: chooser.kept for model, chooser in self._choosers.items()}
             day = self._day
-        spool.count(day, spool.kept(day) | counts)
-        self._spool_bytes = spool.bytes
+        try:
+            spool.count(day, spool.kept(day) | counts)
+        except OSError as error:  # The picture is not lost: it lies on the disk.
+            self._pause("how many pictures were captured today", error)
 
-    def _lose(self, error: OSError) -> None:
+    def _lose(self, error: OSError | cv2.error) -> None:
+        self._pause("a captured picture", error)
         self._lost += 1
+
+    def _pause(self, what: str, error: OSError | cv2.error) -> None:
         self._troubled_until = time.monotonic() + _TROUBLE_SECONDS
-        _log.warning("a captured picture cannot be written (%s): none is kept for a minute", error)
+        _log.warning("%s cannot be written (%s): none is kept for a minute", what, error)
 
     def _opened(self) -> PictureSpool:
         if self._spool is None:
@@ -235,19 +247,25 @@ class PictureCapture(Collector):
                 stopping = self._stopping
             if stopping:
                 self._threads[0].join(_LAST_WORDS)  # It writes the last pictures.
-            try:
-                self._deliver_once()
-                pause = self._interval
-            except UnavailableError as error:
-                _log.info("captured pictures wait for MLflow: %s", error)
-                pause = min(2 * pause, _LONGEST_PAUSE)
-            except (OSError, HandfulError) as error:
-                _log.warning("captured pictures wait: %s", error)
-                pause = min(2 * pause, _LONGEST_PAUSE)
-            except Exception:  # As above: the pictures stay, and are tried again.
-                _log.exception("captured pictures cannot be delivered")
+            went_well = self._try_to_deliver()
+            pause = self._interval if went_well else min(2 * pause, _LONGEST_PAUSE)
             if stopping:
                 return
+
+    def _try_to_deliver(self) -> bool:
+        """Whether it went well. Else it is counted and logged, and the pictures stay."""
+        try:
+            self._deliver_once()
+        except UnavailableError as error:
+            _log.info("captured pictures wait for MLflow: %s", error)
+        except (OSError, HandfulError) as error:
+            _log.warning("captured pictures wait: %s", error)
+        except Exception:  # A fault of ours, which may concern one picture alone.
+            _log.exception("captured pictures cannot be delivered")
+        else:
+            return True
+        self._failures += 1
+        return False
 
     def _deliver_once(self) -> None:
         spool = self._spool

@@ -33,6 +33,8 @@ class Courier:
         self._removed_at: float | None = None
         self.delivered = 0
         """Pictures."""
+        self.damaged = 0
+        """Pictures that could not be read again, and were removed."""
 
     def close(self) -> None:
         """Close the connections."""
@@ -43,25 +45,36 @@ class Courier:
 
         Raises:
             UnavailableError: MLflow does not answer: what was not added stays.
+            OSError: some could not be read or removed; all others are delivered.
         """
+        trouble: OSError | None = None
         for each in waiting:
-            found = each.read()
-            if found is None:
-                self._tell(f"the captured picture {each.record.stem} is damaged, and is removed")
-                each.remove()
-                continue
-            picture, jpeg = found
-            if self._is_too_old(picture.day):
-                each.remove()
-                continue
             try:
-                self.delivered += self._store.add(picture, jpeg)
-            except UnavailableError:
-                raise
-            except HandfulError as error:
-                self._tell(f"captured pictures of {picture.model} stay on this machine: {error}")
-            else:
-                each.remove()
+                self._deliver_one(each)
+            except OSError as error:
+                trouble = trouble or error
+        if trouble is not None:
+            raise trouble
+
+    def _deliver_one(self, waiting: WaitingPicture) -> None:
+        found = waiting.read()
+        if found is None:
+            self._tell(f"the captured picture {waiting.record.stem} is damaged, and is removed")
+            waiting.remove()
+            self.damaged += 1
+            return
+        picture, jpeg = found
+        if self._is_too_old(picture.day):
+            waiting.remove()
+            return
+        try:
+            self.delivered += self._store.add(picture, jpeg)
+        except UnavailableError:
+            raise
+        except HandfulError as error:
+            self._tell(f"captured pictures of {picture.model} stay on this machine: {error}")
+        else:
+            waiting.remove()
 
     def remove_old(self) -> None:
         """Delete pictures of past days that have no review, of all models and replicas; once an hour.

@@ -71,14 +71,14 @@ class PictureSpool:
             self.replica, self._lock = become(root / _REPLICAS, replica)
             self._folder = root / self.replica
             self._folder.mkdir(_PRIVATE_FOLDER, exist_ok=True)
+            for path in self._folder.glob("*"):  # What a killed process left half written.
+                if path.suffix != ".json" and not path.with_suffix(".json").exists():
+                    path.unlink(missing_ok=True)
         except OSError as error:
             raise ResourceError(
                 f"captured pictures cannot be written to {root} ({error.strerror})",
                 "correct its permissions, or set HANDFUL_SERVING_CAPTURE=off",
             ) from error
-        for path in self._folder.glob("*"):  # What a killed process left half written.
-            if path.suffix != ".json" and not path.with_suffix(".json").exists():
-                path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Let another process take over."""

@@ -172,16 +172,21 @@ class PredictionLog(Collector):
 
     def _flush(self, *, close: bool) -> None:
         """Write what was sampled; rows that cannot be written are dropped and counted."""
-        rows = self._rows(self._reservoir.take())
-        for model in sorted(rows):
-            try:
-                self._dropped += self._opened().append(model, rows[model])
-            except (OSError, ResourceError) as error:
-                self._dropped += len(rows[model])
-                self._tell(error)
-            else:
-                self._written += len(rows[model])
-                self._is_troubled = False
+        sampled = list(self._reservoir.take())
+        unwritten = len(sampled)
+        try:
+            rows = self._rows(sampled)
+            for model in sorted(rows):
+                try:
+                    self._dropped += self._opened().append(model, rows[model])
+                except (OSError, ResourceError) as error:
+                    self._tell(error)
+                else:
+                    self._written += len(rows[model])
+                    unwritten -= len(rows[model])
+                    self._is_troubled = False
+        finally:  # Whatever went wrong: no row is lost without being counted.
+            self._dropped += unwritten
         if close and self._spool is not None:
             try:
                 self._spool.close_segments()

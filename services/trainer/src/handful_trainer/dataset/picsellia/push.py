@@ -134,9 +134,8 @@ def _push(
             for each in sent:
                 each.result()
                 progress.advance()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+        finally:
+            pool.shutdown(cancel_futures=True)  # After a failure, or Ctrl-C, the others are not sent.
     data_ids = remote.wait_for_files(names, {picture.sha256 for picture in pictures})
     assets = _assets(remote)
     lacking = [data_id for data_id in data_ids.values() if data_id not in assets]

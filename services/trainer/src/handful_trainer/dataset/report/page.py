@@ -19,7 +19,7 @@ from PIL import Image, ImageOps
 from handful_core.vision.decode import ImageError, decode_reduced
 from handful_core.vision.pillow_images import PILLOW_ERRORS, open_image
 from handful_trainer.dataset.preparation.assets import Asset, identical
-from handful_trainer.dataset.sources.base import SPLITS
+from handful_trainer.dataset.sources.base import SPLITS, captured_picture
 from handful_trainer.tasks.label_format import LabelFormat
 from handful_trainer.workers import WorkerPool
 
@@ -213,6 +213,8 @@ def picture_of(asset: Asset, outlines: tuple[Outline, ...], note: str = "") -> T
     """An asset with what is drawn over it."""
     name, facts = asset.item.name, asset.facts
     note = note or f"{asset.item.id}, {facts.width} x {facts.height}"
+    if captured_picture(asset.item.id):  # Trainings log the page, and somebody may delete the picture.
+        return Thumbnail(name, note, words="a captured picture, which is not shown here")
     if asset.item.path is None or facts.defect in {"missing", "unreadable"}:
         return Thumbnail(name, note, words="there is no file")
     if facts.defect:

@@ -35,6 +35,7 @@ ACCEPTED = "accepted"
 NO_ANNOTATION = "none"
 _MAX_ID_LENGTH = 120
 """Bytes: file systems count names so."""
+_CAPTURED = re.compile(r"(?<![0-9A-Za-z])reviewed-([0-9a-f]{32})(?![0-9A-Za-z])")
 _YEAR = re.compile(r"[\W_]*[0-9]+$")
 
 
@@ -59,6 +60,17 @@ class RawBox(NamedTuple):
     """Left, top, width and height in pixels of the upright image (or in shares of it: see `RawItem.relative`)."""
     shape: Literal["box", "crowd", "polygon"] = "box"
     """polygon: the box around one. crowd: a region of many objects, which is counted and left out."""
+
+
+def captured_id(picture_id: str) -> str:
+    """The asset id of a captured picture: `captured_picture` knows it again, whatever is put around it."""
+    return f"reviewed-{picture_id}"
+
+
+def captured_picture(name: str) -> str:
+    """Which captured picture an asset, or the prepared image that is named by it, is of; empty for any other."""
+    found = _CAPTURED.search(name)
+    return found[1] if found else ""
 
 
 class RawItem(NamedTuple):

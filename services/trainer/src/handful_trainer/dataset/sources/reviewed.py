@@ -8,22 +8,24 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from handful_core.console import say
 from handful_core.errors import NotFoundError
 from handful_core.files import write_atomically
 from handful_core.review import Annotation, CapturedPicture, Review, ReviewStore
+from handful_core.review.records import is_id
 from handful_core.settings import CoreSettings, load
 from handful_trainer.dataset.accounts import Books
 from handful_trainer.dataset.errors import EmptyDatasetError
 from handful_trainer.dataset.settings import DatasetConfig, plain
-from handful_trainer.dataset.sources.base import ACCEPTED, RawBox, RawDataset, RawItem
+from handful_trainer.dataset.sources.base import ACCEPTED, RawBox, RawDataset, RawItem, captured_id
 
 CAPTURED = "captured pictures"
-_LIST = "reviewed.json"
+_RAW, _LIST = "raw", "reviewed.json"
 _OF_DATASET = re.compile(r"dataset:([0-9a-f]{64})")
 """The source of a picture that `handful data label-issues --review` captured: its file's sha256."""
 
@@ -33,12 +35,28 @@ def dataset_source(sha256: str) -> str:
     return f"dataset:{sha256}"
 
 
+def kept_files(home: Path) -> dict[str, Path]:
+    """Files of captured pictures that were brought into Handful's folder, of all models, by the picture's id."""
+    return {path.stem: path for path in (home / _RAW).glob("*-reviewed/*.jpg") if is_id(path.stem)}
+
+
+def forget(paths: Iterable[Path]) -> None:
+    """Remove some of `kept_files`, and what is listed of them."""
+    for path in paths:
+        listed = path.parent / _LIST
+        if listed.is_file():
+            entries = json.loads(listed.read_bytes())
+            left = [entry for entry in entries if entry["picture"]["id"] != path.stem]
+            _write_if_changed(listed, json.dumps(left, indent=1))
+        path.unlink(missing_ok=True)
+
+
 class ReviewedSource:
     """Brings the folder up to date with the store, once, and hands over what is in it."""
 
     def __init__(self, config: DatasetConfig, home: Path) -> None:
         self._model, self._test = config.model, config.test
-        self._folder = home / "raw" / plain(f"{config.model}-reviewed")
+        self._folder = home / _RAW / plain(f"{config.model}-reviewed")
 
     def roots(self) -> tuple[Path, ...]:
         """The folder of pictures, and the list of their annotations.
@@ -65,7 +83,7 @@ class ReviewedSource:
             captured, reviews = store.pictures(self._model), store.reviews(self._model)
             books, used = _accounted(captured, reviews)
             _refuse_none(self._model, len(captured), used)
-            self._remove_others({picture.id for picture, _ in used})
+            self._remove_others({picture.id for picture, _ in used}, {picture.id for picture in captured})
             used = [(picture, review) for picture, review in used if self._bring(store, picture, books)]
         entries = [{"picture": picture.to_json(), "review": review.to_json()} for picture, review in used]
         _write_if_changed(self._folder / _LIST, json.dumps(entries, indent=1))
@@ -86,16 +104,19 @@ class ReviewedSource:
     def _path(self, picture: CapturedPicture) -> Path:
         return self._folder / f"{picture.id}.jpg"
 
-    def _remove_others(self, ids: set[str]) -> None:
+    def _remove_others(self, used: set[str], captured: set[str]) -> None:
         """Who deletes a picture finds it nowhere."""
-        for path in self._folder.glob("*.jpg"):
-            if path.stem not in ids:
-                path.unlink()
+        removed = [path for path in self._folder.glob("*.jpg") if path.stem not in used]
+        for path in removed:
+            path.unlink()
+        if deleted := sum(path.stem not in captured for path in removed):
+            say(f"{deleted} pictures were deleted in the review. See which datasets still have copies of deleted ones, "
+                "and remove these: handful data purge --dry-run, then without --dry-run")  # fmt: skip
 
     def _item(self, picture: CapturedPicture, review: Review) -> RawItem:
         named = _OF_DATASET.fullmatch(picture.source)
         return RawItem(
-            id=f"reviewed-{picture.id}",
+            id=captured_id(picture.id),
             path=self._path(picture),
             name=f"{picture.id}.jpg",
             status=ACCEPTED,

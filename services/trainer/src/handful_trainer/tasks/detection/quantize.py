@@ -109,7 +109,7 @@ def quantize(package: Package, dataset: PreparedDataset, folder: Path, images: i
     )
     variant = load_model(write_package(folder, plain))
     plain = plain.model_copy(update=fit_limits(variant, dataset))  # Of its own embeddings, which are others.
-    golden = write_golden(variant, dataset.images("val"), folder)
+    golden = write_golden(variant, dataset.publishable("val"), folder)
     plain = plain.model_copy(update={"golden": golden, "files": describe_files(folder)})
     variant = load_model(write_package(folder, plain))
     evaluation = evaluate(variant, dataset, "test")

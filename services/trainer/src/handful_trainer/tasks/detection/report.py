@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from handful_core.vision.decode import Pixels, decode_image
 from handful_core.vision.detections import Detections, match
 from handful_faces import publishing_blur
+from handful_trainer.dataset.sources.base import captured_picture
 from handful_trainer.tasks.detection.evaluate import Evaluation, Sample, scored
 
 _SIDE = 320
@@ -61,10 +62,11 @@ def write_gallery(evaluation: Evaluation, target: Path, limit: int = 48) -> Path
     Args:
         evaluation: gives images, truth and answers.
         target: the HTML file.
-        limit: how many images; the worst ones.
+        limit: how many images; the worst ones. Captured pictures are judged and not shown: somebody may delete them.
     """
     judged = [(sample, find_mistakes(sample, evaluation)) for sample in evaluation.samples]
     judged.sort(key=lambda pair: pair[1].badness(pair[0].count), reverse=True)
+    shown = [(sample, mistakes) for sample, mistakes in judged if not captured_picture(sample.image.name)]
     pages = Environment(
         loader=PackageLoader("handful_trainer.tasks.detection", ""),
         autoescape=True,
@@ -76,7 +78,7 @@ def write_gallery(evaluation: Evaluation, target: Path, limit: int = 48) -> Path
         evaluation=evaluation,
         columns=_COLUMNS,
         wrong=sum(any(mistakes.badness(sample.count)) for sample, mistakes in judged),
-        cards=[_card(sample, mistakes, evaluation) for sample, mistakes in judged[:limit]],
+        cards=[_card(sample, mistakes, evaluation) for sample, mistakes in shown[:limit]],
     )
     target.write_text(page, encoding="utf-8")
     return target

@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from handful_core.vision.decode import decode_reduced
 from handful_faces import publishing_blur
+from handful_trainer.dataset.sources.base import captured_picture
 from handful_trainer.tasks.classification.evaluation.charts import draw_charts
 from handful_trainer.tasks.classification.evaluation.evaluation import Evaluation
 from handful_trainer.tasks.classification.evaluation.predictions import write_predictions
@@ -63,6 +64,8 @@ def write_page(evaluation: Evaluation, charts: dict[str, Path], target: Path) ->
         lstrip_blocks=True,
     )
     wrong = mistakes(evaluation)
+    # Somebody may delete a captured picture, and finds it nowhere afterwards.
+    shown = [place for place in wrong if not captured_picture(evaluation.paths[place].name)]
     intervals, by_class = evaluation.intervals(), evaluation.class_intervals
     page = pages.get_template("evaluation.html.j2").render(
         evaluation=evaluation,
@@ -70,7 +73,7 @@ def write_page(evaluation: Evaluation, charts: dict[str, Path], target: Path) ->
         classes=[(name, values, by_class[name]) for name, values in evaluation.per_class.items()],
         charts={title: _address(path.read_bytes(), "png") for title, path in charts.items()},
         wrong=len(wrong),
-        cards=[_card(evaluation, place) for place in wrong[:_WORST]],
+        cards=[_card(evaluation, place) for place in shown[:_WORST]],
     )
     target.write_text(page, encoding="utf-8", errors="replace")
 
