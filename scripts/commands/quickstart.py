@@ -28,7 +28,7 @@ def quickstart(parser: ScriptParser, argv: list[str]) -> int:
     parser.add_argument("--retrain", action="store_true", help="train again, though a champion serves already")
     parser.add_argument("--no-train", action="store_true", help="start the servers alone; draw and train nothing")
     parser.add_argument("--monitor", action="store_true", help="start the monitor, too, for the view Monitoring")
-    parser.add_argument("--task", choices=("fingers", "leaves"), help="what is drawn and learnt: fingers")
+    parser.add_argument("--task", choices=("fingers", "leaves"), help="what is drawn and learnt: fingers or leaves")
     parser.add_argument(
         "-c", "--config", metavar="FILE", help="the training's configuration, instead of the task's own"
     )

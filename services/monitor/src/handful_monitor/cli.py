@@ -165,7 +165,8 @@ def _show(documents: Sequence[Mapping[str, Any]], *, as_json: bool, check: bool)
     changed = [d for d in documents if d["verdict"] == "changed"]
     if check and changed:
         raise RefusedError(
-            f"{len(changed)} of {len(documents)} have changed", "see what, and label some of the new images"
+            f"{len(changed)} of {len(documents)} have changed",
+            "look at some of the pictures before you act: docs/alerts.md, HandfulDrift",
         )
 
 
