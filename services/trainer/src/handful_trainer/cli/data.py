@@ -49,8 +49,9 @@ def prepare(
     as_json: AsJson = False,
 ) -> None:
     """Validate, clean and split a dataset. Write it in the layout of its task, with a report."""
-    from handful_trainer.config import load_dataset_config
+    from handful_trainer.config import load_config, load_dataset_config
     from handful_trainer.dataset.preparation.prepare import prepare as make
+    from handful_trainer.tasks import get_task
 
     task, chosen = load_dataset_config(config, overrides or [])
     core = load(CoreSettings)
@@ -58,6 +59,10 @@ def prepare(
         from handful_trainer.pipeline.kept_splits import fetch_splits
 
         chosen = fetch_splits(chosen, core.home, core.mlflow_uri)
+    if splits is None and get_task(task).engine is not None:
+        from handful_trainer.pipeline.kept_splits import bring_back_splits
+
+        bring_back_splits(chosen, load_config(config, overrides or []).mlflow.model_name, core.home, core.mlflow_uri)
     dataset = make(chosen, core.home, output, task=task, splits=splits)
     if as_json:
         print_json(_as_json(dataset))

@@ -46,9 +46,9 @@ class SplitConfig(_Section):
     """What becomes of the source's own splits, such as folders called train and test. keep: an image stays in its own.
     ignore: all images are shared out anew, as for splits that show the same plants or persons in train and in test."""
     keep: str = Field(default="auto", pattern=r"^[^\x00-\x1f]+$")
-    """Which earlier split images stay in. auto: the last one of this dataset on this machine, as long as proportions,
-    seed and keep_together are the same. none: share out anew. Else a splits.csv, a prepared folder, or that of a run
-    or version (runs:/ID, models:/NAME@ALIAS): the same split on any machine."""
+    """Which earlier split images stay in. auto: the last one of this dataset on this machine, else the champion's, as
+    long as proportions, seed and keep_together are the same. none: share out anew. Else a splits.csv, a prepared
+    folder, or that of a run or version (runs:/ID, models:/NAME@ALIAS): the same split on any machine."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

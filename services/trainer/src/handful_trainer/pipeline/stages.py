@@ -25,7 +25,13 @@ from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.dataset.splitting.earlier import SPLITS_FILE
 from handful_trainer.pipeline import provenance
 from handful_trainer.pipeline.job import TrainingJob
-from handful_trainer.pipeline.kept_splits import fetch_splits, pin_splits, run_reference
+from handful_trainer.pipeline.kept_splits import (
+    bring_back_splits,
+    fetch_splits,
+    pin_splits,
+    run_reference,
+    warn_of_moved_images,
+)
 from handful_trainer.pipeline.listener import RunListener
 from handful_trainer.pipeline.outcome import TrainingOutcome
 from handful_trainer.pipeline.run_folder import (
@@ -121,6 +127,7 @@ def start(
         dataset = _dataset(config, home, uri, data)
     if register:
         refuse_ineffective(config, dataset)
+        warn_of_moved_images(dataset, config.mlflow.model_name, uri)
     engine.validate(config, dataset, register=register)
     engine.configure(home)
     images = f"{sum(dataset.split_sizes.values())} images"
@@ -236,6 +243,7 @@ def _dataset(config: TrainingConfig, home: Path, uri: str, data: Path | None) ->
         ConfigError: it was prepared for something else.
     """
     if data is None:
+        bring_back_splits(config.dataset, config.mlflow.model_name, home, uri)
         return prepare(fetch_splits(config.dataset, home, uri), home, task=config.task)
     return PreparedDataset.made_from(data, config.task, config.dataset)
 

@@ -102,6 +102,29 @@ def history_file(config: DatasetConfig, folder: Path) -> Path:
     return folder / f"{config.title}-{_key(config)}.csv"
 
 
+def is_remembered(config: DatasetConfig, home: Path) -> bool:
+    """Whether Handful's folder knows any splits of a dataset of this name."""
+    return any((home / "splits").glob(f"{config.title}-????????.csv")) or bool(_folders(config, home))
+
+
+def restore_history(config: DatasetConfig, home: Path, splits: Path) -> None:
+    """Remember the splits in a file as those of a dataset of which nothing is remembered.
+
+    Raises:
+        DamagedFileError: the file is none of this kind.
+    """
+    path = history_file(config, home / "splits")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock"):
+        if not path.is_file():
+            write_splits(path, read_splits(splits))
+
+
+def _folders(config: DatasetConfig, home: Path) -> list[Path]:
+    """The prepared datasets of this name."""
+    return [path.parent for path in (home / "datasets").glob(f"{config.title}-????????????/{ASSETS}")]
+
+
 def _of_other_folder(config: DatasetConfig, home: Path) -> Earlier:
     """The splits of the newest dataset of this name, where nothing is written down for the name, once.
 
@@ -109,7 +132,7 @@ def _of_other_folder(config: DatasetConfig, home: Path) -> Earlier:
     """
     if any((home / "splits").glob(f"{config.title}-????????.csv")):
         return {}
-    folders = [path.parent for path in (home / "datasets").glob(f"{config.title}-????????????/{ASSETS}")]
+    folders = _folders(config, home)
     if not folders:
         return {}
     newest = max(folders, key=lambda folder: folder.stat().st_mtime)
