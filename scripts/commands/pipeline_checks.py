@@ -62,7 +62,11 @@ def _mlflow() -> Check:
         with urllib.request.urlopen(f"{address.rstrip('/')}/health", timeout=10):  # noqa: S310  # As the user set it.
             return Check("mlflow", "ok", f"{address} answers")
     except (OSError, ValueError, urllib.error.URLError):
-        return Check("mlflow", "broken", f"{address} does not answer: start it, or set HANDFUL_MLFLOW_URI")
+        return Check(
+            "mlflow",
+            "broken",
+            f"{address} does not answer: start it (scripts/serve --embedded), or set HANDFUL_MLFLOW_URI",
+        )
 
 
 def _stages(own: Layout) -> Iterator[Check]:

@@ -67,7 +67,7 @@ def test_a_server_that_is_away_is_asked_again_then_told_of(mlflow: FakeMlflow, r
     assert len(mlflow.requests) == 2
     assert str(caught.value) == (
         "MLflow at http://mlflow:5000 does not answer (Connection refused): "
-        "start it, or set HANDFUL_MLFLOW_URI to where it runs"
+        "start it (scripts/serve --embedded), or set HANDFUL_MLFLOW_URI to where it runs"
     )
 
 

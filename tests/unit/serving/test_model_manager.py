@@ -325,7 +325,7 @@ async def test_without_mlflow_and_cache_it_says_why(serving: ServingModels) -> N
     await manager.watcher.poll()
     assert not_ready(manager) == (
         "no model is in the cache, and the registry is away: MLflow at http://mlflow does not answer "
-        "(Connection refused): start it, or set HANDFUL_MLFLOW_URI to where it runs"
+        "(Connection refused): start it (scripts/serve --embedded), or set HANDFUL_MLFLOW_URI to where it runs"
     )
     with pytest.raises(NoModelError):
         await manager.find(ModelRef())

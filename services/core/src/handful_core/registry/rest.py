@@ -254,7 +254,8 @@ class Rest:
     def _unreachable(self, error: httpx.RequestError) -> UnavailableError:
         reason = str(error) or type(error).__name__
         return _TransientError(
-            f"MLflow at {self.uri} does not answer ({reason})", "start it, or set HANDFUL_MLFLOW_URI to where it runs"
+            f"MLflow at {self.uri} does not answer ({reason})",
+            "start it (scripts/serve --embedded), or set HANDFUL_MLFLOW_URI to where it runs",
         )
 
     def _failure(self, response: httpx.Response) -> HandfulError:

@@ -137,7 +137,10 @@ def _download(run_id: str, artifact: str, folder: Path, uri: str) -> Path:
         return Path(download_artifacts(run_id=run_id, artifact_path=artifact, dst_path=str(folder), tracking_uri=uri))
     except (MlflowException, OSError) as error:
         if is_transient(error):
-            raise UnavailableError(f"MLflow at {uri} does not answer", "start it, or set HANDFUL_MLFLOW_URI") from error
+            raise UnavailableError(
+                f"MLflow at {uri} does not answer",
+                "start it (scripts/serve --embedded), or set HANDFUL_MLFLOW_URI to where it runs",
+            ) from error
         raise NotFoundError(f"the run {run_id} logged no {artifact}", "name a later run") from error
 
 

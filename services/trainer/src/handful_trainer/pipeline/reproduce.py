@@ -144,7 +144,10 @@ def _conditions(run: Run) -> dict[str, str]:
 
 def _unread(uri: str, run_id: str, error: Exception) -> NotFoundError | UnavailableError:
     if is_transient(error):
-        return UnavailableError(f"MLflow at {uri} does not answer", "start it, or set HANDFUL_MLFLOW_URI")
+        return UnavailableError(
+            f"MLflow at {uri} does not answer",
+            "start it (scripts/serve --embedded), or set HANDFUL_MLFLOW_URI to where it runs",
+        )
     return NotFoundError(
         f"MLflow at {uri} has no training {run_id} that logged its configuration", "name a run of `handful train`"
     )

@@ -105,7 +105,7 @@ def _answering(uri: str) -> Iterator[None]:
         if is_transient(error):
             raise UnavailableError(
                 f"MLflow at {redact_credentials(uri)} does not answer",
-                "start it, or set HANDFUL_MLFLOW_URI to where it runs",
+                "start it (scripts/serve --embedded), or set HANDFUL_MLFLOW_URI to where it runs",
             ) from error
         raise HandfulError(f"MLflow at {redact_credentials(uri)} refuses ({error})") from error
 
