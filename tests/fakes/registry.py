@@ -23,6 +23,7 @@ from email.utils import format_datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
+from uuid import uuid4
 
 import httpx
 
@@ -351,7 +352,7 @@ class FakeExperiments:
         return number
 
     def _run(self, body: dict[str, Any]) -> dict[str, Any]:
-        run_id = f"{len(self.runs) + 1:032x}"
+        run_id = uuid4().hex  # As MLflow makes them: none is that of a training that a test counts from 1.
         info = {
             "run_id": run_id,
             "experiment_id": body["experiment_id"],

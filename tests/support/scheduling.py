@@ -6,14 +6,17 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 _GROUPED = (
-    "tests/stack/",
-    "tests/integration/backup/",
     "tests/integration/trainer/",
+    "tests/integration/backup/",
+    "tests/stack/",
     "tests/integration/serving/",
     "tests/integration/quickstart/",
     "tests/integration/alerts/",
 )
-"""Folders whose tests share servers that take long to start, those that take the longest first."""
+"""Folders whose tests share servers that take long to start, those that take the longest first.
+
+The stack's come third: its images are built beside the others, which takes ten minutes on a new machine.
+"""
 _LAST = "tests/browser/"
 """Playwright keeps an event loop running in the main thread: after it, no test can have one of its own."""
 

@@ -35,6 +35,14 @@ def _command(trainer: Trainer, search: Path, trials: int) -> list[str]:
     return [sys.executable, "-m", "handful_core", *words, *settings]
 
 
+def _has_settings(trainer: Trainer, trial: str) -> bool:
+    """Whether MLflow has what a trial tries: it is told beside the training."""
+    client = MlflowClient(trainer.uri)
+    experiment = client.get_experiment_by_name(trainer.name)
+    runs = client.search_runs([experiment.experiment_id], f"attributes.run_name = '{trial}'") if experiment else []
+    return any("trial.training.lr0" in run.data.params for run in runs)
+
+
 def test_a_killed_search_goes_on_where_it_was(trainer: Trainer, tmp_path: Path) -> None:
     search = tmp_path / "search.yaml"
     search.write_text(yaml.safe_dump(SEARCH))
@@ -42,6 +50,7 @@ def test_a_killed_search_goes_on_where_it_was(trainer: Trainer, tmp_path: Path) 
     process = trainer.popen(_command(trainer, search, 2))
     trials = trainer.home / "tune" / trainer.name / "runs"
     trainer.wait_for((trials / "trial-1" / "yolo" / "args.yaml").exists, process)
+    trainer.wait_for(lambda: _has_settings(trainer, "trial-1"), process)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
 

@@ -216,8 +216,11 @@ def test_a_map_of_any_shape_is_drawn_where_it_lies(
 
 
 async def test_both_tasks_are_served_side_by_side(client: httpx.AsyncClient) -> None:
-    listed = (await client.get("/models")).json()
-    tasks = {model["name"]: (model["task"], model["default"]) for model in listed["models"]}
+    tasks: dict[str, tuple[str | None, bool]] = {"none": (None, False)}
+    async with asyncio.timeout(60):
+        while any(task is None for task, _ in tasks.values()):  # It is ready with the first, and loads the others.
+            listed = (await client.get("/models")).json()
+            tasks = {model["name"]: (model["task"], model["default"]) for model in listed["models"]}
     assert tasks == {"fingers": ("detect", True), "leaves": ("classify", False), "plain": ("classify", False)}
     assert (await client.post("/predict", content=HAND)).json()["count"] == 5
     assert (await ask(client, LEAF))["top"][0]["name"] == "3"
