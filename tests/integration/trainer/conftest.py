@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import mlflow
 import pytest
 
 from fakes.squares import SCENES, write_squares
@@ -26,9 +27,11 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowSe
 
 @pytest.fixture
 def own_server(tmp_path: Path) -> Iterator[MlflowServer]:
-    """For a test that takes it down."""
+    """For a test that takes it down. What MLflow's functions were told of it in this process is forgotten, too."""
     server = MlflowServer(tmp_path / "mlflow").start()
     yield server
+    mlflow.set_tracking_uri("")
+    mlflow.set_registry_uri("")
     server.stop()
 
 
