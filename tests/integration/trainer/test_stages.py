@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -184,3 +187,17 @@ def test_a_damaged_package_says_so_and_makes_no_result(handful: Command, config:
     code, _ = handful("register", "broken", "--config", config, "--output", "done.json")
     assert code == 4
     assert not Path("done.json").exists()
+
+
+def test_a_training_in_an_empty_home_keeps_the_champions_splits_or_tells_what_it_moves(
+    handful: Command, config: Path, tmp_path: Path
+) -> None:
+    code, said = handful("train", "--config", config, "--json")
+    assert (code, json.loads(said)["promoted"]) == (0, True)
+    words = [sys.executable, "-m", "handful_core", "train", "--config", str(config)]
+    lost, other = ({"HANDFUL_HOME": str(tmp_path / name)} for name in ("lost", "other"))
+    again = subprocess.run([*words, "--dry-run"], env=os.environ | lost, capture_output=True, text=True, check=True)
+    assert f"images stay in the splits that {tmp_path.name} version 1, the champion, had them in" in again.stderr
+    anew = [*words, "--train-only", "--output", "run", "--set", "dataset.seed=3"]
+    moved = subprocess.run(anew, env=os.environ | other, capture_output=True, text=True, check=True)
+    assert re.search(rf"warning: \d+ of \d+ images that tested {tmp_path.name} version 1", moved.stderr)
