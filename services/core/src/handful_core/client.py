@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from handful_core.closing import Closing
+from handful_core.connections import SHORT_LIVED
 from handful_core.errors import ConfigError, DataError, HandfulError, NotFoundError, UnavailableError
 
 
@@ -38,7 +39,7 @@ class ServingClient(Closing):
     def __init__(self, address: str, timeout: float = 30, key: str | None = None) -> None:
         self.address = address.rstrip("/")
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._http = httpx.Client(base_url=self.address, timeout=timeout, headers=headers)
+        self._http = httpx.Client(base_url=self.address, timeout=timeout, headers=headers, limits=SHORT_LIVED)
 
     def close(self) -> None:
         """Close the connections."""

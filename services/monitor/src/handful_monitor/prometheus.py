@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 
+from handful_core.connections import SHORT_LIVED
 from handful_core.errors import UnavailableError
 from handful_monitor.traffic import TrafficPoint, step_of
 
@@ -25,7 +26,7 @@ class Prometheus:
     """
 
     def __init__(self, uri: str, transport: httpx.BaseTransport | None = None) -> None:
-        self._http = httpx.Client(base_url=uri.rstrip("/"), timeout=_SECONDS, transport=transport, trust_env=False)
+        self._http = httpx.Client(base_url=uri.rstrip("/"), timeout=_SECONDS, transport=transport, trust_env=False, limits=SHORT_LIVED)
 
     def close(self) -> None:
         """Close the connections."""

@@ -11,6 +11,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import httpx
 
+from handful_core.connections import SHORT_LIVED
 from handful_core.errors import ConfigError, HandfulError, NotFoundError, UnavailableError, redact_credentials
 from handful_core.package.errors import DamagedPackageError
 from handful_core.registry.login import MlflowLogin
@@ -123,7 +124,9 @@ class Rest:
         try:
             # A login in the address counts more than one in a file.
             auth = None if httpx.URL(uri).userinfo else MlflowLogin()
-            self._http = httpx.Client(base_url=uri.rstrip("/"), timeout=timeout, transport=transport, auth=auth)
+            self._http = httpx.Client(
+                base_url=uri.rstrip("/"), timeout=timeout, transport=transport, auth=auth, limits=SHORT_LIVED
+            )
         except httpx.InvalidURL as error:
             raise ConfigError(
                 f"{self.uri!r} is not the address of an MLflow server ({error})",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import httpx
 
+from handful_core.connections import SHORT_LIVED
 from handful_serving.domain.ports import MonitorAnswer, MonitorQuestion
 
 _SECONDS = 15
@@ -23,7 +24,12 @@ class Monitor:
 
     def __init__(self, uri: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._http = httpx.AsyncClient(
-            base_url=uri.rstrip("/"), timeout=_SECONDS, transport=transport, trust_env=False, follow_redirects=False
+            base_url=uri.rstrip("/"),
+            timeout=_SECONDS,
+            transport=transport,
+            trust_env=False,
+            follow_redirects=False,
+            limits=SHORT_LIVED,
         )
 
     async def get(self, path: str, query: str) -> MonitorAnswer | None:
