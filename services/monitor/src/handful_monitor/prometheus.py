@@ -26,7 +26,9 @@ class Prometheus:
     """
 
     def __init__(self, uri: str, transport: httpx.BaseTransport | None = None) -> None:
-        self._http = httpx.Client(base_url=uri.rstrip("/"), timeout=_SECONDS, transport=transport, trust_env=False, limits=SHORT_LIVED)
+        self._http = httpx.Client(
+            base_url=uri.rstrip("/"), timeout=_SECONDS, transport=transport, trust_env=False, limits=SHORT_LIVED
+        )
 
     def close(self) -> None:
         """Close the connections."""

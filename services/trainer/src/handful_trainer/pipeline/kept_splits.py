@@ -56,8 +56,9 @@ def fetch_splits(config: DatasetConfig, home: Path, uri: str) -> DatasetConfig:
 def bring_back_splits(config: DatasetConfig, model: str, home: Path, uri: str) -> None:
     """Remember the splits that the champion was trained on, where this folder remembers none of the dataset.
 
-    After a loss, or on another machine, a test image would become a training image. Nothing changes where MLflow does
-    not answer, where there is no champion, or where it was trained on another dataset or another way of sharing out.
+    After a loss, or on another machine, a test image would become a training image. Nothing changes where there is no
+    champion, or where it was trained on another dataset or another way of sharing out. If MLflow does not answer, a
+    line says so.
 
     Args:
         config: the dataset's settings.
@@ -67,15 +68,21 @@ def bring_back_splits(config: DatasetConfig, model: str, home: Path, uri: str) -
     """
     if config.split.keep != "auto" or is_remembered(config, home):
         return
-    with suppress(HandfulError), TemporaryDirectory() as folder:  # All that is wrong with a registry is no news here.
-        number, run_id = _champion(Registry(uri, timeout=_SECONDS, attempts=1), model)
-        theirs = load_config(_download(run_id, _CONFIG_ARTIFACT, Path(folder), uri)).dataset
-        if history_file(theirs, home) == history_file(config, home):
-            restore_history(config, home, _download(run_id, SPLITS_ARTIFACT, Path(folder), uri))
-            say(
-                f"images stay in the splits that {model} version {number}, the champion, "
-                "had them in (dataset.split.keep=none shares them out anew)"
-            )
+    try:
+        with suppress(NotFoundError, ConfigError), TemporaryDirectory() as folder:
+            number, run_id = _champion(Registry(uri, timeout=_SECONDS, attempts=1), model)
+            theirs = load_config(_download(run_id, _CONFIG_ARTIFACT, Path(folder), uri)).dataset
+            if history_file(theirs, home) == history_file(config, home):
+                restore_history(config, home, _download(run_id, SPLITS_ARTIFACT, Path(folder), uri))
+                say(
+                    f"images stay in the splits that {model} version {number}, the champion, "
+                    "had them in (dataset.split.keep=none shares them out anew)"
+                )
+    except HandfulError as error:
+        say(
+            f"{error.message}, so these images are shared out without asking for the splits of {model}'s champion "
+            f"(dataset.split.keep=models:/{model}@{CHAMPION} asks for them, or stops)"
+        )
 
 
 def warn_of_moved_images(dataset: PreparedDataset, model: str, uri: str) -> int:
