@@ -19,6 +19,8 @@ from handful_monitor.settings import MonitorSettings
 Report = Callable[[Verdict, Sequence[LogRow]], bytes | None]
 Count = Callable[[Iterable[LogRow]], None]
 _log = logging.getLogger(__name__)
+_FIRST_PAUSE = 1.0
+"""Seconds after a round that failed: MLflow may be starting beside the monitor."""
 
 
 @dataclass(slots=True)
@@ -166,18 +168,23 @@ def watch(
     Args:
         watches: the models that there are now.
         tell: what to do with a verdict.
-        seconds: between two rounds.
+        seconds: between two rounds. After one that failed the next comes within a second, then ever
+            later, up to this.
         ended: hears of each round what went wrong in it, and whom it was about.
         wait: waits so many seconds.
     """
+    soon = _FIRST_PAUSE
     while True:
-        ended(*_go_round(watches, tell, seconds))
-        if wait(seconds):
+        retry_after = min(soon, seconds)
+        failure, there = _go_round(watches, tell, retry_after)
+        ended(failure, there)
+        soon = 2 * soon if failure else _FIRST_PAUSE
+        if wait(retry_after if failure else seconds):
             return
 
 
 def _go_round(
-    watches: Callable[[], list[Watch]], tell: Callable[[Verdict], None], seconds: float
+    watches: Callable[[], list[Watch]], tell: Callable[[Verdict], None], retry_after: float
 ) -> tuple[HandfulError | None, list[Watch]]:
     failure: HandfulError | None = None
     there: list[Watch] = []
@@ -199,6 +206,6 @@ def _go_round(
                 )
                 _log.error("%s: %s", one.model, failure)
     except HandfulError as error:
-        _log.warning("%s: trying again in %.0f s", error, seconds)
+        _log.warning("%s: trying again in %.0f s", error, retry_after)
         failure = error
     return failure, there
