@@ -9,13 +9,17 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from fakes.packages import build_package
 from fakes.registry import FakeMlflow
 from handful_core.errors import DataError, ResourceError, UnavailableError
 from handful_core.review import CapturedPicture, ReviewStore
+from handful_core.runtime.model import load_model
+from handful_core.vision.decode import decode_image
 from handful_trainer.dataset.preparation.prepare import prepare
 from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import captured_id, captured_picture
+from handful_trainer.packaging.golden import golden_images, write_golden
 from handful_trainer.pipeline.purge import Purged, purge
 from handful_trainer.pipeline.run_folder import RunFolder, RunState
 from support.captured import draw_jpeg, draw_picture, draw_review, review_store
@@ -185,7 +189,18 @@ def test_what_lasts_shows_no_captured_picture(store: ReviewStore, tmp_path: Path
     assert "data:image/jpeg" not in page
     assert "a captured picture, which is not shown here" in page
     assert dataset.has_captured
-    assert dataset.publishable("train") == dataset.images("train"), "there are no others"
+    assert dataset.images("train")
+    assert golden_images(dataset) == [], "a pattern is drawn instead"
+
+
+def test_without_an_image_that_may_travel_the_golden_one_is_drawn(tmp_path: Path) -> None:
+    package = build_package(tmp_path / "package")
+    model = load_model(package)
+    golden = write_golden(model, [], tmp_path)
+    pixels = decode_image((tmp_path / golden.image).read_bytes())
+    assert pixels.shape == (package.manifest.input.height, package.manifest.input.width, 3)
+    assert pixels.std() > 20
+    assert len(model.predict(pixels, golden.confidence).detections) == len(golden.detections or ())
 
 
 @pytest.mark.parametrize(

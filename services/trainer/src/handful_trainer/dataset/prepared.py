@@ -104,14 +104,13 @@ class PreparedDataset:
     def publishable(self, name: str) -> list[Path]:
         """The images of a split that may travel with a model, in the order of their names: no captured pictures.
 
-        Somebody may delete those, and finds them nowhere afterwards. Where a split has no others, all are given.
+        Somebody may delete those, and finds them nowhere afterwards. A split of captured pictures alone has none.
 
         Raises:
             NotFoundError: there is no such split.
             DataError: a label file or an image is damaged.
         """
-        images = self.images(name)
-        return [path for path in images if not captured_picture(path.name)] or images
+        return [path for path in self.images(name) if not captured_picture(path.name)]
 
     @property
     def has_captured(self) -> bool:

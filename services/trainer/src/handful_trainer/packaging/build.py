@@ -27,7 +27,7 @@ from handful_core.runtime.model import VisionModel, load_model
 from handful_core.vision.decode import decode_image
 from handful_trainer.dataset.image_hashes import seen_images
 from handful_trainer.dataset.prepared import PreparedDataset
-from handful_trainer.packaging.golden import write_golden
+from handful_trainer.packaging.golden import golden_images, write_golden
 from handful_trainer.packaging.profile import with_profile
 from handful_trainer.pipeline.job import TrainingJob
 from handful_trainer.pipeline.provenance import git_commit, package_versions
@@ -76,7 +76,7 @@ def build_package(
         model = _load(folder, manifest)
     images = job.dataset.images("val")
     parity = check_parity(job.engine.reference(job.config, model, weights), images)
-    golden = write_golden(model, job.dataset.publishable("val"), folder)
+    golden = write_golden(model, golden_images(job.dataset), folder)
     manifest = manifest.model_copy(update={"golden": golden, "files": describe_files(folder)})
     evaluation = job.task.evaluate(_load(folder, manifest), job.dataset, "test")
     manifest = manifest.model_copy(update={"metrics": evaluation.as_json()})

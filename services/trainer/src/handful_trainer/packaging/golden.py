@@ -18,6 +18,7 @@ from handful_core.vision.decode import Pixels, decode_image
 from handful_core.vision.detections import Detections
 from handful_core.vision.prediction import Prediction
 from handful_faces import publishing_blur
+from handful_trainer.dataset.prepared import PreparedDataset
 
 GOLDEN_FILE = "golden.png"
 _TRIED = 50
@@ -25,17 +26,26 @@ _MARGIN = 0.05
 """A box this close to the threshold might come and go with a rounding error."""
 
 
+def golden_images(dataset: PreparedDataset) -> list[Path]:
+    """The images among which the golden one is chosen: of val, or of train where val has none that may travel.
+
+    Raises:
+        DataError: a label file or an image is damaged.
+    """
+    return dataset.publishable("val") or dataset.publishable("train")
+
+
 def write_golden(model: VisionModel, images: Sequence[Path], folder: Path) -> Golden:
     """Choose the image with the clearest answer, write it as PNG, and return what it must give.
 
     The picture is made no larger than the model's input: that is all the model sees of it. Its faces are blurred, as
-    serving blurs them: a package travels, and MLflow keeps it.
+    serving blurs them: a package travels, and MLflow keeps it. Without an image to choose from it is a drawn pattern.
 
     Raises:
         BlurError: faces could not be looked for.
     """
     confidence = model.manifest.thresholds.confidence
-    candidates = [_candidate(path, model) for path in images[:_TRIED]]
+    candidates = [_candidate(path, model) for path in images[:_TRIED]] or [_pattern(model)]
     pixels = max(candidates, key=lambda image: _clarity(model.predict(image, confidence / 2), confidence))
     cv2.imwrite(str(folder / GOLDEN_FILE), pixels)
     prediction = model.predict(pixels, confidence)
@@ -99,6 +109,13 @@ def _candidate(path: Path, model: VisionModel) -> Pixels:
     pixels = decode_image(path.read_bytes())
     publishing_blur()(pixels)
     return _small(pixels, model)
+
+
+def _pattern(model: VisionModel) -> Pixels:
+    """Soft spots of colour: no picture of anything, and yet no answer that a broken graph would give by chance."""
+    spots = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    size = (model.manifest.input.width, model.manifest.input.height)
+    return cv2.resize(spots, size, interpolation=cv2.INTER_CUBIC)  # type: ignore[return-value]
 
 
 def _small(pixels: Pixels, model: VisionModel) -> Pixels:

@@ -16,7 +16,7 @@ from handful_core.runtime.model import VisionModel, load_model
 from handful_core.vision.decode import Pixels, decode_image
 from handful_trainer.dataset.image_hashes import seen_images
 from handful_trainer.dataset.prepared import PreparedDataset
-from handful_trainer.packaging.golden import write_golden
+from handful_trainer.packaging.golden import golden_images, write_golden
 from handful_trainer.packaging.profile import with_profile
 from handful_trainer.packaging.quantization import calibration_images, quantize_by_onnxruntime
 from handful_trainer.tasks.detection.evaluate import Evaluation, evaluate
@@ -109,7 +109,7 @@ def quantize(package: Package, dataset: PreparedDataset, folder: Path, images: i
     )
     variant = load_model(write_package(folder, plain))
     plain = plain.model_copy(update=fit_limits(variant, dataset))  # Of its own embeddings, which are others.
-    golden = write_golden(variant, dataset.publishable("val"), folder)
+    golden = write_golden(variant, golden_images(dataset), folder)
     plain = plain.model_copy(update={"golden": golden, "files": describe_files(folder)})
     variant = load_model(write_package(folder, plain))
     evaluation = evaluate(variant, dataset, "test")
