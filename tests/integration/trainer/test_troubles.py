@@ -107,6 +107,7 @@ def _starter() -> zipfile.ZipFile:
     return zipfile.ZipFile(Path(__file__).parents[3] / "models" / "starter.zip")
 
 
+@pytest.mark.slow
 def test_two_trainings_at_once_do_not_mix(trainer: Trainer) -> None:
     both = [trainer.start(*trainer.anew(f"training.seed={seed}")) for seed in (1, 2)]
     outcomes = [trainer.finish(process) for process in both]
