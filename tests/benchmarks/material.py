@@ -85,7 +85,9 @@ def _exported(package: Package, size: int) -> Package:
     manifest = package.manifest
     resized = {
         "input": manifest.input.model_copy(update={"width": size, "height": size}),
-        "output": manifest.output.model_copy(update={"shape": ()}),
+        "output": manifest.output.model_copy(update={"shape": (), "embedding": None}),
+        "out_of_distribution": None,
+        "profile": None,
         "golden": None,
     }
     plain = manifest.model_copy(update=resized | {"files": describe_files(package.root)})

@@ -4,7 +4,7 @@
     python tests/benchmarks/serving.py --quick       # about three: does it work?
     python tests/benchmarks/serving.py --classifier  # a classifier at 224 pixels alone
     python tests/benchmarks/serving.py --precision   # the starter model below FP32 alone
-    python tests/benchmarks/serving.py --precision --data DATASET   # what it loses on a prepared dataset, too
+    python tests/benchmarks/serving.py --precision --data DATASET   # as a prepared dataset proves it, INT8 too
     python tests/benchmarks/serving.py --json        # figures and ratios for a program
 
 It starts all that it compares. Two are measured by turns, a few requests at a time, so that a machine that becomes
@@ -35,6 +35,7 @@ from asking import latency, prepared, throughput  # noqa: E402
 from material import Material, fill_cache, make, photograph, starter  # noqa: E402
 from processes import Bare, Server, server  # noqa: E402
 
+from handful_core.package import Package  # noqa: E402
 from handful_core.runtime.cpus import available_cpus, instruction_sets  # noqa: E402
 from handful_core.vision.decode import decode_reduced  # noqa: E402
 from support.mlflow_server import free_port  # noqa: E402
@@ -61,7 +62,7 @@ class Bench:
     """Of a turn, when throughput is measured."""
     figures: dict[str, float] = field(default_factory=dict)
     served: dict[str, str] = field(default_factory=dict)
-    """By size: the backend and precision that serving chose."""
+    """By size: the backend and precision that serving chose. By size and precision: whether it was allowed."""
     ratios: dict[str, float] = field(default_factory=dict)
     threads: int = field(default_factory=available_cpus)
 
@@ -137,9 +138,10 @@ def against_bare(bench: Bench, size: int, request: bytes) -> None:
         bench.by_turns(f"p50 ms {size} spinning", ours, spinning, f"p50_{size}_over_spinning", turns)
 
 
-def below_fp32(bench: Bench, size: int, request: bytes) -> None:
-    """The starter model, in whatever serving chooses of FP32 and BF16, beside FP32 in ONNX Runtime alone."""
-    bench.material.packages[size] = package = starter(bench.folder, size)
+def below_fp32(bench: Bench, size: int, request: bytes, data: Path | None, tolerance: float) -> None:
+    """The starter model, in whatever serving chooses of FP32 and below, beside FP32 in ONNX Runtime alone."""
+    package = starter(bench.folder, size)
+    bench.material.packages[size] = proved_on(bench, package, data, tolerance) if data else package
     with ExitStack() as stack:
         own = bench.serving(stack, size, HANDFUL_SERVING_INFERENCE_BACKEND="auto", HANDFUL_SERVING_PROBE_SECONDS="300")
         bare = Bare(package.model_path, bench.threads)
@@ -158,18 +160,21 @@ def _served(port: int) -> str:
     return f"{version['backend']} {version['precision']}"
 
 
-def lost(bench: Bench, data: Path) -> None:
-    """What the starter model loses in BF16, on a dataset's test images."""
+def proved_on(bench: Bench, package: Package, data: Path, tolerance: float) -> Package:
+    """The package, which allows what a prepared dataset's test images prove; its training images calibrate INT8."""
     from handful_trainer.dataset.prepared import PreparedDataset
-    from handful_trainer.packaging.precision import try_precisions, wanted
+    from handful_trainer.packaging.precision import allow, try_precisions, wanted
 
-    package = starter(bench.folder / "lost", 320)
-    dataset = PreparedDataset.open(data)
-    _, trials = try_precisions(package, dataset, bench.folder / "trial", wanted("bf16"), images=1)
+    dataset, size = PreparedDataset.open(data), package.manifest.input.width
+    folder, precisions = bench.folder / f"trial-{size}", wanted("auto")
+    copy, trials = try_precisions(package, dataset, folder, precisions, images=300, tolerance=tolerance)
     for trial in trials:
         low, high = trial.interval
-        found = {"points lost": trial.loss, "least": low, "most": high, "images": trial.images / 100}
-        bench.figures |= {f"{trial.name} {what}": 100 * value for what, value in found.items()}
+        found = {"points lost": 100 * trial.loss, "least": 100 * low, "most": 100 * high, "speed-up": trial.speed_up}
+        bench.figures |= {f"{size} {trial.name} {what}": value for what, value in found.items()}
+        bench.served[f"{size} {trial.name}"] = f"{trial.outcome}, {trial.images} test images"
+        print(f"{size} px {trial.name}: {trial.outcome}: {trial.reason}", file=sys.stderr, flush=True)
+    return allow(copy, dataset, [trial for trial in trials if trial.outcome == "allowed"])
 
 
 def against_usual(bench: Bench, request: bytes) -> None:
@@ -249,7 +254,10 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few requests: does it work?")
     parser.add_argument("--classifier", action="store_true", help="a classifier at 224 pixels alone")
     parser.add_argument("--precision", action="store_true", help="the starter model below FP32 alone")
-    parser.add_argument("--data", type=Path, help="a prepared dataset, whose test images say what BF16 loses")
+    parser.add_argument(
+        "--data", type=Path, help="a prepared dataset, whose test images say what a lower precision loses"
+    )
+    parser.add_argument("--tolerance", type=float, default=0.5, help="with --data: points that may be lost")
     parser.add_argument("--json", action="store_true", help="figures and ratios as one JSON object")
     chosen = parser.parse_args()
     if not chosen.precision and importlib.util.find_spec("litserve") is None:
@@ -266,9 +274,7 @@ def main() -> None:
                 detectors(bench, small)
         if not chosen.classifier:
             for size in (320, 640):
-                below_fp32(bench, size, small)
-            if chosen.data:
-                lost(bench, chosen.data)
+                below_fp32(bench, size, small, chosen.data, chosen.tolerance / 100)
     if chosen.json:
         result = {"processor": _processor(), "instructions": instruction_sets(), "served": bench.served}
         print(json.dumps(result | {"figures": bench.figures, "ratios": bench.ratios}, indent=2))
@@ -307,7 +313,7 @@ _WANTED = {
 def _table(bench: Bench) -> None:
     print(f"{_processor()} ({instruction_sets()}), {bench.threads} used\n")
     for size, how in bench.served.items():
-        print(f"{size} px is served by {how}")
+        print(f"{size} px: {how}")
     for name, value in bench.figures.items():
         print(f"{name:<32}{value:>10.2f}")
     print()

@@ -18,6 +18,7 @@ from handful_core.package.errors import GoldenError, GraphError
 from handful_core.runtime.model import load_model
 from handful_core.runtime.onnx import OnnxSession
 from handful_core.runtime.openvino import OpenVinoSession, is_installed, require_openvino
+from handful_core.runtime.thread_policy import RunTicket
 
 needs_openvino = pytest.mark.skipif(not is_installed(), reason="OpenVINO is not installed: pip install openvino")
 
@@ -46,6 +47,38 @@ def test_callers_at_once_get_each_their_own_answer(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         for cell, found in zip(cells * 3, pool.map(boxes, cells * 3), strict=True):
             assert np.allclose(found, [square_box(*cell)], atol=0.1), cell
+
+
+class _Alternating:
+    """All threads for every second run."""
+
+    spin = True
+
+    def __init__(self) -> None:
+        self.began: list[RunTicket] = []
+        self.ended: list[tuple[RunTicket, bool]] = []
+
+    def begin(self) -> RunTicket:
+        self.began.append(RunTicket(all_threads=len(self.began) % 2 == 0))
+        return self.began[-1]
+
+    def end(self, ticket: RunTicket, *, failed: bool = False) -> None:
+        self.ended.append((ticket, failed))
+
+
+@needs_openvino
+def test_the_policy_decides_how_many_threads_a_run_gets(tmp_path: Path) -> None:
+    policy = _Alternating()
+    package = build_package(tmp_path / "p")
+    session = OpenVinoSession(package, 2, policy=policy)
+    tensor = np.random.default_rng(0).random((1, 3, 64, 64), np.float32)
+    expected = OnnxSession(package, 1).run(tensor)
+    for _ in range(4):
+        assert np.allclose(session.run(tensor), expected, atol=1e-4)
+    with pytest.raises(GraphError):
+        session.run(np.zeros((1, 3, 32, 32), np.float32))
+    assert policy.ended == [(ticket, number == 4) for number, ticket in enumerate(policy.began)]
+    assert [ticket.all_threads for ticket in policy.began] == [True, False, True, False, True]
 
 
 @needs_openvino

@@ -45,6 +45,8 @@ class Scaled(OnnxSession):
         ([proved("int8", model="model.onnx")], "names the package's own graph"),
         ([proved("int8", model="nowhere.onnx")], "files does not list nowhere.onnx"),
         ([proved("int8", model="../outside.onnx")], "is not a plain relative path"),
+        ([proved("int8", model="model.int8.xml")], r"files does not list model\.int8\.xml, model\.int8\.bin"),
+        ([proved("int8", "onnxruntime", model="model.int8.xml")], "onnxruntime does not run model.int8.xml"),
         ([proved(), proved()], "the same backend and precision twice"),
         ([{key: value for key, value in proved().items() if key != "loss"}], "loss"),
     ],

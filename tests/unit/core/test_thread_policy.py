@@ -151,6 +151,18 @@ def test_memory_is_given_back_once_after_a_burst() -> None:
     assert not _trims(machine)
 
 
+def test_who_cannot_give_memory_back_leaves_that_to_who_can() -> None:
+    in_flight = InFlightRuns()
+    one = Machine(in_flight=in_flight)
+    one.simultaneous(2)
+    one.wall += 10
+    other = AdaptivePolicy(2, in_flight, lambda: Clock(one.wall, one.cpu), trims=False)
+    ticket = other.begin()
+    other.end(ticket)
+    assert not ticket.trim_memory
+    assert _trims(one)
+
+
 def _trims(machine: Machine) -> bool:
     run = machine.policy.begin()
     machine.policy.end(run)

@@ -219,7 +219,7 @@ class Manifest(Part):
             raise ValueError(f"a model of task {self.task} cannot have a {self.output.head.value} output")
         golden, seen, unlike, profile = self.golden, self.seen, self.out_of_distribution, self.profile
         parts = [golden and golden.image, seen and seen.file, unlike and unlike.file]
-        reduced = [each.model for each in self.precisions]
+        reduced = [file for each in self.precisions for file in each.files]
         named = [*parts, *reduced, profile and profile.file, profile and profile.projection]
         needed = [self.model, self.weights, *named]
         if missing := [name for name in needed if name and name not in self.files]:

@@ -14,6 +14,7 @@ from handful_core.package.fields import FileName, Finite, Part, Unit
 MAX_SCORE_GAP = 0.1
 """Most that the golden image's scores may differ in a reduced precision, whatever a package says."""
 MIN_IOU = 0.9
+_OPENVINO_GRAPH = ".xml"
 
 
 class GoldenTolerance(Part):
@@ -58,7 +59,8 @@ class ReducedPrecision(Part):
     backend: str = Field(pattern=r"^[a-z0-9_]+$")
     """onnxruntime or openvino."""
     model: FileName | None = None
-    """The graph in this precision; None where the backend computes the package's own graph in it."""
+    """The graph in this precision: ONNX, or OpenVINO's own format (.xml, with its weights beside it in the .bin file of
+    the same name). None where the backend computes the package's own graph in it."""
     loss: Loss
     golden: GoldenTolerance
     speed_up: float = Field(gt=0, allow_inf_nan=False)
@@ -67,10 +69,20 @@ class ReducedPrecision(Part):
     versions: dict[str, str] = Field(default={})
     """Of what made and ran it: openvino, nncf, onnxruntime."""
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Files of the package that hold its graph."""
+        if self.model is None:
+            return ()
+        weights = (f"{self.model.removesuffix(_OPENVINO_GRAPH)}.bin",) if self.model.endswith(_OPENVINO_GRAPH) else ()
+        return (self.model, *weights)
+
     @model_validator(mode="after")
     def _has_its_graph(self) -> Self:
         if self.precision == "int8" and self.model is None:
             raise ValueError("int8 needs a graph of its own")
         if self.precision == "bf16" and self.model is not None:
             raise ValueError("bf16 computes the package's own graph")
+        if self.backend == "onnxruntime" and self.model and self.model.endswith(_OPENVINO_GRAPH):
+            raise ValueError(f"onnxruntime does not run {self.model}, which is in OpenVINO's format")
         return self

@@ -16,10 +16,10 @@ from handful_core.package import ExtraOutput, Package
 from handful_core.package.errors import GraphError, RunTooLongError
 from handful_core.runtime.deadline import RUN_SECONDS
 from handful_core.runtime.session import check_graph, check_outputs
+from handful_core.runtime.thread_policy import AdaptivePolicy, ThreadPolicy
 from handful_core.vision.preprocess import Floats
 
 _OPTIONS = {
-    "PERFORMANCE_HINT": "LATENCY",
     # Threads that stay on their processor stay there beside another program's, too, while others idle.
     "ENABLE_CPU_PINNING": False,
 }
@@ -64,8 +64,36 @@ def stuck_runs() -> int:
     return len(_STUCK)
 
 
+class _Compiled:
+    """A graph that was compiled for so many threads a run.
+
+    Args:
+        graph: OpenVINO's.
+    """
+
+    def __init__(self, graph: Any) -> None:
+        self.graph = graph
+        self._idle: deque[Any] = deque()
+        """Requests nobody uses. Each holds its own memory and serves one caller at a time; there are as many as there
+        ever were calls at once. `pop` and `append` of a deque need no lock."""
+
+    def take(self) -> Any:
+        """A request that nobody else uses."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self.graph.create_infer_request()
+
+    def give_back(self, request: Any) -> None:
+        """It is idle."""
+        self._idle.append(request)
+
+
 class OpenVinoSession:
     """A graph in OpenVINO, on the processor, checked against its manifest.
+
+    With several threads it compiles the graph twice: for one run with all threads, and for as many runs at once, each
+    with one. The policy chooses for each run. This costs the weights' memory once more.
 
     Args:
         package: the package whose model is loaded.
@@ -73,6 +101,7 @@ class OpenVinoSession:
         run_seconds: a run that takes longer is ended.
         bf16: compute in BF16, which takes a processor that does.
         graph: a file of the package's that is run in place of its own graph.
+        policy: decides how many threads a run gets; an `AdaptivePolicy` if None.
 
     Raises:
         ConfigError: OpenVINO is not installed, or this processor does not compute in this precision.
@@ -89,8 +118,10 @@ class OpenVinoSession:
         *,
         bf16: bool = False,
         graph: str | None = None,
+        policy: ThreadPolicy | None = None,
     ) -> None:
         self._run_seconds = run_seconds
+        self._policy = policy or AdaptivePolicy(threads, trims=False)
         self._stuck = False
         """A run did not end. OpenVINO cannot end a loop in a graph, so its threads work on, and no more are begun."""
         core = require_openvino().Core()
@@ -98,21 +129,22 @@ class OpenVinoSession:
         path = package.root / graph if graph else package.model_path
         if bf16 and not _computes_bf16(core):
             raise ConfigError("this processor does not compute in BF16", "run the model in FP32")
+        # Of their own accord processors with AMX would always compute in bfloat16.
+        options = _OPTIONS | {
+            "INFERENCE_NUM_THREADS": threads,
+            "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
+        }
         try:
-            # Of their own accord processors with AMX would always compute in bfloat16.
-            options = _OPTIONS | {
-                "INFERENCE_NUM_THREADS": threads,
-                "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
-            }
-            self._graph = core.compile_model(core.read_model(path), "CPU", options)
+            model = core.read_model(path)
+            all_threads = core.compile_model(model, "CPU", options | {"NUM_STREAMS": 1})
+            each_one = core.compile_model(model, "CPU", options | {"NUM_STREAMS": threads}) if threads > 1 else None
         except RuntimeError as error:
             raise GraphError(
                 f"{path.name} cannot be loaded by OpenVINO ({error})", "package the model again"
             ) from error
-        check_graph(_shapes(self._graph.inputs), _shapes(self._graph.outputs), self._manifest)
-        self._idle: deque[Any] = deque()
-        """Requests nobody uses. Each holds its own memory and serves one caller at a time; there are as many as there
-        ever were calls at once. `pop` and `append` of a deque need no lock."""
+        check_graph(_shapes(all_threads.inputs), _shapes(all_threads.outputs), self._manifest)
+        self._all_threads = _Compiled(all_threads)
+        self._single_thread = _Compiled(each_one) if each_one else self._all_threads
 
     def run(self, tensor: Floats) -> Floats:
         """The graph's output for one input. Safe to call from several threads at once.
@@ -131,25 +163,30 @@ class OpenVinoSession:
         names = [self._manifest.output.name, *(each.name for each in extra)]
         if self._stuck:
             raise _too_long(self._run_seconds)
+        ticket = self._policy.begin()
+        compiled = self._all_threads if ticket.all_threads else self._single_thread
+        outputs = None
         try:
-            request = self._idle.pop()
-        except IndexError:
-            request = self._graph.create_infer_request()
-        try:
-            request.start_async({self._manifest.input.name: tensor}, share_inputs=True)
-            if not request.wait_for(int(self._run_seconds * 1e3)):
-                self._stuck = True
-                _STUCK.append((request, tensor))
-                raise _too_long(self._run_seconds)
-            request.wait()  # It raises what went wrong.
-            outputs = [np.array(request.results[name], np.float32) for name in names]
+            outputs = self._run(compiled, tensor, names)
         except RuntimeError as error:
             raise GraphError(f"OpenVINO cannot run the graph ({error})", "package the model again") from error
         finally:
-            if not self._stuck:
-                self._idle.append(request)
+            self._policy.end(ticket, failed=outputs is None)
         check_outputs(outputs, self._manifest, extra)
         return outputs
+
+    def _run(self, compiled: _Compiled, tensor: Floats, names: Sequence[str]) -> list[Floats]:
+        request = compiled.take()
+        request.start_async({self._manifest.input.name: tensor}, share_inputs=True)
+        if not request.wait_for(int(self._run_seconds * 1e3)):
+            self._stuck = True
+            _STUCK.append((request, tensor))
+            raise _too_long(self._run_seconds)
+        try:
+            request.wait()  # It raises what went wrong.
+            return [np.array(request.results[name], np.float32) for name in names]
+        finally:
+            compiled.give_back(request)
 
 
 def _computes_bf16(core: Any) -> bool:

@@ -146,16 +146,23 @@ class AdaptivePolicy:
         threads: how many a run may use: as many as there are processors.
         in_flight: the runs of all graphs that share them.
         clock: tells the time.
+        trims: whether runs of this graph can give memory back.
     """
 
     spin = True
 
     def __init__(
-        self, threads: int, in_flight: InFlightRuns = _PROCESS_RUNS, clock: Callable[[], Clock] | None = None
+        self,
+        threads: int,
+        in_flight: InFlightRuns = _PROCESS_RUNS,
+        clock: Callable[[], Clock] | None = None,
+        *,
+        trims: bool = True,
     ) -> None:
         self._threads = threads
         self._in_flight = in_flight
         self._clock = clock or _clock
+        self._trims = trims
         self._slow_runs: list[float] = []
         """Seconds of the last runs with all threads, if none of them got all its processors."""
         self._trial_due = False
@@ -168,7 +175,8 @@ class AdaptivePolicy:
         with self._in_flight.lock:
             began = self._clock()
             self._in_flight.enter(began.wall)
-            return RunTicket(self._may_use_all(began.wall), self._in_flight.claim_trim(began.wall), began)
+            trim = self._trims and self._in_flight.claim_trim(began.wall)
+            return RunTicket(self._may_use_all(began.wall), trim, began)
 
     def _may_use_all(self, wall: float) -> bool:
         if self._in_flight.recent_peak >= self._threads or wall < self._single_until:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,6 +45,7 @@ from handful_trainer.packaging.quantization import (
     nncf_is_installed,
     quantize_by_nncf,
     quantize_by_onnxruntime,
+    quantize_for_openvino,
 )
 from handful_trainer.tasks.base import Evaluation
 from handful_trainer.tasks.bootstrap import Interval, interval, resamples
@@ -53,6 +55,8 @@ TOLERANCE = 0.005
 MIN_IMAGES = 100
 """A percentile bootstrap of fewer is too narrow."""
 INT8_GRAPH = "model.int8.onnx"
+INT8_OPENVINO = "model.int8.xml"
+_FILES = {INT8_GRAPH: (INT8_GRAPH,), INT8_OPENVINO: (INT8_OPENVINO, "model.int8.bin")}
 FASTER = 1.1
 """`auto` takes only what is so many times as fast as FP32 here: the margin that serving asks for, too."""
 _ROUNDS, _WARM_UP, _SECONDS = 40, 3, 20.0
@@ -237,18 +241,25 @@ def try_precisions(
     if dataset.task.package_task != package.manifest.task:
         raise DataError(f"{dataset.root} is a dataset for {dataset.task.name}", "name one of the package's task")
     shutil.copytree(package.root, folder)
-    (folder / INT8_GRAPH).unlink(missing_ok=True)
-    candidates = [Execution("openvino", "bf16")] if "bf16" in precisions else []
+    _keep_graphs(folder, ())
+    candidates: list[tuple[Execution, str | None]] = []
+    if "bf16" in precisions:
+        candidates.append((Execution("openvino", "bf16"), None))
     if "int8" in precisions:
+        calibrate = calibration_images(dataset, images)
         by = quantize_by_nncf if nncf_is_installed() else quantize_by_onnxruntime
-        by(package, folder / INT8_GRAPH, calibration_images(dataset, images))
-        candidates += [Execution("openvino", "int8")] if is_installed() else []
-        candidates += [Execution("onnxruntime", "int8")]
+        by(package, folder / INT8_GRAPH, calibrate)
+        if nncf_is_installed():
+            quantize_for_openvino(package, folder / INT8_OPENVINO, calibrate)
+            candidates.append((Execution("openvino", "int8"), INT8_OPENVINO))
+        elif is_installed():
+            candidates.append((Execution("openvino", "int8"), INT8_GRAPH))
+        candidates.append((Execution("onnxruntime", "int8"), INT8_GRAPH))
     update = {"precisions": (), "files": describe_files(folder)}
     copy = write_package(folder, package.manifest.model_copy(update=update))
     plain = load_model(copy)
     judged = dataset.task.evaluate(plain, dataset, "test")
-    return copy, [_trial(copy, dataset, plain, judged, each, tolerance) for each in candidates]
+    return copy, [_trial(copy, dataset, plain, judged, *each, tolerance) for each in candidates]
 
 
 def allow(package: Package, dataset: PreparedDataset, trials: Sequence[Trial]) -> Package:
@@ -261,13 +272,19 @@ def allow(package: Package, dataset: PreparedDataset, trials: Sequence[Trial]) -
     """
     folder = package.root
     update: dict[str, Any] = {"precisions": tuple(trial.entry() for trial in trials)}
-    if any(trial.graph for trial in trials):
+    graphs = [trial.graph for trial in trials if trial.graph]
+    _keep_graphs(folder, graphs)
+    if graphs:
         # Calibrating is a training, too.
         update["seen"] = (seen_by(package) | seen_images(dataset)).write(folder)
-    else:
-        (folder / INT8_GRAPH).unlink(missing_ok=True)
     update |= {"schema_version": SCHEMA_VERSION, "files": describe_files(folder)}
     return write_package(folder, package.manifest.model_copy(update=update))
+
+
+def _keep_graphs(folder: Path, graphs: Collection[str]) -> None:
+    """Remove the INT8 graphs but these."""
+    for name in chain.from_iterable(files for graph, files in _FILES.items() if graph not in graphs):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _trial(
@@ -276,9 +293,9 @@ def _trial(
     plain: VisionModel,
     judged: Evaluation,
     execution: Execution,
+    graph: str | None,
     tolerance: float,
 ) -> Trial:
-    graph = INT8_GRAPH if execution.reduced == "int8" else None
     model = VisionModel(package, _session(package, execution, graph))
     metric = dataset.task.metrics[0]
     evaluation = dataset.task.evaluate(model, dataset, "test")
