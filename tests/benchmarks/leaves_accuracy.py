@@ -75,7 +75,12 @@ def _spread(results: Sequence[dict[str, float]], name: str) -> str:
 
 def _apart(words: list[str], environment: dict[str, str]) -> dict[str, float]:
     done = subprocess.run(
-        [sys.executable, __file__, "--as", *words], env=environment, stdout=subprocess.PIPE, text=True, check=False
+        [sys.executable, str(Path(__file__).resolve()), "--as", *words],
+        env=environment,
+        cwd=words[-1],  # Ultralytics writes mlflow.db and mlruns to where it is.
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise SystemExit(f"the training ({words[0]}) failed: see above")
