@@ -444,7 +444,11 @@ def test_a_segment_is_read_row_by_row(tmp_path: Path) -> None:
     assert list(read_rows(path)) == rows
 
 
-@pytest.mark.parametrize("content", [b"no gzip", gzip.compress(a_row().line().encode())[:-9], gzip.compress(b"{}\n")])
+@pytest.mark.parametrize(
+    "content",
+    [b"no gzip", gzip.compress(a_row().line().encode())[:-9], gzip.compress(b"{}\n")],
+    ids=["no gzip", "cut off", "no row"],  # By itself an id would hold the second in which it was compressed.
+)
 def test_what_is_no_segment(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "s.jsonl.gz").write_bytes(content)
     with pytest.raises(DataError, match=r"s\.jsonl\.gz is no whole segment"):
