@@ -188,7 +188,7 @@ class Split:
         values = {f.name: _plain(usual[f.name].take(self.reference_places)) for f in material.features}
         self.reference = Reference(material.features, values, null=null)
         self.graph = _graph(neighbours, self.others)
-        self.turns = number
+        self.turns = 0
 
     def run(self) -> None:
         """All windows of this split."""

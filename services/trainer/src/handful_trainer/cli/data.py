@@ -59,11 +59,15 @@ def prepare(
         from handful_trainer.pipeline.kept_splits import fetch_splits
 
         chosen = fetch_splits(chosen, core.home, core.mlflow_uri)
+    note = ""
     if splits is None and get_task(task).engine is not None:
         from handful_trainer.pipeline.kept_splits import bring_back_splits
 
-        bring_back_splits(chosen, load_config(config, overrides or []).mlflow.model_name, core.home, core.mlflow_uri)
+        model = load_config(config, overrides or []).mlflow.model_name
+        note = bring_back_splits(chosen, model, core.home, core.mlflow_uri)
     dataset = make(chosen, core.home, output, task=task, splits=splits)
+    if note:
+        say(note)
     if as_json:
         print_json(_as_json(dataset))
         return

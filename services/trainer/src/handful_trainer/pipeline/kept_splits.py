@@ -53,21 +53,23 @@ def fetch_splits(config: DatasetConfig, home: Path, uri: str) -> DatasetConfig:
     return pin_splits(config, str(path))
 
 
-def bring_back_splits(config: DatasetConfig, model: str, home: Path, uri: str) -> None:
+def bring_back_splits(config: DatasetConfig, model: str, home: Path, uri: str) -> str:
     """Remember the splits that the champion was trained on, where this folder remembers none of the dataset.
 
     After a loss, or on another machine, a test image would become a training image. Nothing changes where there is no
-    champion, or where it was trained on another dataset or another way of sharing out. If MLflow does not answer, a
-    line says so.
+    champion, or where it was trained on another dataset or another way of sharing out.
 
     Args:
         config: the dataset's settings.
         model: whose champion it is.
         home: Handful's folder.
         uri: MLflow's address.
+
+    Returns:
+        What to tell the user once the dataset is prepared: that MLflow could not be asked. Empty if it was.
     """
     if config.split.keep != "auto" or is_remembered(config, home):
-        return
+        return ""
     try:
         with suppress(NotFoundError, ConfigError), TemporaryDirectory() as folder:
             number, run_id = _champion(Registry(uri, timeout=_SECONDS, attempts=1), model)
@@ -79,10 +81,11 @@ def bring_back_splits(config: DatasetConfig, model: str, home: Path, uri: str) -
                     "had them in (dataset.split.keep=none shares them out anew)"
                 )
     except HandfulError as error:
-        say(
-            f"{error.message}, so these images are shared out without asking for the splits of {model}'s champion "
+        return (
+            f"{error.message}, so these images were shared out without asking for the splits of {model}'s champion "
             f"(dataset.split.keep=models:/{model}@{CHAMPION} asks for them, or stops)"
         )
+    return ""
 
 
 def warn_of_moved_images(dataset: PreparedDataset, model: str, uri: str) -> int:

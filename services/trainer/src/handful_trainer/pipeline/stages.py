@@ -243,8 +243,11 @@ def _dataset(config: TrainingConfig, home: Path, uri: str, data: Path | None) ->
         ConfigError: it was prepared for something else.
     """
     if data is None:
-        bring_back_splits(config.dataset, config.mlflow.model_name, home, uri)
-        return prepare(fetch_splits(config.dataset, home, uri), home, task=config.task)
+        note = bring_back_splits(config.dataset, config.mlflow.model_name, home, uri)
+        dataset = prepare(fetch_splits(config.dataset, home, uri), home, task=config.task)
+        if note:
+            say(note)
+        return dataset
     return PreparedDataset.made_from(data, config.task, config.dataset)
 
 
