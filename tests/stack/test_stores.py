@@ -75,7 +75,7 @@ def test_a_backup_is_the_starter_model_of_a_stack_of_which_nothing_is_left(
     hashes = set(_objects(stack).values())
     done = stack.run_script("export", "--out", "all.zip")
     assert done.returncode == 0, done.stderr
-    assert "exact: the database postgresql" in done.stdout + done.stderr
+    assert "exact: MLflow's database postgresql" in done.stdout + done.stderr
     backup = stack.root / "backups" / "all.zip"
     models = stack.root / "models"
     models.mkdir(exist_ok=True)

@@ -92,13 +92,17 @@ def _find(core: CoreSettings, settings: BackupSettings, mode: Mode, rest: Rest) 
         return _over_rest(settings, rest, "as asked for")
     if settings.database_url is not None:
         database = Database(settings.database_url.get_secret_value())
-        why = f"exact: the database {database.display_url}"
-        return MlflowTarget(rest, StoreResolver(settings, rest), database, why)
+        return MlflowTarget(rest, StoreResolver(settings, rest), database, _exactly(database.display_url))
     embedded = EmbeddedMlflow(core.home)
     if embedded.database.is_file() and _is_behind(embedded.database, core.mlflow_uri, rest):
         artifacts = settings.artifacts or str(embedded.artifacts)
         stores = StoreResolver(settings.model_copy(update={"artifacts": artifacts}), rest)
-        return MlflowTarget(rest, stores, Database(embedded.url), f"exact: the database {embedded.database}")
+        return MlflowTarget(
+            rest,
+            stores,
+            Database(embedded.url),
+            f"exact: MLflow's database {embedded.database}, with all ids and times",
+        )
     if mode is Mode.DATABASE:
         raise ConfigError("the exact way needs MLflow's database", "set --database or HANDFUL_BACKUP_DATABASE_URL")
     return _over_rest(settings, rest, "no database was named")
@@ -107,8 +111,11 @@ def _find(core: CoreSettings, settings: BackupSettings, mode: Mode, rest: Rest) 
 def _embedded(core: CoreSettings, settings: BackupSettings, rest: Rest) -> MlflowTarget:
     embedded = EmbeddedMlflow(core.home)
     stores = StoreResolver(settings.model_copy(update={"artifacts": str(embedded.artifacts)}), rest)
-    why = f"exact: the database {embedded.database}"
-    return MlflowTarget(rest, stores, Database(embedded.url), why, installed_mlflow())
+    return MlflowTarget(rest, stores, Database(embedded.url), _exactly(str(embedded.database)), installed_mlflow())
+
+
+def _exactly(database: str) -> str:
+    return f"exact: MLflow's database {database}, with all ids and times"
 
 
 def _over_rest(settings: BackupSettings, rest: Rest, why: str) -> MlflowTarget:
