@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from fakes.packages import allowing, proved
+from handful_core.console import only_results_on_stdout
 from handful_core.package import (
     Input,
     Manifest,
@@ -42,6 +43,11 @@ class Material:
 
 def make(folder: Path) -> Material:
     """Build YOLO11n and export it at 640 and 320 pixels, and a classifier at 224."""
+    with only_results_on_stdout():  # The exporter tells much, and stdout is for the result.
+        return _make(folder)
+
+
+def _make(folder: Path) -> Material:
     from ultralytics import YOLO
 
     model = YOLO("yolo11n.yaml")

@@ -265,7 +265,7 @@ def main() -> None:
     os.environ |= {"OMP_WAIT_POLICY": "passive", "YOLO_VERBOSE": "false", "YOLO_OFFLINE": "true"}
     with tempfile.TemporaryDirectory(prefix="handful-bench-") as name:
         folder = Path(name)
-        material = Material(folder, {}) if chosen.precision else _quietly(folder)
+        material = Material(folder, {}) if chosen.precision else make(folder)
         bench = Bench(folder, material, *((2, 12, 2.0) if chosen.quick else (6, 60, 8.0)))
         small = prepared(photograph(640, 480))
         if not chosen.precision:
@@ -280,14 +280,6 @@ def main() -> None:
         print(json.dumps(result | {"figures": bench.figures, "ratios": bench.ratios}, indent=2))
     else:
         _table(bench)
-
-
-def _quietly(folder: Path) -> Material:
-    """The exporter tells much, and stdout is for the result."""
-    from handful_core.console import only_results_on_stdout
-
-    with only_results_on_stdout():
-        return make(folder)
 
 
 _WANTED = {
