@@ -97,12 +97,7 @@ def _find(core: CoreSettings, settings: BackupSettings, mode: Mode, rest: Rest) 
     if embedded.database.is_file() and _is_behind(embedded.database, core.mlflow_uri, rest):
         artifacts = settings.artifacts or str(embedded.artifacts)
         stores = StoreResolver(settings.model_copy(update={"artifacts": artifacts}), rest)
-        return MlflowTarget(
-            rest,
-            stores,
-            Database(embedded.url),
-            f"exact: MLflow's database {embedded.database}, with all ids and times",
-        )
+        return MlflowTarget(rest, stores, Database(embedded.url), _exactly(str(embedded.database)))
     if mode is Mode.DATABASE:
         raise ConfigError("the exact way needs MLflow's database", "set --database or HANDFUL_BACKUP_DATABASE_URL")
     return _over_rest(settings, rest, "no database was named")

@@ -29,10 +29,14 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_prepare_reports(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_prepare_reports(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HANDFUL_MLFLOW_URI", "http://127.0.0.1:9")
     code, out, err = run(capsys, "prepare", "--config", str(config), "--json")
     report = json.loads(out)
     assert code == 0
+    assert err.count("without asking for the splits of") == 1, "no MLflow is there"
     assert report["usable_images"] == 12
     assert Path(report["folder"]).parent == tmp_path / "var" / "datasets"
     assert Path(report["data_yaml"]).is_file()

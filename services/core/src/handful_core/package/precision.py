@@ -17,6 +17,11 @@ MIN_IOU = 0.9
 _OPENVINO_GRAPH = ".xml"
 
 
+def graph_files(graph: str) -> tuple[str, ...]:
+    """The files of a graph: itself, and the weights that OpenVINO's own format keeps beside it."""
+    return (graph, f"{graph.removesuffix(_OPENVINO_GRAPH)}.bin") if graph.endswith(_OPENVINO_GRAPH) else (graph,)
+
+
 class GoldenTolerance(Part):
     """How far the golden image's answer may be from the FP32 one."""
 
@@ -72,10 +77,7 @@ class ReducedPrecision(Part):
     @property
     def files(self) -> tuple[str, ...]:
         """Files of the package that hold its graph."""
-        if self.model is None:
-            return ()
-        weights = (f"{self.model.removesuffix(_OPENVINO_GRAPH)}.bin",) if self.model.endswith(_OPENVINO_GRAPH) else ()
-        return (self.model, *weights)
+        return graph_files(self.model) if self.model else ()
 
     @model_validator(mode="after")
     def _has_its_graph(self) -> Self:

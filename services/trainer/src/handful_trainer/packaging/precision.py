@@ -29,7 +29,7 @@ from handful_core.package import (
     write_package,
 )
 from handful_core.package.archive import describe_files
-from handful_core.package.precision import MAX_SCORE_GAP, MIN_IOU
+from handful_core.package.precision import MAX_SCORE_GAP, MIN_IOU, graph_files
 from handful_core.runtime.benchmark import measure_in_turns
 from handful_core.runtime.cpus import available_cpus, processor_name
 from handful_core.runtime.execution import Execution, Reduced
@@ -56,7 +56,6 @@ MIN_IMAGES = 100
 """A percentile bootstrap of fewer is too narrow."""
 INT8_GRAPH = "model.int8.onnx"
 INT8_OPENVINO = "model.int8.xml"
-_FILES = {INT8_GRAPH: (INT8_GRAPH,), INT8_OPENVINO: (INT8_OPENVINO, "model.int8.bin")}
 FASTER = 1.1
 """`auto` takes only what is so many times as fast as FP32 here: the margin that serving asks for, too."""
 _ROUNDS, _WARM_UP, _SECONDS = 40, 3, 20.0
@@ -283,7 +282,8 @@ def allow(package: Package, dataset: PreparedDataset, trials: Sequence[Trial]) -
 
 def _keep_graphs(folder: Path, graphs: Collection[str]) -> None:
     """Remove the INT8 graphs but these."""
-    for name in chain.from_iterable(files for graph, files in _FILES.items() if graph not in graphs):
+    unused = [graph for graph in (INT8_GRAPH, INT8_OPENVINO) if graph not in graphs]
+    for name in chain.from_iterable(map(graph_files, unused)):
         (folder / name).unlink(missing_ok=True)
 
 
