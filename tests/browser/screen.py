@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from playwright.sync_api import FilePayload, JSHandle, Locator, Page, expect
+
+from support.waiting import until
 
 Box = tuple[float, float, float, float]
 
@@ -81,16 +84,25 @@ class Screen:
 
     def box_on_picture(self, place: int) -> Box:
         """Where a box is drawn, in shares of the picture as it is shown: x1, y1, x2, y2."""
-        frame = self.part("picture").bounding_box()
-        box = self.boxes.nth(place).locator(".edge").bounding_box()
-        assert frame
-        assert box
-        return (
-            (box["x"] - frame["x"]) / frame["width"],
-            (box["y"] - frame["y"]) / frame["height"],
-            (box["x"] + box["width"] - frame["x"]) / frame["width"],
-            (box["y"] + box["height"] - frame["y"]) / frame["height"],
+        # Both in one question: between two, the page may have drawn them anew.
+        x1, y1, x2, y2 = (
+            self.boxes.nth(place)
+            .locator(".edge")
+            .evaluate(
+                """(edge) => {
+                const box = edge.getBoundingClientRect();
+                const frame = document.querySelector('[data-part="picture"]').getBoundingClientRect();
+                const across = (x) => (x - frame.left) / frame.width;
+                const down = (y) => (y - frame.top) / frame.height;
+                return [across(box.left), down(box.top), across(box.right), down(box.bottom)];
+            }"""
+            )
         )
+        return x1, y1, x2, y2
+
+    def until(self, holds: Callable[[], object], what: str) -> None:
+        """Wait until it holds, while the page goes on."""
+        until(holds, what, sleep=lambda seconds: self.page.wait_for_timeout(1000 * seconds))
 
     def open_picker(self) -> Locator:
         """Open the list of models; its entries."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from support.mlflow_server import MlflowServer, free_port
 from support.serving_process import ServingProcess
 from support.small_leaves import NETWORK, leaf
 from support.training import Trainer
+from support.waiting import until
 
 pytestmark = pytest.mark.slow
 _SECONDS = 900
@@ -91,13 +91,6 @@ def train(trainer: Trainer, *words: str) -> dict[str, Any]:
     return trainer.finish(trainer.start("--config", str(trainer.config), *words), _SECONDS)
 
 
-def until(holds: Callable[[], object], what: str, pause: float = 0.2) -> None:
-    deadline = time.monotonic() + _SECONDS
-    while not holds():
-        assert time.monotonic() < deadline, what
-        time.sleep(pause)
-
-
 def ask(serving: ServingProcess, pixels: np.ndarray) -> dict[str, Any]:
     data = encoded(pixels)
     answer = httpx.post(f"{serving.url}/predict", content=data, headers={"Content-Type": "image/png"}, timeout=60)
@@ -142,9 +135,14 @@ def walk(page: Page, trainer: Trainer, mlflow: MlflowServer, serving: ServingPro
         assert wrong["top"][0]["name"] != "rust", "the first version knows it already"
         seeds = iter(range(2, 2 + 10 * _NEW))
         # Of some the model is sure, as of pictures in life.
-        until(lambda: ask(serving, lime(next(seeds))) and come() >= _NEW, "the pictures did not come to MLflow", 1)
+        until(
+            lambda: ask(serving, lime(next(seeds))) and come() >= _NEW,
+            "the pictures did not come to MLflow",
+            _SECONDS,
+            1,
+        )
         spool = serving.root / "home" / "review"
-        until(lambda: not list(spool.rglob("*.jpg")), "some pictures are still on their way")
+        until(lambda: not list(spool.rglob("*.jpg")), "no picture is on its way", _SECONDS)
         count = come()
 
         page.locator('[data-to="review"]').click()
@@ -157,5 +155,5 @@ def walk(page: Page, trainer: Trainer, mlflow: MlflowServer, serving: ServingPro
 
     second = train(trainer, "--add", "reviewed")
     assert second["promoted"] is True, second
-    until(lambda: ask(serving, lime(1))["version"] == second["version"], "the new champion is not served")
+    until(lambda: ask(serving, lime(1))["version"] == second["version"], "the new champion is served", _SECONDS)
     assert ask(serving, lime(1))["top"][0]["name"] == "rust"

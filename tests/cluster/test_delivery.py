@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ import httpx
 import pytest
 
 from fakes.packages import build_package
-from support.cluster import ROOT, Cluster, small_overlay, until
+from support import waiting
+from support.cluster import ROOT, Cluster, small_overlay
 from support.load import Load
 from support.registering import register
 
 _REQUESTS = int(os.environ.get("HANDFUL_CLUSTER_REQUESTS", "400"))
 """Of each test here: five of them, so 2,000."""
+until = partial(waiting.until, seconds=300, pause=0.5)
 _OVERLAYS = sorted(path.name for path in (ROOT / "deploy" / "kubernetes" / "overlays").iterdir())
 
 
@@ -150,11 +153,11 @@ def test_a_killed_pod(load: Load, delivered: Cluster, counted: dict[str, object]
 
 def test_the_autoscaler(delivered: Cluster, load: Load, counted: dict[str, object]) -> None:
     name = f"deployment/serving-{delivered.live()}"
-    until(lambda: _replicas(delivered, name) == 2, "two replicas, when nobody asks", 600)
+    until(lambda: _replicas(delivered, name) == 2, "two replicas, when nobody asks", seconds=600)
     load.clients = 8
     with load:
-        up = until(lambda: len(delivered.ready(delivered.live())) == 4, "four replicas are ready under load", 900)
-    down = until(lambda: _replicas(delivered, name) == 2, "two replicas again", 900)
+        up = until(lambda: len(delivered.ready(delivered.live())) == 4, "four replicas are ready", seconds=900)
+    down = until(lambda: _replicas(delivered, name) == 2, "two replicas again", seconds=900)
     counted |= {"two_to_four_seconds": round(up), "four_to_two_seconds": round(down)} | load.report()
     assert load.failed == 0, load.report()
 
@@ -186,7 +189,7 @@ def test_the_prediction_log_of_all_replicas_is_in_one_place(load: Load, delivere
     with load:
         load.reach(40)
     with delivered.forwarded("service/mlflow", 5000) as mlflow, httpx.Client(base_url=mlflow, timeout=30) as http:
-        until(lambda: len(_logging_pods(http)) >= 2, "two replicas have brought their rows", 120)
+        until(lambda: len(_logging_pods(http)) >= 2, "two replicas have brought their rows", seconds=120)
 
 
 def _logging_pods(http: httpx.Client) -> set[str]:

@@ -16,7 +16,8 @@ from fakes.packages import build_package, encode, picture
 from support.docker_engine import missing_engine_reason
 from support.network_lock import Hold, exclusive
 from support.registering import register
-from support.stack import Stack, copy_checkout, until
+from support.stack import Stack, copy_checkout
+from support.waiting import until
 
 HAND = encode(picture({(2, 3): "5"}))
 

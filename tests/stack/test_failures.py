@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from support.stack import SERVERS, Stack, until
+from support.stack import SERVERS, Stack
+from support.waiting import until
 
 
 @pytest.mark.parametrize("service", SERVERS)

@@ -7,7 +7,8 @@ import re
 import socket
 from typing import Any
 
-from support.stack import SERVERS, Stack, docker, until
+from support.stack import SERVERS, Stack, docker
+from support.waiting import until
 
 _CONNECT = """
 import json, os, socket

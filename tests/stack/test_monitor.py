@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from support.stack import Stack, docker, until
+from support.stack import Stack, docker
+from support.waiting import until
 
 _VERDICTS = "/monitor/verdicts"
 

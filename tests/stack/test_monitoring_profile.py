@@ -12,7 +12,8 @@ import pytest
 
 from support.mlflow_server import free_port
 from support.prometheus import ALERTMANAGER
-from support.stack import Stack, docker, until
+from support.stack import Stack, docker
+from support.waiting import until
 
 _PUBLIC = "prom/alertmanager:v0.28.1"
 _TEMPLATES = "/usr/share/prometheus/alertmanager"

@@ -15,7 +15,8 @@ from websockets.typing import Origin, Subprotocol
 
 from fakes.packages import encode, picture
 from handful_serving.api.security_headers import STRICT_POLICY as CSP_HEADER
-from support.stack import SERVERS, Stack, until
+from support.stack import SERVERS, Stack
+from support.waiting import until
 
 
 def test_a_cold_start_makes_settings_and_secrets_and_leaves_all_well(stack: Stack) -> None:

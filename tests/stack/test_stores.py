@@ -10,7 +10,8 @@ from typing import Any
 
 import httpx
 
-from support.stack import Stack, until
+from support.stack import Stack
+from support.waiting import until
 
 _LIST = """
 import json, os

@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from fakes.squares import write_squares
-from support.stack import Stack, until
+from support.stack import Stack
+from support.waiting import until
 
 _CONFIG = {
     "model": {"family": "yolo11", "size": "n", "pretrained": False},

@@ -9,8 +9,7 @@ import re
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -206,15 +205,6 @@ def writable_volumes(cluster: Cluster) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
-
-
-def until(holds: Callable[[], object], what: str, seconds: float = 300) -> float:
-    """Wait until it holds; how many seconds it took."""
-    begin = time.monotonic()
-    while not holds():
-        assert time.monotonic() - begin < seconds, f"{what}: not within {seconds:.0f} s"
-        time.sleep(0.5)
-    return time.monotonic() - begin
 
 
 def _is_ready(pod: Any) -> bool:

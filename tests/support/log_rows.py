@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import random
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,12 +30,6 @@ def a_row(number: int = 0, **fields: Any) -> LogRow:
 
 def chance(seed: int) -> random.Random:
     return random.Random(seed)  # noqa: S311  # No secret.
-
-
-async def until(holds: Callable[[], Any]) -> None:
-    async with asyncio.timeout(30):
-        while not holds():
-            await asyncio.sleep(0.01)
 
 
 def ids(paths: Any) -> list[int]:

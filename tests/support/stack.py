@@ -7,8 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -178,11 +177,3 @@ def inspect(containers: Iterable[str]) -> list[dict[str, Any]]:
     names = list(containers)
     found: list[dict[str, Any]] = json.loads(docker("inspect", *names)) if names else []
     return found
-
-
-def until(holds: Callable[[], object], what: str, seconds: float = 120) -> None:
-    """Wait until it holds."""
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, f"{what}: not within {seconds:.0f} s"
-        time.sleep(0.3)

@@ -24,7 +24,7 @@ from support.monitor_metrics import MonitorMetrics
 from support.prometheus import Alertmanager, Prometheus
 from support.registering import register
 from support.serving_process import ServingProcess
-from support.stack import until
+from support.waiting import until
 
 MODEL = "watched"
 DASHBOARD = "http://vision.example.com:8080"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
 
 from playwright.sync_api import Route, expect
 
 from browser.scene import scene
-from browser.screen import Screen, file
+from browser.screen import file
 from browser.stock import LEAVES
 from fakes.packages import build_package, encode
 from support.live_serving import LiveServing
@@ -47,7 +46,7 @@ def test_a_late_word_on_a_model_is_never_taken_for_one_on_the_next(screen) -> No
     held: list[Route] = []
     screen.page.route("**/api/classes?model=fingers*", lambda route: held.append(route))  # noqa: PLW0108  # Playwright marks what it calls.
     screen.pick("previous")
-    _until(lambda: held, screen)
+    screen.until(lambda: held, "the request")
     screen.open_picker()
     screen.page.locator(".model", has_text="leaves").locator(".version").click()
     expect(chips).to_have_text(LEAVES)
@@ -95,7 +94,7 @@ def test_the_keyboard_comes_to_a_list_that_is_late(screen) -> None:
     screen.page.reload()
     button = screen.part("picker-button")
     screen.expect_view_state("empty")
-    _until(lambda: held, screen)
+    screen.until(lambda: held, "the request")
     button.focus()
     screen.page.keyboard.press("Enter")
     expect(screen.part("picker-panel")).to_be_focused()
@@ -116,20 +115,13 @@ def test_a_list_that_changes_leaves_the_keyboard_where_it_is(screen) -> None:
     screen.page.keyboard.press("Enter")
     screen.page.keyboard.press("ArrowDown")
     expect(screen.page.locator(".version", has_text="previous")).to_be_focused()
-    _until(lambda: held, screen)
+    screen.until(lambda: held, "the request")
     listing = held[0].fetch().json()
     (fingers,) = (model for model in listing["models"] if model["name"] == "fingers")
     fingers["versions"].append(fingers["versions"][0] | {"version": 9, "aliases": []})
     held[0].fulfill(json=listing)
     expect(screen.page.locator(".version", has_text="v9")).to_be_visible()
     expect(screen.page.locator(".version", has_text="previous")).to_be_focused()
-
-
-def _until(holds: Callable[[], object], screen: Screen) -> None:
-    until = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < until
-        screen.page.wait_for_timeout(20)
 
 
 def test_a_click_elsewhere_closes_the_list(screen) -> None:

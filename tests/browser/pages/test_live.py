@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from fakes.packages import build_package, encode
 from handful_serving.adapters.key_file import KeyFile
 from handful_serving.domain.auth import ApiKey, digest_of
 from support.live_serving import LiveServing
+from support.waiting import until
 
 _SEEN = {(1, 2): "5", (5, 4): "2"}
 
@@ -49,10 +49,7 @@ def _part(page: Page, name: str) -> Any:
 
 def _until(page: Page, holds: str) -> None:
     """Wait for what the page itself says; Playwright's own waiting is forbidden by the content policy."""
-    until = time.monotonic() + 30
-    while not page.evaluate(holds):
-        assert time.monotonic() < until
-        page.wait_for_timeout(20)
+    until(lambda: page.evaluate(holds), holds, sleep=lambda seconds: page.wait_for_timeout(1000 * seconds))
 
 
 def test_the_camera_is_counted_frame_by_frame(camera_page, serving) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import BrowserType, Page, Request, expect
 
-from browser.scene import scene
+from browser.scene import SIDE, cell_box, scene
 from browser.screen import Screen, file
 from fakes.packages import encode
 
@@ -76,22 +75,16 @@ def test_nothing_is_wider_than_the_window(page, open_screen, serving, width) -> 
 def test_boxes_follow_the_picture_when_the_window_changes(page, screen) -> None:
     screen.drop(file(DATA))
     expect(screen.boxes).to_have_count(2)
+    expected = pytest.approx([edge / SIDE for edge in cell_box(1, 1)], abs=0.02)
     page.set_viewport_size({"width": 1440, "height": 900})
-    before = screen.box_on_picture(0)
+    screen.until(lambda: screen.box_on_picture(0) == expected, "the box on its square")
     wide = page.evaluate(_PICTURE_WIDTH)
     page.set_viewport_size({"width": 420, "height": 800})
-    _until(lambda: page.evaluate(_PICTURE_WIDTH) < wide, page)
-    _until(lambda: screen.box_on_picture(0) == pytest.approx(before, abs=0.02), page)
+    screen.until(lambda: page.evaluate(_PICTURE_WIDTH) < wide, "a smaller picture")
+    screen.until(lambda: screen.box_on_picture(0) == expected, "the box on its square, too")
 
 
 _PICTURE_WIDTH = """document.querySelector('[data-part="picture"]').clientWidth"""
-
-
-def _until(holds: Callable[[], bool], page: Page) -> None:
-    until = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < until
-        page.wait_for_timeout(50)
 
 
 @pytest.fixture

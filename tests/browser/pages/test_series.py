@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Route, expect
 
 from browser.scene import scene
-from browser.screen import Screen, file
+from browser.screen import file
 from fakes.packages import build_package, encode
 from support.live_serving import LiveServing
 
@@ -25,13 +24,6 @@ def own(tmp_path: Path, dashboard: Path) -> Iterator[LiveServing]:
         serving.mlflow.register(build_package(tmp_path / "1"), aliases=["champion"])
         serving.wait_until_ready()
         yield serving
-
-
-def _until(holds: Callable[[], object], screen: Screen) -> None:
-    until = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < until
-        screen.page.wait_for_timeout(20)
 
 
 def _refusal(status: int, kind: str, seconds: int | None) -> dict[str, object]:
@@ -52,9 +44,9 @@ def test_a_picture_whose_model_is_changed_is_asked_again_before_the_next(screen)
 
     screen.page.route("**/api/predict*", hold_two)
     screen.drop(*THREE)
-    _until(lambda: len(held) == 1, screen)
+    screen.until(lambda: len(held) == 1, "the first request")
     screen.pick("previous")
-    _until(lambda: len(held) == 2, screen)
+    screen.until(lambda: len(held) == 2, "the second request")
     held[1].continue_()
     expect(screen.part("history-list").get_by_role("button")).to_have_text(["3", "2", "1"])
     expect(screen.part("facts")).to_contain_text("answered by fingers v1")
@@ -120,7 +112,7 @@ def test_a_picture_that_nothing_came_of_frees_its_memory(page, open_screen, serv
     page.route("**/api/predict*", lambda route: held.append(route) if len(held) < 2 else route.continue_())
     for place, one in enumerate(THREE[:2], start=1):
         screen.drop(one)
-        _until(lambda place=place: len(held) == place, screen)
+        screen.until(lambda place=place: len(held) == place, f"request {place}")
     screen.drop(THREE[2])
     expect(screen.value).to_have_text("3")
     assert page.evaluate("live.size") == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from support.stack import until
+from support.waiting import until
 from support.watched import DASHBOARD, Watched
 
 

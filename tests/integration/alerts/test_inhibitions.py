@@ -11,7 +11,7 @@ import pytest
 
 from handful_mlflow.alerting import Receivers, render
 from support.prometheus import ALERTMANAGER, MISSING, Alertmanager
-from support.stack import until
+from support.waiting import until
 
 _LABELS = {"job": "serving", "instance": "one:8000"}
 

@@ -10,7 +10,7 @@ import pytest
 
 from support.prometheus import MISSING, PROMETHEUS
 from support.promql import Expression, measured, metric_names, panel_expressions, rules
-from support.stack import until
+from support.waiting import until
 from support.watched import Watched
 
 _CONFIGS = Path(__file__).parents[3] / "configs" / "monitoring"

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -19,6 +18,7 @@ from support.captured import draw_review
 from support.mlflow_server import MlflowServer, free_port
 from support.registering import register
 from support.serving_process import ServingProcess
+from support.waiting import until
 
 pytestmark = pytest.mark.slow
 _SECONDS = 90
@@ -60,13 +60,6 @@ def serving(mlflow: MlflowServer, monitor: str, tmp_path: Path) -> Iterator[Serv
     process.stop()
 
 
-def until(holds: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + _SECONDS
-    while not holds():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.2)
-
-
 def ask(serving: ServingProcess, column: int) -> bool:
     data = encode(picture({(column, 2): "5"}))
     answer = httpx.post(f"{serving.url}/predict", content=data, headers={"Content-Type": "image/png"}, timeout=60)
@@ -104,12 +97,12 @@ def prepare_reviewed(mlflow: MlflowServer, home: Path) -> None:
 def test_a_deleted_picture_is_nowhere(
     mlflow: MlflowServer, serving: ServingProcess, monitor: str, tmp_path: Path
 ) -> None:
-    until(lambda: httpx.get(f"{monitor}/health").is_success, "the monitor did not start")
-    until(lambda: ask(serving, 0), "nothing is captured")
+    until(lambda: httpx.get(f"{monitor}/health").is_success, "the monitor starts")
+    until(lambda: ask(serving, 0), "something is captured")
     assert ask(serving, 3)
     assert ask(serving, 6)
     with ReviewStore.at(mlflow.uri) as store:
-        until(lambda: len(store.pictures("fingers")) == 3, "the pictures did not come to MLflow")
+        until(lambda: len(store.pictures("fingers")) == 3, "the pictures came to MLflow")
         gone, *kept = store.pictures("fingers")
         jpeg = store.image(gone.id)
         store.write(draw_review(gone, by="somebody-who-said-so", annotation=gone.proposal))
@@ -153,13 +146,13 @@ def test_all_are_deleted_also_what_waits_on_a_server_s_disk(
     mlflow: MlflowServer, serving: ServingProcess, monitor: str, tmp_path: Path
 ) -> None:
     spool = tmp_path / "serving" / "home" / "review"
-    until(lambda: httpx.get(f"{monitor}/health").is_success, "the monitor did not start")
-    until(lambda: ask(serving, 0), "nothing is captured")
+    until(lambda: httpx.get(f"{monitor}/health").is_success, "the monitor starts")
+    until(lambda: ask(serving, 0), "something is captured")
     with ReviewStore.at(mlflow.uri) as store:
-        until(lambda: store.pictures("fingers"), "the picture did not come to MLflow")
+        until(lambda: store.pictures("fingers"), "the picture came to MLflow")
         mlflow.stop()
         assert ask(serving, 4), "answers go on"
-        until(lambda: list(spool.glob("*/*.jpg")), "the picture is not on the disk")
+        until(lambda: list(spool.glob("*/*.jpg")), "the picture is on the disk")
         serving.stop()
         (waiting,) = spool.glob("*/*.jpg")
         jpeg = waiting.read_bytes()
@@ -168,9 +161,9 @@ def test_all_are_deleted_also_what_waits_on_a_server_s_disk(
             "deleted": 1
         }
         serving.start()
-        until(lambda: not list(spool.glob("*/*.jpg")), "the picture is still on the disk")
+        until(lambda: not list(spool.glob("*/*.jpg")), "the picture is gone from the disk")
         assert store.pictures("fingers") == []
         assert traces(mlflow.root / "artifacts", jpeg, waiting.stem.encode()) == []
         assert traces(tmp_path / "serving" / "home", jpeg, waiting.stem.encode()) == []
-        until(lambda: ask(serving, 7), "what comes later is not kept")
-        until(lambda: len(store.pictures("fingers")) == 1, "what comes later did not come to MLflow")
+        until(lambda: ask(serving, 7), "what comes later is kept")
+        until(lambda: len(store.pictures("fingers")) == 1, "what comes later came to MLflow")

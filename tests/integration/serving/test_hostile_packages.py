@@ -16,9 +16,10 @@ from fakes.hostile import endless, endless_on_white, hostile_package, hungry
 from fakes.packages import build_package, encode
 from handful_core.package import Package
 from handful_core.runtime.openvino import is_installed
-from integration.serving.test_serving import Load, predict, until
+from integration.serving.test_serving import Load, predict
 from support.registering import register
 from support.serving_process import ServingProcess
+from support.waiting import until
 
 needs_openvino = pytest.mark.skipif(not is_installed(), reason="OpenVINO is not installed: pip install openvino")
 Harm = Callable[[Path, str], Package]

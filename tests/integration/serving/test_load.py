@@ -16,6 +16,7 @@ from fakes.packages import build_package, encode, picture
 from handful_serving.adapters.memory import resident
 from handful_serving.domain.predictor import Pipeline
 from support.live_serving import LiveServing
+from support.waiting import until
 
 HAND = encode(picture({(2, 3): "5"}))
 WORK = 0.02
@@ -128,25 +129,18 @@ def test_a_client_that_goes_away_frees_its_place(tmp_path: Path, monkeypatch: py
             client = socket.create_connection(("127.0.0.1", serving.port), timeout=30)
             client.sendall(head.encode() + HAND)
             clients.append(client)
-        until(lambda: waiting(serving) == 3)
+        until(lambda: waiting(serving) == 3, "3 requests that wait")
         assert predict(serving) == 503
         clients[3].close()
-        until(lambda: waiting(serving) == 2)
+        until(lambda: waiting(serving) == 2, "2 requests that wait")
         for client in clients[2:]:
             client.close()
-        until(lambda: waiting(serving) == 0)
+        until(lambda: waiting(serving) == 0, "0 requests that wait")
         release.set()
         for client in clients[:2]:
             assert client.recv(100).startswith(b"HTTP/1.1 200")
             client.close()
         assert predict(serving) == 200
-
-
-def until(holds: object) -> None:
-    end = time.monotonic() + 30
-    while not holds():  # type: ignore[operator]
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +23,9 @@ from handful_core.errors import DataError, NotFoundError
 from support.mlflow_server import MlflowServer, free_port
 from support.registering import point, register
 from support.serving_process import ServingProcess
+from support.waiting import until
 
 HAND = encode(picture({(2, 3): "5", (5, 6): "2"}))
-
-
-def until(holds: Callable[[], Any], what: str, seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, f"{what}: not within {seconds} s"
-        time.sleep(0.05)
 
 
 def predict(url: str, **params: str | int) -> dict[str, Any]:

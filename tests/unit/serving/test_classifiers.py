@@ -27,7 +27,7 @@ from handful_serving.domain.prediction import PredictOptions
 from handful_serving.domain.rollout import TrafficSplit
 from support.serving_app import make_app, running
 from support.serving_models import ServingModels
-from unit.serving.test_rollout import until
+from support.waiting import until_async
 
 pytestmark = pytest.mark.anyio
 
@@ -276,7 +276,7 @@ async def compared(serving: ServingModels, *pictures: bytes, **challenger: Any) 
     await manager.find(ModelRef(alias="challenger"))
     for number, data in enumerate(pictures, start=1):
         await predictor.predict(data, ModelRef())
-        await until(lambda number=number: len(serving.observer.comparisons) == number)
+        await until_async(lambda number=number: len(serving.observer.comparisons) == number)
     predictor.close()
     return [outcome for _, outcome in serving.observer.comparisons]
 
@@ -316,7 +316,7 @@ async def test_a_detector_that_numbers_its_classes_otherwise_agrees_by_name(serv
     # Both see the colour of their own class 5 or 2: the first has another name to the challenger, the second not.
     for number, name in enumerate(("5", "2"), start=1):
         await predictor.predict(encode(picture({(2, 3): name})), ModelRef())
-        await until(lambda number=number: len(serving.observer.comparisons) == number)
+        await until_async(lambda number=number: len(serving.observer.comparisons) == number)
     predictor.close()
     assert [outcome for _, outcome in serving.observer.comparisons] == ["differ", "agree"]
 

@@ -19,15 +19,10 @@ from handful_serving.domain.predictor import Pipeline, Predictor
 from handful_serving.domain.rollout import Rollout, TrafficSplit
 from support.serving_app import make_app, running
 from support.serving_models import ServingModels
+from support.waiting import until_async
 
 pytestmark = pytest.mark.anyio
 HAND = encode(picture({(2, 3): "5"}))
-
-
-async def until(holds: object) -> None:
-    async with asyncio.timeout(20):
-        while not holds():  # type: ignore[operator]
-            await asyncio.sleep(0.01)
 
 
 async def test_a_canary_answers_its_share_and_the_same_callers(serving: ServingModels) -> None:
@@ -73,7 +68,7 @@ async def test_nobody_waits_for_a_challenger_that_is_being_loaded(serving: Servi
     await manager.watcher.poll()
     predictor = serving.predictor(manager, shares=TrafficSplit(canary=1))
     assert (await predictor.predict(HAND, ModelRef())).model_version.version == 1
-    await until(lambda: manager.store.get(ModelVersion("fingers", 2)))
+    await until_async(lambda: manager.store.get(ModelVersion("fingers", 2)))
     assert (await predictor.predict(HAND, ModelRef())).model_version.version == 2
     predictor.close()
 
@@ -89,7 +84,7 @@ async def test_a_bad_challenger_costs_nobody_an_answer(serving: ServingModels) -
     await manager.watcher.poll()
     predictor = serving.predictor(manager, shares=TrafficSplit(canary=1, shadow=1))
     assert (await predictor.predict(HAND, ModelRef())).model_version.version == 1
-    await until(lambda: manager.load_failures.get(ModelVersion("fingers", 2)))
+    await until_async(lambda: manager.load_failures.get(ModelVersion("fingers", 2)))
     assert (await predictor.predict(HAND, ModelRef())).model_version.version == 1
     predictor.close()
 
@@ -102,9 +97,9 @@ async def test_a_shadow_is_compared_and_never_returned(serving: ServingModels) -
     predictor = serving.predictor(manager, shares=TrafficSplit(shadow=1))
     await manager.find(ModelRef(alias="challenger"))
     assert (await predictor.predict(HAND, ModelRef())).model_version.version == 1
-    await until(lambda: serving.observer.comparisons)
+    await until_async(lambda: serving.observer.comparisons)
     assert (await predictor.predict(HAND, ModelRef(), PredictOptions(confidence=0.9))).model_version.version == 1
-    await until(lambda: len(serving.observer.comparisons) == 2)
+    await until_async(lambda: len(serving.observer.comparisons) == 2)
     assert serving.observer.comparisons == [("fingers", "agree"), ("fingers", "differ")]
     assert [key.version for key in serving.observer.predictions] == [1, 1]
     await predictor.predict(HAND, ModelRef(version=1))
@@ -196,9 +191,9 @@ async def test_a_shadow_sees_no_boxes_that_were_drawn(serving: ServingModels) ->
 
     challenger.model = Seeing()  # type: ignore[assignment]
     await predictor.predict(HAND, ModelRef())
-    await until(lambda: serving.observer.comparisons)
+    await until_async(lambda: serving.observer.comparisons)
     await predictor.predict(HAND, ModelRef(), PredictOptions(drawing="annotated"))
-    await until(lambda: len(serving.observer.comparisons) == 2)
+    await until_async(lambda: len(serving.observer.comparisons) == 2)
     assert seen[0] == seen[1]
     predictor.close()
 

@@ -21,8 +21,9 @@ from handful_core.profile import LogRow, features_of_model, read_rows
 from handful_core.profile.answer import at_own_thresholds
 from handful_core.vision.detections import Detections
 from handful_core.vision.prediction import Prediction
-from support.log_rows import until, uploaded
+from support.log_rows import uploaded
 from support.serving_app import make_app, running
+from support.waiting import until_async
 
 HAND = encode(picture({(2, 3): "5"}))
 
@@ -62,7 +63,7 @@ async def client(tmp_path: Path, served: FakeMlflow) -> AsyncIterator[httpx.Asyn
 
 async def rows_of(mlflow: FakeMlflow, count: int) -> list[LogRow]:
     """The rows that MLflow has, when so many are there."""
-    await until(lambda: len(uploaded(mlflow)) >= count)
+    await until_async(lambda: len(uploaded(mlflow)) >= count)
     rows = uploaded(mlflow)
     assert len(rows) == count
     return rows
@@ -181,7 +182,7 @@ async def test_answers_go_on_when_mlflow_is_away_and_are_told_later(tmp_path: Pa
             response = await client.post("/predict", content=HAND, headers={"Content-Type": "image/png"})
             assert response.status_code == 200
         folder = tmp_path / "home" / "monitoring" / "fingers" / "log"
-        await until(lambda: sum(len(list(read_rows(path))) for path in folder.glob("*.gz")) == 3)
+        await until_async(lambda: sum(len(list(read_rows(path))) for path in folder.glob("*.gz")) == 3)
         metrics = (await client.get("/metrics")).text
         assert 'handful_prediction_log_rows_total{outcome="written"} 3.0' in metrics
         assert "handful_prediction_log_segments_total 0.0" in metrics
@@ -196,12 +197,12 @@ async def test_answers_go_on_when_the_folder_cannot_be_written(
 ) -> None:
     async with running(logging_app(tmp_path, served)) as client:
         folder = tmp_path / "home" / "monitoring"
-        await until(folder.is_dir)
+        await until_async(folder.is_dir)
         (folder / "fingers").write_text("in the way")
         for _ in range(2):
             response = await client.post("/predict", content=HAND, headers={"Content-Type": "image/png"})
             assert response.status_code == 200
-        await until(lambda: "leaves rows out" in caplog.text)
+        await until_async(lambda: "leaves rows out" in caplog.text)
 
         async with asyncio.timeout(30):
             while 'handful_prediction_log_rows_total{outcome="dropped"} 2.0' not in (await client.get("/metrics")).text:
@@ -222,7 +223,7 @@ async def test_a_fault_of_our_own_costs_its_rows_and_not_the_log(
         with monkeypatch.context() as patch:
             patch.setattr(log, "_features", lambda _: 1 / 0)
             await client.post("/predict", content=HAND, headers={"Content-Type": "image/png"})
-            await until(lambda: "rows of the prediction log are lost" in caplog.text)
+            await until_async(lambda: "rows of the prediction log are lost" in caplog.text)
         assert 'handful_prediction_log_rows_total{outcome="dropped"} 1.0' in (await client.get("/metrics")).text
         await client.post("/predict", content=HAND, headers={"Content-Type": "image/png"})
         await rows_of(served, 1)
