@@ -9,14 +9,15 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torchvision.transforms.v2 import functional
 
 from handful_trainer.dataset.prepared import PreparedDataset
+from handful_trainer.tasks.classification.data.augmentation import ReflectedRotation, varied
 from handful_trainer.tasks.classification.data.datasets import (
     ClassFolders,
     EpochSampler,
     ServedImages,
     VariedImages,
-    varied,
 )
 from handful_trainer.tasks.classification.network import Network
 from handful_trainer.tasks.classification.training.module import mixing
@@ -62,6 +63,31 @@ def test_a_flip_is_a_flip() -> None:
     picture = torch.arange(3 * 32 * 32).remainder(256).reshape(3, 32, 32).to(torch.uint8)
     mean, std = torch.tensor(network.mean)[:, None, None], torch.tensor(network.std)[:, None, None]
     torch.testing.assert_close(varied(network, config.augmentation)(picture), (picture.flip(2) / 255 - mean) / std)
+
+
+@given(degrees=st.floats(1, 180), seed=st.integers(0, 2**31), height=st.integers(8, 60), width=st.integers(8, 60))
+def test_a_rotation_adds_no_colour_that_the_image_does_not_have(
+    degrees: float, seed: int, height: int, width: int
+) -> None:
+    torch.manual_seed(seed)
+    picture = torch.randint(100, 110, (3, height, width), dtype=torch.uint8)
+    turned = ReflectedRotation(degrees)(picture)
+    assert turned.shape == picture.shape
+    assert picture.min() <= turned.min()
+    assert turned.max() <= picture.max()
+
+
+def test_a_rotation_turns_as_torchvision_does() -> None:
+    rows, columns = torch.meshgrid(torch.arange(64), torch.arange(96), indexing="ij")
+    picture = torch.stack([2 * rows, 2 * columns, rows + columns]).to(torch.uint8)
+    torch.manual_seed(5)
+    turned = ReflectedRotation(40)(picture)
+    torch.manual_seed(5)
+    angle = float(torch.empty(1).uniform_(-40, 40))
+    expected = functional.rotate(picture, angle, functional.InterpolationMode.BILINEAR)
+    assert abs(angle) > 10
+    middle = (slice(None), slice(20, 44), slice(36, 60))
+    torch.testing.assert_close(turned[middle], expected[middle], rtol=0, atol=1)
 
 
 @given(images=st.integers(1, 60), seed=st.integers(0, 2**31), epoch=st.integers(0, 500))

@@ -132,7 +132,7 @@ class ClassificationAugmentation(AugmentationConfig):
     flipud: Unit = 0.0
     """Probability of a flip upside down."""
     degrees: Annotated[float, Field(ge=0, le=180)] = 0.0
-    """Rotation, up to so many degrees both ways."""
+    """Rotation, up to so many degrees both ways. The corners show the image's reflection."""
     brightness: Unit = 0.2
     """Brightness, share both ways."""
     contrast: Unit = 0.2

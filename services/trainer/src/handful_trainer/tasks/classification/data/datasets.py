@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
-from torchvision.transforms import v2
 
 from handful_core.errors import ConfigError
 from handful_core.runtime.cpus import available_cpus
 from handful_core.vision.decode import decode_image
 from handful_core.vision.preprocess import to_input
 from handful_trainer.dataset.prepared import PreparedDataset
+from handful_trainer.tasks.classification.data.augmentation import varied
 from handful_trainer.tasks.classification.network import Network
 from handful_trainer.tasks.classification.settings import ClassificationAugmentation, ClassificationConfig
 
@@ -64,25 +64,6 @@ class VariedImages(Dataset[tuple[Tensor, int]]):
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             return self._vary(torch.from_numpy(planes[0].astype(np.uint8))), class_id
-
-
-def varied(network: Network, augmentation: ClassificationAugmentation) -> v2.Compose:
-    """What happens to a training image: (3, height, width) uint8 becomes what the network sees."""
-    a, size = augmentation, (network.height, network.width)
-    colour = (a.brightness, a.contrast, a.saturation, a.hue)
-    aspect = network.width / network.height
-    steps = [
-        v2.RandomResizedCrop(size, (a.crop, 1.0), (aspect * 3 / 4, aspect * 4 / 3)) if a.crop < 1 else None,
-        v2.RandomHorizontalFlip(a.fliplr) if a.fliplr else None,
-        v2.RandomVerticalFlip(a.flipud) if a.flipud else None,
-        v2.RandomRotation(a.degrees, v2.InterpolationMode.BILINEAR, fill=network.input.pad) if a.degrees else None,
-        v2.ColorJitter(*colour) if any(colour) else None,
-        v2.TrivialAugmentWide() if a.trivial else None,
-        v2.ToDtype(torch.float32, scale=True),
-        v2.Normalize(network.mean, network.std),
-        v2.RandomErasing(a.erasing) if a.erasing else None,
-    ]
-    return v2.Compose([step for step in steps if step is not None])
 
 
 class Share(NamedTuple):
