@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from handful_core.files import open_atomically, write_atomically
+from handful_core.files import copy_folder, move_folder, open_atomically, write_atomically
+from support.small_disk import small_disk
 
 
 @pytest.mark.parametrize("durable", [False, True])
@@ -100,3 +101,38 @@ def test_without_a_mode_the_umask_decides_as_for_any_file(tmp_path: Path, umask:
     finally:
         os.umask(before)
     assert (tmp_path / "state.json").stat().st_mode & 0o777 == mode
+
+
+def _folder(path: Path) -> Path:
+    (path / "inner").mkdir(parents=True)
+    (path / "inner" / "large").write_bytes(bytes(3_000_000))
+    (path / "small").write_text("x")
+    return path
+
+
+def test_a_folder_that_fits_is_copied_and_moved_whole(tmp_path: Path) -> None:
+    source = _folder(tmp_path / "source")
+    copy_folder(source, tmp_path / "new" / "copy")
+    assert (tmp_path / "new" / "copy" / "inner" / "large").stat().st_size == 3_000_000
+    assert (tmp_path / "new" / "copy").stat().st_mode == source.stat().st_mode
+    move_folder(source, tmp_path / "new" / "moved")
+    assert {path.name for path in (tmp_path / "new").iterdir()} == {"copy", "moved"}
+    assert not source.exists()
+
+
+def test_a_folder_that_does_not_fit_leaves_nothing_and_stays(tmp_path: Path) -> None:
+    source = _folder(tmp_path / "source")
+    with small_disk(tmp_path / "disk", megabytes=2) as disk:
+        for bring in (copy_folder, move_folder):
+            with pytest.raises(OSError, match="No space left"):
+                bring(source, disk / "there")
+            assert list(disk.iterdir()) == []
+        assert (source / "inner" / "large").stat().st_size == 3_000_000
+
+
+def test_a_folder_moves_to_another_disk(tmp_path: Path) -> None:
+    source = _folder(tmp_path / "source")
+    with small_disk(tmp_path / "disk", megabytes=10) as disk:
+        move_folder(source, disk / "there")
+        assert (disk / "there" / "inner" / "large").stat().st_size == 3_000_000
+        assert not source.exists()

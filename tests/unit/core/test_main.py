@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import signal
 from collections.abc import Callable
 from typing import Any
@@ -133,6 +134,13 @@ def test_a_full_disk_is_a_matter_of_the_machine(run: Callable[..., tuple[int, st
     status, _, err = run("fail", fail=failing(OSError(28, "No space left on device", "/tmp/x")))  # noqa: S108
     assert status == 6
     assert err == "error: No space left on device (/tmp/x): check free disk space, the path and its permissions\n"
+
+
+def test_of_several_files_that_cannot_be_written_one_is_told(run: Callable[..., tuple[int, str, str]]) -> None:
+    files = [(f"/from/{name}", f"/to/{name}", "[Errno 28] No space left on device") for name in "ab"]
+    status, _, err = run("fail", fail=failing(shutil.Error(files)))
+    assert status == 6
+    assert err == "error: No space left on device (/to/a): check free disk space, the path and its permissions\n"
 
 
 def test_what_was_not_foreseen_is_one_line_too(run: Callable[..., tuple[int, str, str]]) -> None:

@@ -84,7 +84,18 @@ def test_what_lies_beside_a_data_yaml_is_not_in_the_way(tmp_path: Path) -> None:
         PreparedDataset.open(root / "missing")
 
 
-@pytest.mark.parametrize("classes", [("a/b", "c"), ("..", "c"), (".hidden", "c"), ("@eaDir", "c"), ("Dog", "dog")])
+@pytest.mark.parametrize(
+    "classes",
+    [
+        ("a/b", "c"),
+        ("..", "c"),
+        (".hidden", "c"),
+        ("@eaDir", "c"),
+        ("Dog", "dog"),
+        ("leaf rust", "leaf  rust"),
+        ("caf\u00e9", "Cafe\u0301"),
+    ],
+)
 def test_classes_that_cannot_be_folders_are_refused_before_anything_is_written(classes: tuple[str, ...]) -> None:
     with pytest.raises(DataError, match="name"):
         ClassFormat().folders(classes)

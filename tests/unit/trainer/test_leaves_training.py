@@ -160,6 +160,22 @@ def test_images_that_are_gone_are_said(tmp_path: Path) -> None:
         fit(config, classifier, data, [])
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("[enforce fail at inline_container.cc:671] . unexpected pos 17645824 vs 17645720"),
+        RuntimeError("PytorchStreamWriter failed writing file data/3: file write failed"),
+        OSError(28, "No space left on device"),
+    ],
+)
+def test_a_full_disk_is_said_in_whatever_words_it_comes(error: Exception) -> None:
+    with (
+        pytest.raises(ResourceError, match=r"the disk is full: make room, then go on with handful train --resume"),
+        translated_errors("x"),
+    ):
+        raise error
+
+
 OTHERS: list[tuple[str, Mapping[str, Any]]] = [
     ("model", {"architecture": "test_resnet"}),
     *(("training", {name: value}) for name, value in {

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -63,6 +66,46 @@ def open_atomically(
         raise
     if durable:
         _sync_folder(path.parent)
+
+
+def copy_folder(source: Path, target: Path) -> None:
+    """Copy a folder in one step: where there is no room for all of it, nothing is left.
+
+    Args:
+        source: the folder.
+        target: the copy, which is not there yet.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        shutil.copytree(source, part, dirs_exist_ok=True)
+        part.rename(target)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+
+
+def move_folder(source: Path, target: Path) -> None:
+    """Move a folder, to another disk too: where there is no room for all of it, it stays where it was.
+
+    Args:
+        source: the folder.
+        target: its new place, where nothing lies.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        copy_folder(source, target)
+        shutil.rmtree(source)
 
 
 def _sync_folder(folder: Path) -> None:

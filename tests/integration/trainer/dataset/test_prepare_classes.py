@@ -193,6 +193,14 @@ def test_one_class_alone_is_refused(leaves: Path, tmp_path: Path) -> None:
         made(leaves, tmp_path / "var", classes=["healthy", "rust"])
 
 
+def test_one_class_alone_is_refused_beside_images_with_several_labels(leaves: Path, tmp_path: Path) -> None:
+    names = [path.relative_to(leaves).as_posix() for path in sorted(leaves.glob("*/*"))]
+    rows = [f"{name},healthy" for name in names[1:]] + [f"{names[0]},healthy", f"{names[0]},rust"]
+    (leaves / "labels.csv").write_text("\n".join(["image,label", *rows, ""]))
+    with pytest.raises(DataError, match=f"all {len(rows) - 2} labelled images show healthy"):
+        made(leaves, tmp_path / "var", source="csv")
+
+
 def test_a_class_with_one_image_and_one_of_a_configuration_without_any_are_told(leaves: Path, tmp_path: Path) -> None:
     put(leaves, "miner/1.jpg", 60)
     warnings = made(leaves, tmp_path / "var", classes=["healthy", "rust", "miner", "phoma"]).report["warnings"]

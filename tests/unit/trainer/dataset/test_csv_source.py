@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from handful_core.errors import HandfulError
 from handful_trainer.dataset.settings import DatasetConfig
@@ -120,6 +123,13 @@ def test_usual_columns_of_splits_and_groups_are_read(tmp_path: Path) -> None:
             "line 3: the image a has the split val, and train in",
         ),
         ("image,label,group\na.jpg,rust,1\na.jpg,rust,2\n", {}, "has the group 2, and 1 in labels.csv, line 2"),
+        (
+            "image,label,split\na.jpg,rust,training set\nb.jpg,ok,2\n",
+            {},
+            r"the column split of .* holds no split: it holds 2, training set: write train, val and test, or set "
+            r"dataset.split.source: ignore",
+        ),
+        ("image,label,label2\na.jpg,rust,scab\nb.jpg,scab,\n", {}, "may be in label, label2: set dataset.csv.label"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_the_place(
@@ -179,6 +189,52 @@ def test_several_labels_of_an_image_are_all_kept_for_the_task_to_judge(tmp_path:
     assert left_out(found) == {("rows", "that give another label to an image"): ("d.jpg (labels.csv, line 6)",)}
     studio = 'image,id,choice\na.jpg,1,rust\nb.jpg,2,"{""choices"":[""rust"",""scab""]}"\n'
     assert labels(read(tmp_path, studio))["b.jpg"] == ("rust", "scab")
+
+
+@pytest.mark.parametrize("cell", ["\"['rust', 'scab']\"", '"[""rust"", ""scab""]"'])
+def test_a_list_in_a_cell_is_several_labels(tmp_path: Path, cell: str) -> None:
+    found = read(tmp_path, f"image,label\na.jpg,{cell}\nb.jpg,\"['rust']\"\nc.jpg,[1]\n", ("a.jpg", "b.jpg", "c.jpg"))
+    assert labels(found) == {"a.jpg": ("rust", "scab"), "b.jpg": ("rust",), "c.jpg": ("[1]",)}
+
+
+def test_a_class_that_looks_like_several_is_a_warning(tmp_path: Path) -> None:
+    images = ("a.jpg", "b.jpg", "c.jpg")
+    found = read(tmp_path, 'image,label\na.jpg,rust;scab\nb.jpg,rust\nc.jpg,"pepper, bell"\n', images)
+    assert labels(found)["a.jpg"] == ("rust;scab",)
+    assert found.warnings == (
+        "1 images have the class 'rust;scab', which looks like several: they become a class of their own, "
+        "or write the one that counts",
+    )
+
+
+def test_splits_of_other_words_do_not_matter_where_splits_are_ignored(tmp_path: Path) -> None:
+    found = read(tmp_path, "image,label,split\na.jpg,rust,0\nb.jpg,scab,1\n", split={"source": "ignore"})
+    assert [item.split for item in found.items] == [None, None]
+
+
+@given(
+    there=st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 3)), min_size=1, unique=True),
+    rows=st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 3)), min_size=1, unique=True),
+)
+def test_a_row_never_gets_the_image_of_another_folder(
+    there: list[tuple[str, int]], rows: list[tuple[str, int]]
+) -> None:
+    """Where the folders in some names lead to files, those of the others do, too, or nothing is found."""
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        text = "image,label\n" + "".join(f"{folder}/{number}.jpg,{folder}\n" for folder, number in [there[0], *rows])
+        found = read(root, text, tuple(f"{folder}/{number}.jpg" for folder, number in there))
+        assert {item.path for item in found.items if item.path} == {
+            root / folder / f"{number}.jpg" for folder, number in {there[0], *rows} & set(there)
+        }
+        assert all(item.labels == (item.path.parent.name,) for item in found.items if item.path)
+
+
+def test_images_in_another_folder_than_their_row_says_are_a_warning(tmp_path: Path) -> None:
+    found = read(tmp_path, "image,label\nminer/a.jpg,miner\nold/b.jpg,rust\n", ("rust/a.jpg", "images/b.jpg"))
+    assert found.warnings == (
+        "1 images lie in other folders than listed (miner/a.jpg is rust/a.jpg): see whether these are the same",
+    )
 
 
 def test_a_label_of_two_words_is_one(tmp_path: Path) -> None:

@@ -76,6 +76,48 @@ def test_the_short_form_of_json_says_the_same(tmp_path: Path) -> None:
     }
 
 
+def test_of_several_controls_the_usual_one_counts(tmp_path: Path) -> None:
+    quality = choice("blurry") | {"from_name": "quality"}
+    content = [
+        task("a.jpg", annotation(choice("rust"), quality)),
+        task("b.jpg", annotation(quality)),
+        task("c.jpg", annotation(choice("healthy"))),
+    ]
+    found = read(tmp_path, content, "a.jpg", "b.jpg", "c.jpg")
+    assert labels(found)["a.jpg"] == (("rust",), "accepted")
+    assert labels(found)["b.jpg"] == ((), "none")
+    assert found.classes == ("healthy", "rust")
+    other = read(tmp_path, content, label_studio={"control": "quality"})
+    assert other.classes == ("blurry",)
+    for each in content:
+        each["annotations"][0]["result"][0]["from_name"] = "leaf" if each is not content[1] else "quality"
+    with pytest.raises(HandfulError, match=r"may be those of leaf, quality: set dataset\.label_studio\.control"):
+        read(tmp_path, content)
+    with pytest.raises(HandfulError, match=r"no control 'leef' with choices: it has leaf, quality"):
+        read(tmp_path, content, label_studio={"control": "leef"})
+
+
+def test_other_texts_of_the_short_form_are_no_labels(tmp_path: Path) -> None:
+    content: list[dict[str, Any]] = [
+        {"image": "a.jpg", "id": 1, "choice": "rust", "comment": "unsure", "camera": "phone-0"},
+        {"image": "b.jpg", "id": 2, "choice": "healthy", "camera": "phone-1"},
+        {"image": "c.jpg", "id": 3, "camera": "phone-1"},
+    ]
+    found = read(tmp_path, content, "a.jpg", "b.jpg", "c.jpg")
+    assert labels(found) == {
+        "a.jpg": (("rust",), "accepted"), "b.jpg": (("healthy",), "accepted"), "c.jpg": ((), "none"),
+    }  # fmt: skip
+    (controls,) = (account for account in found.accounts if account.kind == "controls")
+    assert (controls.used, controls.left_out["that are not read"].first) == (1, ("comment", "camera"))
+
+
+def test_choices_for_a_region_are_no_labels_of_the_image(tmp_path: Path) -> None:
+    box = {"id": "r1", "type": "rectanglelabels", "from_name": "box", "value": {"x": 1}}
+    content = [task("a.jpg", annotation(box, choice("scab") | {"id": "r1"}, choice("rust") | {"id": "c1"}))]
+    found = read(tmp_path, content, "a.jpg")
+    assert labels(found) == {"a.jpg": (("rust",), "accepted")}
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -150,6 +192,7 @@ def expected(plan: list[Planned], strays: int) -> dict[str, tuple[int, int, dict
     found = {
         "tasks": (len(plan) + again, len(plan), {"given twice": again}),
         "annotations": (len(every), len(every) - cancelled, {"that were skipped": cancelled}),
+        "controls": (int(any(names not in {("box",), ()} for names in every)),) * 2 + ({},),
         "results": (choices + boxes, choices, {"of the type rectanglelabels": boxes}),
         "image files": (there + strays, there, {"not listed": strays}),
     }

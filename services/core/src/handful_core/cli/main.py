@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import os
+import re
+import shutil
 import sys
 import traceback
 from collections.abc import Callable
@@ -133,6 +135,9 @@ def _fail(line: str, code: int, *, debug: bool) -> int:
 
 
 def _as_resource(error: OSError) -> ResourceError:
+    if isinstance(error, shutil.Error) and isinstance(error.args[0], list):  # Of several files: one tells enough.
+        _, place, reason = error.args[0][0]
+        error = OSError(0, re.sub(r"^\[Errno \d+\] ", "", reason), place)
     where = f" ({error.filename})" if error.filename else ""
     return ResourceError(f"{error.strerror or error}{where}", "check free disk space, the path and its permissions")
 

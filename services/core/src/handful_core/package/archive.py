@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from pydantic import ValidationError
 
 from handful_core.errors import ResourceError
-from handful_core.files import write_atomically
+from handful_core.files import open_atomically, write_atomically
 from handful_core.package.errors import (
     DamagedPackageError,
     ManifestError,
@@ -159,7 +159,7 @@ def _check_version(path: Path, content: object) -> None:
 
 def _pack(root: Path, names: Iterable[str], target: Path) -> Path:
     """Write files below `root` to a ZIP file. ONNX weights hardly deflate, so all is stored."""
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+    with open_atomically(target) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name in names:
             archive.write(root / name, name)
     return target

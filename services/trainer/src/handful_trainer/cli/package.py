@@ -184,14 +184,13 @@ def _listing(package: Package, seen: list[Path] | None) -> Iterator[Package]:
 
 
 def _written(opened: Package, output: Path) -> dict[str, Any]:
-    import shutil
-
+    from handful_core.files import copy_folder
     from handful_core.package import zip_package
 
     if output.suffix == ".zip":
         zip_package(opened, output)
     else:
-        shutil.copytree(opened.root, output)
+        copy_folder(opened.root, output)
     manifest = opened.manifest
     allowed = [{"backend": each.backend, "precision": each.precision} for each in manifest.precisions]
     return {"output": str(output), "precision": manifest.precision, "precisions": allowed}

@@ -143,6 +143,14 @@ class CsvConfig(_Section):
         return value
 
 
+class LabelStudioConfig(_Section):
+    """An export of Label Studio (source: label-studio)."""
+
+    control: str = ""
+    """The control whose choices are the classes, by its name in the labelling configuration. If not given, the only
+    one, or the one that is called choice, label, class, …"""
+
+
 class SourceConfig(_Section):
     """A place that labelled images come from."""
 
@@ -160,6 +168,8 @@ class SourceConfig(_Section):
     """Folder of the images, for files of coco, voc, csv and label-studio that do not lie beside them."""
     csv: CsvConfig = CsvConfig()
     """The table's columns (source csv)."""
+    label_studio: LabelStudioConfig = LabelStudioConfig()
+    """What is read of an export (source label-studio)."""
     label_rows: Literal["auto", "boxes", "outlines"] = "auto"
     """What a line of more than five numbers in a YOLO label file is. auto: an outline, or a box with key points where
     data.yaml has a kpt_shape. Refused where it may be either. boxes: a box, and whatever stands behind it is passed
@@ -201,6 +211,8 @@ class SourceConfig(_Section):
             raise ValueError("images belongs to the sources coco, voc, csv and label-studio only")
         if self.csv != CsvConfig() and self.source != "csv":
             raise ValueError("csv belongs to the source csv only")
+        if self.label_studio != LabelStudioConfig() and self.source != "label-studio":
+            raise ValueError("label_studio belongs to the source label-studio only")
         if self.label_rows != "auto" and self.source != "yolo":
             raise ValueError("label_rows belongs to the source yolo only")
         if (self.model or self.test) and self.source != "reviewed":

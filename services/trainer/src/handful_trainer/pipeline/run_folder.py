@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import itertools
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ValidationError
 
 from handful_core.errors import DataError, NotFoundError, ResourceError
-from handful_core.files import write_atomically
+from handful_core.files import move_folder, write_atomically
 from handful_core.package import SeenImages, SeenList
 from handful_core.package.seen import read_seen
 from handful_trainer.config import TrainingConfig, load_config, to_yaml
@@ -165,11 +164,11 @@ def move_run(folder: RunFolder, place: Path) -> RunFolder:
 
     Raises:
         ResourceError: something lies there.
+        OSError: there is no room for it. It stays where it is.
     """
     check_place(place)
-    place.parent.mkdir(parents=True, exist_ok=True)
     (folder.path / _LOCK).unlink(missing_ok=True)
-    shutil.move(folder.path, place)
+    move_folder(folder.path, place)
     return RunFolder(place.resolve())
 
 

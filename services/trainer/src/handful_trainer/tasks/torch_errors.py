@@ -9,6 +9,9 @@ from collections.abc import Iterator
 
 from handful_core.errors import DataError, HandfulError, ResourceError
 
+_FULL_DISK = ("file write failed", "pytorchstreamwriter", "inline_container")
+"""What torch's writer says of a full disk, in lower case."""
+
 
 @contextlib.contextmanager
 def translated_errors(if_no_number: str) -> Iterator[None]:
@@ -32,8 +35,7 @@ def _translated(error: MemoryError | RuntimeError | OSError, if_no_number: str) 
     words = text.lower()
     if isinstance(error, MemoryError) or "out of memory" in words or "can't allocate memory" in words:
         return ResourceError("there is not enough memory for this training", "lower training.batch or training.imgsz")
-    # Torch's writer has words of its own for a full disk.
-    if getattr(error, "errno", None) == errno.ENOSPC or "file write failed" in words or "pytorchstreamwriter" in words:
+    if getattr(error, "errno", None) == errno.ENOSPC or any(sign in words for sign in _FULL_DISK):
         return ResourceError("the disk is full", "make room, then go on with handful train --resume")
     if "nan" in re.findall("[a-z]+", words):
         return DataError("the loss is NaN or infinite", if_no_number)

@@ -12,7 +12,13 @@ from handful_core.folders import outermost
 from handful_trainer.dataset.accounts import Books, few
 from handful_trainer.dataset.errors import AnnotationError, MissingSourceError
 from handful_trainer.dataset.sources.base import ACCEPTED, NO_ANNOTATION, AssetIds, RawItem, SplitName
-from handful_trainer.dataset.sources.images import OF_AMBIGUOUS_NAME, ImageFolder, account_images, plain_path
+from handful_trainer.dataset.sources.images import (
+    OF_AMBIGUOUS_NAME,
+    ImageFolder,
+    account_images,
+    is_elsewhere,
+    plain_path,
+)
 
 GIVEN_TWICE = "given twice"
 WITHOUT_IMAGE = "without an image"
@@ -178,6 +184,14 @@ def account_files(books: Books, found: FoundImages, root: Path, unlisted: str) -
     clear = {paths[0] for paths in found.paths.values() if len(paths) == 1}
     doubtful = {path: _AMBIGUOUS for paths in found.paths.values() if len(paths) > 1 for path in paths}
     account_images(books, outermost([root, found.folder]), clear, lambda _: unlisted, doubtful)
+
+
+def folder_warnings(found: FoundImages) -> Iterator[str]:
+    """That some files lie in other folders than the list says: they may be other pictures of the same name."""
+    one = {name: paths[0] for name, paths in found.paths.items() if len(paths) == 1}
+    if moved := [name for name, path in one.items() if is_elsewhere(name, path, found.folder)]:
+        names = [f"{name} is {one[name].relative_to(found.folder).as_posix()}" for name in moved]
+        yield f"{len(moved)} images lie in other folders than listed ({few(names)}): see whether these are the same"
 
 
 def item_warnings(items: Sequence[RawItem]) -> Iterator[str]:

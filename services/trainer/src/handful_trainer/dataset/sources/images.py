@@ -42,16 +42,18 @@ class ImageFolder:
         """The files that each of the names may mean: one where it is clear, none where it is missing.
 
         A name whose folders are not here is found by its last part, if one file alone has it, and no other name means
-        that file. Of several the one wins that has the most of the name's folders.
+        that file. Of several the one wins that has the most of the name's folders. Where other names lead to files in
+        folders, folders tell files apart: the file then lies in the last of the name's folders, or in none.
         """
         found = {name: [path] if (path := self.exact(name)) else [] for name in dict.fromkeys(names)}
         missing = [name for name, paths in found.items() if not paths]
         if not missing or not self._search:
             return found
         taken = {path for paths in found.values() for path in paths}
+        telling = any(path.parent != self.folder for path in taken)
         meant = defaultdict[Path, list[str]](list)
         for name in missing:
-            found[name] = self._nearest(name, taken)
+            found[name] = self._nearest(name, taken, telling=telling)
             for path in found[name]:
                 meant[path].append(name)
         for path, rivals in meant.items():
@@ -59,9 +61,11 @@ class ImageFolder:
                 found[name] = [*found[name], path]  # Two entries mean it: neither can be trusted.
         return found
 
-    def _nearest(self, name: str, taken: set[Path]) -> list[Path]:
+    def _nearest(self, name: str, taken: set[Path], *, telling: bool) -> list[Path]:
         for plain in _spellings(name):
             candidates = [path for path in self.called(plain.name) if path not in taken]
+            if telling and len(plain.parts) > 1:
+                candidates = [p for p in candidates if p.parent == self.folder or _lies_in(p, plain.parent.name)]
             if candidates:
                 return nearest(candidates, plain.parts[:-1])
         return []
@@ -114,6 +118,24 @@ def nearest(candidates: Iterable[Path], folders: Iterable[str]) -> list[Path]:
     for path in candidates:
         ranked[_common(wanted, [plain_name(part) for part in path.parent.parts])].append(path)
     return ranked[max(ranked)] if ranked else []
+
+
+def _lies_in(path: Path, folder: str) -> bool:
+    return plain_name(path.parent.name) == plain_name(folder)
+
+
+def is_elsewhere(name: str, path: Path, root: Path) -> bool:
+    """Whether a name has folders, and its file lies in one that none of them is called like.
+
+    Args:
+        name: as a list has it.
+        path: the file that was found for it.
+        root: files in this folder, or in `images`, lie in no folder that says something.
+    """
+    if "/data/upload/" in name or path.parent == root:  # Label Studio's folders say nothing, either.
+        return False
+    folders = {plain_name(plain.parent.name) for plain in _spellings(name)} - {""}
+    return bool(folders) and plain_name(path.parent.name) not in folders | {"images"}
 
 
 def _common(wanted: list[str], parts: list[str]) -> int:

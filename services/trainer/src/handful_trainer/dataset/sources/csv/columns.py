@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from handful_core.errors import ConfigError
+from handful_trainer.dataset.accounts import few
 from handful_trainer.dataset.errors import DamagedFileError
 from handful_trainer.dataset.settings import CsvConfig
 from handful_trainer.dataset.sources.base import split_word
@@ -15,9 +16,11 @@ from handful_trainer.dataset.sources.csv.table import Table
 
 _IMAGE = ("image", "images", "filename", "filenames", "file", "filepath", "filepaths", "path", "imagepath", "imagename",
           "imagefile", "imagefilename", "imageid", "img", "imgpath", "imgname", "id", "name")  # fmt: skip
-_LABEL = ("label", "labels", "class", "classes", "classname", "classlabel", "category", "target", "choice", "diagnosis",
-          "disease", "species")  # fmt: skip
+USUAL_LABELS = ("label", "labels", "class", "classes", "classname", "classlabel", "category", "target", "choice",
+                "diagnosis", "disease", "species")  # fmt: skip
 _SPLIT = ("split", "set", "subset", "dataset", "partition", "usage")
+_SURELY_SPLIT = frozenset({"split", "subset", "partition"})
+"""Those that are used for nothing else."""
 _GROUP = ("group", "groupid", "patient", "patientid", "subject", "subjectid")
 """Usual names of columns, in lower case and without blanks and lines; the likeliest first."""
 _ONE_HOT = frozenset({"0", "1", "0.0", "1.0", "true", "false", ""})
@@ -33,12 +36,18 @@ class Columns(NamedTuple):
     group: int | None
 
 
-def find_columns(table: Table, config: CsvConfig) -> Columns:
+def find_columns(table: Table, config: CsvConfig, *, splits: bool = True) -> Columns:
     """The columns of a table.
+
+    Args:
+        table: it.
+        config: names of columns.
+        splits: whether the source's own splits count.
 
     Raises:
         ConfigError: a column that is configured is not there; the line names those that are.
-        DamagedFileError: there is no column of labels or images, or it is not clear which it is.
+        DamagedFileError: there is no column of labels or images, or it is not clear which it is; or a column that is
+            called split holds none.
     """
     images = (_named(table, "image", config.image),) if config.image else _usual(table, _IMAGE)
     if not images:
@@ -46,7 +55,7 @@ def find_columns(table: Table, config: CsvConfig) -> Columns:
             f"{table.path} has no column of images: it has {_list(table.columns)}", "set dataset.csv.image to one"
         )
     label = _named(table, "label", config.label) if config.label else _label(table, images)
-    split = _named(table, "split", config.split) if config.split else _split(table)
+    split = _named(table, "split", config.split) if config.split else _split(table, splits=splits)
     groups = [_named(table, "group", config.group)] if config.group else _usual(table, _GROUP)
     return Columns(tuple(i for i in images if i != label) or images, label, split, next(iter(groups), None))
 
@@ -73,7 +82,9 @@ def _usual(table: Table, names: Sequence[str]) -> tuple[int, ...]:
 
 
 def _label(table: Table, images: Sequence[int]) -> int:
-    found = _usual(table, _LABEL)
+    found = _usual(table, USUAL_LABELS)
+    if found:
+        found += tuple(index for index in range(len(table.columns)) if _is_numbered(table.columns[index]))
     if len(found) == 1:
         return found[0]
     if found:
@@ -90,6 +101,12 @@ def _label(table: Table, images: Sequence[int]) -> int:
     )
 
 
+def _is_numbered(column: str) -> bool:
+    """Whether it is called like label2 or class_3."""
+    plain = _plain(column)
+    return plain.rstrip("0123456789") in USUAL_LABELS and plain[-1].isdecimal()
+
+
 def _one_hot(table: Table, images: Sequence[int]) -> list[str]:
     """Columns that say of one class each whether an image shows it; none if there is but one."""
     found = [
@@ -100,11 +117,23 @@ def _one_hot(table: Table, images: Sequence[int]) -> list[str]:
     return found if len(found) > 1 and table.rows else []
 
 
-def _split(table: Table) -> int | None:
-    """The column of splits, if one of a usual name holds them."""
-    for index in _usual(table, _SPLIT):
+def _split(table: Table, *, splits: bool) -> int | None:
+    """The column of splits, if one of a usual name holds them.
+
+    Raises:
+        DamagedFileError: none does, and one can be meant for nothing else.
+    """
+    usual = _usual(table, _SPLIT)
+    for index in usual:
         if any(split_word(cell) for cell in table.column(index)):
             return index
+    for index in usual if splits else ():
+        words = sorted(set(table.column(index)) - {""})
+        if words and _plain(table.columns[index]) in _SURELY_SPLIT:
+            raise DamagedFileError(
+                f"the column {table.columns[index]} of {table.path} holds no split: it holds {few(words)}",
+                "write train, val and test, or set dataset.split.source: ignore",
+            )
     return None
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +14,7 @@ from handful_core.folders import list_files
 from handful_trainer.dataset.accounts import Books
 from handful_trainer.dataset.errors import AnnotationError, MissingSourceError
 from handful_trainer.dataset.settings import DatasetConfig
-from handful_trainer.dataset.sources.base import RawDataset, SplitName, split_word
+from handful_trainer.dataset.sources.base import RawDataset, RawItem, SplitName, split_word
 from handful_trainer.dataset.sources.csv.columns import Columns, find_columns
 from handful_trainer.dataset.sources.csv.table import Row, Table, read_table
 from handful_trainer.dataset.sources.image_labels import (
@@ -20,6 +22,7 @@ from handful_trainer.dataset.sources.image_labels import (
     ImageEntry,
     account_files,
     find_images,
+    folder_warnings,
     item_warnings,
     items_of,
     sorted_classes,
@@ -56,7 +59,7 @@ class CsvSource:
         self.roots()
         books = Books()
         table = read_table(self._file, self._config.delimiter, self._config.encoding)
-        columns = find_columns(table, self._config)
+        columns = find_columns(table, self._config, splits=self._split_counts)
         image, found = self._find_images(table, columns)
         _account_columns(table, {image, columns.label, columns.split, columns.group}, books)
         alone = frozenset(table.column(columns.label)) - {""}
@@ -66,7 +69,13 @@ class CsvSource:
         unlisted = f"no row of {self._file.name} names it"
         account_files(books, found, self._images or self._file.parent, unlisted)
         classes = sorted_classes(name for item in items for name in item.labels)
-        warnings = (*_warnings(table, table.column(columns.label)), *item_warnings(items))
+        labels = table.column(columns.label)
+        warnings = (
+            *_warnings(table, labels),
+            *_combined_warnings(items, frozenset(labels)),
+            *folder_warnings(found),
+            *item_warnings(items),
+        )
         return RawDataset(tuple(items), classes, books.close(), warnings)
 
     @cached_property
@@ -117,11 +126,11 @@ class CsvSource:
 
 
 def _labels(cell: str, alone: frozenset[str]) -> tuple[str, ...]:
-    """The labels in a cell: one, several that stand alone in other rows too, or what Label Studio writes of several."""
+    """The labels in a cell: one, several that stand alone in other rows too, or those of a list."""
     if not cell:
         return ()
-    if cell.startswith("{") and (choices := _choices(cell)):
-        return choices
+    if listed := _listed(cell):
+        return listed
     for separator in _SEPARATORS:
         parts = [part for part in re.split(separator, cell) if part]
         if len(parts) > 1 and all(part in alone for part in parts):
@@ -129,13 +138,33 @@ def _labels(cell: str, alone: frozenset[str]) -> tuple[str, ...]:
     return (cell,)
 
 
-def _choices(cell: str) -> tuple[str, ...]:
+def _listed(cell: str) -> tuple[str, ...]:
+    """The labels of a list as Label Studio, JSON or Python write it; none if it is something else."""
+    if cell[0] not in "{[":
+        return ()
     try:
         content = json.loads(cell)
     except ValueError:
-        return ()
-    choices = content.get("choices") if isinstance(content, dict) else None
-    return tuple(choices) if isinstance(choices, list) and all(isinstance(name, str) for name in choices) else ()
+        try:
+            content = ast.literal_eval(cell)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            return ()
+    names = content.get("choices") if isinstance(content, dict) else content
+    return (
+        tuple(dict.fromkeys(names)) if isinstance(names, list) and all(isinstance(n, str) and n for n in names) else ()
+    )
+
+
+def _combined_warnings(items: Sequence[RawItem], alone: frozenset[str]) -> Iterator[str]:
+    """That a class looks like several: its parts are classes, too."""
+    often = Counter(name for item in items for name in item.labels)
+    for name, number in often.items():
+        parts = {part for separator in _SEPARATORS[:-1] for part in re.split(separator, name)} - {name}
+        if parts & alone:
+            yield (
+                f"{number} images have the class {name!r}, which looks like several: they become a class of their own, "
+                "or write the one that counts"
+            )
 
 
 def _account_columns(table: Table, used: set[int | None], books: Books) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -22,6 +23,7 @@ from handful_trainer.tasks.classification.data import layout
 from handful_trainer.tasks.classification.data.labels import (
     DROP_REASONS,
     SEVERAL,
+    UNKNOWN,
     CleanClass,
     clean_class,
     write_nothing,
@@ -67,7 +69,9 @@ class ClassFormat:
                 f"{' and '.join(several[0].item.labels[:2])}): a classifier learns one for each",
                 "keep the one that counts, or make one class of those that come together",
             )
-        unknown = config.unknown_labels == "refuse" and any(asset.labels.dropped for asset in assets)
+        unknown = config.unknown_labels == "refuse" and any(
+            label.reason == UNKNOWN for asset in assets for label in asset.labels.dropped
+        )
         if unknown or not labelled or len({asset.kept[0].class_id for asset in labelled}) > 1:
             return
         raise EmptyDatasetError(
@@ -121,9 +125,10 @@ class ClassFormat:
         if bad := next((name for name in classes if not layout.is_folder_name(name)), None):
             raise AnnotationError(f"the class {bad!r} cannot be the name of a folder", "give it another name")
         for one, other in itertools.combinations(classes, 2):
-            if one.casefold() == other.casefold():
+            if _read_alike(one) == _read_alike(other):
                 raise AnnotationError(
-                    f"the classes {one} and {other} differ in upper and lower case only", "give both the same name"
+                    f"the classes {one!r} and {other!r} look alike: case, blanks or the way of writing accents differ",
+                    "give both the same name",
                 )
         return (f"{split}/{name}" for split in SPLITS for name in classes)
 
@@ -172,6 +177,11 @@ class ClassFormat:
         found.relabelled = {i: f"{old[i].label} → {new[i].label}" for i in both if old[i].label != new[i].label}
         found.unchanged = sum(old[i] == new[i] for i in both)
         return found
+
+
+def _read_alike(name: str) -> str:
+    """The same for two names that a reader takes for one."""
+    return " ".join(unicodedata.normalize("NFC", name).casefold().split())
 
 
 @dataclass(slots=True)

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from handful_trainer.dataset.sources.base import RawItem
 
 SEVERAL = "several_labels"
-DROP_REASONS = ("unknown_label", SEVERAL)
+UNKNOWN = "unknown_label"
+DROP_REASONS = (UNKNOWN, SEVERAL)
 """Why a label is left out."""
 
 
@@ -42,14 +43,14 @@ class CleanClass(NamedTuple):
 
 
 def clean_class(item: RawItem, class_ids: Mapping[str, int]) -> CleanClass:
-    """The one class of an item. Of several different ones none can be trusted.
+    """The one class of an item. Of several different ones none can be trusted. Unknown labels do not count.
 
     Args:
         item: the asset.
         class_ids: class id by name; labels that are missing here are unknown.
     """
     names = list(dict.fromkeys(item.labels))
-    dropped = [DroppedClass(name, "unknown_label") for name in names if name not in class_ids]
+    dropped = [DroppedClass(name, UNKNOWN) for name in names if name not in class_ids]
     known = [name for name in names if name in class_ids]
     if len(known) == 1:
         return CleanClass((ClassLabel(class_ids[known[0]]),), tuple(dropped))
