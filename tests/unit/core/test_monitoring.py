@@ -8,6 +8,7 @@ import pytest
 
 from fakes.registry import FakeMlflow
 from handful_core.errors import HandfulError, UnavailableError
+from handful_core.registry.artifacts import ForeignArtifactsError
 from handful_core.registry.monitoring import MonitoringExperiments
 from support.monitoring_suite import TAGS, MonitoringSuite
 
@@ -37,6 +38,7 @@ def test_artifacts_that_are_not_passed_on_are_told(mlflow: FakeMlflow, experimen
     mlflow.monitoring.scheme = "s3"
     with pytest.raises(HandfulError, match="keeps artifacts at s3:, which it does not pass on"):
         experiments.create("fingers", "a name", TAGS)
+    assert ForeignArtifactsError("", "/srv/mlruns/1").place == "/srv/mlruns/1"
 
 
 def test_mlflow_that_is_away_is_away(mlflow: FakeMlflow, experiments: MonitoringExperiments) -> None:

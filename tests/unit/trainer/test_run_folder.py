@@ -154,3 +154,8 @@ def test_a_recipe_is_the_same_for_the_same_settings_and_data(
 )
 def test_a_recipe_holds_what_decides_the_weights(section: dict[str, Any], matters: bool) -> None:
     assert (recipe_of(changed(**section), "f") != recipe_of(CONFIG, "f")) == matters
+
+
+def test_a_folder_without_a_training_is_said(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="is no folder of a training: name one of those in runs"):
+        open_run(tmp_path)

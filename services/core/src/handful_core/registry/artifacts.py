@@ -27,11 +27,11 @@ class ForeignArtifactsError(HandfulError):
     """
 
     def __init__(self, scheme: str, uri: str) -> None:
+        self.place = f"{scheme}:" if scheme else uri
         super().__init__(
-            f"MLflow keeps artifacts at {scheme or uri}:, which it does not pass on",
+            f"MLflow keeps artifacts at {self.place}, which it does not pass on",
             "start MLflow with --artifacts-destination, and delete the experiment that has another place",
         )
-        self.scheme = scheme
 
 
 class UnsafeNameError(HandfulError):

@@ -199,7 +199,7 @@ class Registry(Closing):
             return proxied_path(uri)
         except ForeignArtifactsError as error:
             raise MissingPackageError(
-                f"{version.name} version {version.version} lies at {error.scheme}:, which MLflow does not pass on",
+                f"{version.name} version {version.version} lies at {error.place}, which MLflow does not pass on",
                 "start MLflow with --artifacts-destination and register the model again",
             ) from error
 

@@ -200,6 +200,12 @@ def _newest_first(home: Path) -> Iterator[RunFolder]:
 
 
 def open_run(path: Path) -> tuple[RunFolder, TrainingConfig]:
-    """A run folder and its configuration."""
+    """A run folder and its configuration.
+
+    Raises:
+        NotFoundError: there is none.
+    """
     folder = RunFolder(path.resolve())
+    if not folder.config.is_file():
+        raise NotFoundError(f"{path} is no folder of a training", "name one of those in runs in HANDFUL_HOME")
     return folder, load_config(folder.config)

@@ -57,8 +57,9 @@ class Index:
         keep = kept_file(config.split.keep)
         roots = (*source.roots(), *([keep] if keep.is_file() else []))
         settings = config.model_dump(mode="json", exclude={"path", "images"})
-        if config.source != "csv":  # What was prepared before there were tables is still found.
-            del settings["csv"]
+        for name, source_name in (("csv", "csv"), ("label_studio", "label-studio")):
+            if config.source != source_name:  # What was prepared before there were these is still found.
+                del settings[name]
         for name in ("sources", "model", "test"):  # Nor are there always several, or reviewed ones.
             if not settings[name]:
                 del settings[name]
