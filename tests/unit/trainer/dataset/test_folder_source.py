@@ -60,6 +60,17 @@ def test_a_folder_of_classes_may_be_a_split(tmp_path: Path, names: str, split: s
     }
 
 
+def test_an_image_without_a_suffix_is_named(tmp_path: Path) -> None:
+    lay(tmp_path, "rust/1.jpg", "scab/2.jpg")
+    (tmp_path / "rust" / "photo").write_bytes(b"\xff\xd8\xff\xe0")
+    (tmp_path / "rust" / "LICENSE").write_text("MIT")
+    found = read(tmp_path)
+    (images,) = (account for account in found.accounts if account.kind == "image files")
+    assert (images.found, images.used) == (3, 2)
+    assert images.left_out["without a suffix"].first == ("rust/photo",)
+    assert "add the suffix of its format, such as .jpg" in images.left_out["without a suffix"].hint
+
+
 def test_two_folders_of_one_split_are_both_read(tmp_path: Path) -> None:
     found = read(lay(tmp_path, "val/rust/a.jpg", "valid/rust/b.jpg", "train/ok/c.jpg"))
     assert shown(found) == {"a.jpg": ("rust", "val"), "b.jpg": ("rust", "val"), "c.jpg": ("ok", "train")}

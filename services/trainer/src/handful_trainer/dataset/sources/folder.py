@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from handful_core.folders import is_system_name, walk_files
+from handful_core.vision.formats import identify
 from handful_trainer.dataset.accounts import IMAGE_FILES, LEFT_BY_SYSTEM, Books, few
 from handful_trainer.dataset.errors import DamagedFileError, MissingSourceError
 from handful_trainer.dataset.settings import DatasetConfig
@@ -61,11 +62,16 @@ class ClassFolderSource:
         """All images with their classes."""
         self.roots()
         books = Books()
-        found = walk_files(self._root, IMAGE_SUFFIXES)
-        books.find(IMAGE_FILES, len(found.data) + len(found.system))
-        for path in found.system:
+        found = walk_files(self._root, {*IMAGE_SUFFIXES, ""})
+        paths = [path.relative_to(self._root) for path in found.data if path.suffix]
+        nameless = [path for path in found.data if not path.suffix and _begins_as_image(path)]
+        by_system = [path for path in found.system if path.suffix.lower() in IMAGE_SUFFIXES]
+        books.find(IMAGE_FILES, len(paths) + len(nameless) + len(by_system))
+        for path in by_system:
             books.leave_out(IMAGE_FILES, LEFT_BY_SYSTEM, path.name)
-        paths = [path.relative_to(self._root) for path in found.data]
+        for path in nameless:
+            hint = "add the suffix of its format, such as .jpg"
+            books.leave_out(IMAGE_FILES, "without a suffix", path.relative_to(self._root).as_posix(), hint)
         splits = self._splits(paths)
         images = list(_images(paths, splits, books))
         self._check_layout(paths, images, splits)
@@ -168,6 +174,11 @@ class ClassFolderSource:
         if not self._classes and (unlisted := [name for name in found if name not in names]):
             raise DamagedFileError(f"{path} does not list {', '.join(unlisted)}", "add them, or remove the folders")
         return names
+
+
+def _begins_as_image(path: Path) -> bool:
+    with path.open("rb") as file:
+        return identify(file.read(64)) is not None
 
 
 def _images(paths: Sequence[PurePath], splits: dict[str, SplitName], books: Books) -> Iterator[_Image]:
