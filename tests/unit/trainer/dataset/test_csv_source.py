@@ -231,9 +231,19 @@ def test_a_row_never_gets_the_image_of_another_folder(
 
 
 def test_images_in_another_folder_than_their_row_says_are_a_warning(tmp_path: Path) -> None:
-    found = read(tmp_path, "image,label\nminer/a.jpg,miner\nold/b.jpg,rust\n", ("rust/a.jpg", "images/b.jpg"))
+    found = read(tmp_path, "image,label\nminer/a.jpg,miner\nold/b.jpg,rust\n", ("photos/a.jpg", "images/b.jpg"))
     assert found.warnings == (
-        "1 images lie in other folders than listed (miner/a.jpg is rust/a.jpg): see whether these are the same",
+        "1 images lie in other folders than listed (miner/a.jpg is photos/a.jpg): see whether these are the same",
+    )
+
+
+def test_an_image_in_the_folder_of_another_class_is_a_warning(tmp_path: Path) -> None:
+    found = read(
+        tmp_path, "image,label\na.jpg,miner\nb.jpg,rust\nc.jpg,rust\n", ("rust/a.jpg", "rust/b.jpg", "x/c.jpg")
+    )
+    assert labels(found)["a.jpg"] == ("miner",)
+    assert found.warnings == (
+        "1 images lie in a folder called like another class (rust/a.jpg is miner): the list's word counts",
     )
 
 

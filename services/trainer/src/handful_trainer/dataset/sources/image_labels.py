@@ -195,11 +195,16 @@ def folder_warnings(found: FoundImages) -> Iterator[str]:
 
 
 def item_warnings(items: Sequence[RawItem]) -> Iterator[str]:
-    """That some images have no file, or no label."""
+    """That some images have no file, or no label, or lie in the folder of another class."""
     if missing := [item.name for item in items if item.path is None]:
         yield f"{len(missing)} listed images have no file ({few(missing)}): see where they lie, or set dataset.images"
     if unlabelled := [item.name for item in items if item.status == NO_ANNOTATION]:
         yield f"{len(unlabelled)} listed images have no label ({few(unlabelled)}): they are left out"
+    classes = {label for item in items for label in item.labels}
+    placed = [(item.path.parent.name, item) for item in items if item.path and len(item.labels) == 1]
+    if other := [(folder, item) for folder, item in placed if folder in classes - {*item.labels}]:
+        names = [f"{folder}/{item.name} is {item.labels[0]}" for folder, item in other]
+        yield f"{len(other)} images lie in a folder called like another class ({few(names)}): the list's word counts"
 
 
 def sorted_classes(names: Iterable[str]) -> tuple[str, ...]:
