@@ -221,6 +221,17 @@ def test_unknown_labels_are_refused_with_the_nearest_class(export: PicselliaExpo
     assert any("lost all their boxes" in warning for warning in dataset.report["warnings"])
 
 
+def test_boxes_that_reach_outside_and_classes_that_look_alike_are_warnings(
+    export: PicselliaExport, house: Path
+) -> None:
+    for number in range(20):
+        export.add(f"odd-{number}", ("Cat", 30, 20, 60, 50))
+    found = config(export, path=export.write(), classes=["cat", "Cat"], unknown_labels="drop")
+    warnings = prepare(found, house).report["warnings"]
+    assert any("boxes reach outside their images and are cut" in line for line in warnings)
+    assert any(line.startswith("the classes 'cat' and 'Cat' look alike") for line in warnings)
+
+
 def test_a_class_that_nothing_shows_is_a_warning(export: PicselliaExport, house: Path, capsys) -> None:
     dataset = prepare(config(export, classes=("cat", "dog", "cow")), house)
     assert "no image shows cow: the model cannot learn it" in dataset.report["warnings"]

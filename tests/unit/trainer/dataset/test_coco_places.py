@@ -168,3 +168,13 @@ def test_whatever_the_result_depends_on_changes_the_state(
     else:
         (json_file if change == "file" else place / NAMES[1]).write_text(json_file.read_text() + " ")
     assert state_of(source.roots()) != before
+
+
+def test_folders_in_names_say_splits(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        images(tmp_path / split)
+    every = [f"{split}/{name}" for split in ("train", "val") for name in NAMES]
+    file = coco_file(tmp_path / "annotations.json", boxes(1, *every))
+    assert [item.split for item in read(file).items] == ["train"] * 4 + ["val"] * 4
+    alone = coco_file(tmp_path / "other.json", boxes(1, *every[:4]))
+    assert [item.split for item in read(alone).items] == [None] * 4, "one split says nothing"

@@ -9,7 +9,7 @@ import pytest
 from handful_core.errors import ConfigError, DataError
 from handful_trainer.dataset.export import export
 from handful_trainer.dataset.settings import DatasetConfig
-from handful_trainer.dataset.sources.base import ACCEPTED, RawBox, RawDataset, RawItem
+from handful_trainer.dataset.sources.base import ACCEPTED, RawBox, RawDataset, RawItem, SplitName
 from handful_trainer.dataset.sources.registry import open_source
 from support.captured import draw_jpeg
 
@@ -71,6 +71,20 @@ def test_classes_are_read_again(tmp_path: Path) -> None:
     assert sorted((i.name, *i.labels) for i in again.items) == [
         ("reviewed-0.jpg", "rust"), ("reviewed-1.jpg", "spot"), ("reviewed-2.jpg", "rust"), ("reviewed-3.jpg", "spot"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["coco", "yolo", "folder"])
+def test_splits_are_read_again(form: str, tmp_path: Path) -> None:
+    splits: list[SplitName | None] = ["train", "val", "test", "train", None]
+    boxes = (RawBox("3", 40, 30, 160, 150),)
+    shown = [((), ("rust",)) if form == "folder" else (boxes, ())] * len(splits)
+    items = [item(tmp_path, n, found, *names)._replace(split=splits[n]) for n, (found, names) in enumerate(shown)]
+    export(RawDataset(tuple(items)), form, tmp_path / "out")
+    again = open_source(DatasetConfig(source=form, path=tmp_path / "out"), tmp_path).read()
+    assert sorted((each.name, each.split) for each in again.items) == [
+        (f"reviewed-{number}.jpg", split or "train") for number, split in enumerate(splits)
+    ]
+    assert all(each.boxes or each.labels for each in again.items)
 
 
 def test_what_cannot_be_written_is_refused_and_nothing_is_left(hands: RawDataset, tmp_path: Path) -> None:

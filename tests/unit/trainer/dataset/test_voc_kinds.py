@@ -169,6 +169,12 @@ def test_of_two_images_of_one_name_the_filename_tells_or_both_are_left_out(tmp_p
     assert left(found, "image files") == {"of an ambiguous name": 2}
 
 
+def test_of_two_images_that_differ_in_case_the_filename_tells(tmp_path: Path) -> None:
+    image(tmp_path / "JPEGImages/a.jpg", tmp_path / "JPEGImages/a.JPG")
+    xml(tmp_path / "Annotations/a.xml", filename="a.jpg")
+    assert [item.path for item in read(tmp_path).items] == [tmp_path / "JPEGImages/a.jpg"]
+
+
 def test_an_image_of_another_split_is_not_taken(tmp_path: Path) -> None:
     xml(tmp_path / "Train/Annotations/a.xml")
     image(tmp_path / "Val/JPEGImages/a.jpg")
@@ -237,6 +243,16 @@ def test_lists_say_splits(
     assert tuple(item.split for item in found.items) == splits
     assert left(found, "list files") == left_out
     check_used(found.accounts)  # A list that says no split refuses nothing.
+
+
+def test_a_list_of_a_split_in_another_folder_is_named(tmp_path: Path) -> None:
+    image(tmp_path / "JPEGImages/a.jpg")
+    xml(tmp_path / "Annotations/a.xml")
+    (tmp_path / "splits").mkdir()
+    (tmp_path / "splits/train.txt").write_text("a\n")
+    found = read(tmp_path)
+    assert left(found, "list files") == {"outside ImageSets": 1}
+    check_used(found.accounts)
 
 
 def test_lines_that_say_nothing_are_counted(tmp_path: Path) -> None:

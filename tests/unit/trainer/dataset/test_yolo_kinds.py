@@ -247,6 +247,56 @@ def test_an_export_without_a_data_yaml_takes_the_classes_of_the_settings(tmp_pat
     assert boxes(read(folder, classes=("cat",))) == [CAT] * 4
 
 
+def test_lists_called_like_splits_say_them_without_a_data_yaml(tmp_path: Path) -> None:
+    folder = yolo_folder(tmp_path, FOUR)
+    (folder / "data.yaml").unlink()
+    (folder / "classes.txt").write_text("cat\ndog\n")
+    (folder / "train.txt").write_text("".join(f"images/{number}.jpg\n" for number in range(2)))
+    (folder / "val.txt").write_text("./images/2.jpg\n")
+    found = read(folder)
+    assert {item.name: item.split for item in found.items} == {"0.jpg": "train", "1.jpg": "train", "2.jpg": "val"}
+    assert left_out(found) == {"image files": {"named by no split": 1}, "label files": {"without an image": 1}}
+
+
+def test_lists_that_data_yaml_does_not_name_are_a_warning(tmp_path: Path) -> None:
+    folder = yolo_folder(tmp_path, FOUR)
+    (folder / "train.txt").write_text("images/0.jpg\n")
+    (folder / "val.txt").write_text("images/1.jpg\n")
+    assert read(folder).warnings == (
+        "train.txt, val.txt list images, and data.yaml does not name them: name them there if they are the splits",
+    )
+
+
+def test_lists_of_classes_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
+    folder = yolo_folder(tmp_path, {"train/a.jpg": BOX, "val/b.jpg": BOX})
+    for split, names in (("train", "cat\ndog\n"), ("val", "dog\ncat\n")):
+        (folder / "labels" / split / "classes.txt").write_text(names)
+    assert read(folder).warnings == (
+        "labels/val/classes.txt lists other classes than data.yaml, which counts: see whether it is right",
+    )
+    (folder / "data.yaml").unlink()
+    with pytest.raises(DataError, match="list other classes, or in another order: remove the wrong one"):
+        read(folder)
+    (folder / "labels/val/classes.txt").write_text("cat\n")
+    assert read(folder).classes == ("cat", "dog"), "LabelImg's list grows from folder to folder"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"cat\n\ndog\n", "line 2 is blank: the numbers of the classes behind it are not clear"),
+        ("cat\ncaf\u00e9\n".encode("cp1252"), "is not UTF-8 text: save it as UTF-8"),
+        ("cat\ndog\n".encode("utf-16"), "is not UTF-8 text"),
+    ],
+)
+def test_a_list_of_classes_that_cannot_be_counted_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
+    folder = yolo_folder(tmp_path, FOUR)
+    (folder / "data.yaml").unlink()
+    (folder / "classes.txt").write_bytes(content)
+    with pytest.raises(DataError, match=words):
+        read(folder)
+
+
 def test_darknets_folder_as_cvat_writes_it(tmp_path: Path) -> None:
     folder = yolo_folder(tmp_path, {})
     (folder / "data.yaml").unlink()

@@ -24,7 +24,8 @@ OF_UNLISTED_IMAGE = "of an unlisted image"
 OLDER = "replaced by a newer one"
 NO_SPLIT = "that say no split"
 UNKNOWN_LIST = "of an unknown name"
-_HARMLESS = frozenset({LEFT_BY_SYSTEM, NO_SPLIT, UNKNOWN_LIST})
+OUTSIDE_IMAGE_SETS = "outside ImageSets"
+_HARMLESS = frozenset({LEFT_BY_SYSTEM, NO_SPLIT, UNKNOWN_LIST, OUTSIDE_IMAGE_SETS})
 """Reasons for which everything of a kind may be left out."""
 _NAMES = 3
 """First names that are kept of each reason."""

@@ -3,6 +3,8 @@
 coco     images/NAME.jpg, annotations.json
 yolo     images/NAME.jpg, labels/NAME.txt, data.yaml
 folder   CLASS/NAME.jpg
+
+A source that has splits keeps them: annotations_train.json, images/train/NAME.jpg, train/CLASS/NAME.jpg.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from handful_core.vision.decode import ImageError, read_header
 from handful_trainer.dataset.accounts import few
 from handful_trainer.dataset.errors import EmptyDatasetError, OutputExistsError
 from handful_trainer.dataset.preparation.write import whole_folder
-from handful_trainer.dataset.sources.base import ACCEPTED, RawDataset, RawItem
+from handful_trainer.dataset.sources.base import ACCEPTED, SPLITS, RawDataset, RawItem, SplitName
 
 _Corners = tuple[float, float, float, float]
 _NO_NAME = frozenset('/\\:*?"<>|')
@@ -41,6 +43,7 @@ class LabelledImage(NamedTuple):
     boxes: tuple[tuple[str, _Corners], ...]
     """Label; left, top, right and bottom in pixels, clipped to the image."""
     labels: tuple[str, ...]
+    split: SplitName | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,7 @@ def labelled_images(items: Sequence[RawItem]) -> Iterator[LabelledImage]:
             continue
         name = f"{item.id}{item.path.suffix.lower()}"
         boxes = tuple(_clipped(item, header.width, header.height))
-        yield LabelledImage(item.path, name, header.width, header.height, boxes, item.labels)
+        yield LabelledImage(item.path, name, header.width, header.height, boxes, item.labels, item.split)
     if unreadable:
         say(f"warning: {len(unreadable)} images cannot be read and are left out: {few(unreadable)}")
 
@@ -128,8 +131,26 @@ def _check_kind(images: Sequence[LabelledImage], form: str) -> None:
         raise ConfigError("the images have a class each, and no boxes", "use --format folder")
 
 
+def _by_split(images: Sequence[LabelledImage]) -> dict[str, list[LabelledImage]]:
+    """The images of each split, by its name; all of them by an empty one, if there is none.
+
+    An image without a split beside others that have one is for training.
+    """
+    if not any(image.split for image in images):
+        return {"": list(images)}
+    found = {split: [image for image in images if (image.split or "train") == split] for split in SPLITS}
+    return {split: part for split, part in found.items() if part}
+
+
 def _as_coco(folder: Path, images: Sequence[LabelledImage], classes: Sequence[str]) -> int:
     _copy(folder / "images", images)
+    return sum(
+        _write_coco(folder / f"annotations{split and '_'}{split}.json", part, classes)
+        for split, part in _by_split(images).items()
+    )
+
+
+def _write_coco(path: Path, images: Sequence[LabelledImage], classes: Sequence[str]) -> int:
     ids = {name: number for number, name in enumerate(classes, 1)}
     annotations = [
         {
@@ -150,18 +171,21 @@ def _as_coco(folder: Path, images: Sequence[LabelledImage], classes: Sequence[st
         "annotations": [{"id": number, **annotation} for number, annotation in enumerate(annotations, 1)],
         "categories": [{"id": number, "name": name} for name, number in ids.items()],
     }
-    (folder / "annotations.json").write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
     return len(annotations)
 
 
 def _as_yolo(folder: Path, images: Sequence[LabelledImage], classes: Sequence[str]) -> int:
-    _copy(folder / "images", images)
-    (folder / "labels").mkdir()
-    for image in images:
-        lines = [f"{classes.index(label)} {_centred(box, image)}\n" for label, box in image.boxes]
-        path = folder / "labels" / Path(image.name).with_suffix(".txt")
-        path.write_text("".join(lines), encoding="utf-8", newline="\n")
-    content = {"train": "images", "names": dict(enumerate(classes))}
+    content: dict[str, Any] = {}
+    for split, part in _by_split(images).items():
+        _copy(folder / "images" / split, part)
+        (folder / "labels" / split).mkdir(parents=True)
+        for image in part:
+            lines = [f"{classes.index(label)} {_centred(box, image)}\n" for label, box in image.boxes]
+            path = folder / "labels" / split / Path(image.name).with_suffix(".txt")
+            path.write_text("".join(lines), encoding="utf-8", newline="\n")
+        content[split or "train"] = f"images/{split}".rstrip("/")
+    content["names"] = dict(enumerate(classes))
     (folder / "data.yaml").write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
     return sum(len(image.boxes) for image in images)
 
@@ -181,13 +205,14 @@ def _as_folder(folder: Path, images: Sequence[LabelledImage], classes: Sequence[
         raise ConfigError(
             f"{len(several)} images have several classes ({few(several)})", "give each the one that counts"
         )
-    for name in {image.labels[0] for image in images if image.labels}:
-        _copy(folder / name, [image for image in images if image.labels == (name,)])
+    for split, part in _by_split(images).items():
+        for name in {image.labels[0] for image in part if image.labels}:
+            _copy(folder / split / name, [image for image in part if image.labels == (name,)])
     return sum(bool(image.labels) for image in images)
 
 
 def _copy(folder: Path, images: Sequence[LabelledImage]) -> None:
-    folder.mkdir()
+    folder.mkdir(parents=True)
     for image in images:
         shutil.copyfile(image.path, folder / image.name)
 

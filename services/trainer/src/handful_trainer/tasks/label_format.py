@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,16 @@ if TYPE_CHECKING:
     from handful_trainer.dataset.report.page import Outline
     from handful_trainer.dataset.settings import DatasetConfig
     from handful_trainer.dataset.sources.base import RawItem, SplitName
+
+
+def alike(classes: Sequence[str]) -> tuple[str, str] | None:
+    """The first two classes that a reader takes for one: they differ in case, blanks or how accents are written."""
+    read = [" ".join(unicodedata.normalize("NFC", name).casefold().split()) for name in classes]
+    first: dict[str, str] = {}
+    for name, plain in zip(classes, read, strict=True):
+        if (other := first.setdefault(plain, name)) is not name:
+            return other, name
+    return None
 
 
 class Label(Protocol):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from handful_trainer.dataset.accounts import Account, LeftOut, check_used
-from handful_trainer.dataset.sources.base import RawDataset, RawItem, Source
+from handful_trainer.dataset.sources.base import RawDataset, RawItem, Source, SplitName, split_word
 
 
 class SeveralSources:
@@ -33,6 +35,7 @@ class SeveralSources:
         found = [(name, source.read()) for name, source in self._sources]
         for _, raw in found:
             check_used(raw.accounts)
+        found = list(_in_their_splits(found, [source for _, source in self._sources]))
         raws = [raw for _, raw in found]
         kinds = {raw.made_for for raw in raws if raw.made_for}
         return RawDataset(
@@ -42,6 +45,30 @@ class SeveralSources:
             warnings=tuple(f"{name}: {warning}" for name, raw in found for warning in raw.warnings),
             made_for=kinds.pop() if len(kinds) == 1 else "",
         )
+
+
+def _in_their_splits(
+    found: Sequence[tuple[str, RawDataset]], sources: Sequence[Source]
+) -> Iterator[tuple[str, RawDataset]]:
+    """What sources hold, in the splits that their paths say, if these are several: .../train and .../valid.
+
+    A source that has splits of its own keeps them.
+    """
+    said = [next(map(_split_said, source.roots()), None) for source in sources]
+    several = len(set(said) - {None}) > 1
+    for (name, raw), split in zip(found, said, strict=True):
+        if several and split and len({item.split for item in raw.items}) == 1 and raw.items[0].split != split:
+            yield name, replace(raw, items=tuple(item._replace(split=split) for item in raw.items))
+        else:
+            yield name, raw
+
+
+def _split_said(path: Path) -> SplitName | None:
+    """The split that the name of a folder or an instances file says; a data.yaml is called like its folder."""
+    if path.suffix.lower() in {".yaml", ".yml", ".data"}:
+        path = path.parent
+    words = re.split(r"[\W_]+", path.stem)
+    return next(filter(None, map(split_word, words)), None)
 
 
 def _with_own_ids(raws: Iterable[RawDataset]) -> Iterator[RawItem]:

@@ -20,7 +20,7 @@ from handful_trainer.dataset.sources.base import SPLITS, RawItem, SplitName
 from handful_trainer.tasks.detection import layout
 from handful_trainer.tasks.detection.diff import BoxComparison, compare
 from handful_trainer.tasks.detection.labels import DROP_REASONS, Box, CleanBoxes, LabelEntry, clean_boxes, write_labels
-from handful_trainer.tasks.label_format import OpenedFolder
+from handful_trainer.tasks.label_format import OpenedFolder, alike
 
 TINY = 8
 """Pixels. YOLO's finest map has one cell for so many: a box with a shorter side is less than one."""
@@ -99,7 +99,18 @@ class BoxFormat:
             yield "tiny"
 
     def warnings(self, report: Mapping[str, Any], usable: Sequence[Asset]) -> Iterator[str]:
-        """Tiny boxes, and images that lost all of theirs."""
+        """Classes that look alike, boxes that reach outside or are tiny, and images that lost all of theirs."""
+        if pair := alike(list(report["boxes_per_class"])):
+            yield (
+                f"the classes {pair[0]!r} and {pair[1]!r} look alike (case, blanks or the spelling of accents differ): "
+                "they are learned as two, or give both the same name"
+            )
+        clipped, kept = report["boxes_clipped"], report["boxes_kept"]
+        if clipped * 2 >= kept > 0:
+            yield (
+                f"{clipped} of {kept} boxes reach outside their images and are cut: see whether their numbers mean "
+                "centre and size, or corners, and belong to images of this size"
+            )
         if tiny := report["tiny_boxes"]:
             yield f"{tiny} boxes are smaller than {TINY} pixels on one side: too small to be seen in a smaller image"
         negative = report["usable_without_boxes"]

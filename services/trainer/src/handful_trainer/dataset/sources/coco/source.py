@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from handful_trainer.dataset.accounts import Books, few
 from handful_trainer.dataset.errors import AnnotationError
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import ACCEPTED, AssetIds, RawBox, RawDataset, RawItem, SplitName
-from handful_trainer.dataset.sources.coco.files import Found, json_files, open_files
+from handful_trainer.dataset.sources.coco.files import Found, json_files, open_files, split_of
 from handful_trainer.dataset.sources.coco.instances import (
     GIVEN_TWICE,
     IMAGE_RECORDS,
@@ -38,6 +38,12 @@ class _Placed(NamedTuple):
     """By file_name: one where it is clear, none where it is missing, several where it is ambiguous."""
     searched: bool
     """Were files looked for that lie deeper than their names say?"""
+    said: Mapping[str, SplitName]
+    """By file_name: the split that its folders say, if those of one file say several."""
+
+    def split_of(self, record: ImageRecord) -> SplitName | None:
+        """The split of an image: its file's, else what its name says."""
+        return self.split or self.said.get(record.name)
 
 
 class CocoSource:
@@ -79,7 +85,8 @@ class CocoSource:
         """Find the images of a JSON file."""
         records = found.reader.images(books)
         names = list(dict.fromkeys(record.name for record in records))
-        return _Placed(found.reader, found.split, records, *self._places.find(found.reader.path, found.split, names))
+        place = self._places.find(found.reader.path, found.split, names)
+        return _Placed(found.reader, found.split, records, *place, said=_splits_in(names))
 
     def _account_images(self, placed: Sequence[_Placed], books: Books) -> None:
         used, doubtful = set[Path](), dict[Path, str]()
@@ -142,13 +149,13 @@ class _Listed:
 
     def _add(self, placed: _Placed, record: ImageRecord, boxes: tuple[RawBox, ...], labels: tuple[str, ...]) -> None:
         path = next(iter(placed.paths[record.name]), None)
-        key = _place(placed, record), placed.split
+        key = _place(placed, record), placed.split_of(record)
         first = self.items.get(key)
         if first is None:
             name = _name(placed.folder, record.name, path)
             asset_id = self._ids.assign(PurePosixPath(placed.split or "", name))
             self.items[key] = RawItem(
-                asset_id, path, name, ACCEPTED, boxes, placed.split, size=record.size, labels=labels
+                asset_id, path, name, ACCEPTED, boxes, placed.split_of(record), size=record.size, labels=labels
             )
             self._books.use(IMAGE_RECORDS)
             return
@@ -156,6 +163,12 @@ class _Listed:
         self.items[key] = first._replace(boxes=(*first.boxes, *boxes), labels=every)
         hint = "all boxes of an image are taken together"
         self._books.leave_out(IMAGE_RECORDS, GIVEN_TWICE, record.name, hint)
+
+
+def _splits_in(names: Iterable[str]) -> dict[str, SplitName]:
+    """The splits that the folders in names say: train/1.jpg and val/2.jpg. One alone says nothing."""
+    said = {name: split for name in names if (split := split_of(plain_path(name.replace("\\", "/")).parent / "_"))}
+    return said if len(set(said.values())) > 1 else {}
 
 
 def _place(placed: _Placed, record: ImageRecord) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from handful_core.folders import walk_files
-from handful_trainer.dataset.accounts import LEFT_BY_SYSTEM, NO_SPLIT, UNKNOWN_LIST, Books
+from handful_trainer.dataset.accounts import LEFT_BY_SYSTEM, NO_SPLIT, OUTSIDE_IMAGE_SETS, UNKNOWN_LIST, Books
 from handful_trainer.dataset.errors import DamagedFileError, EmptyDatasetError
 from handful_trainer.dataset.sources.base import IMAGE_SUFFIXES, SplitName, split_word, without_year
 from handful_trainer.dataset.sources.images import nearest, plain_name
@@ -110,7 +110,12 @@ def _lists(folder: Path, books: Books) -> Iterator[_List]:
         above = [part.lower() for part in path.relative_to(folder).parts[:-1]]
         stem = without_year(path.stem)
         is_split = stem == _BOTH or split_word(stem) is not None
-        if "imagesets" not in above and not (is_split and not above):
+        if "imagesets" not in above and not is_split:
+            continue
+        if "imagesets" not in above and above:
+            books.find(LIST_FILES)
+            hint = "move it into ImageSets/Main if it says the splits"
+            books.leave_out(LIST_FILES, OUTSIDE_IMAGE_SETS, path.relative_to(folder).as_posix(), hint)
             continue
         books.find(LIST_FILES)
         of_other_task = bool(above) and above[-1] not in {"imagesets", "main"}

@@ -112,6 +112,7 @@ class VocSource:
         own = self._likely(path, index.with_stem(path.stem) or index.called(path.stem), index)
         if len(own) > 1:
             own = [image for image in own if plain_name(image.name) == plain_name(file.name)] or own
+            own = [image for image in own if image.name == PurePosixPath(file.name).name] or own
         return _Described(path, file, own or (self._likely(path, index.called(file.name), index) if file.name else []))
 
     def _likely(self, path: Path, images: Sequence[Path], index: ImageFolder) -> list[Path]:

@@ -56,6 +56,15 @@ class YoloFolder:
     """Keys that name folders of images too, but are no split's name."""
     others: tuple[Path, ...] = ()
     """Further files that it was read from: a list of names."""
+    contradicted: tuple[Path, ...] = ()
+    """Lists of names beside the labels that say something else than data.yaml."""
+
+    @property
+    def unread_lists(self) -> list[Path]:
+        """Files called train.txt, val.txt or test.txt that list images and that no split names."""
+        read = {place for places in self.splits.values() for place in places}
+        found = (path for paths in _split_lists(self.root).values() for path in paths)
+        return [path for path in found if path not in read]
 
     def images(self, split: SplitName) -> list[Path]:
         """The images of a split, sorted by path; empty if it has none. What systems leave is none of them."""
@@ -135,7 +144,8 @@ def open_yolo_folder(path: Path, classes: tuple[str, ...] = ()) -> YoloFolder:
     present = {split: places for split, places in splits.items() if places}
     names = _names(data_yaml, content) or classes or _no_names(data_yaml)
     read = (names_file,) if names_file else ()
-    return YoloFolder(data_yaml, root, names, present, _keypoints(data_yaml, content), others, read)
+    contradicted = tuple(path for path in _name_files(root) if tuple(_lines(path)) != names)
+    return YoloFolder(data_yaml, root, names, present, _keypoints(data_yaml, content), others, read, contradicted)
 
 
 def _find(folder: Path) -> Path | None:
@@ -297,7 +307,7 @@ def _leads_to_images(root: Path, value: Any) -> bool:
 
 def _undescribed(folder: Path, classes: tuple[str, ...]) -> YoloFolder:
     """A folder without a data.yaml: images by folder, classes from a list of names or from the settings."""
-    listed = next((path for name in _NAME_FILES for path in sorted(folder.glob(name)) if path.is_file()), None)
+    listed = _list_of_names(folder)
     names = tuple(_lines(listed)) if listed else classes  # The labels count by the folder's own list.
     if not names:
         raise MissingSourceError(
@@ -307,8 +317,43 @@ def _undescribed(folder: Path, classes: tuple[str, ...]) -> YoloFolder:
     if doubled := sorted({name for name in names if names.count(name) > 1}):
         raise DamagedFileError(f"{listed} names the class {doubled[0]} twice", "give each class a name of its own")
     root = folder.resolve()
-    splits = _split_folders(root) or {"train": (root,)}
+    splits = _split_lists(root) or _split_folders(root) or {"train": (root,)}
     return YoloFolder(folder, root, names, splits, others=(listed,) if listed else ())
+
+
+def _name_files(folder: Path) -> list[Path]:
+    return [path for name in _NAME_FILES for path in sorted(folder.glob(name)) if path.is_file()]
+
+
+def _list_of_names(folder: Path) -> Path | None:
+    """The file that lists the classes: of several the longest, if the others begin as it does.
+
+    Raises:
+        DamagedFileError: two contradict each other.
+    """
+    found = sorted(_name_files(folder), key=lambda path: -len(_lines(path)))
+    for other in found[1:]:
+        if _lines(found[0])[: len(_lines(other))] != _lines(other):
+            raise DamagedFileError(
+                f"{found[0]} and {other} list other classes, or in another order",
+                "remove the wrong one, or write a data.yaml",
+            )
+    return found[0] if found else None
+
+
+def _split_lists(root: Path) -> dict[SplitName, tuple[Path, ...]]:
+    """Files in a folder that are called like splits, and list images: train.txt, val.txt."""
+    found: dict[SplitName, tuple[Path, ...]] = {}
+    for path in sorted(root.glob("*.[tT][xX][tT]")):
+        if (split := split_word(path.stem)) and path.is_file() and _lists_images(path):
+            found[split] = (*found.get(split, ()), path)
+    return found
+
+
+def _lists_images(path: Path) -> bool:
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        first = next((line.strip() for line in file if line.strip()), "")
+    return Path(first.replace("\\", "/")).suffix.lower() in IMAGE_SUFFIXES
 
 
 def _split_folders(root: Path) -> dict[SplitName, tuple[Path, ...]]:
@@ -330,5 +375,18 @@ def _inside(folder: Path, name: str) -> Path | None:
 
 
 def _lines(path: Path) -> list[str]:
-    text = path.read_text(encoding="utf-8-sig", errors="replace")
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    """The classes that a file lists, one a line.
+
+    Raises:
+        DamagedFileError: it is not UTF-8, or a line between two classes is blank: the numbers would be others.
+    """
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").rstrip().splitlines()]
+    except UnicodeDecodeError:
+        raise DamagedFileError(f"{path} is not UTF-8 text", "save it as UTF-8") from None
+    if "" in lines:
+        raise DamagedFileError(
+            f"{path}, line {lines.index('') + 1} is blank: the numbers of the classes behind it are not clear",
+            "name the class, or remove the line if no label counts it",
+        )
+    return lines

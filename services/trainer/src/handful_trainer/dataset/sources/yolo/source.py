@@ -61,7 +61,8 @@ class YoloSource:
         labels.account(books, unlabelled)
         self._check_labelled(found, unlabelled)
         items = tuple(self._items(found, splits, books))
-        return RawDataset(items, folder.names, books.close(), tuple(_warnings(doubled, labels.shared)))
+        warnings = (*_folder_warnings(folder), *_warnings(doubled, labels.shared))
+        return RawDataset(items, folder.names, books.close(), warnings)
 
     @cached_property
     def _folder(self) -> YoloFolder:
@@ -120,6 +121,16 @@ class YoloSource:
             yield RawItem(
                 asset_id, image, image.name, ACCEPTED, boxes=boxes, split=splits[image], relative=True
             )  # fmt: skip
+
+
+def _folder_warnings(folder: YoloFolder) -> Iterator[str]:
+    """What lies beside data.yaml and says something else."""
+    described = folder.description.name
+    for path in folder.contradicted:
+        yield f"{below(path, folder.root)} lists other classes than {described}, which counts: see whether it is right"
+    if unread := folder.unread_lists:
+        names = few([str(below(path, folder.root)) for path in unread])
+        yield f"{names} list images, and {described} does not name them: name them there if they are the splits"
 
 
 def _split_images(folder: YoloFolder, books: Books) -> tuple[dict[Path, SplitName], list[Path]]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -28,7 +26,7 @@ from handful_trainer.tasks.classification.data.labels import (
     clean_class,
     write_nothing,
 )
-from handful_trainer.tasks.label_format import OpenedFolder
+from handful_trainer.tasks.label_format import OpenedFolder, alike
 
 
 class ClassFormat:
@@ -124,12 +122,11 @@ class ClassFormat:
         """
         if bad := next((name for name in classes if not layout.is_folder_name(name)), None):
             raise AnnotationError(f"the class {bad!r} cannot be the name of a folder", "give it another name")
-        for one, other in itertools.combinations(classes, 2):
-            if _read_alike(one) == _read_alike(other):
-                raise AnnotationError(
-                    f"the classes {one!r} and {other!r} look alike: case, blanks or the way of writing accents differ",
-                    "give both the same name",
-                )
+        if pair := alike(classes):
+            raise AnnotationError(
+                f"the classes {pair[0]!r} and {pair[1]!r} look alike: case, blanks or the spelling of accents differ",
+                "give both the same name",
+            )
         return (f"{split}/{name}" for split in SPLITS for name in classes)
 
     def image_name(self, asset: Asset, classes: Sequence[str]) -> str:
@@ -177,11 +174,6 @@ class ClassFormat:
         found.relabelled = {i: f"{old[i].label} → {new[i].label}" for i in both if old[i].label != new[i].label}
         found.unchanged = sum(old[i] == new[i] for i in both)
         return found
-
-
-def _read_alike(name: str) -> str:
-    """The same for two names that a reader takes for one."""
-    return " ".join(unicodedata.normalize("NFC", name).casefold().split())
 
 
 @dataclass(slots=True)
