@@ -232,6 +232,16 @@ def test_boxes_that_reach_outside_and_classes_that_look_alike_are_warnings(
     assert any(line.startswith("the classes 'cat' and 'Cat' look alike") for line in warnings)
 
 
+def test_folders_that_look_like_splits_are_a_warning(tmp_path: Path, house: Path) -> None:
+    box = "0 0.5 0.5 0.25 0.5\n"
+    folder = yolo_folder(tmp_path / "set", {f"{of}_images/{n}.jpg": box for of in ("train", "val") for n in range(4)})
+    (folder / "data.yaml").unlink()
+    (folder / "classes.txt").write_text("cat\n")
+    found = DatasetConfig(source="yolo", path=folder)
+    line = "the folders train_images, val_images look like splits and are not read as such"
+    assert any(warning.startswith(line) for warning in prepare(found, house).report["warnings"])
+
+
 def test_a_class_that_nothing_shows_is_a_warning(export: PicselliaExport, house: Path, capsys) -> None:
     dataset = prepare(config(export, classes=("cat", "dog", "cow")), house)
     assert "no image shows cow: the model cannot learn it" in dataset.report["warnings"]

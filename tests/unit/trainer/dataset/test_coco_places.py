@@ -178,3 +178,13 @@ def test_folders_in_names_say_splits(tmp_path: Path) -> None:
     assert [item.split for item in read(file).items] == ["train"] * 4 + ["val"] * 4
     alone = coco_file(tmp_path / "other.json", boxes(1, *every[:4]))
     assert [item.split for item in read(alone).items] == [None] * 4, "one split says nothing"
+
+
+@pytest.mark.parametrize("others", [("trainset", "valset"), ("cocoTrain", "cocoVal"), ("train", "dev")])
+def test_files_that_look_like_splits_are_a_warning(tmp_path: Path, others: tuple[str, str]) -> None:
+    for name in others:
+        images(tmp_path / "images", f"{name}.jpg")
+        coco_file(tmp_path / f"{name}.json", boxes(1, f"{name}.jpg"))
+    (warning,) = read(tmp_path).warnings
+    assert warning.startswith("the files ")
+    assert warning.endswith("look like splits and are not read as such: call them train, val and test")

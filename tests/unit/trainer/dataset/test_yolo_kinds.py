@@ -329,6 +329,14 @@ def test_a_label_file_belongs_to_the_image_of_its_own_name(tmp_path: Path) -> No
     assert (found["a.jpg"], found["A.jpg"], found["b.jpg"]) == (1, 0, 1)
 
 
+def test_accents_may_be_composed_in_one_name_and_not_in_the_other(tmp_path: Path) -> None:
+    folder = yolo_folder(tmp_path, FOUR | {"caf\u00e9.jpg": BOX})
+    (folder / "images/caf\u00e9.jpg").rename(folder / "images/cafe\u0301.jpg")
+    found = read(folder)
+    assert boxes(found) == [CAT] * 5
+    assert left_out(found) == {}
+
+
 def test_images_that_share_a_label_file_are_told(tmp_path: Path) -> None:
     found = read(yolo_folder(tmp_path, FOUR | {"a.jpg": BOX, "a.png": BOX}))
     assert found.warnings == (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from handful_trainer.dataset.accounts import (
@@ -13,10 +14,11 @@ from handful_trainer.dataset.accounts import (
     OF_UNLISTED_IMAGE,
     OLDER,
     count_left_out,
+    few,
 )
 from handful_trainer.dataset.preparation.assets import Asset, PreparedAssets, identical, unknown_labels
 from handful_trainer.dataset.settings import TogetherConfig, class_values
-from handful_trainer.dataset.sources.base import NO_ANNOTATION, SPLITS
+from handful_trainer.dataset.sources.base import NO_ANNOTATION, SPLITS, RawDataset, unread_splits
 from handful_trainer.dataset.splitting.groups import group_assets, leaks, named_groups, source_leaks
 from handful_trainer.tasks import DEFAULT
 from handful_trainer.tasks.label_format import LabelFormat
@@ -197,9 +199,22 @@ def warnings_of(
     ]
 
 
+def _unread_splits(raw: RawDataset) -> Iterator[str]:
+    """Folders of images that look like splits, where there is no other sign of one."""
+    folders = _folder_names(item.path for item in raw.items if item.path) - {*raw.classes}
+    if len({item.split for item in raw.items}) < 2 and (names := unread_splits(folders)):
+        yield f"the folders {few(names)} look like splits and are not read as such: call them train, val and test"
+
+
+def _folder_names(paths: Iterable[Path]) -> set[str]:
+    """Names of the folders that images lie in, and of those above."""
+    return {name for folder in {path.parent for path in paths} for name in (folder.name, folder.parent.name)}
+
+
 def _account_warnings(prepared: PreparedAssets) -> Iterator[str]:
     """What was left out and smells of a mistake."""
     yield from prepared.raw.warnings
+    yield from _unread_splits(prepared.raw)
     for account in prepared.accounts:
         yield from account.warnings()
 
@@ -258,8 +273,8 @@ def _imbalance(report: dict[str, Any], noun: str) -> Iterator[str]:
     common = max(counted, key=lambda name: counted[name])
     rare = [name for name, number in counted.items() if number * IMBALANCE < counted[common]]
     if rare:
-        few = ", ".join(f"{name} {counted[name]}" for name in rare)
-        yield f"the classes are out of balance: {common} has {counted[common]} {noun}, {few}; label more of them"
+        counts = ", ".join(f"{name} {counted[name]}" for name in rare)
+        yield f"the classes are out of balance: {common} has {counted[common]} {noun}, {counts}; label more of them"
 
 
 def _unknown_labels(report: dict[str, Any], noun: str) -> Iterator[str]:

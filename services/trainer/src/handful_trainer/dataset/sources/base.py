@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
@@ -47,6 +47,24 @@ def without_year(word: str) -> str:
 def split_word(word: str) -> SplitName | None:
     """The split that a word says; a year may follow."""
     return SPLIT_WORDS.get(without_year(word))
+
+
+def unread_splits(names: Iterable[str]) -> list[str]:
+    """Names that look like those of splits, and are not read as such: train_images and val_images, or dev beside train.
+
+    A single one may be called so for another reason.
+    """
+    said = {name: split for name in names if (split := split_word(name) or _split_inside(name))}
+    return sorted(name for name in said if split_word(name) is None) if len(set(said.values())) > 1 else []
+
+
+def _split_inside(name: str) -> SplitName | None:
+    """The split that a part of a name says: train in train_images, trainset and cocoTrain."""
+    for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name):
+        plain = word.lower().removesuffix("set")
+        if split := "val" if plain == "dev" else SPLIT_WORDS.get(plain):
+            return split
+    return None
 
 
 class RawBox(NamedTuple):

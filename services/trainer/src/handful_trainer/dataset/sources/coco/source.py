@@ -11,7 +11,15 @@ from handful_core.folders import outermost, real_path
 from handful_trainer.dataset.accounts import Books, few
 from handful_trainer.dataset.errors import AnnotationError
 from handful_trainer.dataset.settings import DatasetConfig
-from handful_trainer.dataset.sources.base import ACCEPTED, AssetIds, RawBox, RawDataset, RawItem, SplitName
+from handful_trainer.dataset.sources.base import (
+    ACCEPTED,
+    AssetIds,
+    RawBox,
+    RawDataset,
+    RawItem,
+    SplitName,
+    unread_splits,
+)
 from handful_trainer.dataset.sources.coco.files import Found, json_files, open_files, split_of
 from handful_trainer.dataset.sources.coco.instances import (
     GIVEN_TWICE,
@@ -194,6 +202,8 @@ def _warnings(placed: Sequence[_Placed], items: Sequence[RawItem]) -> Iterator[s
     """What was read in another way than it may be meant."""
     if missing := [item.name for item in items if item.path is None]:
         yield f"{len(missing)} listed images have no file ({few(missing)}): see where they lie, or set dataset.images"
+    if names := unread_splits(each.split or each.reader.path.stem for each in placed):
+        yield f"the files {few(names)} look like splits and are not read as such: call them train, val and test"
     for each in placed:
         if each.reader.is_unlabelled and len(placed) > 1:
             yield f"{each.reader.path.name} lists {len(each.records)} images and no annotation: they show nothing"

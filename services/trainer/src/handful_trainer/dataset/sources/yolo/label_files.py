@@ -8,6 +8,7 @@ from pathlib import Path
 
 from handful_core.folders import walk_files
 from handful_trainer.dataset.accounts import LABEL_FILES, LEFT_BY_SYSTEM, Books
+from handful_trainer.dataset.sources.images import plain_name
 from handful_trainer.dataset.sources.yolo.folder import YoloFolder
 
 _TEXT = frozenset({".txt"})
@@ -38,7 +39,8 @@ class LabelFiles:
     """All label files that lie where some images' labels may lie, and which image has which.
 
     That is where Ultralytics looks, and in folders called Labels, and beside the image; the image's own suffix may
-    stand before .txt (a.jpg.txt). Names that differ in capitals alone are one where no other image has the file.
+    stand before .txt (a.jpg.txt). Names that differ in capitals or in how accents are composed are one where no other
+    image has the file.
 
     Args:
         folder: the dataset.
@@ -58,7 +60,8 @@ class LabelFiles:
                 if text not in lists:
                     self._by_folder[text.parent][text.name] = text
         self._lower = {
-            folder: {name.lower(): path for name, path in files.items()} for folder, files in self._by_folder.items()
+            folder: {plain_name(name): path for name, path in files.items()}
+            for folder, files in self._by_folder.items()
         }
         self._label_folders: dict[str, list[Path]] = defaultdict(list)
         """By how they are called in lower case: labels and Labels may both be there."""
@@ -67,7 +70,7 @@ class LabelFiles:
         self._by_image = {image: path for image in images if (path := self._exact(image))}
         taken = set(self._by_image.values())
         for image in images:
-            if image not in self._by_image and (path := self._in_capitals(image, taken)):
+            if image not in self._by_image and (path := self._spelt_otherwise(image, taken)):
                 self._by_image[image] = path
                 taken.add(path)
 
@@ -112,8 +115,8 @@ class LabelFiles:
         files = (self._by_folder[folder] for folder in self._folders(image) if folder in self._by_folder)
         return next((found[name] for found in files for name in names if name in found), None)
 
-    def _in_capitals(self, image: Path, taken: Collection[Path]) -> Path | None:
-        names = (f"{image.stem}.txt".lower(), f"{image.name}.txt".lower())
+    def _spelt_otherwise(self, image: Path, taken: Collection[Path]) -> Path | None:
+        names = (plain_name(f"{image.stem}.txt"), plain_name(f"{image.name}.txt"))
         files = (self._lower[folder] for folder in self._folders(image) if folder in self._lower)
         found = (files[name] for files in files for name in names if name in files)
         return next((path for path in found if path not in taken), None)
