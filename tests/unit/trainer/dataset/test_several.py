@@ -9,8 +9,9 @@ import pytest
 
 from fakes.exports import coco_file, yolo_folder
 from handful_trainer.dataset.settings import DatasetConfig
-from handful_trainer.dataset.sources.base import RawDataset
+from handful_trainer.dataset.sources.base import ACCEPTED, RawDataset, RawItem
 from handful_trainer.dataset.sources.registry import open_source
+from handful_trainer.dataset.sources.several import SeveralSources
 
 BOX = "0 0.5 0.5 0.25 0.5\n"
 
@@ -58,3 +59,23 @@ def test_one_split_alone_says_nothing(tmp_path: Path) -> None:
 def test_a_source_with_splits_of_its_own_keeps_them(tmp_path: Path) -> None:
     own = yolo_folder(tmp_path / "test", {"train/a.jpg": BOX, "val/b.jpg": BOX})
     assert splits(read(("yolo", own), ("yolo", yolo(tmp_path / "train")))) == ["train", "val", "train"]
+
+
+class Held:
+    """A source that holds one item, in a folder of a name."""
+
+    def __init__(self, folder: str, *, reviewed: bool) -> None:
+        self._folder, self._reviewed = Path(folder), reviewed
+
+    def roots(self) -> tuple[Path, ...]:
+        return (self._folder,)
+
+    def read(self) -> RawDataset:
+        return RawDataset((RawItem(self._folder.name, None, "a.jpg", ACCEPTED, reviewed=self._reviewed),))
+
+
+def test_reviewed_pictures_get_no_split_by_the_name_of_their_model() -> None:
+    sources = [("train", Held("train", reviewed=False)), ("reviewed", Held("hands-test-reviewed", reviewed=True))]
+    assert splits(SeveralSources(sources).read()) == [None, None]
+    others = [("train", Held("train", reviewed=False)), ("test", Held("hands-test", reviewed=False))]
+    assert splits(SeveralSources(others).read()) == ["train", "test"]

@@ -52,9 +52,12 @@ def _in_their_splits(
 ) -> Iterator[tuple[str, RawDataset]]:
     """What sources hold, in the splits that their paths say, if these are several: .../train and .../valid.
 
-    A source that has splits of its own keeps them.
+    A source that has splits of its own keeps them. Of reviewed pictures the path says nothing.
     """
-    said = [next(map(_split_said, source.roots()), None) for source in sources]
+    said = [
+        None if any(item.reviewed for item in raw.items) else next(map(_split_said, source.roots()), None)
+        for (_, raw), source in zip(found, sources, strict=True)
+    ]
     several = len(set(said) - {None}) > 1
     for (name, raw), split in zip(found, said, strict=True):
         if several and split and len({item.split for item in raw.items}) == 1 and raw.items[0].split != split:
