@@ -165,7 +165,7 @@ def test_what_does_not_fit_together_is_told(handful: Command, config: Path, phot
         ((*package, "--data", "other"), 2, "come from another dataset or from other settings"),
         ((*package, "--data", "nowhere"), 3, "nowhere"),
         (("package", "--output", "package", "--run", "stopped"), 3, "has not ended"),
-        (("package", "--output", "package", "--run", "dataset"), 2, "does not exist"),
+        (("package", "--output", "package", "--run", "dataset"), 2, "is no folder of a training"),
         ((*package, "--package", "x"), 2, "give one of the three"),
         (("package", "--output", "package", "--package", "x", "--config", config), 2, "--config is for --run"),
         ((*train, config, "--data", photos), 3, "was not prepared by Handful"),

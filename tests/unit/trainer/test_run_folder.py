@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handful_core.errors import DataError, NotFoundError, ResourceError
+from handful_core.errors import ConfigError, DataError, NotFoundError, ResourceError
 from handful_core.package import SeenImages
 from handful_trainer.pipeline.run_folder import (
     SEEN_BEFORE,
@@ -157,5 +157,5 @@ def test_a_recipe_holds_what_decides_the_weights(section: dict[str, Any], matter
 
 
 def test_a_folder_without_a_training_is_said(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match="is no folder of a training: name one of those in runs"):
+    with pytest.raises(ConfigError, match="is no folder of a training: name one of those in runs"):
         open_run(tmp_path)

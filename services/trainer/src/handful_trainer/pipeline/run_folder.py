@@ -13,7 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ValidationError
 
-from handful_core.errors import DataError, NotFoundError, ResourceError
+from handful_core.errors import ConfigError, DataError, NotFoundError, ResourceError
 from handful_core.files import move_folder, write_atomically
 from handful_core.package import SeenImages, SeenList
 from handful_core.package.seen import read_seen
@@ -203,9 +203,9 @@ def open_run(path: Path) -> tuple[RunFolder, TrainingConfig]:
     """A run folder and its configuration.
 
     Raises:
-        NotFoundError: there is none.
+        ConfigError: there is none.
     """
     folder = RunFolder(path.resolve())
     if not folder.config.is_file():
-        raise NotFoundError(f"{path} is no folder of a training", "name one of those in runs in HANDFUL_HOME")
+        raise ConfigError(f"{path} is no folder of a training", "name one of those in runs in HANDFUL_HOME")
     return folder, load_config(folder.config)
