@@ -297,6 +297,16 @@ def test_a_list_of_classes_that_cannot_be_counted_is_refused(tmp_path: Path, con
         read(folder)
 
 
+def test_a_list_of_classes_beside_a_data_yaml_never_stops_it(tmp_path: Path) -> None:
+    folder = yolo_folder(tmp_path, FOUR)
+    (folder / "classes.txt").write_bytes(b"caf\xe9\n")
+    found = read(folder)
+    assert boxes(found) == [CAT] * 4
+    assert found.warnings[0].startswith("classes.txt lists other classes than data.yaml")
+    (folder / "classes.txt").write_text("cat\n")
+    assert read(folder).warnings == ()
+
+
 def test_darknets_folder_as_cvat_writes_it(tmp_path: Path) -> None:
     folder = yolo_folder(tmp_path, {})
     (folder / "data.yaml").unlink()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from handful_trainer.dataset.accounts import Account, LeftOut, check_used
-from handful_trainer.dataset.sources.base import RawDataset, RawItem, Source, SplitName, split_word
+from handful_trainer.dataset.sources.base import RawDataset, RawItem, Source, SplitName
+from handful_trainer.dataset.sources.coco.files import split_of
 
 
 class SeveralSources:
@@ -70,8 +70,7 @@ def _split_said(path: Path) -> SplitName | None:
     """The split that the name of a folder or an instances file says; a data.yaml is called like its folder."""
     if path.suffix.lower() in {".yaml", ".yml", ".data"}:
         path = path.parent
-    words = re.split(r"[\W_]+", path.stem)
-    return next(filter(None, map(split_word, words)), None)
+    return split_of(PurePath(path.name))
 
 
 def _with_own_ids(raws: Iterable[RawDataset]) -> Iterator[RawItem]:

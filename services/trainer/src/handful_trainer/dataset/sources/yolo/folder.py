@@ -144,7 +144,7 @@ def open_yolo_folder(path: Path, classes: tuple[str, ...] = ()) -> YoloFolder:
     present = {split: places for split, places in splits.items() if places}
     names = _names(data_yaml, content) or classes or _no_names(data_yaml)
     read = (names_file,) if names_file else ()
-    contradicted = tuple(path for path in _name_files(root) if tuple(_lines(path)) != names)
+    contradicted = tuple(path for path in _name_files(root) if not _agrees(path, names))
     return YoloFolder(data_yaml, root, names, present, _keypoints(data_yaml, content), others, read, contradicted)
 
 
@@ -323,6 +323,15 @@ def _undescribed(folder: Path, classes: tuple[str, ...]) -> YoloFolder:
 
 def _name_files(folder: Path) -> list[Path]:
     return [path for name in _NAME_FILES for path in sorted(folder.glob(name)) if path.is_file()]
+
+
+def _agrees(path: Path, names: Sequence[str]) -> bool:
+    """Whether a list beside data.yaml says the same: LabelImg's may end earlier. One that cannot be read does not."""
+    try:
+        lines = _lines(path)
+    except DamagedFileError:
+        return False
+    return list(names[: len(lines)]) == lines
 
 
 def _list_of_names(folder: Path) -> Path | None:
