@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 
 from fakes.packages import INT8, build_package, picture
+from fakes.second_look import looks_twice
 from fakes.squares import SCENES, write_squares
 from handful_core.package.archive import read_folder
 from handful_core.runtime.model import VisionModel
 from handful_core.runtime.onnx import OnnxSession
-from handful_core.runtime.openvino import OpenVinoSession
+from handful_core.runtime.openvino import OpenVinoSession, require_openvino
 from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.packaging.precision import allow, try_precisions
-from handful_trainer.packaging.quantization import nncf_is_installed
+from handful_trainer.packaging.quantization import calibration_images, nncf_is_installed, quantize_for_openvino
 
 
 @pytest.mark.skipif(not nncf_is_installed(), reason="NNCF is not installed: services/trainer[precision]")
@@ -47,3 +48,21 @@ def test_what_is_not_allowed_leaves_no_graph_behind(tmp_path: Path, kept: str, f
     allow(copy, dataset, [trial for trial in trials if trial.execution.backend == kept])
     assert {path.name for path in (tmp_path / "copy").glob("model.int8.*")} == files
     assert files <= read_folder(tmp_path / "copy").manifest.files.keys()
+
+
+@pytest.mark.skipif(not nncf_is_installed(), reason="NNCF is not installed: services/trainer[precision]")
+def test_an_activation_is_one_node_that_openvino_can_fuse(tmp_path: Path) -> None:
+    """Quantised in its parts, each SiLU was a pass of its own over memory, and rounded three times."""
+    dataset = PreparedDataset.open(write_squares(tmp_path / "squares", (SCENES * 100)[:100]))
+    package = build_package(tmp_path / "package")
+    package.model_path.write_bytes(looks_twice(package.manifest.input.name, package.manifest.input.width))
+    quantize_for_openvino(package, tmp_path / "int8.xml", calibration_images(dataset, 4))
+    core = require_openvino().Core()
+    graph = core.compile_model(core.read_model(tmp_path / "int8.xml"), "CPU").get_runtime_model()
+    nodes = [{name: str(value.astype(str)) for name, value in node.get_rt_info().items()} for node in graph.get_ops()]
+    for name in ("first", "second"):
+        (convolution,) = [
+            node for node in nodes if f"{name}/conv/WithoutBiases" in node["originalLayersNames"].split(",")
+        ]
+        assert convolution["primitiveType"].endswith("_I8")
+        assert name in convolution["originalLayersNames"].split(",")  # Its SiLU.

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from fakes.packages import CLASSES, HEADS, build_package, damage, picture, square_box
+from fakes.second_look import looks_twice
 from handful_core.errors import ConfigError
 from handful_core.package.archive import describe_files, read_folder, write_package
 from handful_core.package.errors import GoldenError, GraphError
 from handful_core.runtime.model import load_model
 from handful_core.runtime.onnx import OnnxSession
-from handful_core.runtime.openvino import OpenVinoSession, is_installed, require_openvino
+from handful_core.runtime.openvino import OpenVinoSession, copy_shared_biases, is_installed, require_openvino
 from handful_core.runtime.thread_policy import RunTicket
 
 needs_openvino = pytest.mark.skipif(not is_installed(), reason="OpenVINO is not installed: pip install openvino")
@@ -47,6 +48,22 @@ def test_callers_at_once_get_each_their_own_answer(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         for cell, found in zip(cells * 3, pool.map(boxes, cells * 3), strict=True):
             assert np.allclose(found, [square_box(*cell)], atol=0.1), cell
+
+
+@needs_openvino
+def test_a_network_that_is_run_twice_is_fused_as_one_that_is_run_once() -> None:
+    """A bias that two convolutions share kept OpenVINO from fusing either with its activation."""
+    core = require_openvino().Core()
+    image = np.random.default_rng(1).random((1, 3, 32, 32), np.float32)
+    plain, copied = core.read_model(looks_twice()), core.read_model(looks_twice())
+    copy_shared_biases(copied)
+    nodes = core.compile_model(copied, "CPU").get_runtime_model().get_ops()
+    fused = [str(node.get_rt_info()["originalLayersNames"].astype(str)) for node in nodes]
+    for name in ("first", "second"):
+        assert f"{name}/conv/WithoutBiases,{name}/conv,{name}" in fused  # Its bias and its SiLU.
+    answers = [list(core.compile_model(each, "CPU")(image).values()) for each in (plain, copied)]
+    for own, other in zip(*answers, strict=True):
+        assert np.allclose(own, other, atol=1e-5)
 
 
 class _Alternating:
