@@ -181,7 +181,7 @@ OTHERS: list[tuple[str, Mapping[str, Any]]] = [
     *(("training", {name: value}) for name, value in {
         "epochs": 3, "batch": 6, "imgsz": 48, "height": 48, "resize": "crop", "optimizer": "SGD", "lr": 0.002,
         "lrf": 1, "weight_decay": 0.3, "warmup_epochs": 0, "label_smoothing": 0.0, "balance": "weights",
-        "precision": "bf16-mixed", "seed": 1, "head_epochs": 1, "ema": 0.0,
+        "precision": "bf16-mixed", "seed": 1, "head_epochs": 1, "ema": 0.0, "dropout": 0.5,
     }.items()),
     ("training", {"balance": "sampling"}),
     ("training", {"resize": "letterbox"}),
@@ -191,8 +191,8 @@ OTHERS: list[tuple[str, Mapping[str, Any]]] = [
     }.items()),
 ]  # fmt: skip
 """Each setting of a training with another value."""
-ELSEWHERE = {"training.device", "training.workers", "training.patience", "model.pretrained"}
-"""What changes no weights on a processor in two epochs: they have tests of their own."""
+ELSEWHERE = {"training.device", "training.workers", "training.patience", "training.drop_path", "model.pretrained"}
+"""What changes no weights of this network on a processor in two epochs: they have tests of their own."""
 
 
 @pytest.fixture(scope="module")

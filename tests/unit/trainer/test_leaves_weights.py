@@ -10,6 +10,7 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from timm.layers import DropPath
 from torch import nn
 
 from handful_core.errors import ConfigError, UnavailableError
@@ -25,8 +26,10 @@ def leaves(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
     return leaf_folder(tmp_path_factory.mktemp("leaves") / "leaves", others=1)
 
 
-def begun(folder: Path, leaves: PreparedDataset, pretrained: Any, architecture: str = NETWORK) -> nn.Module:
-    config = leaf_config(model={"architecture": architecture, "pretrained": pretrained})
+def begun(
+    folder: Path, leaves: PreparedDataset, pretrained: Any, architecture: str = NETWORK, **training: Any
+) -> nn.Module:
+    config = leaf_config(model={"architecture": architecture, "pretrained": pretrained}, training=training)
     job = leaf_job(folder, leaves, config)
     return first_network(job, Network.of(config, leaves.classes))
 
@@ -74,6 +77,33 @@ def test_a_checkpoint_of_tensors_is_taken(leaves: PreparedDataset, tmp_path: Pat
     torch.save({"state_dict": tensors}, tmp_path / "timm.pth")
     state = begun(tmp_path / "run", leaves, str(tmp_path / "timm.pth")).state_dict()
     assert torch.equal(state["conv_stem.weight"], tensors["conv_stem.weight"])
+
+
+@pytest.mark.parametrize("pretrained", [False, "efficientnet-lite0"])
+def test_what_is_left_out_while_it_learns(leaves: PreparedDataset, tmp_path: Path, pretrained: Any) -> None:
+    architecture = "tf_efficientnet_lite0"
+    whole = begun(tmp_path / "whole", leaves, pretrained, architecture)
+    network = begun(tmp_path / "run", leaves, pretrained, architecture, dropout=0.25, drop_path=0.2)
+    assert network.drop_rate == 0.25
+    rates = [
+        each.drop_path.drop_prob for each in network.modules() if isinstance(getattr(each, "drop_path", None), DropPath)
+    ]
+    assert rates == sorted(rates)
+    assert 0 < rates[0] < rates[-1] <= 0.2
+    image = torch.rand(2, 3, 32, 32)
+    assert not torch.equal(network(image), network(image)), "chance says what is left out"
+    network.load_state_dict(whole.state_dict())
+    with torch.inference_mode():  # What is served is whole.
+        assert torch.equal(network.eval()(image), whole.eval()(image))
+
+
+@pytest.mark.parametrize("architecture", ["densenet121", NETWORK])
+def test_a_network_that_cannot_skip_a_block_refuses_drop_path(
+    leaves: PreparedDataset, tmp_path: Path, architecture: str
+) -> None:
+    """The first does not know the setting, the second takes it and would train as without it."""
+    with pytest.raises(ConfigError, match=r"has no block that training\.drop_path could skip: leave it out"):
+        begun(tmp_path, leaves, False, architecture, drop_path=0.1)
 
 
 class Dangerous:

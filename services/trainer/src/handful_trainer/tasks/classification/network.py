@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -54,12 +54,13 @@ class Network:
         """How images are prepared, in training, in validation and in serving."""
         return Input(width=self.width, height=self.height, resize=self.resize, mean=self.mean, std=self.std)
 
-    def build(self, name: str = "", file: Path | None = None) -> nn.Module:
+    def build(self, name: str = "", file: Path | None = None, left_out: Mapping[str, float] | None = None) -> nn.Module:
         """The network, untrained or with timm's own weights but for the last layer.
 
         Args:
             name: timm's, of the weights.
             file: that holds them.
+            left_out: rates of what it does without while it learns: timm's drop_rate and drop_path_rate.
 
         Raises:
             ConfigError: it cannot be built for this size of image.
@@ -77,19 +78,41 @@ class Network:
                 pretrained_cfg_overlay={"file": str(file)} if file else None,
                 num_classes=len(self.classes),
                 **sized,
+                **(left_out or {}),
             )
-            with torch.inference_mode():
-                network.eval()(torch.zeros(1, 3, self.height, self.width))
+            skips = _skips_blocks(network.eval(), torch.zeros(1, 3, self.height, self.width))
         except (AssertionError, ValueError, TypeError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and "memory" in str(error):
                 raise
             line = (str(error).splitlines() or [type(error).__name__])[0]
+            if isinstance(error, TypeError) and "drop_path_rate" in line:
+                raise _skips_nothing(self.architecture) from error
             raise ConfigError(
                 f"{self.architecture} cannot be built for {self.width} by {self.height} pixels ({line})",
                 "change training.imgsz (vision transformers want a multiple of their patch), or model.architecture",
             ) from error
+        if left_out and "drop_path_rate" in left_out and not skips:
+            raise _skips_nothing(self.architecture)
         _begin_head(network)
         return network.train()
+
+
+def _skips_blocks(network: nn.Module, image: torch.Tensor) -> bool:
+    """Run a network; whether it comes by a place where a training may skip a block."""
+    from timm.layers import DropPath
+
+    found: list[bool] = []
+    places = [part for part in network.modules() if isinstance(part, DropPath)]
+    hooks = [part.register_forward_hook(lambda *_: found.append(True)) for part in places]
+    with torch.inference_mode():
+        network(image)
+    for hook in hooks:
+        hook.remove()
+    return bool(found)
+
+
+def _skips_nothing(architecture: str) -> ConfigError:
+    return ConfigError(f"{architecture} has no block that training.drop_path could skip", "leave it out")
 
 
 def head_layers(network: Any) -> list[nn.Linear]:

@@ -85,6 +85,11 @@ class ClassificationTraining(TrainingSettings):
     validated, kept and served. 0 for the last weights themselves."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of the truth that is spread over all classes."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the features that the last layer does without, by chance, at each step. Against learning by heart."""
+    drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Probability that a step skips the last residual block, and so evenly down to 0 for the first (stochastic depth,
+    arXiv 1603.09382). Against learning by heart, as 0.1 to 0.2."""
     balance: Annotated[Literal[False, "weights", "sampling"], OrFalse] = False
     """Against classes of unequal size. weights: an image of a rare class counts more in the loss. sampling: it is seen
     more often."""
@@ -102,6 +107,12 @@ class ClassificationTraining(TrainingSettings):
     def head_alone(self) -> int:
         """Epochs before those that train the whole network; none where all train the last layer alone."""
         return self.head_epochs if self.head_epochs < self.epochs else 0
+
+    @property
+    def left_out(self) -> dict[str, float]:
+        """What a network leaves out while it learns, by timm's names of it."""
+        rates = {"drop_rate": self.dropout, "drop_path_rate": self.drop_path}
+        return {name: rate for name, rate in rates.items() if rate}
 
     @property
     def size(self) -> tuple[int, int]:

@@ -58,7 +58,7 @@ class LightningEngine:
         own = classification_config(config)
         placement(own)
         validate_against_dataset(own, dataset, register=register)
-        Network.of(own, dataset.classes).build()
+        Network.of(own, dataset.classes).build(left_out=own.training.left_out)
         check_weights(own)
 
     def estimate(self, job: TrainingJob) -> Estimate:

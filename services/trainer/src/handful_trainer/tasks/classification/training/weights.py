@@ -73,15 +73,18 @@ def first_network(job: TrainingJob, network: Network) -> nn.Module:
         ConfigError: there are no such weights, or they are another network's.
         UnavailableError: they cannot be downloaded.
     """
-    wanted = job.config.model.pretrained
-    check_weights(classification_config(job.config))
+    config = classification_config(job.config)
+    wanted, left_out = config.model.pretrained, config.training.left_out
+    check_weights(config)
     if not wanted:
-        return network.build()
+        return network.build(left_out=left_out)
+    if wanted != LITE0 and not Path(wanted).is_file() and publishes(wanted):
+        return network.build(wanted, _published(wanted, job.home), left_out)
     if wanted == LITE0:
-        return _with(network, lite0_weights(), wanted)
-    if not Path(wanted).is_file() and publishes(wanted):
-        return _published(network, wanted, job.home)
-    return _with(network, _read(find_weights(wanted, job.home, job.uri, None, ".safetensors")), wanted)
+        tensors = lite0_weights()
+    else:
+        tensors = _read(find_weights(wanted, job.home, job.uri, None, ".safetensors"))
+    return _with(network.build(left_out=left_out), network.architecture, tensors, wanted)
 
 
 def lite0_weights() -> dict[str, Tensor]:
@@ -119,15 +122,15 @@ def timm_key(key: str) -> str:
     raise KeyError(key)
 
 
-def _published(network: Network, wanted: str, home: Path) -> nn.Module:
-    """A network with weights of timm's, which are downloaded once."""
+def _published(wanted: str, home: Path) -> Path:
+    """A file with weights of timm's, which are downloaded once."""
     from timm.models import get_pretrained_cfg
 
     known = get_pretrained_cfg(wanted)
     if not known.hf_hub_id:
         raise ConfigError(f"model.pretrained: timm keeps {wanted} on no hub", "download them, and name the file")
     file = known.hf_hub_filename or "model.safetensors"
-    return network.build(wanted, _fetched(wanted, known.hf_hub_id, file, home.resolve() / "weights" / "timm"))
+    return _fetched(wanted, known.hf_hub_id, file, home.resolve() / "weights" / "timm")
 
 
 def _fetched(wanted: str, repository: str, file: str, cache: Path) -> Path:
@@ -166,9 +169,8 @@ def _read(path: Path) -> dict[str, Tensor]:
     return {key: tensor for key, tensor in content.items() if isinstance(tensor, Tensor)}
 
 
-def _with(network: Network, tensors: dict[str, Tensor], wanted: str) -> nn.Module:
-    """The network with those tensors that fit; the last layer only if its classes are as many."""
-    module = network.build()
+def _with(module: nn.Module, architecture: str, tensors: dict[str, Tensor], wanted: str) -> nn.Module:
+    """A network with those tensors that fit; the last layer only if its classes are as many."""
     own = module.state_dict()
     fitting = {key: tensor for key, tensor in tensors.items() if key in own and own[key].shape == tensor.shape}
     head = {id(tensor) for layer in head_layers(module) for tensor in layer.parameters()}
@@ -176,8 +178,7 @@ def _with(network: Network, tensors: dict[str, Tensor], wanted: str) -> nn.Modul
     share = sum(own[key].numel() for key in body if key in fitting) / max(1, sum(own[key].numel() for key in body))
     if share < _FITTING:
         raise ConfigError(
-            f"model.pretrained: {share:.0%} of {network.architecture} would begin with {wanted}, which is of another "
-            "network",
+            f"model.pretrained: {share:.0%} of {architecture} would begin with {wanted}, which is of another network",
             "change model.architecture, name other weights, or set it to false",
         )
     module.load_state_dict(fitting, strict=False)
