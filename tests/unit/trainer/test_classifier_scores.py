@@ -15,6 +15,7 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 
 from handful_core.errors import DataError
 from handful_trainer.tasks.bootstrap import RESAMPLES, interval, resamples
+from handful_trainer.tasks.classification.evaluation import scores
 from handful_trainer.tasks.classification.evaluation.evaluation import Evaluation
 from handful_trainer.tasks.classification.evaluation.reliability import BINS, CalibrationBins
 from handful_trainer.tasks.classification.evaluation.scores import Scores
@@ -159,6 +160,23 @@ def test_what_the_gate_compares_is_better_the_more_it_is() -> None:
     assert {"ece", "set_size", "set_coverage", "weighted_f1", "roc_auc", "average_precision"} <= set(found.measured())
     with pytest.raises(DataError, match="gives no top5"):
         found.resampled("top5", np.ones((1, 3), np.int64))
+
+
+def test_areas_of_very_many_images_have_intervals_of_fewer_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 3, 300)
+    odds = rng.random((300, 3)) + np.eye(3)[truth] / 2
+    rows = [(int(class_id), tuple(row / row.sum())) for class_id, row in zip(truth, odds, strict=True)]
+    every = evaluation(*rows)
+    usual = every.intervals()
+    assert every.scores.curve_resamples == RESAMPLES
+    monkeypatch.setattr(scores, "_MOST_STEPS", 1)
+    few = evaluation(*rows)
+    assert few.scores.curve_resamples == 100
+    for name in scores.CURVES:
+        assert few.intervals()[name] != usual[name]
+        assert few.intervals()[name] == pytest.approx(usual[name], abs=0.01)
+    assert few.intervals()["macro_f1"] == usual["macro_f1"]
 
 
 def test_one_class_alone_has_no_area_and_no_nan_in_its_json() -> None:

@@ -22,7 +22,7 @@ from handful_trainer.dataset.prepared import PreparedDataset
 from handful_trainer.tasks.bootstrap import Interval, interval, resamples
 from handful_trainer.tasks.classification.evaluation.appearance import Appearance, appearances
 from handful_trainer.tasks.classification.evaluation.robustness import measure_robustness, sample
-from handful_trainer.tasks.classification.evaluation.scores import TOP, Counts, Scores
+from handful_trainer.tasks.classification.evaluation.scores import CURVES, TOP, Counts, Scores
 from handful_trainer.tasks.classification.evaluation.shortcut import ShortcutCheck, check_shortcut
 from handful_trainer.tasks.classification.evaluation.slices import find_slices, groups_of, slice_scores, without_groups
 
@@ -129,11 +129,11 @@ class Evaluation:
     def _intervals(self) -> dict[str, Interval]:
         draws = resamples(self.images)
         found = {"ece": self.scores.calibration.error_interval(draws)}
-        curves = () if self.scores.is_quick else ("roc_auc", "average_precision")
-        for name, drawn in self.scores.named(draws).items():
-            if name not in (*found, *curves):
-                values = drawn()
-                found[name] = interval(values[~np.isnan(values)], None if name == "set_size" else self.images)
+        scored = self.scores.named(draws)
+        curves = self.scores.named(draws[: self.scores.curve_resamples])
+        for name in scored.keys() - found.keys():
+            values = (curves if name in CURVES else scored)[name]()
+            found[name] = interval(values[~np.isnan(values)], None if name == "set_size" else self.images)
         return {name: found[name] for name in _MEASURED if name in found}
 
     @cached_property

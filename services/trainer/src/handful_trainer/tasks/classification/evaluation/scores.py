@@ -21,10 +21,14 @@ Floats = NDArray[np.float64]
 Draws = NDArray[np.int64]
 """(resamples, images): how often each image was drawn."""
 TOP = 5
+CURVES = ("roc_auc", "average_precision")
+"""Areas under the ROC and the PR curves, one class against the rest: means over the classes."""
 _AT_ONCE = 4_000_000
 """Numbers that are held in memory at a time."""
 _MOST_STEPS = 2_000_000_000
-"""Numbers to go through, beyond which the area under the curves is not resampled: half a minute."""
+"""Numbers to go through, beyond which the areas under the curves are resampled less often: half a minute."""
+_LEAST_RESAMPLES = 100
+"""Of these areas, however many images and classes there are."""
 
 
 class Counts:
@@ -129,9 +133,10 @@ class Scores:
         return found
 
     @property
-    def is_quick(self) -> bool:
-        """Is it a matter of seconds to resample the areas under the curves?"""
-        return RESAMPLES * len(self._truth) * len(self.ranked_classes) < _MOST_STEPS
+    def curve_resamples(self) -> int:
+        """How many resamples the intervals of the areas under the curves take: fewer where each takes long."""
+        steps = len(self._truth) * max(1, len(self.ranked_classes))
+        return min(RESAMPLES, max(_LEAST_RESAMPLES, _MOST_STEPS // steps))
 
     def _areas(self, draws: Draws) -> tuple[Floats, Floats]:
         """Areas under the ROC and the PR curves of one class against the rest: means over the classes."""
