@@ -2,7 +2,8 @@
 
 Weights and activations become 8-bit integers, per channel, by what training images show. A graph for OpenVINO is
 written in its own format. ONNX with QDQ nodes is for ONNX Runtime. A detector's last part stays in floating point: its
-outputs are boxes in pixels beside scores from 0 to 1, which one scale of 8 bits cannot hold.
+outputs are boxes in pixels beside scores from 0 to 1, which one scale of 8 bits cannot hold. In OpenVINO's format this
+holds for what puts these outputs together. The convolutions before have other names there and are quantised.
 """
 
 from __future__ import annotations
