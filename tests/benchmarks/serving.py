@@ -35,6 +35,7 @@ from asking import latency, prepared, throughput  # noqa: E402
 from material import Material, fill_cache, make, photograph, starter  # noqa: E402
 from processes import Bare, Server, server  # noqa: E402
 
+from handful_core.console import only_results_on_stdout  # noqa: E402
 from handful_core.package import Package  # noqa: E402
 from handful_core.runtime.cpus import available_cpus, instruction_sets  # noqa: E402
 from handful_core.vision.decode import decode_reduced  # noqa: E402
@@ -167,7 +168,8 @@ def proved_on(bench: Bench, package: Package, data: Path, tolerance: float) -> P
 
     dataset, size = PreparedDataset.open(data), package.manifest.input.width
     folder, precisions = bench.folder / f"trial-{size}", wanted("auto")
-    copy, trials = try_precisions(package, dataset, folder, precisions, images=300, tolerance=tolerance)
+    with only_results_on_stdout():  # NNCF draws its bars there, and stdout is for the result.
+        copy, trials = try_precisions(package, dataset, folder, precisions, images=300, tolerance=tolerance)
     for trial in trials:
         low, high = trial.interval
         found = {"points lost": 100 * trial.loss, "least": 100 * low, "most": 100 * high, "speed-up": trial.speed_up}
