@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from fakes.packages import CLASSES, HEADS, build_package, damage, picture, square_box
 from fakes.second_look import looks_twice
@@ -64,6 +66,21 @@ def test_a_network_that_is_run_twice_is_fused_as_one_that_is_run_once() -> None:
     answers = [list(core.compile_model(each, "CPU")(image).values()) for each in (plain, copied)]
     for own, other in zip(*answers, strict=True):
         assert np.allclose(own, other, atol=1e-5)
+
+
+@needs_openvino
+def test_a_constant_that_very_many_read_is_copied_only_so_often() -> None:
+    """A package from outside may have a graph that would else take gigabytes."""
+    names = ["image", *(f"sum{number}" for number in range(400))]
+    nodes = [helper.make_node("Add", [name, "c"], [after]) for name, after in itertools.pairwise(names)]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [4096]) for name in (names[0], names[-1])]
+    constant = numpy_helper.from_array(np.ones(4096, np.float32), "c")
+    graph = helper.make_graph(nodes, "sums", ends[:1], ends[1:], [constant])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    opened = require_openvino().Core().read_model(model.SerializeToString())
+    copy_shared_biases(opened)
+    constants = [node for node in opened.get_ops() if node.get_type_name() == "Constant"]
+    assert 4096 < sum(node.data.size for node in constants) <= 1_000_000 + 4096
 
 
 class _Alternating:
