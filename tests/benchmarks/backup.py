@@ -25,10 +25,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).parents[1])]
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from handful_core.console import print_json, print_table, say  # noqa: E402
-from support.mlflow_server import MlflowServer  # noqa: E402
+from handful_core.console import print_json, print_table, say
+from support.mlflow_server import MlflowServer
 
 _PEER = ("mlflow-export-import==1.2.0", "mlflow==3.17.2", "tabulate")
 _MODEL = "bench"
@@ -145,7 +145,7 @@ def handful(root: Path, uri: str, target: Path, *words: str) -> Outcome:
 def peer(root: Path, uri: str, target: Path) -> Outcome:
     """The other tool, with its threads."""
     python = _peer_environment(root / "peer")
-    command = [python.parent / "export-all", "--output-dir", target, "--use-threads", "True"]
+    command: list[str | Path] = [python.parent / "export-all", "--output-dir", target, "--use-threads", "True"]
     environment = {k: v for k, v in os.environ.items() if k not in {"PYTHONPATH", "VIRTUAL_ENV"}}
     environment |= {"MLFLOW_TRACKING_URI": uri, "MLFLOW_DISABLE_TELEMETRY": "true"}
     started = time.perf_counter()
@@ -170,7 +170,17 @@ def _peer_environment(folder: Path) -> Path:
     uv = Path(sys.executable).with_name("uv")
     constraints = Path(__file__).parents[2] / "constraints.txt"
     subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, folder], check=True)
-    words = [uv, "pip", "install", "--quiet", "--python", python, "--constraints", constraints, *_PEER]
+    words: list[str | Path] = [
+        uv,
+        "pip",
+        "install",
+        "--quiet",
+        "--python",
+        python,
+        "--constraints",
+        constraints,
+        *_PEER,
+    ]
     subprocess.run(words, check=True)
     return python
 

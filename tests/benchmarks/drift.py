@@ -38,18 +38,18 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parents[1]))
-sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
-from drift_rows import CHANGES, STRANGE, Row, default_cache, load
-from drift_week import week_of_replay
 from scipy.stats import chi2_contingency, ks_2samp
 
+from benchmarks.drift_rows import CHANGES, STRANGE, Row, default_cache, load
+from benchmarks.drift_week import week_of_replay
 from handful_core.profile import Feature
 from handful_monitor.domain.columns import Column
 from handful_monitor.domain.comparison import Reference
@@ -247,11 +247,11 @@ class Split:
 
     def _changes(self) -> Iterator[tuple[str, Draw]]:
         for name in CHANGES:
-            yield name, lambda size, name=name: Sample([name] * size, self.random.choice(self.others, size))
+            yield name, partial(self._alike, name)
         yield "class three times as common", self._common
         for share in (_STRANGE, *self.words.shares):
             for name in STRANGE:
-                yield f"{name}, {share:.0%}", lambda size, name=name, share=share: self._strange(size, name, share)
+                yield f"{name}, {share:.0%}", partial(self._strange, name, share)
         people = len(self.material.columns["other people"]["brightness"])
         yield "other people", lambda size: Sample(["other people"] * size, self.random.integers(0, people, size))
 
@@ -265,7 +265,10 @@ class Split:
         weights = np.where(has, share / has.sum(), (1 - share) / (~has).sum())
         return Sample(["usual"] * size, self.random.choice(self.others, size, p=weights))
 
-    def _strange(self, size: int, kind: str, share: float) -> Sample:
+    def _alike(self, kind: str, size: int) -> Sample:
+        return Sample([kind] * size, self.random.choice(self.others, size))
+
+    def _strange(self, kind: str, share: float, size: int) -> Sample:
         strange = self.random.random(size) < share
         places = self.random.choice(self.others, size)
         places[strange] = self.random.integers(0, len(self.material.columns[kind]["brightness"]), strange.sum())

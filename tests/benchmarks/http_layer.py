@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +27,15 @@ import uvloop
 from fastapi import APIRouter, FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-sys.path[:0] = [str(Path(__file__).parents[1])]
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from fakes.packages import build_package, encode, picture  # noqa: E402
-from fakes.registry import FakeMlflow  # noqa: E402
-from handful_core.runtime.benchmark import measure_in_turns  # noqa: E402
-from handful_serving.api.routes.predict import predict  # noqa: E402
-from handful_serving.api.schemas import PredictionAnswer  # noqa: E402
-from handful_serving.server.protocols import BoundedHttpProtocol  # noqa: E402
-from support.serving_app import make_app, running  # noqa: E402
+from fakes.packages import build_package, encode, picture
+from fakes.registry import FakeMlflow
+from handful_core.runtime.benchmark import measure_in_turns
+from handful_serving.api.routes.predict import predict
+from handful_serving.api.schemas import PredictionAnswer
+from handful_serving.server.protocols import BoundedHttpProtocol
+from support.serving_app import make_app, running
 
 _IMAGE = encode(picture({(2, 3): "5"}))
 _ENDLESS_HEADER = b"GET / HTTP/1.1\r\nHost: x\r\na: "
@@ -129,9 +130,7 @@ def protocols(rounds: int) -> None:
     ports = [serve(protocol) for protocol in (HttpToolsProtocol, BoundedHttpProtocol)]
     time.sleep(1)
     clients = [http.client.HTTPConnection("127.0.0.1", port) for port in ports]
-    theirs, ours = measure_in_turns(
-        [lambda client=client: get(client) for client in clients], warm_up=rounds // 10, rounds=rounds
-    )
+    theirs, ours = measure_in_turns([partial(get, client) for client in clients], warm_up=rounds // 10, rounds=rounds)
     microseconds = [timings.median * 1e3 for timings in (theirs, ours)]
     print("GET, empty: {:.0f} us by uvicorn's protocol, {:.0f} us by the bounded one".format(*microseconds))
     taken = [taken_of_a_header(port) / 1e6 for port in ports]

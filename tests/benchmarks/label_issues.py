@@ -207,7 +207,7 @@ def _means(issue: LabelIssue, fault: Sequence[Any]) -> bool:
     path, sides, is_label = fault
     if issue.image != path:
         return False
-    if issue.given:
+    if issue.given and issue.given.box:
         return is_label and np.allclose(issue.given.box, sides[:4], atol=0.01)
     lost = sides[4:] if is_label else sides
     if not lost or issue.proposed is None or issue.proposed.box is None:

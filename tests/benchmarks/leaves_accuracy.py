@@ -139,7 +139,7 @@ def _handful(config: Any, core: Any) -> tuple[Predict, float]:
         made.append(build(*words))
         return made[-1]
 
-    stages._package = timed
+    stages._package = timed  # type: ignore[assignment]
     began = time.process_time()
     stages.start(config, core.home, core.mlflow_uri, register=False)
     seconds, built = made
@@ -147,6 +147,7 @@ def _handful(config: Any, core: Any) -> tuple[Predict, float]:
 
     def predict(path: Path) -> str:
         answer = model.predict(decode_image(path.read_bytes()))
+        assert answer.probabilities is not None
         return str(model.manifest.classes[int(np.argmax(answer.probabilities))])
 
     return predict, seconds
@@ -165,7 +166,7 @@ def _timm(config: Any, dataset: Any) -> tuple[Predict, float]:
     from torchvision.datasets import ImageFolder
 
     from handful_trainer.tasks.classification.network import Network
-    from handful_trainer.tasks.classification.training.weights import _with, lite0_weights
+    from handful_trainer.tasks.classification.training.weights import lite0_weights, with_weights
 
     settings, began = config.training, time.process_time()
     torch.manual_seed(settings.seed)
@@ -176,7 +177,8 @@ def _timm(config: Any, dataset: Any) -> tuple[Predict, float]:
     }  # fmt: skip
     images = ImageFolder(str(dataset.root / "train"), create_transform(**shape, is_training=True, color_jitter=0.4))
     loader = DataLoader(images, settings.batch, shuffle=True, drop_last=True)
-    model = _with(network, lite0_weights(), "lite0").to(memory_format=torch.channels_last)
+    model = with_weights(network.build(), network.architecture, lite0_weights(), "lite0")
+    model = model.to(memory_format=torch.channels_last)
     optimizer = create_optimizer_v2(model, "adamw", settings.lr, 0.05)
     steps = len(loader)
     scheduler = CosineLRScheduler(

@@ -135,7 +135,7 @@ class _Parts:
 
         from handful_trainer.tasks.classification.data.datasets import ServedImages, VariedImages
         from handful_trainer.tasks.classification.network import Network
-        from handful_trainer.tasks.classification.training.weights import _with, lite0_weights
+        from handful_trainer.tasks.classification.training.weights import lite0_weights, with_weights
 
         network = Network.of(config, dataset.classes)
         varied = VariedImages(train := list(dataset.split("train")), network, config.augmentation)
@@ -148,7 +148,8 @@ class _Parts:
                 return varied[index, int(torch.randint(2**31, ()))]
 
         self.config, self.epochs = config, config.training.epochs
-        self.model = _with(network, lite0_weights(), "lite0").to(memory_format=torch.channels_last)
+        model = with_weights(network.build(), network.architecture, lite0_weights(), "lite0")
+        self.model = model.to(memory_format=torch.channels_last)
         self.train = DataLoader(Shuffled(), _BATCH, shuffle=True, drop_last=True)
         self.val = DataLoader(ServedImages(list(dataset.split("val")), network), _BATCH)
 
@@ -256,7 +257,7 @@ def _handful(config: Any, core: Any, ends: list[tuple[float, float]]) -> None:
         begin(self, *words)
 
     Epochs.on_train_epoch_start = timed  # type: ignore[method-assign]
-    pipeline._package = lambda *_: None  # type: ignore[assignment,return-value]
+    pipeline._package = lambda *_: None  # type: ignore[assignment]
     pipeline.start(config, core.home, core.mlflow_uri, register=False)
 
 

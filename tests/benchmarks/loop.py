@@ -26,10 +26,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import label_issues
 import numpy as np
 from numpy.typing import NDArray
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks import label_issues
 from handful_core.review.choice import Scenes, scene_vector, uncertainty
 from handful_core.vision.decode import decode_image
 from handful_core.vision.prediction import Prediction

@@ -27,16 +27,16 @@ import cv2
 import httpx
 import numpy as np
 
-sys.path[:0] = [str(Path(__file__).parents[1])]
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.material import make, photograph, starter  # noqa: E402
-from fakes.registry import FakeMlflow  # noqa: E402
-from handful_core.package import Package, ProfileSpec, write_package  # noqa: E402
-from handful_core.package.archive import describe_files  # noqa: E402
-from handful_core.profile.appearance import appearance  # noqa: E402
-from handful_core.profile.projection import fit_projection  # noqa: E402
-from handful_core.vision.decode import decode_reduced  # noqa: E402
-from support.serving_app import make_app, running  # noqa: E402
+from benchmarks.material import make, photograph, starter
+from fakes.registry import FakeMlflow
+from handful_core.package import Package, ProfileSpec, write_package
+from handful_core.package.archive import describe_files
+from handful_core.profile.appearance import appearance
+from handful_core.profile.projection import fit_projection
+from handful_core.vision.decode import decode_reduced
+from support.serving_app import make_app, running
 
 _AT_ONCE = 4
 """Clients of a throughput's round."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_HERE = Path(__file__).parent
+_TESTS = Path(__file__).parents[1]
 _SECONDS = 180
 
 
@@ -38,8 +38,7 @@ class Server:
 def server(words: list[str], port: int, log: Path, environment: dict[str, str] | None = None) -> Iterator[Server]:
     """A server, until the end of the block."""
     started = time.perf_counter()
-    paths = os.pathsep.join([str(_HERE), str(_HERE.parent)])
-    environ = os.environ | {"PYTHONPATH": paths} | (environment or {})
+    environ = os.environ | {"PYTHONPATH": str(_TESTS)} | (environment or {})
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, *words], stdout=output, stderr=output, env=environ, start_new_session=True
@@ -61,8 +60,8 @@ class Bare:
 
     def __init__(self, model: Path, threads: int) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "contenders.bare", str(model), str(threads)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(_HERE)},
+            [sys.executable, "-m", "benchmarks.contenders.bare", str(model), str(threads)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(_TESTS)},
         )  # fmt: skip
         self._answer()
 
@@ -108,7 +107,7 @@ def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
             except OSError:
                 break
         time.sleep(0.02)
-    raise RuntimeError(f"{process.args} did not start:\n{log.read_text(errors='replace')[-3000:]}")
+    raise RuntimeError(f"{process.args!r} did not start:\n{log.read_text(errors='replace')[-3000:]}")
 
 
 def _family(pid: int) -> list[int]:

@@ -29,17 +29,16 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from asking import latency, prepared, throughput  # noqa: E402
-from material import Material, fill_cache, make, photograph, starter  # noqa: E402
-from processes import Bare, Server, server  # noqa: E402
-
-from handful_core.console import only_results_on_stdout  # noqa: E402
-from handful_core.package import Package  # noqa: E402
-from handful_core.runtime.cpus import available_cpus, instruction_sets  # noqa: E402
-from handful_core.vision.decode import decode_reduced  # noqa: E402
-from support.mlflow_server import free_port  # noqa: E402
+from benchmarks.asking import latency, prepared, throughput
+from benchmarks.material import Material, fill_cache, make, photograph, starter
+from benchmarks.processes import Bare, Server, server
+from handful_core.console import only_results_on_stdout
+from handful_core.package import Package
+from handful_core.runtime.cpus import available_cpus, instruction_sets
+from handful_core.vision.decode import decode_reduced
+from support.mlflow_server import free_port
 
 _CLIENTS = 8
 _AT_A_TIME = 3
@@ -184,7 +183,7 @@ def against_usual(bench: Bench, request: bytes) -> None:
     with ExitStack() as stack:
         own = bench.serving(stack, 320)
         port = free_port()
-        words = ["-m", "contenders.usual", str(port), str(bench.material.weights), "320"]
+        words = ["-m", "benchmarks.contenders.usual", str(port), str(bench.material.weights), "320"]
         usual = stack.enter_context(server(words, port, bench.folder / "usual.log"))
         for one in (own, usual):
             latency(one.port, request, 10)
@@ -199,7 +198,7 @@ def against_litserve(bench: Bench, size: int, request: bytes, name: str = "") ->
         own = bench.serving(stack, size)
         port = free_port()
         package = bench.material.packages[size].root
-        words = ["-m", "contenders.lit", str(port), str(package), str(bench.threads)]
+        words = ["-m", "benchmarks.contenders.lit", str(port), str(package), str(bench.threads)]
         lit = stack.enter_context(server(words, port, bench.folder / "lit.log"))
         for one in (own, lit):
             latency(one.port, request, 10)

@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 SPINNING, SLEEPING, OURS = "spinning", "sleeping", "handful"
 _POLICIES: dict[str, dict[str, str]] = {
@@ -44,7 +45,7 @@ def main() -> None:
     print("  ".join(f"{name} {ratio:.2f}" for name, ratio in result["ratios"].items()))
 
 
-def compare(seconds: float, rounds: int, spins: list[str]) -> dict[str, dict[str, dict[str, float]] | dict[str, float]]:
+def compare(seconds: float, rounds: int, spins: list[str]) -> dict[str, dict[str, Any]]:
     """Median milliseconds of a step by place and policy, and our ratios."""
     policies = _POLICIES | {f"spin {count}": {"GOMP_SPINCOUNT": count} for count in spins}
     steps: dict[str, dict[str, list[float]]] = {place: {name: [] for name in policies} for place in ("alone", "busy")}

@@ -133,8 +133,8 @@ def _logged(config: Any, dataset: Any, core: Any, ends: list[tuple[float, float]
         _time(model, ends)
         return model
 
-    train.new_model = timed
-    pipeline._package = lambda *_: None
+    train.new_model = timed  # type: ignore[assignment,attr-defined]
+    pipeline._package = lambda *_: None  # type: ignore[assignment]
     pipeline.start(config, core.home, core.mlflow_uri, register=False)
 
 

@@ -17,6 +17,8 @@ import httpx
 
 _START_SECONDS = 300
 _STOP_SECONDS = 15
+_UNHANDLED = "Exception on /"
+"""How Flask begins to log what its program did not catch."""
 
 
 def free_port() -> int:
@@ -81,8 +83,11 @@ class MlflowServer:
         self._end(signal.SIGKILL)
 
     def stop(self) -> None:
-        """End it in peace."""
+        """End it in peace. What it could not handle is told: its answer 500 says nothing of the cause."""
         self._end(signal.SIGTERM)
+        log = self.log.read_text(errors="replace")
+        if (place := log.find(_UNHANDLED)) >= 0:
+            print(log[place : place + 4000], file=sys.stderr)  # pytest shows it beside a test that fails.
 
     def _end(self, how: signal.Signals) -> None:
         if self._process is None:

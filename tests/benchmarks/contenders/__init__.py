@@ -1,1 +1,1 @@
-"""What serving is compared with. Each is a program of its own: `python -m contenders.NAME PORT MODEL …`."""
+"""What serving is compared with. Each is a program of its own: `python -m benchmarks.contenders.NAME PORT MODEL …`."""

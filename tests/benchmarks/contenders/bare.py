@@ -1,4 +1,4 @@
-"""ONNX Runtime alone: no HTTP, no image. `python -m contenders.bare MODEL THREADS`, told what to do on stdin.
+"""ONNX Runtime alone: no HTTP, no image. `python -m benchmarks.contenders.bare MODEL THREADS` is told by stdin.
 
 `latency N` answers with the milliseconds of N runs, `spinning N` with those of a session as ONNX Runtime makes it,
 whose threads spin while they wait; else they sleep. `throughput CALLERS SECONDS` answers with runs a second.

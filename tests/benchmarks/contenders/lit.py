@@ -1,4 +1,4 @@
-"""LitServe around the same ONNX session. `python -m contenders.lit PORT PACKAGE THREADS`."""
+"""LitServe around the same ONNX session. `python -m benchmarks.contenders.lit PORT PACKAGE THREADS`."""
 
 from __future__ import annotations
 

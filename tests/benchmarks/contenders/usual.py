@@ -1,4 +1,4 @@
-"""The usual way: a FastAPI endpoint around Ultralytics. `python -m contenders.usual PORT WEIGHTS IMGSZ`."""
+"""The usual way: a FastAPI endpoint around Ultralytics. `python -m benchmarks.contenders.usual PORT WEIGHTS IMGSZ`."""
 
 from __future__ import annotations
 

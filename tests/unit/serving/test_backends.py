@@ -319,6 +319,14 @@ def test_another_processor_is_measured_anew(tmp_path: Path, monkeypatch: pytest.
     assert slow.runs == 2
 
 
+def test_another_release_is_measured_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, cache = allowed(tmp_path), BenchmarkCache(tmp_path / "backends.json")
+    for _ in range(2):
+        assert opener(2, cache, Other, Lower(openvino_bf16=11))(folder).precision == "fp32"
+    monkeypatch.setattr(backends, "__version__", "99.0.0")  # It may open graphs in another way.
+    assert opener(2, cache, Other, Lower(openvino_bf16=1))(folder).precision == "bf16"
+
+
 def test_a_lower_precision_that_misses_its_tolerance_here_is_not_taken(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import onnxruntime
 
+from handful_core import __version__
 from handful_core.errors import ConfigError, PackageError
 from handful_core.package import Package
 from handful_core.package.archive import read_folder
@@ -44,6 +45,13 @@ def installed_backends(backend: InferenceBackend) -> list[Backend]:
     if backend == "auto":
         return ["onnxruntime", "openvino"] if is_installed() else ["onnxruntime"]
     return [backend]
+
+
+def processor_and_versions(backends: Sequence[Backend]) -> str:
+    """What a measurement or a first run holds for: another processor or release may do better, or worse."""
+    versions = f"Handful {__version__}, ONNX Runtime {onnxruntime.__version__}"
+    versions += f", OpenVINO {installed_version()}" if "openvino" in backends else ""
+    return f"{processor_name()}, {instruction_sets()}, {versions}"
 
 
 def model_opener(
@@ -113,8 +121,7 @@ class BenchmarkedOpener:
         self._passed = passed
         self._benchmark = benchmark
         self._sessions = sessions
-        versions = f"ONNX Runtime {onnxruntime.__version__}, OpenVINO {installed_version()}"
-        self._machine = f"{processor_name()}, {instruction_sets()}, {threads} threads, {versions}"
+        self._machine = f"{processor_and_versions(backends)}, {threads} threads"
 
     def __call__(self, folder: Path) -> VisionModel:
         """Open a package's folder: every hash is checked, and the golden image answered.

@@ -21,15 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import onnxruntime
-
-from handful_core import __version__
 from handful_core.errors import ResourceError
 from handful_core.package.archive import MANIFEST, read_folder, sha256_of
 from handful_core.processes import NEW_PROCESS_GROUP
-from handful_core.runtime.cpus import instruction_sets, processor_name
-from handful_core.runtime.openvino import installed_version
-from handful_serving.adapters.backends import installed_backends
+from handful_serving.adapters.backends import installed_backends, processor_and_versions
 from handful_serving.adapters.probe_record import ProbeRecord, Verdict
 from handful_serving.domain.model_store import Model
 from handful_serving.domain.ports import OpenModel
@@ -88,9 +83,7 @@ class Probe:
         self._limits = limits
         self._record = record
         self._places = threading.BoundedSemaphore(_AT_ONCE)
-        versions = f"Handful {__version__}, ONNX Runtime {onnxruntime.__version__}"
-        versions += f", OpenVINO {installed_version()}" if "openvino" in self._backends else ""
-        self._machine = f"{processor_name()}, {instruction_sets()}, {versions}, {precision}"
+        self._machine = f"{processor_and_versions(self._backends)}, {precision}"
 
     def check(self, folder: Path) -> Mapping[str, int]:
         """Try a package, unless it was tried on this machine before.

@@ -84,7 +84,7 @@ def first_network(job: TrainingJob, network: Network) -> nn.Module:
         tensors = lite0_weights()
     else:
         tensors = _read(find_weights(wanted, job.home, job.uri, None, ".safetensors"))
-    return _with(network.build(left_out=left_out), network.architecture, tensors, wanted)
+    return with_weights(network.build(left_out=left_out), network.architecture, tensors, wanted)
 
 
 def lite0_weights() -> dict[str, Tensor]:
@@ -169,7 +169,7 @@ def _read(path: Path) -> dict[str, Tensor]:
     return {key: tensor for key, tensor in content.items() if isinstance(tensor, Tensor)}
 
 
-def _with(module: nn.Module, architecture: str, tensors: dict[str, Tensor], wanted: str) -> nn.Module:
+def with_weights(module: nn.Module, architecture: str, tensors: dict[str, Tensor], wanted: str) -> nn.Module:
     """A network with those tensors that fit; the last layer only if its classes are as many."""
     own = module.state_dict()
     fitting = {key: tensor for key, tensor in tensors.items() if key in own and own[key].shape == tensor.shape}
