@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_TESTS = Path(__file__).parents[1]
+_PATHS = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])}
+"""What is started finds the benchmarks, and Handful where this process does."""
 _SECONDS = 180
 
 
@@ -38,7 +39,7 @@ class Server:
 def server(words: list[str], port: int, log: Path, environment: dict[str, str] | None = None) -> Iterator[Server]:
     """A server, until the end of the block."""
     started = time.perf_counter()
-    environ = os.environ | {"PYTHONPATH": str(_TESTS)} | (environment or {})
+    environ = os.environ | _PATHS | (environment or {})
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, *words], stdout=output, stderr=output, env=environ, start_new_session=True
@@ -61,7 +62,7 @@ class Bare:
     def __init__(self, model: Path, threads: int) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.contenders.bare", str(model), str(threads)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(_TESTS)},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | _PATHS,
         )  # fmt: skip
         self._answer()
 
