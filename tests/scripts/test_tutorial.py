@@ -160,6 +160,6 @@ def test_the_tutorial_works(reader: Reader) -> None:
     assert _champions(said) == {1: True}
     assert any((reader.checkout / "answers").iterdir())
 
-    said = reader.follow("leaves.md", "handful models leaves --json")
+    said = reader.follow("leaves.md", "handful models my-leaves --json")
     assert _champions(said) == {1: True}
     assert any((reader.checkout / "report").glob("*.html"))

@@ -100,6 +100,22 @@ def test_a_name_that_no_model_can_have_is_told_before_anything_is_done(trainer: 
     assert MlflowClient(trainer.uri).get_experiment_by_name(trainer.name) is None
 
 
+def test_a_model_of_another_task_keeps_its_champion(trainer: Trainer, archive: Path, registry: Registry) -> None:
+    words = ("register", str(archive), "--name", trainer.name, "--experiment", trainer.name)
+    assert trainer.run(*words).returncode == 0
+    registry.promote(trainer.name, 1)
+    registry.set_tags(trainer.name, 1, {"task": "classify"})
+    done = trainer.run(*words)
+    assert done.returncode == 2
+    assert f"{trainer.name} is for the task classify, and this is for detect" in done.stderr
+    assert [version.version for version in registry.versions(trainer.name)] == [1]
+    trained = trainer.run("train", *trainer.anew(f"mlflow.model_name={trainer.name}"))
+    assert trained.returncode == 2, "refused before anything is trained"
+    assert "choose another name" in trained.stderr
+    dry = trainer.run("train", *trainer.anew(f"mlflow.model_name={trainer.name}"), "--dry-run")
+    assert dry.returncode == 2
+
+
 def test_another_golden_image_leaves_the_dataset_at_home(trainer: Trainer, archive: Path, tmp_path: Path) -> None:
     drawn = tmp_path / "drawn.png"
     drawn.write_bytes(encode(filled("1")))

@@ -106,6 +106,30 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
         opened(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda root: (root / "manifest.json").unlink(),
+        lambda root: (root / "manifest.json").write_text("{"),
+        lambda root: (root / "manifest.json").write_text('{"schema_version": "99"}'),
+        lambda root: (root / "manifest.json").write_text('{"schema_version": "1.0"}'),
+        lambda root: (root / "model.onnx").unlink(),
+        lambda root: (root / "model.onnx").write_bytes(b"other"),
+        lambda root: (root / "more.txt").write_text("more"),
+    ],
+    ids=["no manifest", "no JSON", "another version", "invalid", "a file less", "changed", "a file more"],
+)
+def test_errors_name_the_zip_file_that_was_named(
+    package: Package, tmp_path: Path, spoil: Callable[[Path], object]
+) -> None:
+    spoil(package.root)
+    mine = shutil.make_archive(str(tmp_path / "mine"), "zip", package.root)
+    with pytest.raises(PackageError) as found:
+        opened(Path(mine))
+    assert mine in found.value.message
+    assert "handful-package-" not in str(found.value)
+
+
 def member(name: str, mode: int = stat.S_IFREG | 0o644) -> zipfile.ZipInfo:
     info = zipfile.ZipInfo(name)
     info.external_attr = mode << 16

@@ -92,10 +92,24 @@ def test_models_are_listed_with_their_champion(
     assert status == 0
     assert all(words in lines["fingers"] for words in ("detect", "version 2", "mAP50_95 0.931, f1 0.500"))
     assert "none" in lines["leaves"]
+    mlflow.register(None, tags={"task": "classify"})  # Newer than the champion.
+    assert "detect" in next(line for line in handful("models")[1].splitlines() if "fingers" in line)
+    mlflow.forget()
+    for _ in range(2):
+        mlflow.register(None, tags=tags)
+    mlflow.point("champion", 2)
     first, second = json.loads(handful("models", "--json")[1])
     assert (first["name"], first["aliases"], len(first["versions"])) == ("fingers", {"champion": 2}, 2)
     assert (first["versions"][0]["version"], first["versions"][0]["metrics"]) == (2, {"mAP50_95": 0.9314, "f1": 0.5})
     assert second["name"] == "leaves"
+
+
+def test_a_registered_package_answers_right_here(handful: Run, mlflow: FakeMlflow, hand: Path, tmp_path: Path) -> None:
+    mlflow.register(build_package(tmp_path / "package"), aliases=["champion"])
+    status, out, _ = handful("predict", str(hand), "--package", "models:/fingers@champion", "--json")
+    assert (status, json.loads(out)["count"]) == (0, 5)
+    status, _, err = handful("predict", str(hand), "--package", "models:/fingers/7")
+    assert (status, "version=7" in err) == (7, True)
 
 
 def test_a_model_s_versions_are_listed(handful: Run, mlflow: FakeMlflow, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,9 +257,21 @@ def test_a_server_that_is_away_is_told_of(hand: Path) -> None:
     [
         (httpx.Response(200, json={"status": "ready"}), "ready"),
         (httpx.Response(503, json={"detail": "no model"}), "not ready: no model"),
-        (httpx.Response(502, text="<html>"), "not ready: status 502"),
-        (httpx.Response(500, json=[1]), "not ready: [1]"),
     ],
 )
 def test_readiness(response: httpx.Response, words: str) -> None:
     assert ServingClient.readiness(server_that(lambda _: response)) == words
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        httpx.Response(200, text="<html>"),
+        httpx.Response(404, text="<html>Directory listing</html>"),
+        httpx.Response(502, text="<html>"),
+        httpx.Response(500, json=[1]),
+    ],
+)
+def test_what_is_no_serving_is_not_ready(response: httpx.Response) -> None:
+    with pytest.raises(UnavailableError, match="answers, but not as Handful does"):
+        server_that(lambda _: response).readiness()

@@ -63,6 +63,19 @@ def test_a_wrong_variable_is_named_but_its_value_is_not(monkeypatch: pytest.Monk
     assert "secret" not in str(caught.value).replace("HANDFUL_ODD_NUMBER", "")
 
 
+def test_a_misspelt_variable_is_told_of_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HANDFUL_SERVING_CAPTUR", "all")
+    monkeypatch.setenv("HANDFUL_SERVING_SERVICE_HOST", "10.0.0.1")  # Kubernetes sets it beside a Service.
+    for _ in range(2):
+        load(ServingSettings)
+    told = capsys.readouterr().err
+    assert told.splitlines() == [
+        "warning: HANDFUL_SERVING_CAPTUR is ignored, there is no such setting: did you mean HANDFUL_SERVING_CAPTURE?"
+    ]
+
+
 def test_a_list_that_cannot_be_read_is_a_matter_of_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HANDFUL_ODD_NAMES", "a,b")
     with pytest.raises(ConfigError, match="names"):

@@ -202,7 +202,8 @@ def test_a_registry_that_has_models_gets_no_starter(
     world.mlflow.register(world.package, name="squares", aliases=["champion"])
     quickstart(options)
     assert starter == []
-    assert "starter model: the registry has squares already" in capsys.readouterr().err
+    told = "starter model: the registry has squares already; `handful import models/starter.zip` brings another"
+    assert told in capsys.readouterr().err
 
 
 def test_a_damaged_starter_model_is_told(

@@ -163,11 +163,14 @@ async def test_boxes_and_size_are_those_of_the_upright_image(client: httpx.Async
 # What is wrong is said, in one form.
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"content": b"", "headers": PNG}, {"data": {"note": "x"}, "files": {"image": b""}}]
-)
+@pytest.mark.parametrize("options", [{}, {"content": b"", "headers": PNG}, {"files": {"image": (None, b"")}}])
 async def test_no_image(client: httpx.AsyncClient, options: dict[str, Any]) -> None:
     assert "send one in the form field image" in problem(await client.post("/predict", **options), 400, "no-image")
+
+
+async def test_an_empty_file_is_named(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/predict", files={"image": ("hand.png", b"")}, data={"note": "x"})
+    assert problem(answer, 400, "no-image") == "the file 'hand.png' is empty: send the whole image file"
 
 
 async def test_a_form_without_a_file(client: httpx.AsyncClient) -> None:

@@ -59,6 +59,34 @@ def test_a_head_without_end_is_given_up(client: socket.socket, begin: bytes) -> 
     assert _refused(_rest(client)) == (431, "head-too-large")
 
 
+@pytest.mark.parametrize("more", [b"", b"Content-Length: 4000000\r\n"], ids=["alone", "before a body"])
+@pytest.mark.parametrize("beyond", [1, 2 * HEAD_BYTES])
+def test_a_whole_head_that_is_too_large_is_refused(client: socket.socket, beyond: int, more: bytes) -> None:
+    head = (b"POST /predict HTTP/1.1\r\nHost: x\r\n" + more + b"a: ").ljust(HEAD_BYTES + beyond, b"a")
+    client.sendall(head + b"\r\n\r\n" + bytes(4_000_000 if more else 0))
+    assert _refused(_rest(client)) == (431, "head-too-large"), "and it is read, although the body was on its way"
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        b"nonsense\r\n\r\n",
+        b"GET /health/live HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n",
+        b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+        b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n",
+        b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nno size\r\n",
+    ],
+)
+def test_what_is_no_http_is_answered_as_a_problem(client: socket.socket, begin: bytes) -> None:
+    client.sendall(begin)
+    assert _refused(_rest(client)) == (400, "malformed-request")
+
+
+def test_a_refusal_is_not_taken_for_the_answer_of_the_request_before(client: socket.socket) -> None:
+    client.sendall(_LINE + b"\r\n" + b"nonsense\r\n\r\n")
+    assert _rest(client) == b""
+
+
 def test_a_head_that_does_not_come_is_not_waited_for(client: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(BoundedHttpProtocol, "seconds", 0.1)
     with socket.create_connection(client.getpeername(), timeout=60) as slow:

@@ -98,6 +98,17 @@ def test_a_champion_that_cannot_run_loses(tmp_path: Path, mlflow: FakeMlflow, da
     assert "champion 1 cannot be compared" in decision.reason
 
 
+def test_a_champion_that_knows_none_of_the_classes_stays(
+    tmp_path: Path, mlflow: FakeMlflow, dataset: PreparedDataset
+) -> None:
+    mlflow.register(package(tmp_path / "a", tuple(f"other {name}" for name in CLASSES)), aliases=[CHAMPION])
+    decision = challenge(mlflow, dataset, package(tmp_path / "b", GOOD), DetectionGate())
+    aliases, tags = state(mlflow)
+    assert (decision.decision, aliases, tags["gate.decision"]) == ("undecided", {CHAMPION: 1}, "undecided")
+    assert "champion 1 cannot be compared: the model knows other 0, " in decision.reason
+    assert decision.reason.endswith("promote by hand: handful promote fingers 2")
+
+
 def test_another_metric_can_decide(tmp_path: Path, mlflow: FakeMlflow, dataset: PreparedDataset) -> None:
     mlflow.register(package(tmp_path / "a", BLIND), aliases=[CHAMPION])
     decision = challenge(mlflow, dataset, package(tmp_path / "b", GOOD), DetectionGate(metric="count_accuracy"))

@@ -103,6 +103,12 @@ def test_a_run_says_which_version_it_began_with(mlflow: FakeMlflow, tmp_path: Pa
     assert resolve_alias(config("models:/fingers@champion"), NOWHERE).model.pretrained == "models:/fingers/2"
 
 
+def test_weights_of_another_task_are_refused(mlflow: FakeMlflow, tmp_path: Path) -> None:
+    mlflow.register(with_weights(tmp_path / "package"), name="leaves", aliases=["champion"], tags={"task": "classify"})
+    with pytest.raises(ConfigError, match="models:/leaves@champion is for the task classify, and this is for detect"):
+        resolve_alias(config("models:/leaves@champion"), NOWHERE)
+
+
 @pytest.mark.parametrize("pretrained", [False, "yolo11n.pt", "mine/weights.pt"])
 def test_other_weights_need_no_server(mlflow: FakeMlflow, pretrained: str | bool) -> None:
     mlflow.away = True

@@ -46,8 +46,13 @@ class ServingClient(Closing):
         self._http.close()
 
     def readiness(self) -> str:
-        """`ready`, or why it is not."""
+        """`ready`, or why it is not.
+
+        Raises:
+            UnavailableError: something else than serving answers, too.
+        """
         response = self._call("GET", "/health/ready")
+        _object(response, self.address)
         return "ready" if response.is_success else f"not ready: {_detail(response)}"
 
     def predict(self, image: Path, **options: str | float | None) -> dict[str, Any]:
@@ -137,5 +142,5 @@ def _detail(response: httpx.Response) -> str:
     try:
         problem = response.json()
     except ValueError:
-        return f"status {response.status_code}"
+        return f"status {response.status_code}, and not as Handful answers"
     return str(problem.get("detail", problem)) if isinstance(problem, dict) else str(problem)

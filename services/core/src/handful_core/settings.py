@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+import functools
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,6 +13,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from handful_core.console import say
 from handful_core.errors import ConfigError
 from handful_core.running import find_servers
 
@@ -76,6 +80,8 @@ class CoreSettings(BaseSettings):
         return init_settings, env_settings, dotenv_settings, file_secret_settings, running
 
 
+_ALIKE = 0.9
+"""Share of a variable's letters that a setting's name must have, in order, for the variable to be meant as that."""
 _Settings = TypeVar("_Settings", bound=BaseSettings)
 
 
@@ -85,6 +91,7 @@ def load(kind: type[_Settings]) -> _Settings:
     Raises:
         ConfigError: a variable has a value that does not fit; the line names it, never its value.
     """
+    _warn_of_misspelt(kind)
     try:
         return kind()
     except SettingsError as error:  # A list or mapping that is not JSON; the words name the field.
@@ -96,3 +103,18 @@ def load(kind: type[_Settings]) -> _Settings:
         variable = name if name.isupper() else f"{prefix}{name}".upper()
         reason = first["msg"].removeprefix("Value error, ")
         raise ConfigError(f"the environment variable {variable} is wrong ({reason})", "correct or unset it") from None
+
+
+def _warn_of_misspelt(kind: type[BaseSettings]) -> None:
+    """Say it if a variable is nearly called as a setting: it would be ignored, and nobody would know."""
+    prefix = kind.model_config.get("env_prefix", "")
+    known = {f"{prefix}{name}".upper() for name in kind.model_fields}
+    for variable in os.environ:
+        if prefix and variable.startswith(prefix) and variable not in known:
+            for meant in difflib.get_close_matches(variable, known, 1, _ALIKE):
+                _warn(f"warning: {variable} is ignored, there is no such setting: did you mean {meant}?")
+
+
+@functools.cache  # Settings are read more than once.
+def _warn(line: str) -> None:
+    say(line)

@@ -126,7 +126,8 @@ def _run(options: Options, config: TrainingConfig | None, steps: Steps) -> None:
             steps.show()
             _show_addresses(plan)
             if plan.stay:
-                say("next, in another terminal: source .venv/bin/activate, then `handful predict photo.jpg`")
+                model = f" --model {config.mlflow.model_name}" if config else ""
+                say(f"next, in another terminal: source .venv/bin/activate, then `handful predict photo.jpg{model}`")
                 servers.stay()
             else:
                 say("next: run it again without --exit, and the servers stay up at these addresses")
@@ -150,7 +151,9 @@ def _import_starters(plan: Plan, steps: Steps) -> None:
         in_use = models_in_use(registry)
         wanted = wanted_starters(there, in_use)
         if not wanted:
-            step.result = f"the registry has {', '.join(sorted(in_use))} already"
+            missing = [_MODELS / STARTER_FILES[name] for name in there if name not in in_use]
+            by_hand = "".join(f"; `handful import {path.as_posix()}` brings another" for path in missing)
+            step.result = f"the registry has {', '.join(sorted(in_use))} already{by_hand}"
             return
         for name in wanted:
             _import_backup(_MODELS / STARTER_FILES[name], plan)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +12,8 @@ from handful_core.batch.storage import Storage, StoredFile
 from handful_core.batch.worker import BatchOptions, Done, Part, Worker, describe, split
 from handful_core.console import progress
 from handful_core.errors import ConfigError, DataError
-from handful_core.package import Package, open_package
-from handful_core.package.archive import read_folder, zip_package
+from handful_core.package import Package
+from handful_core.package.archive import zip_package
 from handful_core.vision import formats
 
 PART_SIZE = 256
@@ -38,25 +37,6 @@ class BatchResult:
     failed: int
     before: int
     first_error: str = ""
-
-
-@contextlib.contextmanager
-def opened(source: str, mlflow_uri: str) -> Iterator[Package]:
-    """A package: a file, a folder, or a registered version such as models:/fingers@champion.
-
-    Raises:
-        PackageError: it is damaged.
-        NotFoundError: there is no such version.
-    """
-    if not source.startswith("models:"):
-        with open_package(Path(source)) as package:
-            yield package
-        return
-    from handful_core.registry import Registry, parse_reference
-
-    name, which = parse_reference(source)
-    with Registry(mlflow_uri) as registry, tempfile.TemporaryDirectory(prefix="handful-package-") as folder:
-        yield read_folder(registry.download_package(registry.version(name, which), Path(folder)))
 
 
 def run_batch(

@@ -88,7 +88,8 @@ def _show_versions(name: str, versions: list[Version], *, as_json: bool) -> None
 
 def _model_row(model: RegisteredModel, versions: list[Version]) -> tuple[object, ...]:
     champion = next((version for version in versions if "champion" in version.aliases), None)
-    task = next((version.tags["task"] for version in versions if "task" in version.tags), "")
+    told = [champion, *versions] if champion else versions
+    task = next((version.tags["task"] for version in told if "task" in version.tags), "")
     number = f"version {champion.version}" if champion else "none"
     return model.name, task, number, _numbers(_metrics(champion)) if champion else "", len(versions)
 

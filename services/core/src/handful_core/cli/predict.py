@@ -28,7 +28,8 @@ def predict(
         list[str], typer.Argument(help="Images, videos, folders of them, and patterns such as 'photos/**/*.jpg'.")
     ],
     package: Annotated[
-        str | None, typer.Option("--package", metavar="FILE", help="A model package: folder or ZIP file.")
+        str | None,
+        typer.Option("--package", metavar="FILE", help="A model package: folder, ZIP file or models:/NAME@ALIAS."),
     ] = None,
     server: Annotated[
         str | None, typer.Option("--server", metavar="URL", help="Address of a server. If not given, HANDFUL_SERVER.")
@@ -90,7 +91,7 @@ def predict(
         raise ConfigError("--json and --csv are two formats", "leave one out")
     options = _Options(confidence, iou, top, explain)
     asking = (
-        _package(Path(package), options, draw=save is not None)
+        _package(package, options, draw=save is not None)
         if package is not None
         else _server(server, {"model": model, "version": version, "alias": alias}, options, draw=save is not None)
     )
@@ -224,13 +225,13 @@ def _server(address: str | None, wanted: dict[str, Any], options: _Options, *, d
 
 
 @contextmanager
-def _package(path: Path, options: _Options, *, draw: bool) -> Iterator[Asked]:
-    from handful_core.package import open_package
+def _package(source: str, options: _Options, *, draw: bool) -> Iterator[Asked]:
+    from handful_core.named_package import opened_package
     from handful_core.runtime.model import load_model
     from handful_core.vision.drawing import draw as drawing
     from handful_core.vision.prediction import to_dict
 
-    with open_package(path) as opened:
+    with opened_package(source, load(CoreSettings).mlflow_uri) as opened:
         model, manifest = load_model(opened), opened.manifest
         # A package does not know under which number it was registered, if it was.
         known = {"model": manifest.name, "version": None, "package": opened.digest, "created": manifest.created}

@@ -83,21 +83,26 @@ def read_folder(root: Path) -> Package:
         PackageError: no manifest, a manifest of another major version or that breaks its schema, a file that is
             missing, differs from its hash, or that the manifest does not list.
     """
-    manifest = _read_manifest(root / MANIFEST)
+    return _read(root, root)
+
+
+def _read(root: Path, source: Path) -> Package:
+    """Read a folder. Errors name `source`, the folder or ZIP file that the user named."""
+    manifest = _read_manifest(root / MANIFEST, source)
     if unlisted := sorted(_names_below(root) - manifest.files.keys() - {MANIFEST}):
         raise DamagedPackageError(
-            f"the model package {root} holds {unlisted[0]!r}, which its manifest does not list",
+            f"the model package {source} holds {unlisted[0]!r}, which its manifest does not list",
             "remove the file if you know it; else do not use a package from this source",
         )
     for name, entry in manifest.files.items():
         path = root / name
         if not path.is_file():
             raise DamagedPackageError(
-                f"{name} is missing from the model package {root}", "make or download the package again"
+                f"{name} is missing from the model package {source}", "make or download the package again"
             )
         if path.stat().st_size != entry.size or sha256_of(path) != entry.sha256:
             raise DamagedPackageError(
-                f"{name} of the model package {root} differs from the hash in its manifest",
+                f"{name} of the model package {source} differs from the hash in its manifest",
                 "it was damaged or changed; make or download the package again",
             )
     return Package(root=root, manifest=manifest)
@@ -113,7 +118,7 @@ def open_package(path: Path) -> Iterator[Package]:
         raise MissingPackageError(f"{path} does not exist", "name a package's folder or ZIP file")
     with tempfile.TemporaryDirectory(prefix="handful-package-") as folder:
         _unpack(path, Path(folder))
-        yield read_folder(Path(folder))
+        yield _read(Path(folder), path)
 
 
 def zip_package(package: Package, target: Path) -> Path:
@@ -130,29 +135,33 @@ def _names_below(root: Path) -> set[str]:
     return found
 
 
-def _read_manifest(path: Path) -> Manifest:
+def _read_manifest(path: Path, source: Path) -> Manifest:
+    named = f"{MANIFEST} of the model package {source}"
     try:
         if path.stat().st_size > _MAX_MANIFEST_BYTES:
-            raise ManifestError(f"{path} is larger than {_MAX_MANIFEST_BYTES >> 20} MiB", "it is no manifest")
+            raise ManifestError(f"{named} is larger than {_MAX_MANIFEST_BYTES >> 20} MiB", "it is no manifest")
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise MissingPackageError(f"{path.parent} has no {MANIFEST}", "name the folder that holds it") from error
+        raise MissingPackageError(
+            f"{source} has no {MANIFEST} at its top level", "name the folder or ZIP file that holds it"
+        ) from error
     except (ValueError, RecursionError) as error:
-        raise ManifestError(f"{path} is not JSON ({error})", "make or download the package again") from error
-    _check_version(path, content)
+        raise ManifestError(f"{named} is not JSON ({error})", "make or download the package again") from error
+    _check_version(named, content)
     try:
         return Manifest.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "manifest"
-        raise ManifestError(f"{path} is not a valid manifest: {where}: {first['msg']}") from error
+        where = "".join(f"{part}: " for part in [".".join(map(str, first["loc"]))] if part)
+        fault = first["msg"].removeprefix("Value error, ")
+        raise ManifestError(f"{named} is not valid: {where}{fault}", "make or download the package again") from error
 
 
-def _check_version(path: Path, content: object) -> None:
+def _check_version(named: str, content: object) -> None:
     version = content.get("schema_version") if isinstance(content, dict) else None
     if not isinstance(version, str) or version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
         raise SchemaVersionError(
-            f"{path} has schema version {version!r}, this Handful reads {SCHEMA_VERSION.split('.')[0]}.x",
+            f"{named} has schema version {version!r}, this Handful reads {SCHEMA_VERSION.split('.')[0]}.x",
             "upgrade Handful, or package the model again with this version",
         )
 

@@ -77,6 +77,8 @@ async def read_upload(request: Request, body: RequestBody, max_files: int = 8) -
             f"the body's type is {media_type}", "send a form with the field image, or the image itself as image/*"
         )
     if not any(file.data for file in upload.files):
+        if named := [file.name for file in upload.files if file.name]:
+            raise EmptyBodyError(f"the file {named[0][:80]!r} is empty", "send the whole image file")
         raise EmptyBodyError("the request carries no image", "send one in the form field image, or as the body")
     return upload
 

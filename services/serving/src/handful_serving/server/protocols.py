@@ -21,6 +21,9 @@ from handful_serving.api.errors import PROBLEM_JSON, make_problem
 
 HEAD_BYTES = 65_536
 HEAD_SECONDS = 30.0
+LINGER_SECONDS = 2.0
+"""After a refusal the client gets so long to notice it. What it still sends is thrown away: a connection that is closed
+while data comes is reset, and the client may never see the answer."""
 CLOSE_SECONDS = 10.0
 _log = logging.getLogger(__name__)
 
@@ -48,6 +51,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _overhead = 0
     """Bytes that are no body, since the head began or since the last piece of a body."""
     _timer: asyncio.TimerHandle | None = None
+    _refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # As uvicorn has it.
         """A client that connects has to send a request in time."""
@@ -55,17 +59,27 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._start_timer()
 
     def data_received(self, data: bytes) -> None:
-        """Parse data, then count what of it is no body."""
+        """Parse data, then count what of it is no body. A head that is too large is refused before it is parsed."""
+        if self._refused:
+            return
         self._had_body = False
+        if self._reading is not _Reading.BODY:
+            end = data.find(b"\r\n\r\n")
+            if self._overhead + (len(data) if end < 0 else end) > HEAD_BYTES:
+                self._refuse_head("line and headers")
+                return
         super().data_received(data)
         if self._reading is _Reading.HEAD:
             self._start_timer()  # For the requests after the first one. A timer that runs goes on: see `_start_timer`.
         if self._reading is not _Reading.NOTHING and not self._had_body:
             self._overhead += len(data)
             if self._overhead > HEAD_BYTES:
-                part = "line and headers" if self._reading is _Reading.HEAD else "trailers"
-                reason = f"its {part} are more than {HEAD_BYTES} bytes"
-                self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "head-too-large", reason)
+                self._refuse_head("line and headers" if self._reading is _Reading.HEAD else "trailers")
+
+    def send_400_response(self, msg: str) -> None:
+        """What came is no HTTP: uvicorn would say so in plain text."""
+        del msg
+        self._refuse(HTTPStatus.BAD_REQUEST, "malformed-request", "it is not valid HTTP/1.1")
 
     def on_message_begin(self) -> None:
         """A head begins."""
@@ -90,7 +104,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The body and its trailers are complete."""
-        self._reading = _Reading.NOTHING
+        self._reading, self._overhead = _Reading.NOTHING, 0
         self._stop_timer()
         super().on_message_complete()
 
@@ -111,7 +125,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _start_timer(self) -> None:
         """Start it if it does not run: a client that sends a byte now and then gains no time."""
-        if self._timer is None:
+        if self._timer is None and not self._refused:
             self._timer = self.loop.call_later(self.seconds, self._time_out)
 
     def _stop_timer(self) -> None:
@@ -126,18 +140,31 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         else:
             self.transport.close()  # No request came, or one that was answered does not end.
 
+    def _refuse_head(self, part: str) -> None:
+        reason = f"its {part} are more than {HEAD_BYTES} bytes"
+        self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "head-too-large", reason)
+
     def _refuse(self, status: HTTPStatus, name: str, reason: str) -> None:
-        if self.transport.is_closing():
+        if self._refused or self.transport.is_closing():
             return
         _log.warning("a request was refused: %s", reason)
-        if self._reading is not _Reading.HEAD:  # It may have been answered already.
+        self._refused = True
+        self._stop_timer()
+        if not self._may_answer():
             self.transport.close()
             return
         problem = make_problem(status, name, status.phrase, f"the request cannot be read: {reason}", "", "")
         content = json.dumps(problem.model_dump()).encode()
         head = f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {PROBLEM_JSON}\r\nConnection: close\r\n"
         self.transport.write(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
-        self.transport.close()
+        self.transport.write_eof()
+        self._timer = self.loop.call_later(LINGER_SECONDS, self.transport.close)
+
+    def _may_answer(self) -> bool:
+        """Whether the next bytes on the wire are this request's answer: not the rest of another one's, nor a second."""
+        if self._reading is _Reading.BODY:
+            return self.cycle is not None and not self.pipeline and not self.cycle.response_started
+        return self.cycle is None or self.cycle.response_complete
 
 
 class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):

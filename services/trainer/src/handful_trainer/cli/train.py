@@ -128,8 +128,8 @@ def _show(dataset: PreparedDataset, found: Estimate, config: TrainingConfig) -> 
     rows = [
         ("dataset", f"{dataset.name}: {', '.join(f'{n} {split}' for split, n in dataset.split_sizes.items())} images"),
         ("network", f"{config.model.architecture}, {found.parameters / 1e6:.1f} million parameters, {found.device}"),
-        ("epochs", f"{found.epochs} of {found.batches} batches at {config.training.imgsz} px"),
-        ("time", f"about {duration(found.seconds)}: {duration(found.epoch_seconds)} an epoch"),
+        ("epochs", f"{found.epochs}, each of {found.batches} batches at {config.training.imgsz} px"),
+        ("time", f"about {duration(found.seconds)} for the epochs, {duration(found.epoch_seconds)} each"),
         ("memory", f"{found.memory_bytes / 2**30:.1f} of {found.memory_available / 2**30:.1f} GiB"),
         ("disk", f"{found.disk_bytes / 2**20:.0f} MiB of checkpoints"),
         ("then", f"experiment {config.mlflow.experiment}, registered as {config.mlflow.model_name}"),

@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from handful_core.errors import ConfigError, DataError, ResourceError
 
 
 class MissingSourceError(DataError):
     """A folder or file that the source needs is not there."""
+
+
+def check_folder(folder: Path, setting: str) -> None:
+    """See that a folder is there.
+
+    Args:
+        folder: of images, or of a whole source.
+        setting: what names it.
+
+    Raises:
+        MissingSourceError: it is not, or it is a file.
+    """
+    if folder.is_file():
+        raise MissingSourceError(f"{folder} is a file, and a folder is needed", f"correct {setting}")
+    if not folder.is_dir():
+        raise MissingSourceError(f"the folder {folder} does not exist", f"correct {setting}")
 
 
 class DamagedFileError(DataError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from handful_core.console import Step, say
-from handful_core.errors import ConfigError
+from handful_core.errors import ConfigError, UnavailableError
 from handful_core.package import seen_by
 from handful_core.registry import Registry, Version
 from handful_faces import blur_sheet
@@ -33,6 +33,7 @@ from handful_trainer.pipeline.kept_splits import (
     warn_of_moved_images,
 )
 from handful_trainer.pipeline.listener import RunListener
+from handful_trainer.pipeline.model_task import check_model_task
 from handful_trainer.pipeline.outcome import TrainingOutcome
 from handful_trainer.pipeline.run_folder import (
     SEEN_BEFORE,
@@ -65,6 +66,8 @@ if TYPE_CHECKING:
 
 _ONE_AT_A_TIME = "torchrun.lock"
 """In HANDFUL_HOME: the first of torchrun's processes there prepares the dataset, and the others find it."""
+_SECONDS = 5
+"""That MLflow has to answer where it is not needed."""
 _OUTCOMES = {"promoted": "promoted", "kept": "not promoted", "undecided": "not decided"}
 """What the gate's decision is called in the closing table."""
 
@@ -75,6 +78,9 @@ def dry_run(config: TrainingConfig, home: Path, uri: str, data: Path | None = No
     Nothing goes to MLflow.
     """
     refuse_ineffective(config)
+    with suppress(UnavailableError):  # A dry run needs no MLflow.
+        _check_model(config, Registry(uri, timeout=_SECONDS, attempts=1))
+    config = resolve_alias(config, uri)
     engine = engine_of(config.task)
     dataset = _dataset(config, home, uri, data)
     refuse_ineffective(config, dataset)
@@ -121,6 +127,8 @@ def start(
     configure_client()
     config = resolve_alias(config, uri)
     find_experiment(uri, config.mlflow.experiment)  # Whether MLflow answers is told before all else.
+    if register:
+        _check_model(config, Registry(uri))
     began = time.perf_counter()
     engine = _engine(config, group)
     with FileLock(home / _ONE_AT_A_TIME) if group else nullcontext():
@@ -177,6 +185,11 @@ def _follow(engine: Engine, job: TrainingJob) -> None:
     engine.configure(job.home)
     if isinstance(engine, DistributedEngine):
         engine.follow(job)
+
+
+def _check_model(config: TrainingConfig, registry: Registry) -> None:
+    with registry:
+        check_model_task(registry, config.mlflow.model_name, config.task)
 
 
 def _engine(config: TrainingConfig, group: ProcessGroup | None) -> Engine:

@@ -22,7 +22,7 @@ def resolve_alias(config: TrainingConfig, uri: str) -> TrainingConfig:
     So a run says what it began with, and can be repeated after the alias has moved.
 
     Raises:
-        ConfigError: the registry has no such model, version or alias.
+        ConfigError: the registry has no such model, version or alias, or it is of another task.
         UnavailableError: MLflow does not answer.
     """
     pretrained = config.model.pretrained
@@ -30,6 +30,11 @@ def resolve_alias(config: TrainingConfig, uri: str) -> TrainingConfig:
         return config
     with Registry(uri) as registry:
         version = _version(registry, pretrained)
+    if (theirs := version.tags.get("task", config.task)) != config.task:
+        raise ConfigError(
+            f"model.pretrained: {pretrained} is for the task {theirs}, and this is for {config.task}",
+            "name a version of the same task, other weights, or set it to false",
+        )
     exact = f"{_REGISTERED}{version.name}/{version.version}"
     return config.model_copy(update={"model": config.model.model_copy(update={"pretrained": exact})})
 

@@ -16,6 +16,7 @@ from handful_core.registry import Registry, Version
 from handful_core.runtime.model import load_model
 from handful_trainer.config.settings import GateConfig
 from handful_trainer.dataset.prepared import PreparedDataset
+from handful_trainer.pipeline.model_task import check_model_task
 from handful_trainer.pipeline.provenance import run_tags
 from handful_trainer.registration.gate import Candidate, GateDecision, pass_gate
 from handful_trainer.registration.mlflow_model import register_package
@@ -68,7 +69,10 @@ def register_external_package(
 
     Raises:
         PackageError: its list of seen images is damaged.
+        ConfigError: the model's champion is of another task.
     """
+    with Registry(uri) as registry:
+        check_model_task(registry, name, package.manifest.task)
     seen = seen_by(package)  # A list that cannot be read is refused before anything is registered.
     evaluation = dataset.task.evaluate(load_model(package), dataset, "test") if dataset else None
     if once and (found := _version_of(package, uri, name)):

@@ -114,10 +114,12 @@ def _decide(registry: Registry, challenger: Candidate, dataset: PreparedDataset,
         return GateDecision("promoted", reason, gate.metric, gate.margin, score)
     try:
         rival = _evaluated(champion, dataset, gate.metric, registry)
-    except (PackageError, DataError) as error:
-        # A champion that cannot be run on these images cannot be defended either, and serving could not load it.
+    except PackageError as error:  # Serving cannot load it either.
         reason = f"champion {champion.version} cannot be compared: {error}"
         return GateDecision("promoted", reason, gate.metric, gate.margin, score, champion.version)
+    except DataError as error:  # It may do well what it was made for, and is served.
+        reason = f"champion {champion.version} cannot be compared: {error.message}; {_stays(challenger, champion)}"
+        return GateDecision("undecided", reason, gate.metric, gate.margin, score, champion.version)
     hashes = image_hashes(dataset, "test")
     images = unseen_images(hashes, challenger.seen, rival.seen, dataset.near_duplicate_distance)
     return _judge(challenger, rival, images, gate)
@@ -165,12 +167,13 @@ def _judge(challenger: Candidate, champion: Candidate, images: ComparedImages, g
 
 
 def _too_few(challenger: Candidate, champion: Candidate, images: ComparedImages, gate: GateConfig) -> str:
-    version = challenger.version
-    return (
-        f"{_compared_on(images, challenger, champion)}, fewer than gate.min_images ({gate.min_images}); "
-        f"champion {champion.version.version} stays: add test images that neither has seen, or promote by hand: "
-        f"handful promote {version.name} {version.version}"
-    )
+    few = f"{_compared_on(images, challenger, champion)}, fewer than gate.min_images ({gate.min_images})"
+    return f"{few}; {_stays(challenger, champion.version, 'add test images that neither has seen')}"
+
+
+def _stays(challenger: Candidate, champion: Version, better: str = "choose another name for the new one") -> str:
+    by_hand = f"handful promote {challenger.version.name} {challenger.version.version}"
+    return f"champion {champion.version} stays: {better}, or promote by hand: {by_hand}"
 
 
 def _numbers(found: Comparison, champion: Version, gate: GateConfig, *, better: bool) -> str:

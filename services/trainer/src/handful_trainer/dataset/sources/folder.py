@@ -10,7 +10,7 @@ from typing import NamedTuple
 from handful_core.folders import is_system_name, walk_files
 from handful_core.vision.formats import identify
 from handful_trainer.dataset.accounts import IMAGE_FILES, LEFT_BY_SYSTEM, Books, few
-from handful_trainer.dataset.errors import DamagedFileError, MissingSourceError
+from handful_trainer.dataset.errors import DamagedFileError, MissingSourceError, check_folder
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import (
     ACCEPTED,
@@ -54,8 +54,7 @@ class ClassFolderSource:
 
     def roots(self) -> tuple[Path, ...]:
         """The folder."""
-        if not self._root.is_dir():
-            raise MissingSourceError(f"the folder {self._root} does not exist", "correct dataset.path")
+        check_folder(self._root, "dataset.path")
         return (self._root,)
 
     def read(self) -> RawDataset:

@@ -18,7 +18,7 @@ from handful_trainer.dataset.accounts import (
     Books,
     few,
 )
-from handful_trainer.dataset.errors import AnnotationError, DamagedFileError, MissingSourceError
+from handful_trainer.dataset.errors import AnnotationError, DamagedFileError, MissingSourceError, check_folder
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import ACCEPTED, IMAGE_SUFFIXES, NO_ANNOTATION, RawBox, RawDataset, RawItem
 from handful_trainer.dataset.sources.fields import (
@@ -65,8 +65,7 @@ class PicselliaExportSource:
 
     def roots(self) -> tuple[Path, ...]:
         """The JSON files and the folder of images."""
-        if not self._folder.is_dir():
-            raise MissingSourceError(f"the folder {self._folder} does not exist", "correct dataset.path")
+        check_folder(self._folder, "dataset.path")
         if (self._folder / UNFINISHED).exists():
             raise MissingSourceError(f"the pull into {self._folder} was broken off", "run handful data pull again")
         hint = f"a Picsellia export has {ASSETS}, {ANNOTATIONS} and {FILES}/"

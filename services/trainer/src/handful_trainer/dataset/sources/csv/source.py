@@ -12,7 +12,7 @@ from pathlib import Path
 
 from handful_core.folders import list_files
 from handful_trainer.dataset.accounts import Books
-from handful_trainer.dataset.errors import AnnotationError, MissingSourceError
+from handful_trainer.dataset.errors import AnnotationError, MissingSourceError, check_folder
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import RawDataset, RawItem, SplitName, split_word
 from handful_trainer.dataset.sources.csv.columns import Columns, find_columns
@@ -50,8 +50,7 @@ class CsvSource:
     def roots(self) -> tuple[Path, ...]:
         """The table, and the folder of the images."""
         images = self._images or self._file.parent
-        if not images.is_dir():
-            raise MissingSourceError(f"the folder {images} does not exist", "correct dataset.images")
+        check_folder(images, "dataset.images")
         return (self._file, images)
 
     def read(self) -> RawDataset:
@@ -90,8 +89,7 @@ class CsvSource:
         folder = self._path.parent if self._path.is_file() else self._path
         if self._config.file:
             return folder / self._config.file
-        if not folder.is_dir():
-            raise MissingSourceError(f"{folder} does not exist", "correct dataset.path")
+        check_folder(folder, "dataset.path")
         tables = [name for name in list_files(folder) if name.lower().endswith(_SUFFIXES)]
         usual = [name for name in tables if Path(name.lower()).stem == _USUAL]
         if len(usual or tables) == 1:

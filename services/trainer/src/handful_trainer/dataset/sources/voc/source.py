@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from handful_core.folders import outermost, real_path, walk_files
 from handful_trainer.dataset.accounts import LEFT_BY_SYSTEM, Books, few
-from handful_trainer.dataset.errors import AnnotationError, MissingSourceError
+from handful_trainer.dataset.errors import AnnotationError, MissingSourceError, check_folder
 from handful_trainer.dataset.settings import DatasetConfig
 from handful_trainer.dataset.sources.base import ACCEPTED, AssetIds, RawDataset, RawItem, SplitName, split_word
 from handful_trainer.dataset.sources.fields import IN_SHARES, PIXELS_HINT, is_in_shares, shares_among
@@ -66,10 +66,9 @@ class VocSource:
 
     def roots(self) -> tuple[Path, ...]:
         """The folder, and that of the images if it is another."""
-        if not self._folder.is_dir():
-            raise MissingSourceError(f"the folder {self._folder} does not exist", "correct dataset.path")
-        if self._images and not self._images.is_dir():
-            raise MissingSourceError(f"the folder {self._images} does not exist", "correct dataset.images")
+        check_folder(self._folder, "dataset.path")
+        if self._images:
+            check_folder(self._images, "dataset.images")
         return (self._folder, *([self._images] if self._images else []))
 
     def read(self) -> RawDataset:
