@@ -129,11 +129,16 @@ class Stack:
         return self.compose_output("exec", "-T", "mlflow", "cat", f"/run/secrets/{name}").strip()
 
     def environments(self, service: str) -> dict[int, str]:
-        """Process id to environment, of all processes of a service's container."""
+        """Process id to environment, of all processes of a service's container but those that end meanwhile."""
         pids = [line.split()[0] for line in docker("top", self.container(service)["Id"], "-eo", "pid").splitlines()[1:]]
         code = (
             "import json, sys\n"
-            "print(json.dumps({pid: open(f'/proc/{pid}/environ', errors='replace').read() for pid in sys.argv[1:]}))"
+            "from pathlib import Path\n"
+            "found = {}\n"
+            "for pid in sys.argv[1:]:\n"
+            "    try: found[pid] = Path(f'/proc/{pid}/environ').read_text(errors='replace')\n"
+            "    except (FileNotFoundError, ProcessLookupError): pass\n"  # A health check, say.
+            "print(json.dumps(found))"
         )
         image = self.container("mlflow")["Config"]["Image"]
         words = ("--pid", "host", "--user", "0", "--cap-add", "SYS_PTRACE", "--entrypoint", "python", image, "-c", code)

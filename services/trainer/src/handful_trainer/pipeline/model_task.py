@@ -14,7 +14,7 @@ def check_model_task(registry: Registry, name: str, task: str) -> None:
     Args:
         registry: MLflow's registry.
         name: the registered model.
-        task: of the version that it is to get.
+        task: of the version that it is to get, as packages name it.
 
     Raises:
         ConfigError: the champion, or the newest version where there is none, has another task.

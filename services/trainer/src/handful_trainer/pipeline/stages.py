@@ -48,7 +48,7 @@ from handful_trainer.pipeline.run_folder import (
 from handful_trainer.pipeline.signals import sigterm_raises
 from handful_trainer.pipeline.torchrun import ProcessGroup
 from handful_trainer.pipeline.weights import resolve_alias, seen_before
-from handful_trainer.tasks import engine_of
+from handful_trainer.tasks import engine_of, get_task
 from handful_trainer.tasks.engine import DistributedEngine, Engine, Estimate
 from handful_trainer.tracking import Tracker
 from handful_trainer.tracking.managed_run import managed_run
@@ -127,10 +127,10 @@ def start(
     configure_client()
     config = resolve_alias(config, uri)
     find_experiment(uri, config.mlflow.experiment)  # Whether MLflow answers is told before all else.
-    if register:
-        _check_model(config, Registry(uri))
     began = time.perf_counter()
     engine = _engine(config, group)
+    if register:
+        _check_model(config, Registry(uri))
     with FileLock(home / _ONE_AT_A_TIME) if group else nullcontext():
         dataset = _dataset(config, home, uri, data)
     if register:
@@ -189,7 +189,7 @@ def _follow(engine: Engine, job: TrainingJob) -> None:
 
 def _check_model(config: TrainingConfig, registry: Registry) -> None:
     with registry:
-        check_model_task(registry, config.mlflow.model_name, config.task)
+        check_model_task(registry, config.mlflow.model_name, get_task(config.task).package_task)
 
 
 def _engine(config: TrainingConfig, group: ProcessGroup | None) -> Engine:

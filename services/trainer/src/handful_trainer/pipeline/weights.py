@@ -11,6 +11,7 @@ from handful_core.errors import ConfigError, NotFoundError
 from handful_core.package import SeenImages, open_package, seen_by
 from handful_core.registry import Registry, Version, parse_reference
 from handful_trainer.config import TrainingConfig
+from handful_trainer.tasks import get_task
 from handful_trainer.tasks.engine import Engine
 
 _REGISTERED = "models:/"
@@ -30,9 +31,10 @@ def resolve_alias(config: TrainingConfig, uri: str) -> TrainingConfig:
         return config
     with Registry(uri) as registry:
         version = _version(registry, pretrained)
-    if (theirs := version.tags.get("task", config.task)) != config.task:
+    own = get_task(config.task).package_task
+    if (theirs := version.tags.get("task", own)) != own:
         raise ConfigError(
-            f"model.pretrained: {pretrained} is for the task {theirs}, and this is for {config.task}",
+            f"model.pretrained: {pretrained} is for the task {theirs}, and this is for {own}",
             "name a version of the same task, other weights, or set it to false",
         )
     exact = f"{_REGISTERED}{version.name}/{version.version}"
