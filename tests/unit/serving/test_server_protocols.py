@@ -60,11 +60,31 @@ def test_a_head_without_end_is_given_up(client: socket.socket, begin: bytes) -> 
 
 
 @pytest.mark.parametrize("more", [b"", b"Content-Length: 4000000\r\n"], ids=["alone", "before a body"])
-@pytest.mark.parametrize("beyond", [1, 2 * HEAD_BYTES])
+@pytest.mark.parametrize("beyond", [100, 2 * HEAD_BYTES])
 def test_a_whole_head_that_is_too_large_is_refused(client: socket.socket, beyond: int, more: bytes) -> None:
     head = (b"POST /predict HTTP/1.1\r\nHost: x\r\n" + more + b"a: ").ljust(HEAD_BYTES + beyond, b"a")
     client.sendall(head + b"\r\n\r\n" + bytes(4_000_000 if more else 0))
     assert _refused(_rest(client)) == (431, "head-too-large"), "and it is read, although the body was on its way"
+
+
+@pytest.mark.parametrize("cut", range(-5, 2))
+def test_a_head_may_be_cut_anywhere_before_a_large_body(client: socket.socket, cut: int) -> None:
+    body = bytes(4 * HEAD_BYTES)
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\n" % len(body)
+    place = len(head) + cut
+    client.sendall((head + body)[:place])
+    time.sleep(0.05)
+    client.sendall((head + body)[place:])
+    assert client.recv(65_536).split()[1] in {b"415", b"503"}  # Read, and looked at; there is no model.
+
+
+def test_a_large_head_does_not_become_a_websocket(client: socket.socket, caplog: pytest.LogCaptureFixture) -> None:
+    upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    upgrade += b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+    head = b"GET /ws/predict HTTP/1.1\r\nHost: x\r\n" + upgrade + b"a: "
+    client.sendall(head.ljust(HEAD_BYTES + 200, b"a") + b"\r\n\r\n")
+    assert _refused(_rest(client)) == (431, "head-too-large")
+    assert [record.levelname for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 @pytest.mark.parametrize(

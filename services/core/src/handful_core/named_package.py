@@ -12,7 +12,7 @@ from handful_core.package.archive import read_folder
 
 
 @contextmanager
-def opened_package(source: str, mlflow_uri: str) -> Iterator[Package]:
+def open_named_package(source: str, mlflow_uri: str) -> Iterator[Package]:
     """A package: a file, a folder, or a registered version such as models:/fingers@champion.
 
     Raises:

@@ -11,7 +11,7 @@ from handful_core.batch.storage import Storage
 from handful_core.batch.worker import BatchOptions
 from handful_core.console import only_results_on_stdout, print_json, say
 from handful_core.errors import ConfigError, DataError
-from handful_core.named_package import opened_package
+from handful_core.named_package import open_named_package
 from handful_core.settings import CoreSettings, load
 
 
@@ -39,7 +39,7 @@ def predict_batch(
         raise ConfigError("--ray and --processes are two ways", "leave one out")
     started = time.monotonic()
     # Ray tells of nodes that it lost on stdout.
-    with only_results_on_stdout(), opened_package(package, load(CoreSettings).mlflow_uri) as found:
+    with only_results_on_stdout(), open_named_package(package, load(CoreSettings).mlflow_uri) as found:
         result = run_batch(found, Storage(folders[0]), Storage(output), options, _engine(processes, ray))
     seconds = time.monotonic() - started
     if as_json:

@@ -226,12 +226,12 @@ def _server(address: str | None, wanted: dict[str, Any], options: _Options, *, d
 
 @contextmanager
 def _package(source: str, options: _Options, *, draw: bool) -> Iterator[Asked]:
-    from handful_core.named_package import opened_package
+    from handful_core.named_package import open_named_package
     from handful_core.runtime.model import load_model
     from handful_core.vision.drawing import draw as drawing
     from handful_core.vision.prediction import to_dict
 
-    with opened_package(source, load(CoreSettings).mlflow_uri) as opened:
+    with open_named_package(source, load(CoreSettings).mlflow_uri) as opened:
         model, manifest = load_model(opened), opened.manifest
         # A package does not know under which number it was registered, if it was.
         known = {"model": manifest.name, "version": None, "package": opened.digest, "created": manifest.created}

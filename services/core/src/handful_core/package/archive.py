@@ -152,9 +152,10 @@ def _read_manifest(path: Path, source: Path) -> Manifest:
         return Manifest.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        where = "".join(f"{part}: " for part in [".".join(map(str, first["loc"]))] if part)
-        fault = first["msg"].removeprefix("Value error, ")
-        raise ManifestError(f"{named} is not valid: {where}{fault}", "make or download the package again") from error
+        where = ".".join(map(str, first["loc"]))
+        reason = first["msg"].removeprefix("Value error, ")
+        fault = f"{where}: {reason}" if where else reason
+        raise ManifestError(f"{named} is not valid: {fault}", "make or download the package again") from error
 
 
 def _check_version(named: str, content: object) -> None:

@@ -50,8 +50,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     """The data that is being parsed has a piece of a body in it."""
     _overhead = 0
     """Bytes that are no body, since the head began or since the last piece of a body."""
+    _head = 0
+    """Bytes of the request line and headers that were parsed."""
     _timer: asyncio.TimerHandle | None = None
     _refused = False
+    """What comes now is thrown away."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # As uvicorn has it.
         """A client that connects has to send a request in time."""
@@ -59,15 +62,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._start_timer()
 
     def data_received(self, data: bytes) -> None:
-        """Parse data, then count what of it is no body. A head that is too large is refused before it is parsed."""
+        """Parse data, then count what of it is no body."""
         if self._refused:
             return
         self._had_body = False
-        if self._reading is not _Reading.BODY:
-            end = data.find(b"\r\n\r\n")
-            if self._overhead + (len(data) if end < 0 else end) > HEAD_BYTES:
-                self._refuse_head("line and headers")
-                return
         super().data_received(data)
         if self._reading is _Reading.HEAD:
             self._start_timer()  # For the requests after the first one. A timer that runs goes on: see `_start_timer`.
@@ -81,18 +79,33 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         del msg
         self._refuse(HTTPStatus.BAD_REQUEST, "malformed-request", "it is not valid HTTP/1.1")
 
+    def handle_websocket_upgrade(self) -> None:
+        """Hand over to the WebSocket protocol."""
+        if not self._refused:
+            super().handle_websocket_upgrade()
+
     def on_message_begin(self) -> None:
         """A head begins."""
         super().on_message_begin()
-        self._reading, self._overhead = _Reading.HEAD, 0
+        self._reading, self._overhead, self._head = _Reading.HEAD, 0, 0
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the address."""
+        self._head += len(url)
+        super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header. The parser also reports trailers here, which uvicorn would append to the headers for ever."""
         if self._reading is _Reading.HEAD:
+            self._head += len(name) + len(value) + 4  # Colon, space and line break.
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The head is complete."""
+        """The head is complete. All of it may have come at once, and nobody has counted it before."""
+        if self._head > HEAD_BYTES:
+            self._refuse_head("line and headers")
+        if self._refused:
+            return
         self._reading, self._overhead = _Reading.BODY, 0
         self._stop_timer()
         super().on_headers_complete()
@@ -100,11 +113,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """A piece of a body. `BodyBudget` counts it when the application reads it."""
         self._had_body, self._overhead = True, 0
-        super().on_body(body)
+        if not self._refused:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The body and its trailers are complete."""
-        self._reading, self._overhead = _Reading.NOTHING, 0
+        if self._refused:
+            return
+        self._reading = _Reading.NOTHING
         self._stop_timer()
         super().on_message_complete()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,17 +20,12 @@ def opened_package(path: Path | None, reference: str | None, uri: str) -> Iterat
     Raises:
         ConfigError: both are given, or none.
     """
-    from handful_core.package import open_package
-    from handful_core.registry import Registry, parse_reference
+    from handful_core.named_package import open_named_package
+    from handful_core.registry import parse_reference
 
     if (path is None) == (reference is None):
         raise ConfigError("give either --package or --model", "for example --model models:/fingers@champion")
-    if path is not None:
-        with open_package(path) as package:
-            yield package
-        return
-    name, version = parse_reference(reference or "")
-    with tempfile.TemporaryDirectory(prefix="handful-model-") as folder, Registry(uri) as registry:
-        registry.download_package(registry.version(name, version), Path(folder))
-        with open_package(Path(folder)) as package:
-            yield package
+    if reference is not None:
+        parse_reference(reference)  # Whatever else it is, it is no path.
+    with open_named_package(reference or str(path), uri) as package:
+        yield package
